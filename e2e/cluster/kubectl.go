@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// kubectl is the client of either provider's cluster.
+type kubectl struct {
+	path, kubeconfig, cacheDir string
+}
+
+// Just what is read of Kubernetes' objects, so that this module needs none of its own.
+type (
+	condition struct {
+		Type    string `json:"type"`
+		Status  string `json:"status"`
+		Message string `json:"message"`
+	}
+	object struct {
+		Status struct {
+			Conditions []condition `json:"conditions"`
+		} `json:"status"`
+	}
+)
+
+func (k kubectl) run(ctx context.Context, stdin string, args ...string) (string, error) {
+	args = append([]string{"--kubeconfig=" + k.kubeconfig, "--cache-dir=" + k.cacheDir}, args...)
+	return run(ctx, stdin, k.path, args...)
+}
+
+// ready is nil when the apiserver is.
+func (k kubectl) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := k.run(ctx, "", "get", "--raw", "/readyz")
+	return err
+}
+
+// apply applies a manifest server-side, as one owner: KEDA's operator writes its CA into
+// objects of KEDA's manifest, which a second apply may not stumble over.
+func (k kubectl) apply(ctx context.Context, manifest string) error {
+	_, err := k.run(ctx, manifest, "apply", "--server-side", "--force-conflicts", "--field-manager="+NodeName, "--filename=-")
+	return err
+}
+
+// condition is nil when the object at the API path has the condition.
+func (k kubectl) condition(ctx context.Context, path, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := k.run(ctx, "", "get", "--raw", path)
+	if err != nil {
+		return err
+	}
+	return hasCondition([]byte(out), path, name)
+}
+
+func hasCondition(data []byte, path, name string) error {
+	var o object
+	if err := json.Unmarshal(data, &o); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == name && c.Status == "True" {
+			return nil
+		} else if c.Type == name {
+			return fmt.Errorf("%s is not %s: %s", path, name, c.Message)
+		}
+	}
+	return fmt.Errorf("%s is not %s yet", path, name)
+}
+
+func (k kubectl) nodeReady(ctx context.Context, name string) error {
+	return k.condition(ctx, "/api/v1/nodes/"+name, "Ready")
+}
+
+func (k kubectl) deploymentAvailable(ctx context.Context, namespace, name string) error {
+	return k.condition(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+name, "Available")
+}
+
+// externalMetrics is the API that KEDA's metrics adapter serves.
+const externalMetrics = "v1beta1.external.metrics.k8s.io"
+
+func (k kubectl) externalMetricsAvailable(ctx context.Context) error {
+	return k.condition(ctx, "/apis/apiregistration.k8s.io/v1/apiservices/"+externalMetrics, "Available")
+}
+
+// workloads are the components that run in the cluster.
+func (k kubectl) workloads(ctx context.Context, keda bool) []Component {
+	component := func(name string, err error) Component {
+		if err != nil {
+			return Component{Name: name, Detail: err.Error()}
+		}
+		return Component{Name: name, Healthy: true, Detail: "Available"}
+	}
+	components := []Component{component("coredns", k.deploymentAvailable(ctx, "kube-system", "coredns"))}
+	if !keda {
+		return components
+	}
+	for _, name := range kedaDeployments {
+		components = append(components, component(name, k.deploymentAvailable(ctx, kedaNamespace, name)))
+	}
+	return append(components, component(externalMetrics, k.externalMetricsAvailable(ctx)))
+}

@@ -1,0 +1,195 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// State is what a decision is made from, besides the spec.
+type State struct {
+	Replicas  int32     // the target's replicas now (spec.replicas of its scale)
+	Depth     int64     // messages that wait or are in work
+	LastScale time.Time // the HPA's status.lastScaleTime; zero: it never scaled
+	Now       time.Time
+}
+
+// Action is what is to be done to the replicas.
+type Action int
+
+// The actions.
+const (
+	Hold Action = iota + 1
+	ScaleUp
+	ScaleDown
+)
+
+// Reason is why; its String is fit for a condition's reason.
+type Reason int
+
+// The reasons.
+const (
+	WithinBand Reason = iota + 1
+	AboveUpperBound
+	BelowLowerBound
+	Cooldown
+	AtMaxReplicas
+	AtMinReplicas
+	FewerWouldExceedUpperBound
+	Activation
+	Idle
+	OutsideLimits
+)
+
+var reasonNames = map[Reason]string{
+	WithinBand:                 "WithinBand",
+	AboveUpperBound:            "AboveUpperBound",
+	BelowLowerBound:            "BelowLowerBound",
+	Cooldown:                   "Cooldown",
+	AtMaxReplicas:              "AtMaxReplicas",
+	AtMinReplicas:              "AtMinReplicas",
+	FewerWouldExceedUpperBound: "FewerWouldExceedUpperBound",
+	Activation:                 "Activation",
+	Idle:                       "Idle",
+	OutsideLimits:              "OutsideLimits",
+}
+
+// String is the reason in CamelCase.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Decision is the replicas that are wanted, and why.
+type Decision struct {
+	Replicas     int32 // as in the State
+	Desired      int32
+	Action       Action
+	Reason       Reason
+	Text         string        // the reason in words, with the arithmetic
+	LowerBound   int64         // below this depth the target shrinks
+	UpperBound   int64         // above this depth the target grows
+	CooldownLeft time.Duration // more than 0 while the cooldown runs, whether or not it is the reason
+	Active       bool          // what IsActive answers
+}
+
+// Decide applies the policy. The spec must be valid.
+func Decide(spec Spec, state State) Decision {
+	state.Depth = min(max(state.Depth, 0), maxDepth)
+	n := int64(state.Replicas)
+	d := Decision{
+		Replicas:     state.Replicas,
+		LowerBound:   (spec.TargetQueueDepth*n*int64(spec.ScaleDownThreshold) + 99) / 100,
+		UpperBound:   spec.TargetQueueDepth * n * int64(spec.ScaleUpThreshold) / 100,
+		CooldownLeft: cooldownLeft(spec, state),
+		// Inactivity takes a target straight from any number of replicas to 0
+		// (KEDA 2.21, pkg/scaling/executor/scale_scaledobjects.go:105-108), so a target
+		// stays active until the HPA has brought it down.
+		Active: state.Depth > spec.ActivationQueueDepth || n > spec.floor(),
+	}
+	switch {
+	case n == 0 && spec.MinReplicas == 0:
+		decideAtZero(&d, spec, state)
+	case n < spec.floor() || n > int64(spec.MaxReplicas):
+		// The HPA moves it there at once, whatever we answer.
+		d.to(min(max(n, spec.floor()), int64(spec.MaxReplicas)), OutsideLimits)
+		d.Text = fmt.Sprintf("%d replicas are outside the limits %d to %d: %d → %d replicas", n, spec.floor(), spec.MaxReplicas, n, d.Desired)
+	case state.Depth > d.UpperBound:
+		decideUp(&d, spec, state)
+	case state.Depth < d.LowerBound:
+		decideDown(&d, spec, state)
+	default:
+		d.to(n, WithinBand)
+		d.Text = fmt.Sprintf("queue depth %d is between %d and %d (%d × %d × %d %% and %d %%): holding at %d",
+			state.Depth, d.LowerBound, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold, spec.ScaleUpThreshold, n)
+	}
+	return d
+}
+
+func decideAtZero(d *Decision, spec Spec, state State) {
+	if state.Depth > spec.ActivationQueueDepth {
+		d.to(1, Activation)
+		d.Text = fmt.Sprintf("queue depth %d is above activationQueueDepth %d: 0 → 1 replicas", state.Depth, spec.ActivationQueueDepth)
+		return
+	}
+	d.to(0, Idle)
+	d.Text = fmt.Sprintf("queue depth %d is not above activationQueueDepth %d: staying at 0", state.Depth, spec.ActivationQueueDepth)
+}
+
+func decideUp(d *Decision, spec Spec, state State) {
+	n := int64(state.Replicas)
+	desired := min(spec.fewest(state.Depth), n+spec.MaxScaleUpStep.of(n), int64(spec.MaxReplicas))
+	bound := fmt.Sprintf("queue depth %d is above %d = %d × %d × %d %%", state.Depth, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleUpThreshold)
+	switch {
+	case desired == n:
+		d.to(n, AtMaxReplicas)
+		d.Text = fmt.Sprintf("%s, but maxReplicas is %d: holding at %d", bound, spec.MaxReplicas, n)
+	case d.CooldownLeft > 0:
+		d.holdForCooldown(bound, spec)
+	default:
+		d.to(desired, AboveUpperBound)
+		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
+	}
+}
+
+func decideDown(d *Decision, spec Spec, state State) {
+	n := int64(state.Replicas)
+	most := 100 * state.Depth / (spec.TargetQueueDepth * int64(spec.ScaleDownThreshold))
+	fewest := spec.fewest(state.Depth)
+	desired := max(most, fewest, n-spec.MaxScaleDownStep.of(n), spec.floor())
+	bound := fmt.Sprintf("queue depth %d is below %d = %d × %d × %d %%", state.Depth, d.LowerBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold)
+	switch {
+	case n == spec.floor() && spec.MinReplicas == 0:
+		d.to(n, AtMinReplicas)
+		d.Text = fmt.Sprintf("%s, but the last replica is KEDA's to take, once the queue has been idle for %s: holding at %d", bound, seconds(spec.Cooldown), n)
+	case n == spec.floor():
+		d.to(n, AtMinReplicas)
+		d.Text = fmt.Sprintf("%s, but minReplicas is %d: holding at %d", bound, spec.MinReplicas, n)
+	case desired >= n:
+		d.to(n, FewerWouldExceedUpperBound)
+		d.Text = fmt.Sprintf("%s, but %d replicas would be too few again (%d %% of the target): holding at %d", bound, n-1, spec.ScaleUpThreshold, n)
+	case d.CooldownLeft > 0:
+		d.holdForCooldown(bound, spec)
+	default:
+		d.to(desired, BelowLowerBound)
+		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
+	}
+}
+
+// fewest is the fewest replicas that keep the depth at or under the upper bound.
+func (s Spec) fewest(depth int64) int64 {
+	perReplica := s.TargetQueueDepth * int64(s.ScaleUpThreshold)
+	fewest := 100 * depth / perReplica
+	if 100*depth%perReplica != 0 {
+		fewest++
+	}
+	return fewest
+}
+
+func (d *Decision) to(desired int64, reason Reason) {
+	d.Desired, d.Reason = int32(desired), reason
+	switch {
+	case d.Desired > d.Replicas:
+		d.Action = ScaleUp
+	case d.Desired < d.Replicas:
+		d.Action = ScaleDown
+	default:
+		d.Action = Hold
+	}
+}
+
+func (d *Decision) holdForCooldown(bound string, spec Spec) {
+	d.to(int64(d.Replicas), Cooldown)
+	d.Text = fmt.Sprintf("%s; holding at %d: %s of the %s cooldown left", bound, d.Replicas, seconds(d.CooldownLeft), seconds(spec.Cooldown))
+}
+
+// cooldownLeft is how long the cooldown still runs. A last scaling in the future, which
+// is another machine's clock being ahead, counts as one just now.
+func cooldownLeft(spec Spec, state State) time.Duration {
+	if state.LastScale.IsZero() {
+		return 0
+	}
+	since := max(0, state.Now.Sub(state.LastScale))
+	return max(0, spec.Cooldown-since)
+}
+
+// seconds prints whole seconds, rounded up so that a running cooldown never reads "0 s".
+func seconds(d time.Duration) string {
+	return fmt.Sprintf("%d s", (d+time.Second-1)/time.Second)
+}

@@ -1,0 +1,77 @@
+// Package policy decides how many replicas a queue's depth asks for: an upper and a
+// lower threshold, steps, limits and a cooldown, in integers. It has no I/O, no clock
+// and no memory: the same spec and state always give the same decision.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Greatest values that a spec may hold. They keep every product below in an int64:
+// 10⁹ messages × 10⁶ replicas × 1,000 % = 10¹⁸.
+const (
+	MaxTargetQueueDepth = 1_000_000_000
+	MaxReplicasLimit    = 1_000_000
+	// maxDepth is where a depth is cut off, in messages: 100 × maxDepth is an int64.
+	maxDepth = 90_000_000_000_000_000
+)
+
+// Spec is the policy's configuration. Field names, units and defaults are those of
+// PubSubChannel's spec.autoScaling.
+type Spec struct {
+	MinReplicas          int32         // 0 to MaxReplicas; 0 means scale to zero
+	MaxReplicas          int32         // 1 to MaxReplicasLimit
+	TargetQueueDepth     int64         // messages for each replica, 1 to MaxTargetQueueDepth
+	ScaleUpThreshold     int32         // percent of target × replicas, 1 to 1000
+	ScaleDownThreshold   int32         // percent of target × replicas, 1 to 100, less than ScaleUpThreshold
+	Cooldown             time.Duration // least time between two scalings, 0 or more
+	ActivationQueueDepth int64         // depth that must be exceeded to wake a target of 0 replicas
+	MaxScaleUpStep       Step          // the zero Step means no limit
+	MaxScaleDownStep     Step          // the zero Step means no limit
+}
+
+// DefaultSpec holds the defaults of PubSubChannel's spec.autoScaling.
+func DefaultSpec() Spec {
+	return Spec{
+		MinReplicas:        1,
+		MaxReplicas:        10,
+		TargetQueueDepth:   100,
+		ScaleUpThreshold:   150,
+		ScaleDownThreshold: 50,
+		Cooldown:           60 * time.Second,
+		MaxScaleDownStep:   Step{Value: 20, Percent: true},
+	}
+}
+
+// Validate returns one error for each field that is out of its range, joined; each
+// names the field, its value and the remedy.
+func (s Spec) Validate() error {
+	inRange := func(field string, value, least, most int64) error {
+		if value < least || value > most {
+			return fmt.Errorf("%s is %d: it must be from %d to %d", field, value, least, most)
+		}
+		return nil
+	}
+	errs := []error{
+		inRange("minReplicas", int64(s.MinReplicas), 0, MaxReplicasLimit),
+		inRange("maxReplicas", int64(s.MaxReplicas), 1, MaxReplicasLimit),
+		inRange("targetQueueDepth", s.TargetQueueDepth, 1, MaxTargetQueueDepth),
+		inRange("scaleUpThreshold", int64(s.ScaleUpThreshold), 1, 1000),
+		inRange("scaleDownThreshold", int64(s.ScaleDownThreshold), 1, 100),
+		inRange("activationQueueDepth", s.ActivationQueueDepth, 0, MaxTargetQueueDepth),
+		inRange("cooldownPeriod", int64(s.Cooldown/time.Second), 0, 86400),
+	}
+	if s.MinReplicas > s.MaxReplicas {
+		errs = append(errs, fmt.Errorf("minReplicas is %d, greater than maxReplicas %d: lower minReplicas or raise maxReplicas", s.MinReplicas, s.MaxReplicas))
+	}
+	if s.ScaleDownThreshold >= s.ScaleUpThreshold {
+		errs = append(errs, fmt.Errorf("scaleDownThreshold is %d, not less than scaleUpThreshold %d: lower scaleDownThreshold or raise scaleUpThreshold", s.ScaleDownThreshold, s.ScaleUpThreshold))
+	}
+	return errors.Join(errs...)
+}
+
+// floor is the least number of replicas that the HPA may leave: the last step to 0 is
+// KEDA's.
+func (s Spec) floor() int64 { return max(1, int64(s.MinReplicas)) }

@@ -1,0 +1,36 @@
+// Package queue knows what depth means for each kind of queue: which commands to send,
+// and how to read the replies. It does no I/O.
+package queue
+
+import "strings"
+
+// Names that cmd/subscriber and the scaler share. A list has no consumer groups, so the
+// subscriber keeps what it holds in lists of its own, and names them in a sorted set:
+// a reader of depths needs neither KEYS nor SCAN to find work in flight.
+
+// ProcessingKey is the list of messages that one consumer of a list holds. The hash tag
+// puts it on the cluster node of key, as an atomic move demands.
+func ProcessingKey(key, consumer string) string {
+	return hashTagged(key) + ":processing:" + consumer
+}
+
+// ConsumersKey is the sorted set of a list's consumers; each one's score is its last
+// heartbeat, in seconds since 1970 by the server's clock.
+func ConsumersKey(key string) string {
+	return hashTagged(key) + ":consumers"
+}
+
+// hashTagged makes key the hash tag, unless it has one already (Redis Cluster
+// specification, "Hash tags": the first non-empty {...}).
+func hashTagged(key string) string {
+	if open := strings.IndexByte(key, '{'); open >= 0 {
+		if length := strings.IndexByte(key[open:], '}'); length > 1 {
+			return key
+		}
+	}
+	return "{" + key + "}"
+}
+
+// DefaultConsumerGroup is the group in which cmd/subscriber reads a stream when the
+// channel names none.
+const DefaultConsumerGroup = "pubsub-subscriber"

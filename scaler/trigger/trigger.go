@@ -1,0 +1,216 @@
+// Package trigger converts between the metadata of a KEDA trigger and one typed struct:
+// the controller renders it, the scaler parses it.
+package trigger
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+)
+
+// QueueType is the kind of queue that a trigger names.
+type QueueType string
+
+// The kinds of queue.
+const (
+	Auto   QueueType = "Auto" // ask the server
+	List   QueueType = "List"
+	Stream QueueType = "Stream"
+)
+
+var queueTypes = []QueueType{Auto, List, Stream}
+
+// DefaultRedisAddress is where the queue is when a trigger does not say.
+const DefaultRedisAddress = "dragonfly:6379"
+
+// Trigger is the configuration of one trigger, complete and valid.
+type Trigger struct {
+	ChannelName   string
+	RedisAddress  string // host:port
+	QueueType     QueueType
+	ConsumerGroup string // empty: the stream's only group
+	Policy        policy.Spec
+
+	// State that the metadata may give in place of the cluster; nil where it doesn't.
+	CurrentReplicas *int32
+	LastScaleTime   *time.Time
+}
+
+// Parse reads and checks a trigger's metadata. Keys of KEDA's own are passed over; an
+// unknown key is an error, because a misspelt one would silently mean its default.
+// The error names each key that is wrong, its value and the remedy.
+func Parse(metadata map[string]string) (Trigger, error) {
+	p := parser{metadata: metadata}
+	defaults := policy.DefaultSpec()
+	t := Trigger{
+		ChannelName:   metadata[KeyChannelName],
+		RedisAddress:  p.text(KeyRedisAddress, DefaultRedisAddress),
+		QueueType:     QueueType(p.text(KeyQueueType, string(Auto))),
+		ConsumerGroup: metadata[KeyConsumerGroup],
+		Policy: policy.Spec{
+			MinReplicas:          int32(p.number(KeyMinReplicas, int64(defaults.MinReplicas), 32)),
+			MaxReplicas:          int32(p.number(KeyMaxReplicas, int64(defaults.MaxReplicas), 32)),
+			TargetQueueDepth:     p.number(KeyTargetQueueDepth, defaults.TargetQueueDepth, 64),
+			ScaleUpThreshold:     int32(p.number(KeyScaleUpThreshold, int64(defaults.ScaleUpThreshold), 32)),
+			ScaleDownThreshold:   int32(p.number(KeyScaleDownThreshold, int64(defaults.ScaleDownThreshold), 32)),
+			Cooldown:             time.Duration(p.number(KeyCooldownPeriod, int64(defaults.Cooldown/time.Second), 32)) * time.Second,
+			ActivationQueueDepth: p.number(KeyActivationQueueDepth, 0, 64),
+			MaxScaleUpStep:       p.step(KeyMaxScaleUpStep, defaults.MaxScaleUpStep),
+			MaxScaleDownStep:     p.step(KeyMaxScaleDownStep, defaults.MaxScaleDownStep),
+		},
+	}
+	p.state(&t)
+	p.check(t)
+	if len(p.errs) == 0 {
+		// Only where every number could be read: a default in place of one that
+		// couldn't would give a second, misleading error.
+		p.errs = append(p.errs, t.Policy.Validate())
+	}
+	if err := errors.Join(p.errs...); err != nil {
+		return Trigger{}, fmt.Errorf("trigger metadata: %w", err)
+	}
+	return t, nil
+}
+
+// Metadata renders the trigger; Parse reads it back unchanged. Every field of the policy
+// is written, so that what a ScaledObject does can be read from it alone.
+func (t Trigger) Metadata() map[string]string {
+	m := map[string]string{
+		KeyChannelName:          t.ChannelName,
+		KeyRedisAddress:         t.RedisAddress,
+		KeyQueueType:            string(t.QueueType),
+		KeyMinReplicas:          strconv.Itoa(int(t.Policy.MinReplicas)),
+		KeyMaxReplicas:          strconv.Itoa(int(t.Policy.MaxReplicas)),
+		KeyTargetQueueDepth:     strconv.FormatInt(t.Policy.TargetQueueDepth, 10),
+		KeyScaleUpThreshold:     strconv.Itoa(int(t.Policy.ScaleUpThreshold)),
+		KeyScaleDownThreshold:   strconv.Itoa(int(t.Policy.ScaleDownThreshold)),
+		KeyCooldownPeriod:       strconv.FormatInt(int64(t.Policy.Cooldown/time.Second), 10),
+		KeyActivationQueueDepth: strconv.FormatInt(t.Policy.ActivationQueueDepth, 10),
+		KeyMaxScaleUpStep:       t.Policy.MaxScaleUpStep.String(),
+		KeyMaxScaleDownStep:     t.Policy.MaxScaleDownStep.String(),
+	}
+	if m[KeyMaxScaleUpStep] == "" {
+		delete(m, KeyMaxScaleUpStep) // unset is the default
+	}
+	if m[KeyMaxScaleDownStep] == "" {
+		m[KeyMaxScaleDownStep] = noLimit // unset would be the default, 20%
+	}
+	if t.ConsumerGroup != "" {
+		m[KeyConsumerGroup] = t.ConsumerGroup
+	}
+	if t.CurrentReplicas != nil {
+		m[KeyCurrentReplicas] = strconv.Itoa(int(*t.CurrentReplicas))
+	}
+	if t.LastScaleTime != nil {
+		m[KeyLastScaleTime] = t.LastScaleTime.Format(time.RFC3339Nano)
+	}
+	return m
+}
+
+// noLimit stands for a step without limit where leaving the key out means a default.
+const noLimit = "none"
+
+type parser struct {
+	metadata map[string]string
+	errs     []error
+}
+
+func (p *parser) fail(key, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", key, p.metadata[key], fmt.Sprintf(format, args...)))
+}
+
+func (p *parser) text(key, byDefault string) string {
+	if value := p.metadata[key]; value != "" {
+		return value
+	}
+	return byDefault
+}
+
+func (p *parser) number(key string, byDefault int64, bits int) int64 {
+	value, ok := p.metadata[key]
+	if !ok || value == "" {
+		return byDefault
+	}
+	number, err := strconv.ParseInt(value, 10, bits)
+	if err != nil {
+		p.fail(key, "it must be a whole number, for example %d", byDefault)
+		return byDefault
+	}
+	return number
+}
+
+func (p *parser) step(key string, byDefault policy.Step) policy.Step {
+	value := p.metadata[key]
+	switch value {
+	case "":
+		return byDefault
+	case noLimit:
+		return policy.Step{}
+	}
+	step, err := policy.ParseStep(value)
+	if err != nil {
+		p.fail(key, `it must be a number of replicas from 1, a percentage such as "20%%", or "none"`)
+	}
+	return step
+}
+
+// state reads what the metadata gives in place of the cluster.
+func (p *parser) state(t *Trigger) {
+	if p.metadata[KeyCurrentReplicas] != "" {
+		replicas := int32(p.number(KeyCurrentReplicas, 1, 32))
+		if replicas < 0 || replicas > policy.MaxReplicasLimit {
+			p.fail(KeyCurrentReplicas, "it must be from 0 to %d", policy.MaxReplicasLimit)
+		}
+		t.CurrentReplicas = &replicas
+	}
+	if value := p.metadata[KeyLastScaleTime]; value != "" {
+		last, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			p.fail(KeyLastScaleTime, "it must be a time of RFC 3339, for example 2026-01-02T15:04:05Z")
+			return
+		}
+		t.LastScaleTime = &last
+	}
+}
+
+func (p *parser) check(t Trigger) {
+	if t.ChannelName == "" {
+		p.fail(KeyChannelName, "it must be the key of the list or stream")
+	}
+	if err := checkAddress(t.RedisAddress); err != nil {
+		p.fail(KeyRedisAddress, "%v", err)
+	}
+	if !slices.Contains(queueTypes, t.QueueType) {
+		p.fail(KeyQueueType, "it must be one of Auto, List and Stream")
+	}
+	if t.ConsumerGroup != "" && t.QueueType == List {
+		p.fail(KeyConsumerGroup, "a List has no consumer group; leave it out or set queueType to Stream")
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.metadata)) {
+		if !known[key] && !kedaKeys[key] {
+			p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
+}
+
+// checkAddress refuses what is not host:port.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return errors.New("it must be host:port without a scheme, for example dragonfly:6379")
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+		return fmt.Errorf("the port %q must be a number from 1 to 65535", port)
+	}
+	if strings.ContainsAny(host, "/@ ") {
+		return errors.New("it must be host:port without a scheme, user or path, for example dragonfly:6379")
+	}
+	return nil
+}
