@@ -20,7 +20,6 @@ ETCD_VERSION    := $(call pinned,etcd,go.etcd.io/etcd/server/v3)
 COREDNS_VERSION := $(call pinned,coredns,github.com/coredns/coredns)
 HELM_VERSION    := v3.22.0
 GRPCURL_VERSION := v1.9.4
-KIND_VERSION    := v0.33.0
 
 GO ?= go
 
@@ -53,13 +52,14 @@ go_build = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false
 # an interrupted build leaves nothing that looks finished.
 define build_binary
 @mkdir -p $(TOOLS_DIR)
-@cd $(E2E_DIR)/$(1) && $(go_build) -ldflags '$(3)' -o $@.tmp.$$$$ $(2) && mv -f $@.tmp.$$$$ $@ || { rm -f $@.tmp.$$$$; exit 1; }
+@cd $(E2E_DIR)/$(1) && $(go_build) -ldflags '$(3)' -o $(abspath $@).tmp.$$$$ $(2) \
+	&& mv -f $(abspath $@).tmp.$$$$ $(abspath $@) || { rm -f $(abspath $@).tmp.$$$$; exit 1; }
 endef
 
 # $(1) is the package and version. GOBIN must be a folder of its own: go install writes in place.
 define install_binary
 @mkdir -p $(TOOLS_DIR)
-@GOBIN=$@.tmp CGO_ENABLED=0 $(GO) install -trimpath -ldflags '-s -w' $(1) && mv -f $@.tmp/$(notdir $@) $@; \
+@GOBIN=$(abspath $@).tmp CGO_ENABLED=0 $(GO) install -trimpath -ldflags '-s -w' $(1) && mv -f $@.tmp/$(notdir $@) $@; \
 	status=$$?; rm -rf $@.tmp; exit $$status
 endef
 
@@ -112,19 +112,14 @@ $(TOOLS_DIR)/grpcurl:
 	$(call announce,$(GRPCURL_VERSION))
 	$(call install_binary,github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION))
 
-# Only where there is Docker: `cluster up --provider kind` asks for it.
-$(TOOLS_DIR)/kind:
-	@echo 'building kind $(KIND_VERSION) (about 20 s the first time, then seconds)'
-	$(call install_binary,sigs.k8s.io/kind@$(KIND_VERSION))
-
 # KEDA's install manifest as its module ships it; the cluster puts the image tags in.
 $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
-	@cd $(BINARIES_DIR)/keda && dir=$$($(GO) list -m -f '{{.Dir}}' github.com/kedacore/keda/v2) && \
-		$(TOOLS_DIR)/kubectl kustomize $$dir/config/default > $@.tmp && mv -f $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+	@cd $(BINARIES_DIR)/keda && $(GO) mod download github.com/kedacore/keda/v2 && dir=$$($(GO) list -m -f '{{.Dir}}' github.com/kedacore/keda/v2) && \
+		$(abspath $<) kustomize $$dir/config/default > $(abspath $@).tmp && mv -f $(abspath $@).tmp $(abspath $@)
 
 # Debian packages. Installed only where missing, so that a second run needs neither root nor the network.
 TEST_PACKAGES    := redis-server
-CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux iproute2
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
 
 define install_packages
 @missing=; \

@@ -15,13 +15,14 @@ const (
 
 // Reasons of the Ready condition.
 const (
-	ReasonAvailable          = "Available"          // the wanted workers are ready
-	ReasonProgressing        = "Progressing"        // workers are starting or stopping
-	ReasonDeploymentFailed   = "DeploymentFailed"   // the Deployment does not progress
-	ReasonDeploymentConflict = "DeploymentConflict" // a Deployment of that name belongs to somebody else
-	ReasonKEDANotInstalled   = "KEDANotInstalled"   // the ScaledObject CRD is missing
-	ReasonKEDANotReady       = "KEDANotReady"       // KEDA reports the ScaledObject as not ready
-	ReasonInvalidSpec        = "InvalidSpec"        // the API server refuses what the channel asks for
+	ReasonAvailable            = "Available"            // the wanted workers are ready
+	ReasonProgressing          = "Progressing"          // workers are starting or stopping
+	ReasonDeploymentFailed     = "DeploymentFailed"     // the Deployment does not progress
+	ReasonDeploymentConflict   = "DeploymentConflict"   // a Deployment of that name belongs to somebody else
+	ReasonScaledObjectConflict = "ScaledObjectConflict" // a ScaledObject of that name belongs to somebody else
+	ReasonKEDANotInstalled     = "KEDANotInstalled"     // the ScaledObject CRD is missing
+	ReasonKEDANotReady         = "KEDANotReady"         // KEDA reports the ScaledObject as not ready
+	ReasonInvalidSpec          = "InvalidSpec"          // the API server refuses what the channel asks for
 )
 
 // Reasons of the Scaled condition; with autoscaling on, the scaler's own reasons

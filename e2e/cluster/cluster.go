@@ -179,9 +179,9 @@ func (c *Cluster) Load(ctx context.Context, tars ...string) error {
 
 func (c *Cluster) provider(name string) provider {
 	if name == ProviderKind {
-		return &kindProvider{cluster: c}
+		return &kindProvider{Cluster: c}
 	}
-	return &nodeProvider{cluster: c, dir: c.opts.Dir}
+	return &nodeProvider{Cluster: c, dir: c.opts.Dir}
 }
 
 // choose returns the name of the provider to use for a new cluster.

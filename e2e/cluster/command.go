@@ -33,8 +33,8 @@ func lookPath(program string) string {
 	return ""
 }
 
-// run runs a program to its end and returns its standard output. Its error holds what the
-// program said on standard error.
+// run runs a program of the machine, or one given by its path, to its end and returns its
+// standard output. Its error holds what the program said on standard error.
 func run(ctx context.Context, stdin string, program string, args ...string) (string, error) {
 	path := program
 	if !filepath.IsAbs(path) {
@@ -42,14 +42,23 @@ func run(ctx context.Context, stdin string, program string, args ...string) (str
 			return "", fmt.Errorf("%s: no such program in %s", program, programPath)
 		}
 	}
+	return runIn(ctx, environment(os.TempDir()), stdin, path, args...)
+}
+
+// runIn is run in a given environment.
+func runIn(ctx context.Context, env []string, stdin string, path string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = environment(os.TempDir())
+	cmd.Env = env
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	err := cmd.Run()
+	if err == nil {
+		return stdout.String(), nil
 	}
-	return stdout.String(), nil
+	if said := strings.TrimSpace(stderr.String()); said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return stdout.String(), fmt.Errorf("%s %s: %w", filepath.Base(path), strings.Join(args, " "), err)
 }

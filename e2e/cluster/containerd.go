@@ -57,10 +57,10 @@ func (n *nodeProvider) writeConfigs() error {
 	containerd := strings.NewReplacer("{{dir}}", n.dir, "{{socket}}", n.containerdSocket(), "{{pause}}", pauseImage,
 		"{{cniFolder}}", cniFolder(), "{{snapshotter}}", snapshotter(n.dir)).Replace(containerdConfig)
 	for path, content := range map[string]string{
-		n.path("config", "containerd.toml"):                    containerd,
-		n.path("cni", "net.d", "10-"+NodeName+".conflist"):     cniConfig(n.dir),
-		n.path("config", "kubelet.yaml"):                       n.kubeletConfig(),
-		n.path("config", "kube-proxy.yaml"):                    n.proxyConfig(),
+		n.path("config", "containerd.toml"):                containerd,
+		n.path("cni", "net.d", "10-"+NodeName+".conflist"): cniConfig(n.dir),
+		n.path("config", "kubelet.yaml"):                   n.kubeletConfig(),
+		n.path("config", "kube-proxy.yaml"):                n.proxyConfig(),
 	} {
 		if err := writeFile(path, []byte(content), 0o644); err != nil {
 			return err

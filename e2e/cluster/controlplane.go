@@ -3,12 +3,18 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
+	"time"
 )
 
 // etcd listens on the loopback of the node's network namespace, which only the node's own
 // processes reach: so it does without certificates.
 const etcdURL = "http://127.0.0.1:2379"
+
+// etcdHealthURL serves health and metrics, no data, so it may be reached from outside.
+const etcdHealthURL = "http://" + NodeAddress + ":2381"
 
 func (n *nodeProvider) startEtcd(ctx context.Context) error {
 	err := n.ensure(ctx, etcdName, n.tool("etcd"),
@@ -21,14 +27,14 @@ func (n *nodeProvider) startEtcd(ctx context.Context) error {
 		"--initial-cluster="+NodeName+"=http://127.0.0.1:2380",
 		// A test cluster need not outlive a power failure, and is several times as fast.
 		"--unsafe-no-fsync",
+		"--listen-metrics-urls="+etcdHealthURL,
 		"--log-level=warn",
 	)
 	if err != nil {
 		return err
 	}
 	return n.await(ctx, etcdName, func(ctx context.Context) error {
-		// The apiserver's own check tells when etcd serves; here, that it listens is enough.
-		return n.network().inside(ctx, "sh", "-c", "exec 3<>/dev/tcp/127.0.0.1/2379")
+		return healthy(ctx, etcdHealthURL+"/health")
 	})
 }
 
@@ -79,6 +85,8 @@ func (n *nodeProvider) startControllers(ctx context.Context) error {
 		"--authorization-kubeconfig="+manager,
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
+		// Its default is a folder of the machine, which it makes.
+		"--flex-volume-plugin-dir="+n.volumePluginDir(),
 		"--use-service-account-credentials",
 		"--service-account-private-key-file="+p.key(keyServiceAccount),
 		"--root-ca-file="+p.crt(caName),
@@ -126,11 +134,14 @@ func (n *nodeProvider) startKubelet(ctx context.Context) error {
 	})
 }
 
+func (n *nodeProvider) volumePluginDir() string { return n.path("kubelet", "volume-plugins") }
+
 func (n *nodeProvider) kubeletConfig() string {
 	p := n.pki()
 	return strings.NewReplacer(
 		"{{ca}}", p.crt(caName), "{{crt}}", p.crt(certKubeletServer), "{{key}}", p.key(certKubeletServer),
 		"{{dns}}", dnsAddress, "{{socket}}", n.containerdSocket(), "{{dir}}", n.dir, "{{name}}", NodeName,
+		"{{volumePlugins}}", n.volumePluginDir(),
 	).Replace(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix://{{socket}}
@@ -163,7 +174,7 @@ maxPods: 250
 # How soon a pod that runs sees a changed Secret: KEDA waits for its own certificates.
 syncFrequency: 5s
 podLogsDir: {{dir}}/logs/pods
-volumePluginDir: {{dir}}/kubelet/volume-plugins
+volumePluginDir: {{volumePlugins}}
 oomScoreAdj: 0
 `)
 }
@@ -185,4 +196,23 @@ conntrack:
   tcpEstablishedTimeout: 0s
   tcpCloseWaitTimeout: 0s
 `)
+}
+
+// healthy is nil when a GET of the URL answers 200.
+func healthy(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request) // no proxy
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	return nil
 }

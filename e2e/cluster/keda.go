@@ -31,7 +31,26 @@ var kedaImages = []kedaImage{
 	{"ghcr.io/kedacore/keda-admission-webhooks", "keda-webhooks", "/keda-admission-webhooks"},
 }
 
-var kedaDeployments = []string{"keda-operator", "keda-metrics-apiserver", "keda-admission"}
+// A kedaDeployment is one Deployment of KEDA. After a crash its status may still be the one
+// from before, so that only an answer shows that it runs.
+type kedaDeployment struct {
+	name string
+	// answers is a path of the apiserver that the Deployment's pod answers.
+	answers string
+}
+
+var kedaDeployments = []kedaDeployment{
+	{"keda-operator", "/api/v1/namespaces/keda/services/http:keda-operator:8080/proxy/metrics"},
+	{"keda-metrics-apiserver", "/apis/external.metrics.k8s.io/v1beta1"},
+	{"keda-admission", "/api/v1/namespaces/keda/services/http:keda-admission-webhooks:8080/proxy/metrics"},
+}
+
+func (d kedaDeployment) ready(ctx context.Context, k kubectl) error {
+	if err := k.deploymentAvailable(ctx, kedaNamespace, d.name); err != nil {
+		return err
+	}
+	return k.answers(ctx, d.answers)
+}
 
 // kedaManifest puts the release's tags into the manifest of KEDA's sources, which names the
 // development images and has them pulled anew every time.
@@ -65,8 +84,8 @@ func installKEDA(ctx context.Context, progress *progress, k kubectl, manifestPat
 	}
 	return progress.step(ctx, 5*time.Minute, "KEDA: waiting for it to be Available", func(ctx context.Context) error {
 		return poll(ctx, time.Second, func(ctx context.Context) error {
-			for _, name := range kedaDeployments {
-				if err := k.deploymentAvailable(ctx, kedaNamespace, name); err != nil {
+			for _, d := range kedaDeployments {
+				if err := d.ready(ctx, k); err != nil {
 					return err
 				}
 			}

@@ -27,16 +27,23 @@ type (
 )
 
 func (k kubectl) run(ctx context.Context, stdin string, args ...string) (string, error) {
-	args = append([]string{"--kubeconfig=" + k.kubeconfig, "--cache-dir=" + k.cacheDir}, args...)
-	return run(ctx, stdin, k.path, args...)
+	env := append(environment(k.cacheDir), "KUBECONFIG="+k.kubeconfig, "KUBECACHEDIR="+k.cacheDir)
+	return runIn(ctx, env, stdin, k.path, args...)
 }
 
 // ready is nil when the apiserver is.
-func (k kubectl) ready(ctx context.Context) error {
+func (k kubectl) ready(ctx context.Context) error { return k.answers(ctx, "/readyz") }
+
+// answers is nil when a GET of the apiserver's path succeeds.
+func (k kubectl) answers(ctx context.Context, path string) error {
+	_, err := k.get(ctx, path)
+	return err
+}
+
+func (k kubectl) get(ctx context.Context, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	_, err := k.run(ctx, "", "get", "--raw", "/readyz")
-	return err
+	return k.run(ctx, "", "get", "--raw", path)
 }
 
 // apply applies a manifest server-side, as one owner: KEDA's operator writes its CA into
@@ -48,9 +55,7 @@ func (k kubectl) apply(ctx context.Context, manifest string) error {
 
 // condition is nil when the object at the API path has the condition.
 func (k kubectl) condition(ctx context.Context, path, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	out, err := k.run(ctx, "", "get", "--raw", path)
+	out, err := k.get(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -99,8 +104,8 @@ func (k kubectl) workloads(ctx context.Context, keda bool) []Component {
 	if !keda {
 		return components
 	}
-	for _, name := range kedaDeployments {
-		components = append(components, component(name, k.deploymentAvailable(ctx, kedaNamespace, name)))
+	for _, d := range kedaDeployments {
+		components = append(components, component(d.name, d.ready(ctx, k)))
 	}
 	return append(components, component(externalMetrics, k.externalMetricsAvailable(ctx)))
 }

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"syscall"
 )
 
 // The networks of the local node. They exist on this machine only; a process on it reaches
@@ -57,21 +55,28 @@ type ipRoute struct {
 // networkOwner returns the state folder that the machine's link belongs to, which it
 // carries as its alias; empty without a link.
 func networkOwner(ctx context.Context) (string, error) {
-	if _, err := os.Stat("/sys/class/net/" + hostLink); errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	out, err := run(ctx, "", "ip", "-json", "link", "show", "dev", hostLink)
+	// Not by its name, which is an error where there is no such link: it may go at any
+	// moment, since the kernel takes it down some time after its network namespace.
+	out, err := run(ctx, "", "ip", "-json", "link", "show", "type", "veth")
 	if err != nil {
 		return "", err
 	}
 	var links []ipLink
-	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
-		return "", fmt.Errorf("unexpected answer of ip link: %q", out)
+	if strings.TrimSpace(out) != "" { // it prints nothing for no links
+		if err := json.Unmarshal([]byte(out), &links); err != nil {
+			return "", fmt.Errorf("unexpected answer of ip link: %w", err)
+		}
 	}
-	if links[0].Alias == "" {
-		return "", fmt.Errorf("link %s exists and is not a test cluster's", hostLink)
+	for _, link := range links {
+		if link.Name != hostLink {
+			continue
+		}
+		if link.Alias == "" {
+			return "", fmt.Errorf("link %s exists and is not a test cluster's: delete it (ip link delete %s)", hostLink, hostLink)
+		}
+		return link.Alias, nil
 	}
-	return links[0].Alias, nil
+	return "", nil
 }
 
 // checkClash returns an error if one of the machine's own routes overlaps with the
@@ -131,44 +136,55 @@ func (n network) inside(ctx context.Context, program string, args ...string) err
 
 // up makes what is missing of the network.
 func (n network) up(ctx context.Context) error {
-	owner, err := networkOwner(ctx)
+	intact, err := n.intact(ctx)
 	if err != nil {
 		return err
 	}
-	if owner != "" && owner != n.dir {
-		return fmt.Errorf("this machine already runs the cluster of %s: take that down first (cluster down --dir %s)", owner, owner)
-	}
-	if err := checkClash(ctx); err != nil {
-		return err
-	}
-	if !isNamespace(n.netns()) {
-		// A link that lost its namespace, or the file of one that is gone since a reboot.
-		if err := n.down(ctx); err != nil {
-			return err
-		}
-		owner = ""
-		if err := os.WriteFile(n.netns(), nil, 0o444); err != nil {
-			return err
-		}
-		if _, err := run(ctx, "", "unshare", "--net="+n.netns(), "true"); err != nil {
-			return err
-		}
-	}
-	if owner == "" {
-		if err := n.addLink(ctx); err != nil {
+	if !intact {
+		if err := n.make(ctx); err != nil {
 			return err
 		}
 	}
 	return n.configure(ctx)
 }
 
-func (n network) addLink(ctx context.Context) error {
-	// ip takes a path for a namespace's name as long as it has a slash.
-	if _, err := run(ctx, "", "ip", "link", "add", hostLink, "type", "veth", "peer", "name", nodeLink, "netns", n.netns()); err != nil {
+// intact reports whether the namespace and the link are there; a reboot takes both. It is
+// an error if the machine's networks are not free for us.
+func (n network) intact(ctx context.Context) (bool, error) {
+	owner, err := networkOwner(ctx)
+	if err != nil {
+		return false, err
+	}
+	if owner != "" && owner != n.dir {
+		return false, fmt.Errorf("this machine already runs the cluster of %s: take that down first (cluster down --dir %s)", owner, owner)
+	}
+	return owner == n.dir && isNamespace(n.netns()), checkClash(ctx)
+}
+
+// make makes the namespace and the link, in place of what is left of earlier ones.
+func (n network) make(ctx context.Context) error {
+	if err := n.down(ctx); err != nil {
 		return err
 	}
-	_, err := run(ctx, "", "ip", "link", "set", "dev", hostLink, "alias", n.dir)
-	return err
+	if err := os.WriteFile(n.netns(), nil, 0o444); err != nil {
+		return err
+	}
+	if _, err := run(ctx, "", "unshare", "--net="+n.netns(), "true"); err != nil {
+		return err
+	}
+	// Made under another name first, so that under its own it always has its alias.
+	// ip takes a path for a namespace's name as long as it has a slash.
+	const unnamed = hostLink + "-new"
+	for _, args := range [][]string{
+		{"link", "add", unnamed, "type", "veth", "peer", "name", nodeLink, "netns", n.netns()},
+		{"link", "set", "dev", unnamed, "alias", n.dir},
+		{"link", "set", "dev", unnamed, "name", hostLink},
+	} {
+		if _, err := run(ctx, "", "ip", args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // configure sets addresses and routes; each command may be repeated.
@@ -209,11 +225,13 @@ func (n network) down(ctx context.Context) error {
 	}
 	if owner == n.dir {
 		if _, err := run(ctx, "", "ip", "link", "delete", hostLink); err != nil {
-			return err
+			if owner, again := networkOwner(ctx); again != nil || owner != "" {
+				return err
+			}
 		}
 	}
 	if isNamespace(n.netns()) {
-		if err := syscall.Unmount(n.netns(), syscall.MNT_DETACH); err != nil {
+		if err := unmount(n.netns()); err != nil {
 			return fmt.Errorf("unmount %s: %w", n.netns(), err)
 		}
 	}
@@ -227,8 +245,7 @@ func (n network) down(ctx context.Context) error {
 // left of it after a reboot.
 func isNamespace(path string) bool {
 	const nsfsMagic = 0x6e736673
-	var fs syscall.Statfs_t
-	return syscall.Statfs(path, &fs) == nil && fs.Type == nsfsMagic
+	return fsMagic(path) == nsfsMagic
 }
 
 // cniConfig is the pods' network. ptp and not bridge: it routes every packet, so that

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -36,7 +35,6 @@ type nodeProvider struct {
 	// dir is the state folder.
 	dir string
 }
-
 
 func (n *nodeProvider) daemons() daemons { return daemons{dir: n.dir} }
 func (n *nodeProvider) network() network { return network{dir: n.dir} }
@@ -146,12 +144,15 @@ func (n *nodeProvider) up(ctx context.Context) error {
 
 // prepare makes everything that the daemons find when they start.
 func (n *nodeProvider) prepare(ctx context.Context) error {
-	if err := n.claim(ctx); err != nil {
+	intact, err := n.network().intact(ctx)
+	if err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+	if err := n.claim(); err != nil {
 		return err
 	}
-	if !isNamespace(n.network().netns()) {
-		// Whatever still runs is in a network namespace that is lost, and with it of no use.
-		if err := n.endDaemons(ctx); err != nil {
+	if !intact { // whatever still runs is in network namespaces that nothing reaches
+		if err := n.end(ctx); err != nil {
 			return err
 		}
 	}
@@ -178,22 +179,10 @@ func (n *nodeProvider) prepare(ctx context.Context) error {
 }
 
 // claim makes the state folder ours. Nothing may be changed on the machine before.
-func (n *nodeProvider) claim(ctx context.Context) error {
+func (n *nodeProvider) claim() error {
 	m, err := readMarker(n.dir)
 	if !errors.Is(err, ErrNotUp) {
 		return err
-	}
-	owner, err := networkOwner(ctx)
-	if err != nil {
-		return err
-	}
-	if owner != "" && owner != n.dir {
-		return fmt.Errorf("this machine already runs the cluster of %s: take that down first (cluster down --dir %s)", owner, owner)
-	}
-	if owner == "" {
-		if err := checkClash(ctx); err != nil {
-			return err
-		}
 	}
 	m.Provider = ProviderNode
 	if m.Sysctls, err = readSysctls(); err != nil {
@@ -244,14 +233,11 @@ func (n *nodeProvider) status(ctx context.Context) []Component {
 	return append(components, n.kubectl().workloads(ctx, n.opts.KEDA)...)
 }
 
-// filesystem magic numbers, see statfs(2).
-const overlayMagic = 0x794c7630
-
 // snapshotter is how containerd keeps images in the state folder: overlayfs can't be on
 // top of overlayfs, which is what the root of a container is.
 func snapshotter(dir string) string {
-	var fs syscall.Statfs_t
-	if syscall.Statfs(dir, &fs) == nil && fs.Type == overlayMagic {
+	const overlayMagic = 0x794c7630
+	if fsMagic(dir) == overlayMagic {
 		return "native"
 	}
 	return "overlayfs"

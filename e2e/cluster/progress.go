@@ -50,20 +50,24 @@ type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
 
-// poll calls check until it returns nil or a permanentError, or until ctx is done, and
-// then returns check's last error.
+// poll calls check until it returns nil or a permanentError, or until ctx is done. Then it
+// returns check's last error; not the one of a check that ctx itself cut short.
 func poll(ctx context.Context, interval time.Duration, check func(context.Context) error) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := check(ctx)
 		var permanent permanentError
 		if err == nil || errors.As(err, &permanent) {
 			return err
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w (%w)", err, ctx.Err())
+			return fmt.Errorf("%w (%w)", last, ctx.Err())
 		case <-ticker.C:
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -71,13 +72,27 @@ func TestWriteRoundTrip(t *testing.T) {
 	if config.OS != "linux" || config.Architecture != runtime.GOARCH {
 		t.Errorf("platform: got %s/%s", config.OS, config.Architecture)
 	}
+	files := extract(t, img)
+	wantFiles := map[string]entry{
+		"etc": {0o755, ""}, "etc/program.conf": {0o644, "the program"},
+		"opt": {0o755, ""}, "opt/bin": {0o755, ""}, "opt/bin/program": {0o755, "the program"},
+		"tmp": {0o1777, ""},
+	}
+	if !reflect.DeepEqual(files, wantFiles) {
+		t.Errorf("files: got %+v, want %+v", files, wantFiles)
+	}
+}
+
+// extract returns the files of an image by their names.
+func extract(t *testing.T, img v1.Image) map[string]entry {
+	t.Helper()
 	files := map[string]entry{}
 	content := mutate.Extract(img)
 	defer content.Close()
 	for archive := tar.NewReader(content); ; {
 		header, err := archive.Next()
 		if err == io.EOF {
-			break
+			return files
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -87,14 +102,6 @@ func TestWriteRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		files[header.Name] = entry{header.Mode, string(data)}
-	}
-	wantFiles := map[string]entry{
-		"etc": {0o755, ""}, "etc/program.conf": {0o644, "the program"},
-		"opt": {0o755, ""}, "opt/bin": {0o755, ""}, "opt/bin/program": {0o755, "the program"},
-		"tmp": {0o1777, ""},
-	}
-	if !reflect.DeepEqual(files, wantFiles) {
-		t.Errorf("files: got %+v, want %+v", files, wantFiles)
 	}
 }
 

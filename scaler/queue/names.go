@@ -21,7 +21,8 @@ func ConsumersKey(key string) string {
 }
 
 // hashTagged makes key the hash tag, unless it has one already (Redis Cluster
-// specification, "Hash tags": the first non-empty {...}).
+// specification, "Hash tags": the first non-empty {...}). A key with a lone brace can't be
+// made a tag: its names are good for a single server only.
 func hashTagged(key string) string {
 	if open := strings.IndexByte(key, '{'); open >= 0 {
 		if length := strings.IndexByte(key[open:], '}'); length > 1 {

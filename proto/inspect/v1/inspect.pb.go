@@ -175,7 +175,7 @@ type ExplainRequest struct {
 	QueueDepth *int64 `protobuf:"varint,4,opt,name=queue_depth,json=queueDepth,proto3,oneof" json:"queue_depth,omitempty"`
 	// What-if: decide for this many replicas instead of the target's own.
 	Replicas *int32 `protobuf:"varint,5,opt,name=replicas,proto3,oneof" json:"replicas,omitempty"`
-	// What-if: as if the last scaling was then.
+	// What-if: as if the last scaling was then; 1970-01-01T00:00:00Z means never.
 	LastScaleTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_scale_time,json=lastScaleTime,proto3" json:"last_scale_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

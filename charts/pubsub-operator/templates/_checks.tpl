@@ -1,0 +1,47 @@
+{{/* "true" where a cluster answers: not under "helm template", "helm lint" and "--dry-run=client". */}}
+{{- define "pubsub-operator.online" -}}
+{{- if lookup "v1" "Namespace" "" "default" }}true{{ end }}
+{{- end }}
+
+{{/* "true" where KEDA's API is there; without a cluster to ask, it is taken to be. */}}
+{{- define "pubsub-operator.kedaPresent" -}}
+{{- if or (not (include "pubsub-operator.online" .)) (.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ClusterTriggerAuthentication") }}true{{ end }}
+{{- end }}
+
+{{/* Refuses what the schema can't see: values that don't go together, and a cluster that lacks something. */}}
+{{- define "pubsub-operator.check" -}}
+{{- include "pubsub-operator.checkTLS" . }}
+{{- include "pubsub-operator.checkKEDA" . }}
+{{- if .Values.metrics.serviceMonitor.enabled }}
+{{- if and (include "pubsub-operator.online" .) (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor")) }}
+{{- fail "metrics.serviceMonitor.enabled is true, but this cluster has no ServiceMonitor (monitoring.coreos.com/v1): install the Prometheus Operator first, or set metrics.serviceMonitor.enabled=false" }}
+{{- end }}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}
+{{- fail "metrics.serviceMonitor.enabled and networkPolicy.enabled are true, but networkPolicy.metricsFrom is empty, so Prometheus could not scrape: name its pods or its namespace in networkPolicy.metricsFrom" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "pubsub-operator.checkTLS" -}}
+{{- $tls := .Values.tls }}
+{{- $own := eq .Release.Namespace .Values.keda.namespace }}
+{{- if or $tls.existingServerSecret $tls.existingClientSecret $tls.existingKEDASecret }}
+{{- if not $tls.enabled }}
+{{- fail "tls.enabled is false, but a tls.existing…Secret is set: set tls.enabled=true, or leave tls.existingServerSecret, tls.existingClientSecret and tls.existingKEDASecret empty" }}
+{{- end }}
+{{- if not (and $tls.existingServerSecret $tls.existingClientSecret (or $own $tls.existingKEDASecret)) }}
+{{- fail "only some of tls.existingServerSecret, tls.existingClientSecret and tls.existingKEDASecret are set: set all three (one CA must have signed them all), or none, and the chart makes the certificates" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "pubsub-operator.checkKEDA" -}}
+{{- if and .Values.keda.required (not (include "pubsub-operator.kedaPresent" .)) }}
+{{- fail "KEDA is not installed in this cluster: it has no ClusterTriggerAuthentication (keda.sh/v1alpha1). Install KEDA 2.21 or later first; or set keda.required=false to install the operator first, and run helm upgrade once KEDA is there" }}
+{{- end }}
+{{- if and .Values.tls.enabled (include "pubsub-operator.online" .) (include "pubsub-operator.kedaPresent" .) }}
+{{- if not (lookup "v1" "Namespace" "" .Values.keda.namespace) }}
+{{- fail (printf "keda.namespace is %q, but this cluster has no such namespace: set keda.namespace to the namespace that KEDA runs in (kubectl get deployments --all-namespaces | grep keda-operator)" .Values.keda.namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}

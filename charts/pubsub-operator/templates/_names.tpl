@@ -1,0 +1,69 @@
+{{- define "pubsub-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{/* At most 40 characters, so that every suffix below still fits into a label's 63. */}}
+{{- define "pubsub-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "pubsub-operator.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "pubsub-operator.controllerName" -}}
+{{ include "pubsub-operator.fullname" . }}-controller
+{{- end }}
+
+{{- define "pubsub-operator.scalerName" -}}
+{{ include "pubsub-operator.fullname" . }}-scaler
+{{- end }}
+
+{{/* A name that resolves from KEDA's namespace as well. */}}
+{{- define "pubsub-operator.scalerHost" -}}
+{{ include "pubsub-operator.scalerName" . }}.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{- define "pubsub-operator.serverSecret" -}}
+{{ .Values.tls.existingServerSecret | default (printf "%s-server-tls" (include "pubsub-operator.fullname" .)) }}
+{{- end }}
+
+{{- define "pubsub-operator.clientSecret" -}}
+{{ .Values.tls.existingClientSecret | default (printf "%s-client-tls" (include "pubsub-operator.fullname" .)) }}
+{{- end }}
+
+{{/* In KEDA's own namespace the controller's Secret serves KEDA as well. */}}
+{{- define "pubsub-operator.kedaSecret" -}}
+{{- if .Values.tls.existingKEDASecret }}
+{{- .Values.tls.existingKEDASecret }}
+{{- else }}
+{{- include "pubsub-operator.clientSecret" . }}
+{{- end }}
+{{- end }}
+
+{{- define "pubsub-operator.controllerServiceAccount" -}}
+{{- with .Values.controller.serviceAccount }}
+{{- .name | default (ternary (include "pubsub-operator.controllerName" $) "default" .create) }}
+{{- end }}
+{{- end }}
+
+{{- define "pubsub-operator.scalerServiceAccount" -}}
+{{- with .Values.scaler.serviceAccount }}
+{{- .name | default (ternary (include "pubsub-operator.scalerName" $) "default" .create) }}
+{{- end }}
+{{- end }}
+
+{{- define "pubsub-operator.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}
+{{- .repository }}@{{ .digest }}
+{{- else }}
+{{- .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end }}
+{{- end }}
+{{- end }}

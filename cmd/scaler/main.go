@@ -1,0 +1,127 @@
+// Command scaler is the gRPC external scaler: it answers KEDA from the depth of queues on
+// DragonFly and Redis.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/grpc/grpclog"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/jawaracloud/pubsub-operator/scaler"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	options, err := parse(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "scaler:", err)
+		os.Exit(exitUsage)
+	case options.version:
+		fmt.Println(version)
+		return
+	}
+	logger := options.logger()
+	// The libraries log through the same handler.
+	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	klog.SetSlogLogger(logger)
+	grpclog.SetLoggerV2(quietGRPC(logger))
+	redis.SetLogger(quietRedis{logger})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, options, logger); err != nil {
+		logger.Error("scaler stopped", "error", err)
+		os.Exit(exitFailure)
+	}
+}
+
+// run serves until ctx ends. Whatever fails ends the others.
+func run(ctx context.Context, options options, logger *slog.Logger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	var tlsConfig *tls.Config
+	if options.tlsCertDir != "" {
+		var err error
+		if tlsConfig, err = scaler.TLSFromDir(options.tlsCertDir); err != nil {
+			return fmt.Errorf("--tls-cert-dir: %w", err)
+		}
+	}
+	cluster, err := startCluster(ctx, options, cancel)
+	if err != nil {
+		return err
+	}
+	samples := broker.NewMetrics(registry)
+	pool := broker.NewPool(broker.Options{Logger: logger, Metrics: samples})
+	defer pool.Close()
+	samples.Watch(registry, pool)
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", options.grpcAddress)
+	if err != nil {
+		return fmt.Errorf("--grpc-bind-address: %w", err)
+	}
+	service := scaler.New(scaler.Options{Pool: pool, Targets: cluster.targets, Logger: logger})
+	server := scaler.NewServer(service, tlsConfig, registry)
+	probes, err := startHTTP(ctx, options, registry, cluster.ready, cancel)
+	if err != nil {
+		return err
+	}
+	go func() {
+		cluster.wait(ctx)
+		server.SetReady(ctx.Err() == nil)
+	}()
+	logger.Info("scaler started", "version", buildVersion(), "grpc", listener.Addr().String(),
+		"tls", tlsConfig != nil, "cluster", !options.withoutCluster)
+	if err := server.Serve(ctx, listener); err != nil {
+		return err
+	}
+	probes.close()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	logger.Info("scaler stopped")
+	return nil
+}
+
+// buildVersion is the version with the commit, where the build recorded it.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
+			return version + "+" + setting.Value[:12]
+		}
+	}
+	return version
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"google.golang.org/grpc/grpclog"
+)
+
+// options are the flags.
+type options struct {
+	grpcAddress    string
+	metricsAddress string
+	probeAddress   string
+	tlsCertDir     string
+	withoutCluster bool
+	kubeconfig     string
+	logFormat      string
+	logLevel       slog.Level
+	version        bool
+}
+
+// parse reads the flags; its errors name the flag, its value and the remedy.
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("scaler", flag.ContinueOnError)
+	flags.StringVar(&o.grpcAddress, "grpc-bind-address", ":9090", "where KEDA reaches the scaler, as host:port")
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served, as host:port; 0 for nowhere")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served, as host:port; 0 for nowhere")
+	flags.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt, tls.key and, to require client certificates, ca.crt; empty for plaintext")
+	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
+	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := quietly(flags, args); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("argument %q is not known: the scaler takes flags only (see --help)", flags.Arg(0))
+	}
+	for name, address := range map[string]string{"grpc-bind-address": o.grpcAddress, "metrics-bind-address": o.metricsAddress, "health-probe-bind-address": o.probeAddress} {
+		if address == off && name != "grpc-bind-address" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return options{}, fmt.Errorf("--%s is %q: it must be host:port or :port", name, address)
+		}
+	}
+	if o.logFormat != "json" && o.logFormat != "text" {
+		return options{}, fmt.Errorf("--log-format is %q: it must be json or text", o.logFormat)
+	}
+	return o, nil
+}
+
+// off is the address of a server that is not wanted.
+const off = "0"
+
+// quietly parses without the usage text after each error; --help prints it.
+func quietly(flags *flag.FlagSet, args []string) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	if err == flag.ErrHelp { //nolint:errorlint // Parse returns it as it is
+		flags.SetOutput(os.Stdout)
+		fmt.Println("scaler answers KEDA from the depth of queues on DragonFly and Redis.")
+		flags.PrintDefaults()
+	}
+	return err
+}
+
+func (o options) logger() *slog.Logger {
+	handler := &slog.HandlerOptions{Level: o.logLevel}
+	if o.logFormat == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, handler))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, handler))
+}
+
+// quietRedis keeps go-redis's notes for debugging: what fails is told by the sampler, once.
+type quietRedis struct{ logger *slog.Logger }
+
+func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
+	q.logger.DebugContext(ctx, "go-redis", "note", fmt.Sprintf(format, args...))
+}
+
+// quietGRPC drops grpc-go's notes about connections that come and go, and keeps errors.
+func quietGRPC(logger *slog.Logger) grpclog.LoggerV2 {
+	return grpclog.NewLoggerV2(io.Discard, io.Discard, slog.NewLogLogger(logger.Handler(), slog.LevelError).Writer())
+}

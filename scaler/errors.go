@@ -1,0 +1,69 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/target"
+)
+
+// ErrorDomain is the domain of the google.rpc.ErrorInfo that each of the scaler's own
+// errors carries. It tells them from failures of the transport.
+const ErrorDomain = "pubsub.jawaracloud.io"
+
+// codeOf has a gRPC code for each cause, so that a caller need not read the words.
+var codeOf = map[broker.Cause]codes.Code{
+	broker.Unreachable:  codes.Unavailable,
+	broker.UnknownHost:  codes.NotFound,
+	broker.Slow:         codes.DeadlineExceeded,
+	broker.Loading:      codes.Unavailable,
+	broker.Unauthorized: codes.Unauthenticated,
+	broker.Forbidden:    codes.PermissionDenied,
+	broker.WrongType:    codes.FailedPrecondition,
+	broker.NoGroup:      codes.FailedPrecondition,
+	broker.Unreadable:   codes.Internal,
+}
+
+// brokerError maps a failed read of a queue. Missing data is always an error, never 0.
+func brokerError(err error) error {
+	var read *broker.ReadError
+	switch {
+	case errors.As(err, &read):
+		cause := read.Cause()
+		return failure(codeOf[cause], string(cause), err.Error())
+	case errors.Is(err, context.Canceled):
+		return failure(codes.Canceled, "Canceled", "the caller went away")
+	default: // the pool was closed
+		return failure(codes.Unavailable, "ShuttingDown", err.Error())
+	}
+}
+
+// clusterError maps a failed read of the cluster.
+func clusterError(err error) error {
+	switch {
+	case errors.Is(err, target.ErrNotFound):
+		return failure(codes.NotFound, "TargetNotFound", err.Error())
+	case errors.Is(err, context.Canceled):
+		return failure(codes.Canceled, "Canceled", "the caller went away")
+	default:
+		return failure(codes.Unavailable, "ClusterUnreachable", err.Error())
+	}
+}
+
+// invalid is an error of the request itself.
+func invalid(words string) error {
+	return failure(codes.InvalidArgument, "InvalidTrigger", words)
+}
+
+func failure(code codes.Code, reason, words string) error {
+	st := status.New(code, words)
+	if detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain}); err == nil {
+		st = detailed
+	}
+	return st.Err()
+}

@@ -1,0 +1,133 @@
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/target"
+)
+
+// Explain decides as GetMetrics would and shows how. What the request overrides is not
+// read: with all three overrides it needs neither cluster nor queue.
+func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
+	if err := checkOverrides(in); err != nil {
+		return nil, err
+	}
+	r, err := s.resolve(ctx, in.GetNamespace(), in.GetName(), in.GetScalerMetadata())
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.stateOr(ctx, r, in)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := s.sampleOr(ctx, r, in)
+	if err != nil {
+		return nil, err
+	}
+	return s.explanation(r, s.decide(r, sample, state)), nil
+}
+
+func checkOverrides(in *inspectv1.ExplainRequest) error {
+	if in.QueueDepth != nil && in.GetQueueDepth() < 0 {
+		return invalid(fmt.Sprintf("queue_depth is %d: it must not be negative", in.GetQueueDepth()))
+	}
+	if in.Replicas != nil && (in.GetReplicas() < 0 || in.GetReplicas() > policy.MaxReplicasLimit) {
+		return invalid(fmt.Sprintf("replicas is %d: it must be from 0 to %d", in.GetReplicas(), policy.MaxReplicasLimit))
+	}
+	if in.LastScaleTime != nil && !in.GetLastScaleTime().IsValid() {
+		return invalid("last_scale_time is not a valid time")
+	}
+	return nil
+}
+
+// stateOr is the target's state with the request's overrides.
+func (s *Service) stateOr(ctx context.Context, r request, in *inspectv1.ExplainRequest) (target.State, error) {
+	state := target.State{ToleranceHonoured: true}
+	if in.Replicas == nil || in.LastScaleTime == nil {
+		var err error
+		if state, err = s.state(ctx, r); err != nil {
+			return target.State{}, err
+		}
+	}
+	if in.Replicas != nil {
+		state.Replicas = in.GetReplicas()
+	}
+	if last := in.GetLastScaleTime(); last != nil {
+		state.LastScale = time.Time{}
+		if last.GetSeconds() > 0 { // the epoch means never
+			state.LastScale = last.AsTime()
+		}
+	}
+	return state, nil
+}
+
+// sampleOr is the queue's sample, or one of the overridden depth.
+func (s *Service) sampleOr(ctx context.Context, r request, in *inspectv1.ExplainRequest) (broker.Sample, error) {
+	if in.QueueDepth != nil {
+		return broker.Sample{Depth: queue.Depth{Kind: r.queue().Kind, Ready: in.GetQueueDepth(), Added: -1}, At: s.now()}, nil
+	}
+	sample, err := s.pool.Depth(ctx, s.server(r), r.queue())
+	if err != nil {
+		return broker.Sample{}, brokerError(err)
+	}
+	return sample, nil
+}
+
+func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainResponse {
+	d := e.decision
+	out := &inspectv1.ExplainResponse{
+		QueueDepth:        e.sample.Total(),
+		Ready:             e.sample.Ready,
+		InFlight:          e.sample.InFlight,
+		DepthIsLowerBound: e.sample.LowerBound,
+		QueueType:         string(e.sample.Kind),
+		SampleAge:         durationpb.New(max(0, s.now().Sub(e.sample.At))),
+		Replicas:          d.Replicas,
+		DesiredReplicas:   d.Desired,
+		Action:            actions[d.Action],
+		Reason:            reasons[d.Reason],
+		Explanation:       d.Text,
+		LowerBound:        d.LowerBound,
+		UpperBound:        d.UpperBound,
+		Active:            d.Active,
+		MetricValue:       e.value(r.trigger.Policy),
+		TargetQueueDepth:  float64(r.trigger.Policy.TargetQueueDepth),
+		ToleranceHonoured: e.state.ToleranceHonoured,
+		MessageRate:       e.sample.Rate,
+	}
+	if d.CooldownLeft > 0 {
+		out.CooldownLeft = durationpb.New(d.CooldownLeft)
+	}
+	if !e.state.LastScale.IsZero() {
+		out.LastScaleTime = timestamppb.New(e.state.LastScale)
+	}
+	return out
+}
+
+var actions = map[policy.Action]inspectv1.Action{
+	policy.Hold:      inspectv1.Action_ACTION_HOLD,
+	policy.ScaleUp:   inspectv1.Action_ACTION_SCALE_UP,
+	policy.ScaleDown: inspectv1.Action_ACTION_SCALE_DOWN,
+}
+
+var reasons = map[policy.Reason]inspectv1.Reason{
+	policy.WithinBand:                 inspectv1.Reason_REASON_WITHIN_BAND,
+	policy.AboveUpperBound:            inspectv1.Reason_REASON_ABOVE_UPPER_BOUND,
+	policy.BelowLowerBound:            inspectv1.Reason_REASON_BELOW_LOWER_BOUND,
+	policy.Cooldown:                   inspectv1.Reason_REASON_COOLDOWN,
+	policy.AtMaxReplicas:              inspectv1.Reason_REASON_AT_MAX_REPLICAS,
+	policy.AtMinReplicas:              inspectv1.Reason_REASON_AT_MIN_REPLICAS,
+	policy.FewerWouldExceedUpperBound: inspectv1.Reason_REASON_FEWER_WOULD_EXCEED_UPPER_BOUND,
+	policy.Activation:                 inspectv1.Reason_REASON_ACTIVATION,
+	policy.Idle:                       inspectv1.Reason_REASON_IDLE,
+	policy.OutsideLimits:              inspectv1.Reason_REASON_OUTSIDE_LIMITS,
+}

@@ -1,0 +1,212 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// read reads once, and counts the rounds.
+func read(ctx context.Context, client *redis.Client, reader *queue.Reader) (queue.Depth, int, error) {
+	reader.Begin()
+	for rounds := 1; ; rounds++ {
+		pipe := client.Pipeline()
+		reader.Ask(ctx, pipe)
+		_, _ = pipe.Exec(ctx)
+		depth, done, err := reader.Answer()
+		if done || err != nil {
+			return depth, rounds, err
+		}
+	}
+}
+
+func push(n int, key string) func(*testing.T, *redis.Client) {
+	return func(t *testing.T, c *redis.Client) {
+		for i := range n {
+			require.NoError(t, c.LPush(t.Context(), key, i).Err())
+		}
+	}
+}
+
+func add(n int, key string) func(*testing.T, *redis.Client) {
+	return func(t *testing.T, c *redis.Client) {
+		for i := range n {
+			require.NoError(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []any{"payload", i}}).Err())
+		}
+	}
+}
+
+func do(args ...any) func(*testing.T, *redis.Client) {
+	return func(t *testing.T, c *redis.Client) { require.NoError(t, c.Do(t.Context(), args...).Err(), "%v", args) }
+}
+
+func readGroup(n int, key, group string) func(*testing.T, *redis.Client) {
+	return func(t *testing.T, c *redis.Client) {
+		require.NoError(t, c.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: group, Consumer: "a", Streams: []string{key, ">"}, Count: int64(n)}).Err())
+	}
+}
+
+type steps []func(*testing.T, *redis.Client)
+
+// TestDepth covers what depth means, with the traps of streams: each row that says
+// "trap" fails where lag is taken at its word.
+func TestDepth(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	tests := map[string]struct {
+		prepare steps
+		queue   queue.Queue
+		want    queue.Depth
+	}{
+		"absent key":              {nil, queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.None, Added: -1}},
+		"absent key, as a list":   {nil, queue.Queue{Kind: queue.List}, queue.Depth{Kind: queue.List, Added: -1}},
+		"absent key, as a stream": {nil, queue.Queue{Kind: queue.Stream}, queue.Depth{Kind: queue.None, Added: -1}},
+		"list":                    {steps{push(7, "q")}, queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.List, Ready: 7, Added: -1}},
+		"list with work in flight": {steps{push(7, "q"), do("ZADD", queue.ConsumersKey("q"), 1, "a", 2, "b"),
+			do("LMOVE", "q", queue.ProcessingKey("q", "a"), "RIGHT", "LEFT"), do("LMOVE", "q", queue.ProcessingKey("q", "b"), "RIGHT", "LEFT")},
+			queue.Queue{Kind: queue.List}, queue.Depth{Kind: queue.List, Ready: 5, InFlight: 2, Added: -1}},
+		"all of a list in flight": {steps{push(1, "q"), do("ZADD", queue.ConsumersKey("q"), 1, "a"),
+			do("LMOVE", "q", queue.ProcessingKey("q", "a"), "RIGHT", "LEFT")},
+			queue.Queue{Kind: queue.List}, queue.Depth{Kind: queue.List, InFlight: 1, Added: -1}},
+		"stream without a group": {steps{add(5, "q")}, queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.Stream, Ready: 5, Added: 5}},
+		"stream with another group than the one named": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "other", "$")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 5, Added: 5}},
+		"stream, un-acked messages count": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(2, "q", "g")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 3, InFlight: 2, Added: 5}},
+		"stream, its only group": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g")},
+			queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.Stream, InFlight: 5, Added: 5}},
+		"stream, read and acked": {steps{add(1, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(1, "q", "g"), do("XTRIM", "q", "MAXLEN", "0")},
+			queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.Stream, InFlight: 1, Added: 1}},
+		"trap: group created at $ has a lag of nil until it reads": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "$")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Added: 5}},
+		"trap: group created at $, and then messages": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "$"), add(3, "q")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 3, Added: 8}},
+		"trap: lag counts what was trimmed before delivery": {steps{add(10, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(1, "q", "g"), do("XTRIM", "q", "MAXLEN", "2")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 2, InFlight: 1, Added: 10}},
+		"trap: lag counts what was deleted to the last": {steps{add(3, "q"), do("XGROUP", "CREATE", "q", "g", "0"), do("XTRIM", "q", "MAXLEN", "0")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Added: 3}},
+		"trap: an XDEL tombstone makes lag nil": {steps{
+			do("XADD", "q", "1-1", "a", "1"), do("XADD", "q", "2-1", "a", "1"), do("XADD", "q", "3-1", "a", "1"), do("XADD", "q", "4-1", "a", "1"),
+			do("XGROUP", "CREATE", "q", "g", "0"), readGroup(1, "q", "g"), do("XDEL", "q", "3-1")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 2, InFlight: 1, Added: 4}},
+		"a count is a lower bound at its cap": {steps{add(1100, "q"), do("XADD", "q", "*", "a", "1"), do("XGROUP", "CREATE", "q", "g", "1-0"),
+			readGroup(1, "q", "g"), tombstone},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 1000, InFlight: 1, LowerBound: true, Added: 1101}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, client.FlushAll(t.Context()).Err())
+			for _, step := range test.prepare {
+				step(t, client)
+			}
+			test.queue.Key = "q"
+			got, _, err := read(t.Context(), client, queue.NewReader(test.queue))
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+// tombstone deletes the newest entry but one, after which Redis can't tell the lag.
+func tombstone(t *testing.T, c *redis.Client) {
+	entries, err := c.XRevRangeN(t.Context(), "q", "+", "-", 2).Result()
+	require.NoError(t, err)
+	require.NoError(t, c.XDel(t.Context(), "q", entries[1].ID).Err())
+}
+
+func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	tests := map[string]struct {
+		prepare steps
+		queue   queue.Queue
+		want    string
+	}{
+		"a set is not a queue": {steps{do("SADD", "q", "a")}, queue.Queue{Kind: queue.Auto}, `key "q" holds a set, which is not a queue: name a list or a stream as channelName`},
+		"list wanted":          {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName, or set the queue type to Auto`},
+		"stream wanted":        {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName, or set the queue type to Auto`},
+		"two groups, none named": {steps{add(1, "q"), do("XGROUP", "CREATE", "q", "g", "0"), do("XGROUP", "CREATE", "q", "h", "0")}, queue.Queue{Kind: queue.Auto},
+			`stream "q" has 2 consumer groups (g, h): set consumerGroup to one of them`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, client.FlushAll(t.Context()).Err())
+			for _, step := range test.prepare {
+				step(t, client)
+			}
+			test.queue.Key = "q"
+			reader := queue.NewReader(test.queue)
+			for range 2 { // a second read must not forget what was wanted
+				_, _, err := read(t.Context(), client, reader)
+				assert.EqualError(t, err, test.want)
+			}
+		})
+	}
+	t.Run("another command error is passed on", func(t *testing.T) {
+		require.NoError(t, client.Do(t.Context(), "ACL", "SETUSER", "blind", "on", "nopass", "~*", "+ping").Err())
+		blind := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "blind", Password: "x", Protocol: 2})
+		t.Cleanup(func() { _ = blind.Close() })
+		_, _, err := read(t.Context(), blind, queue.NewReader(queue.Queue{Key: "q", Kind: queue.Auto}))
+		assert.True(t, redis.HasErrorPrefix(err, "NOPERM"), "%v", err)
+	})
+}
+
+// A reader keeps what it learned: a steady queue costs one round, a change one or two more.
+func TestReaderFollowsTheKey(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	reader := queue.NewReader(queue.Queue{Key: "q", Kind: queue.Auto})
+	stages := []struct {
+		name   string
+		change func(*testing.T, *redis.Client)
+		kind   queue.Kind
+		total  int64
+		rounds int
+	}{
+		{"absent", func(*testing.T, *redis.Client) {}, queue.None, 0, 1},
+		{"a list appears", push(3, "q"), queue.List, 3, 2},
+		{"and stays", push(1, "q"), queue.List, 4, 1},
+		{"a consumer comes", do("ZADD", queue.ConsumersKey("q"), 1, "a"), queue.List, 4, 2},
+		{"and stays", do("LMOVE", "q", queue.ProcessingKey("q", "a"), "RIGHT", "LEFT"), queue.List, 4, 1},
+		{"all is taken", do("LTRIM", "q", 1, 0), queue.List, 1, 1},
+		{"a stream takes its place", add(2, "q"), queue.Stream, 2, 3},
+		{"and stays", add(2, "q"), queue.Stream, 4, 1},
+		{"all is gone", do("FLUSHALL"), queue.None, 0, 1},
+	}
+	for _, stage := range stages {
+		stage.change(t, client)
+		depth, rounds, err := read(t.Context(), client, reader)
+		require.NoError(t, err, stage.name)
+		assert.Equal(t, stage.kind, depth.Kind, stage.name)
+		assert.Equal(t, stage.total, depth.Total(), stage.name)
+		assert.Equal(t, stage.rounds, rounds, stage.name)
+	}
+}
+
+func TestNamesShareTheKeysHashTag(t *testing.T) {
+	for key, want := range map[string]string{"orders": "{orders}", "{a}:b": "{a}:b", "{}x": "{{}x}", "a{b}c": "a{b}c"} {
+		assert.Equal(t, want+":processing:p", queue.ProcessingKey(key, "p"))
+		assert.Equal(t, want+":consumers", queue.ConsumersKey(key))
+	}
+}
+
+func TestConnectionErrorsAreErrors(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	for _, kind := range []queue.Kind{queue.Auto, queue.List, queue.Stream} {
+		reader := queue.NewReader(queue.Queue{Key: "q", Kind: kind})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("gone"))
+		depth, _, err := read(ctx, client, reader)
+		require.Error(t, err, fmt.Sprint(kind))
+		assert.Zero(t, depth)
+	}
+}

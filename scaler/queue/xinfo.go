@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// streamInfo is what XINFO STREAM tells.
+type streamInfo struct {
+	length        int64
+	lastGenerated string
+	first         *entryID // the oldest entry; nil in an empty stream
+	added         int64    // entries-added, -1 before Redis 7.0
+}
+
+// ReplyError is a reply that does not have the shape that the command promises.
+type ReplyError struct {
+	Command string
+	Err     error
+}
+
+func (e *ReplyError) Unwrap() error { return e.Err }
+
+func (e *ReplyError) Error() string {
+	return fmt.Sprintf("the reply to %s can't be read: %v", e.Command, e.Err)
+}
+
+// groupInfo is what XINFO GROUPS tells of one group.
+type groupInfo struct {
+	name          string
+	pending       int64
+	lastDelivered string
+	lag           int64 // -1 where it is nil, or missing (before Redis 7.0)
+}
+
+func infoOf(cmd *redis.Cmd) (streamInfo, error) {
+	reply, err := cmd.Result()
+	if err != nil {
+		return streamInfo{}, err
+	}
+	f, err := fieldsOf(reply)
+	if err != nil {
+		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+	}
+	info := streamInfo{added: -1}
+	if info.length, err = f.number("length"); err != nil {
+		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+	}
+	if info.lastGenerated, err = f.text("last-generated-id"); err != nil {
+		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+	}
+	if added, ok := f["entries-added"].(int64); ok {
+		info.added = added
+	}
+	// first-entry is [id, [field, value, …]], or nil in an empty stream.
+	if entry, ok := f["first-entry"].([]any); ok && len(entry) > 0 {
+		text, _ := entry[0].(string)
+		id, err := parseID(text)
+		if err != nil {
+			return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+		}
+		info.first = &id
+	}
+	return info, nil
+}
+
+func groupOf(reply any) (groupInfo, error) {
+	f, err := fieldsOf(reply)
+	if err != nil {
+		return groupInfo{}, err
+	}
+	group := groupInfo{lag: -1}
+	if group.name, err = f.text("name"); err != nil {
+		return groupInfo{}, err
+	}
+	if group.pending, err = f.number("pending"); err != nil {
+		return groupInfo{}, err
+	}
+	if group.lastDelivered, err = f.text("last-delivered-id"); err != nil {
+		return groupInfo{}, err
+	}
+	if lag, ok := f["lag"].(int64); ok {
+		group.lag = lag
+	}
+	return group, nil
+}
+
+// fields is a reply of names and values, which RESP2 sends as a flat array and RESP3 as a
+// map.
+type fields map[string]any
+
+func fieldsOf(reply any) (fields, error) {
+	f := fields{}
+	switch reply := reply.(type) {
+	case map[any]any:
+		for name, value := range reply {
+			if text, ok := name.(string); ok {
+				f[text] = value
+			}
+		}
+	case []any:
+		for i := 0; i+1 < len(reply); i += 2 {
+			if text, ok := reply[i].(string); ok {
+				f[text] = reply[i+1]
+			}
+		}
+	default:
+		return nil, fmt.Errorf("unexpected %T", reply)
+	}
+	return f, nil
+}
+
+func (f fields) number(name string) (int64, error) {
+	value, ok := f[name].(int64)
+	if !ok {
+		return 0, fmt.Errorf("field %s is %v, not a number", name, f[name])
+	}
+	return value, nil
+}
+
+func (f fields) text(name string) (string, error) {
+	value, ok := f[name].(string)
+	if !ok {
+		return "", fmt.Errorf("field %s is %v, not a string", name, f[name])
+	}
+	return value, nil
+}

@@ -1,0 +1,172 @@
+// Package target tells what the cluster says of the target of a ScaledObject: its
+// replicas, when the HPA last scaled it, and whether the HPA honours a tolerance of 0.
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// State is what the cluster says of a target now.
+type State struct {
+	Replicas  int32     // spec.replicas of the target
+	LastScale time.Time // the HPA's status.lastScaleTime; zero: it never scaled
+	// ToleranceHonoured is true where the API server kept a tolerance of 0 in the HPA's
+	// behavior (alpha in Kubernetes 1.33, on by default from 1.35): the HPA then acts on
+	// the smallest change.
+	ToleranceHonoured bool
+}
+
+// ErrNotFound is wrapped where the ScaledObject does not exist.
+var ErrNotFound = errors.New("not found")
+
+// Cluster reads targets from a client, which should be a cache: it is asked several times
+// for each decision.
+type Cluster struct {
+	client client.Reader
+}
+
+// NewCluster returns a reader of targets. The client needs get, list and watch on
+// scaledobjects.keda.sh, horizontalpodautoscalers.autoscaling, and deployments and
+// statefulsets.apps.
+func NewCluster(reader client.Reader) *Cluster { return &Cluster{client: reader} }
+
+// Metadata returns the metadata of the ScaledObject's external trigger. With several, the
+// first that is ours is taken, where ours tells them apart.
+func (c *Cluster) Metadata(ctx context.Context, namespace, name string, ours func(map[string]string) bool) (map[string]string, error) {
+	object, err := c.scaledObject(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, trigger := range object.Spec.Triggers {
+		if (trigger.Type == "external-push" || trigger.Type == "external") && ours(trigger.Metadata) {
+			return trigger.Metadata, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: ScaledObject %s/%s has no trigger of type external-push or external with a channelName", ErrNotFound, namespace, name)
+}
+
+// State returns the state of the ScaledObject's target.
+func (c *Cluster) State(ctx context.Context, namespace, name string) (State, error) {
+	object, err := c.scaledObject(ctx, namespace, name)
+	if err != nil {
+		return State{}, err
+	}
+	hpa, err := c.hpa(ctx, object)
+	if err != nil {
+		return State{}, err
+	}
+	replicas, err := c.replicas(ctx, object, hpa)
+	if err != nil {
+		return State{}, err
+	}
+	state := State{Replicas: replicas}
+	if hpa != nil {
+		state.ToleranceHonoured = toleranceHonoured(hpa.Spec.Behavior)
+		if hpa.Status.LastScaleTime != nil {
+			state.LastScale = hpa.Status.LastScaleTime.Time
+		}
+	}
+	return state, nil
+}
+
+func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*kedav1alpha1.ScaledObject, error) {
+	object := &kedav1alpha1.ScaledObject{}
+	err := c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("%w: there is no ScaledObject %s/%s", ErrNotFound, namespace, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading ScaledObject %s/%s: %w", namespace, name, err)
+	}
+	return object, nil
+}
+
+// hpa returns the ScaledObject's HPA; nil where KEDA has not made it yet.
+func (c *Cluster) hpa(ctx context.Context, object *kedav1alpha1.ScaledObject) (*autoscalingv2.HorizontalPodAutoscaler, error) {
+	name := types.NamespacedName{Namespace: object.Namespace, Name: hpaName(object)}
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+	err := c.client.Get(ctx, name, hpa)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading HorizontalPodAutoscaler %s: %w", name, err)
+	}
+	return hpa, nil
+}
+
+// hpaName follows KEDA 2.21, controllers/keda/hpa.go, getHPAName.
+func hpaName(object *kedav1alpha1.ScaledObject) string {
+	if object.Status.HpaName != "" {
+		return object.Status.HpaName
+	}
+	if advanced := object.Spec.Advanced; advanced != nil && advanced.HorizontalPodAutoscalerConfig != nil && advanced.HorizontalPodAutoscalerConfig.Name != "" {
+		return advanced.HorizontalPodAutoscalerConfig.Name
+	}
+	return "keda-hpa-" + object.Name
+}
+
+// replicas reads Deployments and StatefulSets themselves. Another kind's are those that
+// the HPA last saw, up to a sync (15 s) ago: the scaler has no right to read just any
+// resource.
+func (c *Cluster) replicas(ctx context.Context, object *kedav1alpha1.ScaledObject, hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
+	ref := object.Spec.ScaleTargetRef
+	if ref == nil {
+		return 0, fmt.Errorf("%w: ScaledObject %s/%s has no scaleTargetRef", ErrNotFound, object.Namespace, object.Name)
+	}
+	name := types.NamespacedName{Namespace: object.Namespace, Name: ref.Name}
+	var err error
+	var replicas *int32
+	switch {
+	case isApps(ref) && (ref.Kind == "" || ref.Kind == "Deployment"):
+		deployment := &appsv1.Deployment{}
+		err = c.client.Get(ctx, name, deployment)
+		replicas = deployment.Spec.Replicas
+	case isApps(ref) && ref.Kind == "StatefulSet":
+		set := &appsv1.StatefulSet{}
+		err = c.client.Get(ctx, name, set)
+		replicas = set.Spec.Replicas
+	case hpa == nil:
+		return 0, fmt.Errorf("%w: %s %s is known only by its HPA, which KEDA has not made yet", ErrNotFound, ref.Kind, name)
+	default:
+		return hpa.Status.CurrentReplicas, nil
+	}
+	if apierrors.IsNotFound(err) {
+		return 0, fmt.Errorf("%w: there is no %s %s, the target of the ScaledObject", ErrNotFound, kindOf(ref), name)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading %s %s: %w", kindOf(ref), name, err)
+	}
+	if replicas == nil {
+		return 1, nil // the API's default
+	}
+	return *replicas, nil
+}
+
+func isApps(ref *kedav1alpha1.ScaleTarget) bool {
+	return ref.APIVersion == "" || ref.APIVersion == "apps/v1"
+}
+
+func kindOf(ref *kedav1alpha1.ScaleTarget) string {
+	if ref.Kind == "" {
+		return "Deployment" // KEDA's default
+	}
+	return ref.Kind
+}
+
+func toleranceHonoured(behavior *autoscalingv2.HorizontalPodAutoscalerBehavior) bool {
+	zero := func(rules *autoscalingv2.HPAScalingRules) bool {
+		return rules != nil && rules.Tolerance != nil && rules.Tolerance.IsZero()
+	}
+	return behavior != nil && zero(behavior.ScaleUp) && zero(behavior.ScaleDown)
+}
