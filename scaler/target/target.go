@@ -29,6 +29,10 @@ type State struct {
 // ErrNotFound is wrapped where the ScaledObject does not exist.
 var ErrNotFound = errors.New("not found")
 
+// +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=get;list;watch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=get;list;watch
+
 // Cluster reads targets from a client, which should be a cache: it is asked several times
 // for each decision.
 type Cluster struct {

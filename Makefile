@@ -1,0 +1,106 @@
+# Every command of the project. `make demo` and `make test` need nothing but Go and, on Debian, root.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CLUSTER_DIR ?= $(CURDIR)/.cluster
+IMAGES_DIR  ?= $(CURDIR)/dist/images
+
+# The cluster's programs (TOOLS_DIR), and the Debian packages.
+include e2e/binaries.mk
+# The programs that generate and check code (DEV_TOOLS_DIR).
+include dev-tools.mk
+
+export PATH := $(DEV_TOOLS_DIR):$(TOOLS_DIR):$(PATH)
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | sort -u | awk -F ':.*?## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+##@ Everyday
+
+.PHONY: build
+build: ## Build the programs into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: test
+test: test-packages envtest-binaries ## Install what the tests need, and run the unit and integration tests with -race
+	@echo 'testing the product: unit tests, a real redis-server, a real kube-apiserver (about 6 minutes the first time, then 2)'
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -tags integration -timeout 15m ./...
+	@echo 'testing the test cluster and the demo'
+	$(GO) -C e2e test -race -timeout 10m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters
+	$(GOLANGCI_LINT) run --build-tags integration ./...
+	cd e2e && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags e2e,cluster ./...
+
+##@ Generated files
+
+CHART := charts/pubsub-operator
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
+	$(CONTROLLER_GEN) object paths=./api/v1
+	$(CONTROLLER_GEN) crd paths=./api/v1 output:crd:dir=$(CHART)/files/crds
+	$(CONTROLLER_GEN) rbac:roleName=controller paths=./translator/... output:rbac:dir=$(CHART)/files/rbac/controller
+	$(CONTROLLER_GEN) rbac:roleName=scaler paths=./scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler
+	cd proto && $(BUF) lint && $(BUF) generate
+	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
+	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
+	{ cat deploy/operator.header.yaml; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
+
+.PHONY: verify
+verify: generate ## Fail where generated files, formatting or go.mod are stale
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) -C e2e mod tidy -diff
+	@test -z "$$(git status --porcelain -- api proto charts deploy)" || { git --no-pager diff -- api proto charts deploy | head -100; git status --short -- api proto charts deploy; echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
+
+.PHONY: chart-test
+chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Lint the chart and run its render tests
+	helm lint --strict $(CHART)
+	$(HELM_UNITTEST) --strict $(CHART)
+
+##@ On a cluster
+
+.PHONY: images
+images: ## Build the container images as tars into dist/images, without Docker
+	$(GO) -C e2e run ./cmd/images --out $(IMAGES_DIR) --version $(VERSION)
+
+.PHONY: images-docker
+images-docker: ## Build the container images with Docker
+	for target in operator subscriber publisher; do docker build --target $$target --build-arg VERSION=$(VERSION) -t jawaracloud/$$(test $$target = operator && echo pubsub-operator || echo $$target):$(VERSION) .; done
+
+HPA_SYNC_PERIOD ?= 15s
+cluster = $(GO) -C e2e run ./cmd/cluster
+
+.PHONY: cluster-up
+cluster-up: cluster-binaries ## Bring a cluster with KEDA up: kind where Docker can pull, else a local node
+	@[ "$$(uname -s)" != Linux ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) cluster-packages
+	$(cluster) up --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) --hpa-sync-period $(HPA_SYNC_PERIOD)
+
+.PHONY: cluster-down
+cluster-down: ## Take the cluster down, without a trace
+	$(cluster) down --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR)
+
+.PHONY: cluster-load
+cluster-load: test-packages images ## Build the images and load them into the cluster
+	$(cluster) load --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) $(IMAGES_DIR)/*.tar
+
+.PHONY: e2e
+e2e: HPA_SYNC_PERIOD = 5s
+e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
+	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
+		$(GO) -C e2e test -tags e2e -count 1 -timeout 40m -v ./suite
+
+.PHONY: demo
+demo: cluster-up cluster-load ## Show the loop: a burst of messages, and replicas that follow it up and down
+	$(GO) -C e2e run ./cmd/demo --kubeconfig $(CLUSTER_DIR)/kubeconfig --tools $(TOOLS_DIR) --image-tag $(VERSION)
+
+.PHONY: clean
+clean: ## Delete what was built here (the tools in the user's cache stay)
+	rm -rf bin dist
