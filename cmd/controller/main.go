@@ -1,0 +1,171 @@
+// Command controller turns PubSubChannels into Deployments and KEDA ScaledObjects.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/jawaracloud/pubsub-operator/translator"
+)
+
+// version is set by the linker; without, it is the module's.
+var version = ""
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const (
+	// leaderElectionID is the Lease's name.
+	leaderElectionID = "pubsub-operator-controller"
+	// kedaInterval is how often a missing KEDA is looked for.
+	kedaInterval = 5 * time.Second
+	// syncCheck bounds the readiness check's look at the caches.
+	syncCheck = time.Second
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program, and returns its exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "controller: %v\n", err)
+		return exitUsage
+	case o.version:
+		fmt.Fprintln(stdout, versionText())
+		return 0
+	}
+	logger := newLogger(o, stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx, o, logger); err != nil {
+		logger.Error("the controller ended", "error", oneLine(err))
+		return exitFailed
+	}
+	return 0
+}
+
+// newLogger makes one structured log of ours, controller-runtime's and client-go's.
+func newLogger(o options, output io.Writer) *slog.Logger {
+	handlerOptions := &slog.HandlerOptions{Level: o.logLevel}
+	var handler slog.Handler = slog.NewJSONHandler(output, handlerOptions)
+	if o.logFormat == "text" {
+		handler = slog.NewTextHandler(output, handlerOptions)
+	}
+	logger := slog.New(handler)
+	ctrl.SetLogger(logr.FromSlogHandler(handler))
+	klog.SetSlogLogger(logger)
+	return logger
+}
+
+// serve runs the controller until the context ends.
+func serve(ctx context.Context, o options, logger *slog.Logger) error {
+	explainer, err := newExplainer(o.scalerAddress, o.scalerCertDir)
+	if err != nil {
+		return err
+	}
+	defer explainer.close() //nolint:errcheck // the process ends
+	restConfig, err := config.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
+	}
+	restConfig.UserAgent = "pubsub-operator/" + versionText()
+	mgr, err := newManager(restConfig, o)
+	if err != nil {
+		return err
+	}
+	instance, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("reading the host's name: %w", err)
+	}
+	err = translator.Setup(mgr, translator.Options{
+		Scaler:                  translator.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
+		Explainer:               explainer,
+		StatusInterval:          o.statusInterval,
+		KEDAInterval:            kedaInterval,
+		MaxConcurrentReconciles: o.concurrency,
+		Instance:                instance,
+		Clock:                   clock.RealClock{},
+	})
+	if err != nil {
+		return err
+	}
+	logger.Info("starting", "version", versionText(), "scalerAddress", o.scalerAddress, "scalerTLS", o.scalerCertDir != "")
+	return mgr.Start(ctx)
+}
+
+func newManager(restConfig *rest.Config, o options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := translator.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(restConfig, manager.Options{
+		Scheme:                  scheme,
+		Cache:                   translator.CacheOptions(),
+		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress:  o.probeAddress,
+		LeaderElection:          o.leaderElect,
+		LeaderElectionID:        leaderElectionID,
+		LeaderElectionNamespace: o.leaderNamespace,
+		// The process ends as soon as the manager does, so the next leader need not wait.
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the manager (is the PubSubChannel CRD installed?): %w", err)
+	}
+	// Liveness depends on nothing outside: a restart would mend no one else's failure.
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("adding the liveness check: %w", err)
+	}
+	err = mgr.AddReadyzCheck("caches", func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), syncCheck)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches of the Kubernetes API are not filled yet")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("adding the readiness check: %w", err)
+	}
+	return mgr, nil
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	metricsAddress       string
+	probeAddress         string
+	leaderElect          bool
+	leaderNamespace      string
+	scalerAddress        string
+	scalerCertDir        string
+	scalerAuthentication string
+	statusInterval       time.Duration
+	concurrency          int
+	logLevel             slog.Level
+	logFormat            string
+	version              bool
+}
+
+// parse reads the command line. Its error names each flag that is wrong, its value and
+// the remedy; flag.ErrHelp means that help was asked for.
+func parse(args []string, output io.Writer) (options, error) {
+	var o options
+	var level string
+	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of the Prometheus metrics, or 0 for none")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one replica of several be active")
+	flags.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader's Lease (default: the pod's own)")
+	flags.StringVar(&o.scalerAddress, "scaler-address", "", "host:port of the scaler's gRPC service, as KEDA's pods and this one reach it; required")
+	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
+	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
+	flags.DurationVar(&o.statusInterval, "status-interval", 15*time.Second, "how often the scaler is asked about each channel")
+	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are worked on at once")
+	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if o.version {
+		return o, nil
+	}
+	var errs []error
+	if flags.NArg() > 0 {
+		errs = append(errs, fmt.Errorf("unexpected argument %q: use flags only", flags.Arg(0)))
+	}
+	if err := o.logLevel.UnmarshalText([]byte(level)); err != nil {
+		errs = append(errs, fmt.Errorf("--log-level is %q: it must be debug, info, warn or error", level))
+	}
+	return o, errors.Join(append(errs, o.check())...)
+}
+
+func (o options) check() error {
+	var errs []error
+	fail := func(flag string, value any, remedy string) {
+		errs = append(errs, fmt.Errorf("--%s is %q: %s", flag, fmt.Sprint(value), remedy))
+	}
+	if !bindable(o.metricsAddress) {
+		fail("metrics-bind-address", o.metricsAddress, "it must be host:port or :port, for example :8080, or 0 for none")
+	}
+	if !bindable(o.probeAddress) {
+		fail("health-probe-bind-address", o.probeAddress, "it must be host:port or :port, for example :8081, or 0 for none")
+	}
+	if host, port, err := net.SplitHostPort(o.scalerAddress); err != nil || host == "" || !isPort(port, 1) {
+		fail("scaler-address", o.scalerAddress, "it must be host:port, for example pubsub-scaler.pubsub-system.svc:9090")
+	}
+	if o.statusInterval < time.Second {
+		fail("status-interval", o.statusInterval, "it must be at least 1s")
+	}
+	if o.concurrency < 1 {
+		fail("max-concurrent-reconciles", o.concurrency, "it must be at least 1")
+	}
+	if o.logFormat != "json" && o.logFormat != "text" {
+		fail("log-format", o.logFormat, "it must be json or text")
+	}
+	if o.scalerAuthentication != "" && o.scalerCertDir == "" {
+		fail("scaler-authentication-ref", o.scalerAuthentication, "it holds certificates, but TLS is off: set --scaler-tls-cert-dir too, or leave it out")
+	}
+	if o.scalerCertDir != "" {
+		for _, name := range []string{caFile, certFile, keyFile} {
+			if _, err := os.Stat(filepath.Join(o.scalerCertDir, name)); err != nil {
+				fail("scaler-tls-cert-dir", o.scalerCertDir, fmt.Sprintf("it must hold %s, %s and %s: %v", caFile, certFile, keyFile, err))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// bindable accepts what the manager can listen on; "0" and "" mean not to.
+func bindable(address string) bool {
+	if address == "" || address == "0" {
+		return true
+	}
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && isPort(port, 0)
+}
+
+func isPort(text string, least uint64) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port >= least
+}
+
+// oneLine puts joined errors into one line of a log.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestDefaultsOfFlags(t *testing.T) {
+	o, err := parse([]string{"--scaler-address", "scaler:9090"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, options{
+		metricsAddress: ":8080", probeAddress: ":8081", scalerAddress: "scaler:9090",
+		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo,
+	}, o)
+}
+
+func TestBadFlags(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no scaler":         {nil, `--scaler-address is "": it must be host:port`},
+		"no port":           {[]string{"--scaler-address=scaler"}, `--scaler-address is "scaler"`},
+		"no host":           {[]string{"--scaler-address=:1"}, `--scaler-address is ":1"`},
+		"metrics":           {[]string{"--scaler-address=s:1", "--metrics-bind-address=8080"}, `--metrics-bind-address is "8080"`},
+		"probes":            {[]string{"--scaler-address=s:1", "--health-probe-bind-address=:x"}, `--health-probe-bind-address is ":x"`},
+		"interval":          {[]string{"--scaler-address=s:1", "--status-interval=1ms"}, `--status-interval is "1ms": it must be at least 1s`},
+		"concurrency":       {[]string{"--scaler-address=s:1", "--max-concurrent-reconciles=0"}, `--max-concurrent-reconciles is "0"`},
+		"level":             {[]string{"--scaler-address=s:1", "--log-level=loud"}, `--log-level is "loud"`},
+		"format":            {[]string{"--scaler-address=s:1", "--log-format=xml"}, `--log-format is "xml"`},
+		"no certificates":   {[]string{"--scaler-address=s:1", "--scaler-tls-cert-dir=/nowhere"}, `--scaler-tls-cert-dir is "/nowhere": it must hold ca.crt`},
+		"reference, no TLS": {[]string{"--scaler-address=s:1", "--scaler-authentication-ref=a"}, `--scaler-authentication-ref is "a"`},
+		"argument":          {[]string{"--scaler-address=s:1", "now"}, `unexpected argument "now"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			assert.Equal(t, exitUsage, run(test.args, io.Discard, &out))
+			assert.Contains(t, out.String(), test.want)
+		})
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	var out bytes.Buffer
+	assert.Equal(t, 0, run([]string{"--version"}, &out, io.Discard))
+	assert.NotEmpty(t, out.String())
+	assert.Equal(t, 0, run([]string{"--help"}, io.Discard, io.Discard))
+}

@@ -1,0 +1,320 @@
+package translator
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+)
+
+// testChannel is a channel without the API server's defaults.
+func testChannel(change ...func(*v1.PubSubChannel)) *v1.PubSubChannel {
+	channel := &v1.PubSubChannel{
+		ObjectMeta: metav1.ObjectMeta{Name: "orders", Namespace: "shop", UID: "u-1", Generation: 1},
+		Spec:       v1.PubSubChannelSpec{ChannelName: "messages"},
+	}
+	for _, c := range change {
+		c(channel)
+	}
+	return channel
+}
+
+func scaled(change ...func(*v1.AutoScalingSpec)) func(*v1.PubSubChannel) {
+	return func(channel *v1.PubSubChannel) {
+		channel.Spec.AutoScaling = &v1.AutoScalingSpec{Enabled: true}
+		for _, c := range change {
+			c(channel.Spec.AutoScaling)
+		}
+	}
+}
+
+func envOf(t *testing.T, channel *v1.PubSubChannel) []string {
+	t.Helper()
+	deployment, err := buildDeployment(channel)
+	require.NoError(t, err)
+	var env []string
+	for _, e := range deployment.Spec.Template.Spec.Containers[0].Env {
+		switch {
+		case e.ValueFrom != nil && e.ValueFrom.FieldRef != nil:
+			env = append(env, *e.Name+"<"+*e.ValueFrom.FieldRef.FieldPath)
+		default:
+			env = append(env, *e.Name+"="+ptr.Deref(e.Value, ""))
+		}
+	}
+	return env
+}
+
+func TestDeploymentEnv(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1.PubSubChannel)
+		want   []string
+	}{
+		"defaults": {
+			change: func(*v1.PubSubChannel) {},
+			want:   []string{"REDIS_ADDR=dragonfly:6379", "CHANNEL=messages", "MESSAGE_TIMEOUT=30", "QUEUE_TYPE=Auto", "POD_NAME<metadata.name"},
+		},
+		"everything set": {
+			change: func(c *v1.PubSubChannel) {
+				c.Spec.RedisAddress, c.Spec.MessageTimeout = "redis.data:7000", 9
+				c.Spec.Queue = &v1.QueueSpec{Type: v1.QueueTypeStream, ConsumerGroup: "workers"}
+				c.Spec.Env = []corev1.EnvVar{{Name: "B", Value: "2"}, {Name: "A", Value: "1"}}
+			},
+			want: []string{"REDIS_ADDR=redis.data:7000", "CHANNEL=messages", "MESSAGE_TIMEOUT=9", "QUEUE_TYPE=Stream", "CONSUMER_GROUP=workers", "POD_NAME<metadata.name", "B=2", "A=1"},
+		},
+		"spec.env wins, in its own order": {
+			change: func(c *v1.PubSubChannel) {
+				c.Spec.Env = []corev1.EnvVar{{Name: "HOST", Value: "h"}, {Name: "REDIS_ADDR", Value: "$(HOST):1"}, {Name: "POD_NAME", Value: ""}}
+			},
+			want: []string{"CHANNEL=messages", "MESSAGE_TIMEOUT=30", "QUEUE_TYPE=Auto", "HOST=h", "REDIS_ADDR=$(HOST):1", "POD_NAME="},
+		},
+		"valueFrom": {
+			change: func(c *v1.PubSubChannel) {
+				c.Spec.Env = []corev1.EnvVar{{Name: "NODE", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "spec.nodeName"}}}}
+			},
+			want: []string{"REDIS_ADDR=dragonfly:6379", "CHANNEL=messages", "MESSAGE_TIMEOUT=30", "QUEUE_TYPE=Auto", "POD_NAME<metadata.name", "NODE<spec.nodeName"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, test.want, envOf(t, testChannel(test.change)))
+		})
+	}
+}
+
+func TestDeployment(t *testing.T) {
+	deployment, err := buildDeployment(testChannel(func(c *v1.PubSubChannel) {
+		c.Spec.Image, c.Spec.MessageTimeout = "mine:1", 40
+		c.Spec.Resources = corev1.ResourceRequirements{Limits: corev1.ResourceList{"cpu": resource.MustParse("500m")}}
+	}))
+	require.NoError(t, err)
+
+	assert.Equal(t, "orders-subscriber", *deployment.Name)
+	assert.Equal(t, "shop", *deployment.Namespace)
+	assert.Nil(t, deployment.Spec.Replicas, "replicas has an owner of its own")
+	selector := map[string]string{"app": "pubsub-subscriber", "pubsubchannel": "orders"}
+	all := map[string]string{
+		"app": "pubsub-subscriber", "pubsubchannel": "orders", "app.kubernetes.io/name": "pubsub-subscriber",
+		"app.kubernetes.io/instance": "orders", "app.kubernetes.io/managed-by": "pubsub-operator",
+	}
+	assert.Equal(t, selector, deployment.Spec.Selector.MatchLabels)
+	assert.Equal(t, all, deployment.Labels)
+	assert.Equal(t, all, deployment.Spec.Template.Labels)
+	owner := deployment.OwnerReferences[0]
+	assert.True(t, *owner.Controller && *owner.BlockOwnerDeletion)
+	assert.EqualValues(t, "u-1", *owner.UID)
+
+	pod := deployment.Spec.Template.Spec
+	assert.EqualValues(t, 45, *pod.TerminationGracePeriodSeconds)
+	assert.False(t, *pod.AutomountServiceAccountToken)
+	container := pod.Containers[0]
+	assert.Equal(t, "subscriber", *container.Name)
+	assert.Equal(t, "mine:1", *container.Image)
+	assert.Nil(t, container.ImagePullPolicy, "Kubernetes' own default")
+	assert.Equal(t, "500m", container.Resources.Limits.Cpu().String())
+	assertRestricted(t, pod, container)
+}
+
+// assertRestricted checks what the restricted Pod Security Standard asks of a pod without
+// volumes and host access.
+func assertRestricted(t *testing.T, pod *corev1ac.PodSpecApplyConfiguration, container corev1ac.ContainerApplyConfiguration) {
+	t.Helper()
+	assert.True(t, *pod.SecurityContext.RunAsNonRoot)
+	assert.Nil(t, pod.SecurityContext.RunAsUser, "the image says which user")
+	assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, *pod.SecurityContext.SeccompProfile.Type)
+	assert.False(t, *container.SecurityContext.AllowPrivilegeEscalation)
+	assert.Equal(t, []corev1.Capability{"ALL"}, container.SecurityContext.Capabilities.Drop)
+	assert.Nil(t, container.SecurityContext.ReadOnlyRootFilesystem, "the image's author decides")
+}
+
+func TestScaledObject(t *testing.T) {
+	channel := testChannel(scaled(func(a *v1.AutoScalingSpec) {
+		a.MinReplicas, a.MaxReplicas, a.CooldownPeriod = ptr.To[int32](2), 20, ptr.To[int32](60)
+		a.TargetQueueDepth, a.ScaleUpThreshold, a.ScaleDownThreshold = 200, 120, 40
+		a.ActivationQueueDepth = 5
+		a.MaxScaleUpStep = ptr.To(intstr.FromInt32(3))
+		a.MaxScaleDownStep = ptr.To(intstr.FromString("10%"))
+	}))
+	so := buildScaledObject(channel, ScalerRef{Address: "scaler.ops:9090"})
+	assert.Equal(t, "orders", so.Name)
+	assert.Empty(t, so.Annotations, "KEDA copies annotations to the HPA")
+	assert.Equal(t, map[string]string{
+		"pubsubchannel": "orders", "app.kubernetes.io/name": "pubsub-subscriber",
+		"app.kubernetes.io/instance": "orders", "app.kubernetes.io/managed-by": "pubsub-operator",
+	}, so.Labels)
+	assert.True(t, metav1.IsControlledBy(so, channel))
+	assert.Equal(t, &kedav1alpha1.ScaleTarget{Name: "orders-subscriber"}, so.Spec.ScaleTargetRef)
+	assert.EqualValues(t, []int32{2, 20, 60, 60}, []int32{*so.Spec.MinReplicaCount, *so.Spec.MaxReplicaCount, *so.Spec.CooldownPeriod, *so.Spec.InitialCooldownPeriod})
+	assert.Nil(t, so.Spec.PollingInterval)
+	require.Len(t, so.Spec.Triggers, 1)
+	got := so.Spec.Triggers[0]
+	assert.Equal(t, "external-push", got.Type)
+	assert.Equal(t, autoscalingv2.AverageValueMetricType, got.MetricType)
+	assert.Nil(t, got.AuthenticationRef)
+	assert.Equal(t, map[string]string{
+		"scalerAddress": "scaler.ops:9090", "channelName": "messages", "redisAddress": "dragonfly:6379", "queueType": "Auto",
+		"minReplicas": "2", "maxReplicas": "20", "targetQueueDepth": "200", "scaleUpThreshold": "120", "scaleDownThreshold": "40",
+		"cooldownPeriod": "60", "activationQueueDepth": "5", "maxScaleUpStep": "3", "maxScaleDownStep": "10%",
+	}, got.Metadata)
+}
+
+func TestScaledObjectOfTLSAndZero(t *testing.T) {
+	so := buildScaledObject(testChannel(scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](0) })),
+		ScalerRef{Address: "s:1", TLS: true, AuthenticationRef: "scaler-certs"})
+	assert.EqualValues(t, 10, *so.Spec.PollingInterval, "going idle happens by polling only")
+	assert.EqualValues(t, 0, *so.Spec.MinReplicaCount)
+	assert.Equal(t, "true", so.Spec.Triggers[0].Metadata["enableTLS"])
+	assert.Equal(t, &kedav1alpha1.AuthenticationRef{Name: "scaler-certs", Kind: "ClusterTriggerAuthentication"}, so.Spec.Triggers[0].AuthenticationRef)
+}
+
+func TestApplyFormHasOnlyWhatIsSet(t *testing.T) {
+	form, err := applyForm(buildScaledObject(testChannel(scaled()), ScalerRef{Address: "s:1"}))
+	require.NoError(t, err)
+	assert.NotContains(t, form.Object, "status")
+	assert.NotContains(t, form.Object["metadata"], "creationTimestamp")
+	advanced := form.Object["spec"].(map[string]any)["advanced"].(map[string]any)
+	assert.NotContains(t, advanced, "scalingModifiers")
+	up := advanced["horizontalPodAutoscalerConfig"].(map[string]any)["behavior"].(map[string]any)["scaleUp"].(map[string]any)
+	assert.Equal(t, "0", up["tolerance"])
+	assert.EqualValues(t, 0, up["stabilizationWindowSeconds"], "0 is not empty")
+}
+
+func TestBehavior(t *testing.T) {
+	pods := func(value, period int32) autoscalingv2.HPAScalingPolicy {
+		return autoscalingv2.HPAScalingPolicy{Type: "Pods", Value: value, PeriodSeconds: period}
+	}
+	percent := func(value, period int32) autoscalingv2.HPAScalingPolicy {
+		return autoscalingv2.HPAScalingPolicy{Type: "Percent", Value: value, PeriodSeconds: period}
+	}
+	for name, test := range map[string]struct {
+		change   func(*policy.Spec)
+		up, down []autoscalingv2.HPAScalingPolicy
+	}{
+		"defaults": {func(*policy.Spec) {}, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{percent(20, 59), pods(1, 59)}},
+		"steps of pods": {func(s *policy.Spec) {
+			s.MaxScaleUpStep, s.MaxScaleDownStep = policy.Step{Value: 4}, policy.Step{Value: 2}
+		}, []autoscalingv2.HPAScalingPolicy{pods(4, 59)}, []autoscalingv2.HPAScalingPolicy{pods(2, 59)}},
+		"percent up":  {func(s *policy.Spec) { s.MaxScaleUpStep = policy.Step{Value: 50, Percent: true} }, []autoscalingv2.HPAScalingPolicy{percent(50, 59), pods(1, 59)}, []autoscalingv2.HPAScalingPolicy{percent(20, 59), pods(1, 59)}},
+		"no cooldown": {func(s *policy.Spec) { s.Cooldown = 0 }, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{percent(20, 1), pods(1, 1)}},
+		"a day":       {func(s *policy.Spec) { s.Cooldown = 24 * time.Hour }, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{percent(20, 1800), pods(1, 1800)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := policy.DefaultSpec()
+			test.change(&spec)
+			got := buildBehavior(spec)
+			assert.Equal(t, test.up, got.ScaleUp.Policies)
+			assert.Equal(t, test.down, got.ScaleDown.Policies)
+			for _, rules := range []*autoscalingv2.HPAScalingRules{got.ScaleUp, got.ScaleDown} {
+				assert.EqualValues(t, 0, *rules.StabilizationWindowSeconds)
+				assert.True(t, rules.Tolerance.IsZero())
+				assert.Equal(t, autoscalingv2.MaxChangePolicySelect, *rules.SelectPolicy)
+			}
+		})
+	}
+}
+
+// hpaUp and hpaDown are the HPA's own arithmetic (kubernetes 1.36,
+// pkg/controller/podautoscaler/horizontal.go), with selectPolicy Max.
+func hpaUp(policies []autoscalingv2.HPAScalingPolicy, n int32) int32 {
+	most := int32(math.MinInt32)
+	for _, p := range policies {
+		proposed := n + p.Value
+		if p.Type == autoscalingv2.PercentScalingPolicy {
+			proposed = int32(math.Ceil(float64(n) * (1 + float64(p.Value)/100)))
+		}
+		most = max(most, proposed)
+	}
+	return most
+}
+
+func hpaDown(policies []autoscalingv2.HPAScalingPolicy, n int32) int32 {
+	fewest := int32(math.MaxInt32)
+	for _, p := range policies {
+		proposed := n - p.Value
+		if p.Type == autoscalingv2.PercentScalingPolicy {
+			proposed = int32(float64(n) * (1 - float64(p.Value)/100))
+		}
+		fewest = min(fewest, proposed)
+	}
+	return fewest
+}
+
+// The scaler's own step is asked of the policy itself: a depth that asks for as much, or
+// as little, as there is.
+func TestHPAIsNeverTighterThanTheScaler(t *testing.T) {
+	spec := policy.DefaultSpec()
+	spec.MinReplicas, spec.MaxReplicas, spec.TargetQueueDepth = 1, policy.MaxReplicasLimit, 100
+	steps := []policy.Step{{Value: 1}, {Value: 7}, {Value: 1000}}
+	for percent := int32(1); percent <= 100; percent++ {
+		steps = append(steps, policy.Step{Value: percent, Percent: true})
+	}
+	steps = append(steps, policy.Step{Value: 250, Percent: true}, policy.Step{Value: 9999, Percent: true})
+	for _, step := range steps {
+		spec.MaxScaleUpStep, spec.MaxScaleDownStep = step, step
+		behavior := buildBehavior(spec)
+		for n := int32(1); n <= 1000; n++ {
+			up := policy.Decide(spec, policy.State{Replicas: n, Depth: math.MaxInt64}).Desired
+			require.GreaterOrEqual(t, hpaUp(behavior.ScaleUp.Policies, n), up, "up by %s from %d", step, n)
+			down := policy.Decide(spec, policy.State{Replicas: n, Depth: 0}).Desired
+			require.LessOrEqual(t, hpaDown(behavior.ScaleDown.Policies, n), down, "down by %s from %d", step, n)
+		}
+	}
+}
+
+func TestTriggerReadsBack(t *testing.T) {
+	for name, change := range map[string]func(*v1.PubSubChannel){
+		"no autoscaling": func(*v1.PubSubChannel) {},
+		"defaults":       scaled(),
+		"all": scaled(func(a *v1.AutoScalingSpec) {
+			a.MinReplicas, a.MaxReplicas, a.CooldownPeriod = ptr.To[int32](0), 7, ptr.To[int32](0)
+			a.MaxScaleUpStep = ptr.To(intstr.FromString("9999%"))
+		}),
+		"a step beyond any limit": scaled(func(a *v1.AutoScalingSpec) { a.MaxScaleUpStep = ptr.To(intstr.FromInt32(math.MaxInt32)) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := triggerFor(testChannel(change))
+			got, err := trigger.Parse(want.Metadata())
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestCheckTriggerFindsWhatTheSchemaCannot(t *testing.T) {
+	require.NoError(t, checkTrigger(triggerFor(testChannel())))
+	err := checkTrigger(triggerFor(testChannel(func(c *v1.PubSubChannel) { c.Spec.RedisAddress = "redis:99999" })))
+	assert.ErrorContains(t, err, `redisAddress is "redis:99999"`)
+}
+
+func TestFirstReplicas(t *testing.T) {
+	limits := scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](2), 5 })
+	for name, test := range map[string]struct {
+		change func(*v1.PubSubChannel)
+		spec   *int32
+		want   int32
+	}{
+		"default":                   {func(*v1.PubSubChannel) {}, nil, 1},
+		"none":                      {func(*v1.PubSubChannel) {}, ptr.To[int32](0), 0},
+		"autoscaled, within limits": {limits, ptr.To[int32](3), 3},
+		"autoscaled, too few":       {limits, nil, 2},
+		"autoscaled, too many":      {limits, ptr.To[int32](9), 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			channel := testChannel(test.change)
+			channel.Spec.Replicas = test.spec
+			assert.Equal(t, test.want, firstReplicas(channel))
+		})
+	}
+}

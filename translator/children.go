@@ -1,0 +1,173 @@
+package translator
+
+import (
+	"context"
+	"fmt"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// find gets an object from a cache that holds only what carries the operator's labels,
+// and where it has none, from the API server: an object without the labels is there all
+// the same. It returns false where there is none.
+func find(ctx context.Context, cached, live client.Reader, key types.NamespacedName, object client.Object) (bool, error) {
+	err := cached.Get(ctx, key, object)
+	if apierrors.IsNotFound(err) {
+		err = live.Get(ctx, key, object)
+	}
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading %T %s: %w", object, key, err)
+	}
+	return true, nil
+}
+
+// syncDeployment makes the channel's Deployment what it should be, but for spec.replicas,
+// and returns it as it was last read; nil where it was not there before.
+func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChannel) (*appsv1.Deployment, error) {
+	desired, err := buildDeployment(channel)
+	if err != nil {
+		return nil, err
+	}
+	live := &appsv1.Deployment{}
+	found, err := find(ctx, r.client, r.live, types.NamespacedName{Namespace: channel.Namespace, Name: deploymentName(channel)}, live)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, r.createDeployment(ctx, channel, desired)
+	case !metav1.IsControlledBy(live, channel):
+		return nil, conflictWith("Deployment", live, channel)
+	case live.DeletionTimestamp != nil:
+		return live, nil // once it is gone, it is made anew
+	}
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	if err != nil {
+		return nil, fmt.Errorf("converting Deployment %s: %w", live.Name, err)
+	}
+	if same, err := applied(fields, live); same || err != nil {
+		return live, err
+	}
+	if err := r.secureReplicas(ctx, live); err != nil {
+		return live, err
+	}
+	// With the UID, a Deployment that has gone in the meantime is not made anew here,
+	// where replicas are left out.
+	if err := r.client.Apply(ctx, desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership); err != nil {
+		return live, fmt.Errorf("applying Deployment %s: %w", live.Name, err)
+	}
+	return live, nil
+}
+
+// createDeployment does not force: whoever made a Deployment of that name since it was
+// looked for keeps it, and the conflict brings us back here.
+func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, desired *appsv1ac.DeploymentApplyConfiguration) error {
+	replicas := firstReplicas(channel)
+	desired.Spec.WithReplicas(replicas)
+	if err := r.client.Apply(ctx, desired, client.FieldOwner(ownerMain)); err != nil {
+		return fmt.Errorf("creating Deployment %s: %w", *desired.Name, err)
+	}
+	created := &appsv1.Deployment{}
+	created.Name, created.Namespace, created.UID = *desired.Name, *desired.Namespace, ptr.Deref(desired.UID, "")
+	return r.applyReplicas(ctx, buildReplicas(created, replicas))
+}
+
+// secureReplicas sees to it that spec.replicas has an owner besides the main one.
+func (r *Reconciler) secureReplicas(ctx context.Context, live *appsv1.Deployment) error {
+	owned, err := othersOwnReplicas(live)
+	if owned || err != nil {
+		return err
+	}
+	takeover := buildReplicas(live, ptr.Deref(live.Spec.Replicas, 1)).WithResourceVersion(live.ResourceVersion)
+	return r.applyReplicas(ctx, takeover)
+}
+
+// syncReplicas puts spec.replicas right while autoscaling is off.
+func (r *Reconciler) syncReplicas(ctx context.Context, channel *v1.PubSubChannel, live *appsv1.Deployment) error {
+	wanted := specReplicas(channel)
+	if live.DeletionTimestamp != nil || ptr.Deref(live.Spec.Replicas, 1) == wanted {
+		return nil
+	}
+	return r.applyReplicas(ctx, buildReplicas(live, wanted))
+}
+
+func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.DeploymentApplyConfiguration) error {
+	if err := r.client.Apply(ctx, replicas, client.FieldOwner(ownerReplicas), client.ForceOwnership); err != nil {
+		return fmt.Errorf("applying replicas of Deployment %s: %w", *replicas.Name, err)
+	}
+	return nil
+}
+
+// syncScaledObject makes the channel's ScaledObject what it should be, and returns it as
+// it was last read; nil where it was not there before.
+func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
+	live := &kedav1alpha1.ScaledObject{}
+	found, err := find(ctx, r.scaledObjects, r.live, client.ObjectKeyFromObject(channel), live)
+	switch {
+	case meta.IsNoMatchError(err):
+		return nil, errKEDANotInstalled
+	case err != nil:
+		return nil, err
+	case found && !metav1.IsControlledBy(live, channel):
+		return nil, conflictWith("ScaledObject", live, channel)
+	case found && live.DeletionTimestamp != nil:
+		return live, nil
+	}
+	desired, err := applyForm(buildScaledObject(channel, r.scaler))
+	if err != nil {
+		return nil, err
+	}
+	options := []client.ApplyOption{client.FieldOwner(ownerMain)}
+	if found {
+		if same, err := applied(desired.Object, live); same || err != nil {
+			return live, err
+		}
+		desired.SetUID(live.UID)
+		options = append(options, client.ForceOwnership)
+	} else {
+		live = nil
+	}
+	err = r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
+	switch {
+	case meta.IsNoMatchError(err), resourceMissing(err):
+		return nil, errKEDANotInstalled // the CRD has been taken away
+	case err != nil:
+		return live, fmt.Errorf("applying ScaledObject %s: %w", channel.Name, err)
+	}
+	return live, nil
+}
+
+// removeScaledObject deletes the channel's ScaledObject, and reports whether it is gone:
+// KEDA has a finalizer on it. One of somebody else's stays.
+func (r *Reconciler) removeScaledObject(ctx context.Context, channel *v1.PubSubChannel) (bool, error) {
+	live := &kedav1alpha1.ScaledObject{}
+	err := r.scaledObjects.Get(ctx, client.ObjectKeyFromObject(channel), live)
+	switch {
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("reading ScaledObject %s: %w", channel.Name, err)
+	case !metav1.IsControlledBy(live, channel):
+		return true, nil
+	case live.DeletionTimestamp != nil:
+		return false, nil
+	}
+	err = r.client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("deleting ScaledObject %s: %w", channel.Name, err)
+	}
+	return false, nil // its deletion brings us back
+}

@@ -1,0 +1,128 @@
+package translator
+
+import (
+	"fmt"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
+}
+
+// connectedCondition tells whether the queue could be read, and if not, who could not
+// reach whom.
+func connectedCondition(channel *v1.PubSubChannel, a *answer) metav1.Condition {
+	if a.err == nil {
+		message := fmt.Sprintf("%s on %s is read", channel.Spec.ChannelName, redisAddress(channel))
+		if a.response.GetDepthIsLowerBound() {
+			message += "; the server could not tell its depth exactly: queueDepth is a lower bound"
+		}
+		return condition(v1.ConditionConnected, metav1.ConditionTrue, v1.ReasonQueueRead, message)
+	}
+	unreached, code, message := unreachable(a.err)
+	if unreached {
+		return condition(v1.ConditionConnected, metav1.ConditionUnknown, v1.ReasonScalerUnreachable,
+			fmt.Sprintf("the scaler does not answer (%s): %s", code, message))
+	}
+	return condition(v1.ConditionConnected, metav1.ConditionFalse, code.String(), message)
+}
+
+// scaledCondition tells what was last decided about the number of workers; false while
+// nothing is known yet.
+func scaledCondition(channel *v1.PubSubChannel, seen observed) (metav1.Condition, bool) {
+	switch {
+	case !autoScalingEnabled(channel):
+		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonAutoScalingDisabled,
+			fmt.Sprintf("autoScaling is off: spec.replicas asks for %d", specReplicas(channel))), true
+	case seen.problem != nil:
+		return condition(v1.ConditionScaled, metav1.ConditionFalse, seen.problem.reason, seen.problem.message), true
+	case seen.answer == nil:
+		return metav1.Condition{}, false
+	case seen.answer.err != nil:
+		_, code, message := unreachable(seen.answer.err)
+		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonDecisionUnknown,
+			fmt.Sprintf("the scaler can't decide (%s): %s", code, message)), true
+	}
+	response := seen.answer.response
+	status := metav1.ConditionFalse
+	if response.GetAction() == inspectv1.Action_ACTION_HOLD {
+		status = metav1.ConditionTrue
+	}
+	reason := reasonName(response.GetReason())
+	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
+		reason = v1.ReasonDecisionUnknown
+	}
+	return condition(v1.ConditionScaled, status, reason, response.GetExplanation()), true
+}
+
+// readyCondition tells whether the wanted workers are up and what scales them is in place;
+// if not, the first thing that is in the way.
+func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
+	not := func(reason, message string) metav1.Condition {
+		return condition(v1.ConditionReady, metav1.ConditionFalse, reason, message)
+	}
+	deployment := seen.deployment
+	switch {
+	case seen.problem != nil:
+		return not(seen.problem.reason, seen.problem.message)
+	case deployment == nil:
+		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being created", deploymentName(channel)))
+	case deployment.DeletionTimestamp != nil:
+		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being deleted, and is made anew once it is gone", deployment.Name))
+	}
+	if failure := deploymentFailure(deployment); failure != "" {
+		return not(v1.ReasonDeploymentFailed, failure)
+	}
+	if reason, message := scaledObjectState(channel, seen.scaledObject); reason != "" {
+		return not(reason, message)
+	}
+	status := deployment.Status
+	wanted := ptr.Deref(deployment.Spec.Replicas, 1)
+	words := fmt.Sprintf("%d of %d workers are ready", status.ReadyReplicas, wanted)
+	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < wanted || status.ReadyReplicas < wanted {
+		return not(v1.ReasonProgressing, words)
+	}
+	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, words)
+}
+
+// deploymentFailure is why a Deployment gets no further; empty where it does.
+func deploymentFailure(deployment *appsv1.Deployment) string {
+	for _, c := range deployment.Status.Conditions {
+		stuck := c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse
+		failed := c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue
+		if stuck || failed {
+			return fmt.Sprintf("Deployment %s: %s: %s", deployment.Name, c.Reason, c.Message)
+		}
+	}
+	return ""
+}
+
+// scaledObjectState is what a ScaledObject lacks to be as the channel wants it; the
+// reason is empty where it lacks nothing.
+func scaledObjectState(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) (reason, message string) {
+	switch {
+	case !autoScalingEnabled(channel) && scaledObject != nil:
+		return v1.ReasonProgressing, "autoScaling is off, and KEDA still has to let the ScaledObject go"
+	case !autoScalingEnabled(channel):
+		return "", ""
+	case scaledObject == nil:
+		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being created", channel.Name)
+	}
+	ready := scaledObject.Status.Conditions.GetReadyCondition()
+	switch {
+	case ready.IsTrue():
+		return "", ""
+	case ready.IsFalse():
+		return v1.ReasonKEDANotReady, fmt.Sprintf("KEDA reports ScaledObject %s as not ready: %s", channel.Name, ready.Message)
+	default:
+		return v1.ReasonProgressing, fmt.Sprintf("KEDA has not taken up ScaledObject %s yet", channel.Name)
+	}
+}

@@ -1,0 +1,117 @@
+//go:build integration
+
+package translator
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// object is a valid channel in raw form, so that what Go's types could not hold can be
+// tried too.
+func object(namespace string, mutate func(name *string, spec, auto map[string]any)) *unstructured.Unstructured {
+	name, auto := "base", map[string]any{"enabled": true}
+	spec := map[string]any{"channelName": "messages", "autoScaling": auto}
+	mutate(&name, spec, auto)
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "pubsub.jawaracloud.io/v1", "kind": "PubSubChannel", "spec": spec}}
+	u.SetName(name)
+	u.SetNamespace(namespace)
+	return u
+}
+
+// inSpec sets a field of the spec.
+func inSpec(key string, value any) func(*string, map[string]any, map[string]any) {
+	return func(_ *string, spec, _ map[string]any) { spec[key] = value }
+}
+
+// inAutoScaling sets a field of spec.autoScaling.
+func inAutoScaling(key string, value any) func(*string, map[string]any, map[string]any) {
+	return func(_ *string, _, auto map[string]any) { auto[key] = value }
+}
+
+// rules are the CRD's: a change of the valid base, and the words of the refusal.
+var rules = map[string]struct {
+	mutate func(name *string, spec, auto map[string]any)
+	want   string // empty: accepted
+}{
+	"base":                         {func(*string, map[string]any, map[string]any) {}, ""},
+	"no channelName":               {func(_ *string, spec, _ map[string]any) { delete(spec, "channelName") }, "spec.channelName: Required value"},
+	"empty channelName":            {inSpec("channelName", ""), "spec.channelName"},
+	"long channelName":             {inSpec("channelName", strings.Repeat("x", 513)), "Too long"},
+	"redisAddress with a scheme":   {inSpec("redisAddress", "redis://dragonfly:6379"), "redisAddress must be host:port, without a scheme"},
+	"redisAddress without a port":  {inSpec("redisAddress", "dragonfly"), "redisAddress must be host:port"},
+	"redisAddress of IPv6":         {inSpec("redisAddress", "[fd00::1]:6379"), ""},
+	"replicas below 0":             {inSpec("replicas", int64(-1)), "spec.replicas"},
+	"replicas 0":                   {inSpec("replicas", int64(0)), ""},
+	"empty image":                  {inSpec("image", ""), "spec.image"},
+	"messageTimeout 0":             {inSpec("messageTimeout", int64(0)), "spec.messageTimeout"},
+	"messageTimeout over a day":    {inSpec("messageTimeout", int64(86401)), "spec.messageTimeout"},
+	"env twice":                    {inSpec("env", []any{map[string]any{"name": "A"}, map[string]any{"name": "A"}}), "Duplicate value"},
+	"min over max":                 {inAutoScaling("minReplicas", int64(11)), "minReplicas must not be greater than maxReplicas (default 10)"},
+	"minReplicas below 0":          {inAutoScaling("minReplicas", int64(-1)), "minReplicas"},
+	"minReplicas 0":                {inAutoScaling("minReplicas", int64(0)), ""},
+	"maxReplicas 0":                {inAutoScaling("maxReplicas", int64(0)), "maxReplicas"},
+	"maxReplicas too great":        {inAutoScaling("maxReplicas", int64(1000001)), "maxReplicas"},
+	"targetQueueDepth 0":           {inAutoScaling("targetQueueDepth", int64(0)), "targetQueueDepth"},
+	"scaleUpThreshold 0":           {inAutoScaling("scaleUpThreshold", int64(0)), "scaleUpThreshold"},
+	"scaleUpThreshold 1001":        {inAutoScaling("scaleUpThreshold", int64(1001)), "scaleUpThreshold"},
+	"scaleDownThreshold 0":         {inAutoScaling("scaleDownThreshold", int64(0)), "scaleDownThreshold"},
+	"scaleDownThreshold 101":       {inAutoScaling("scaleDownThreshold", int64(101)), "scaleDownThreshold"},
+	"thresholds that cross":        {inAutoScaling("scaleUpThreshold", int64(50)), "scaleDownThreshold must be less than scaleUpThreshold"},
+	"cooldownPeriod below 0":       {inAutoScaling("cooldownPeriod", int64(-1)), "cooldownPeriod"},
+	"cooldownPeriod over a day":    {inAutoScaling("cooldownPeriod", int64(86401)), "cooldownPeriod"},
+	"cooldownPeriod 0":             {inAutoScaling("cooldownPeriod", int64(0)), ""},
+	"activationQueueDepth below 0": {inAutoScaling("activationQueueDepth", int64(-1)), "activationQueueDepth"},
+	"maxScaleUpStep 0":             {inAutoScaling("maxScaleUpStep", int64(0)), "maxScaleUpStep must be a number of at least 1"},
+	"maxScaleUpStep of words":      {inAutoScaling("maxScaleUpStep", "many"), "maxScaleUpStep must be a number of at least 1"},
+	"maxScaleUpStep 250%":          {inAutoScaling("maxScaleUpStep", "250%"), ""},
+	"maxScaleDownStep 0":           {inAutoScaling("maxScaleDownStep", int64(0)), "maxScaleDownStep must be a number of at least 1"},
+	"maxScaleDownStep 101%":        {inAutoScaling("maxScaleDownStep", "101%"), "from 1% to 100%"},
+	"maxScaleDownStep 3":           {inAutoScaling("maxScaleDownStep", int64(3)), ""},
+	"queue type of none":           {inSpec("queue", map[string]any{"type": "Topic"}), "Unsupported value"},
+	"consumerGroup of a list":      {inSpec("queue", map[string]any{"type": "List", "consumerGroup": "g"}), "consumerGroup belongs to a stream"},
+	"consumerGroup of Auto":        {inSpec("queue", map[string]any{"consumerGroup": "g"}), ""},
+	"name of 54":                   {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 54) }, ""},
+	"name of 55, autoscaled":       {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 55) }, "at most 54 characters while autoScaling is enabled"},
+	"name of 63, not autoscaled":   {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 63), false }, ""},
+	"name of 64":                   {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 64), false }, "at most 63 characters"},
+}
+
+func TestRules(t *testing.T) {
+	s := sharedServer(t)
+	namespace := s.namespace(t)
+	for name, test := range rules {
+		t.Run(name, func(t *testing.T) {
+			err := s.Create(t.Context(), object(namespace, test.mutate), client.DryRunAll)
+			if test.want == "" {
+				assert.NoError(t, err)
+				return
+			}
+			require.Error(t, err)
+			assert.True(t, apierrors.IsInvalid(err), "%v", err)
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	s := sharedServer(t)
+	u := object(s.namespace(t), func(_ *string, spec, auto map[string]any) { spec["queue"] = map[string]any{} })
+	require.NoError(t, s.Create(t.Context(), u, client.DryRunAll))
+	assert.Equal(t, map[string]any{
+		"channelName": "messages", "redisAddress": "dragonfly:6379", "replicas": int64(1),
+		"image": "jawaracloud/subscriber:latest", "messageTimeout": int64(30),
+		"queue": map[string]any{"type": "Auto"},
+		"autoScaling": map[string]any{
+			"enabled": true, "minReplicas": int64(1), "maxReplicas": int64(10), "targetQueueDepth": int64(100),
+			"scaleUpThreshold": int64(150), "scaleDownThreshold": int64(50), "cooldownPeriod": int64(60),
+			"activationQueueDepth": int64(0), "maxScaleDownStep": "20%",
+		},
+	}, u.Object["spec"])
+}

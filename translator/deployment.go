@@ -1,0 +1,173 @@
+package translator
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// Labels that Kubernetes recommends, on everything that a channel owns.
+const (
+	labelName      = "app.kubernetes.io/name"
+	labelInstance  = "app.kubernetes.io/instance"
+	labelManagedBy = "app.kubernetes.io/managed-by"
+)
+
+// terminationGrace is what a stopped worker gets beyond messageTimeout, in seconds, to
+// acknowledge what it finished and to close its connections.
+const terminationGrace = 5
+
+// deploymentName is the name of a channel's Deployment.
+func deploymentName(channel *v1.PubSubChannel) string {
+	return channel.Name + v1.SubscriberSuffix
+}
+
+// selectorLabels select a channel's workers. A Deployment's selector can't be changed, so
+// nothing may ever be added here.
+func selectorLabels(channel *v1.PubSubChannel) map[string]string {
+	return map[string]string{v1.LabelApp: v1.SubscriberApp, v1.LabelChannel: channel.Name}
+}
+
+// selectorText is the selector as the scale subresource wants it.
+func selectorText(channel *v1.PubSubChannel) string {
+	return labels.Set(selectorLabels(channel)).String()
+}
+
+// recommendedLabels are the app.kubernetes.io labels of what a channel owns.
+func recommendedLabels(channel *v1.PubSubChannel) map[string]string {
+	return map[string]string{
+		labelName:      v1.SubscriberApp,
+		labelInstance:  channel.Name,
+		labelManagedBy: v1.OperatorApp,
+	}
+}
+
+// ownerReference makes the channel the controller of its children, so that they go with
+// it, and go first where the deletion is in the foreground.
+func ownerReference(channel *v1.PubSubChannel) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1.GroupVersion.String()).
+		WithKind("PubSubChannel").
+		WithName(channel.Name).
+		WithUID(channel.UID).
+		WithController(true).
+		WithBlockOwnerDeletion(true)
+}
+
+// buildDeployment is the Deployment of a channel's workers, without spec.replicas: that
+// field has an owner of its own (see replicas.go).
+func buildDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfiguration, error) {
+	container, err := buildContainer(channel)
+	if err != nil {
+		return nil, err
+	}
+	pod := corev1ac.PodSpec().
+		WithContainers(container).
+		WithTerminationGracePeriodSeconds(int64(messageTimeout(channel)) + terminationGrace).
+		// Workers talk to the queue, not to Kubernetes.
+		WithAutomountServiceAccountToken(false).
+		// No runAsUser: the image says which user it runs as, and that differs.
+		WithSecurityContext(corev1ac.PodSecurityContext().
+			WithRunAsNonRoot(true).
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+	return appsv1ac.Deployment(deploymentName(channel), channel.Namespace).
+		WithLabels(selectorLabels(channel)).
+		WithLabels(recommendedLabels(channel)).
+		WithOwnerReferences(ownerReference(channel)).
+		WithSpec(appsv1ac.DeploymentSpec().
+			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(channel))).
+			WithTemplate(corev1ac.PodTemplateSpec().
+				WithLabels(selectorLabels(channel)).
+				WithLabels(recommendedLabels(channel)).
+				WithSpec(pod))), nil
+}
+
+func buildContainer(channel *v1.PubSubChannel) (*corev1ac.ContainerApplyConfiguration, error) {
+	env, err := buildEnv(channel)
+	if err != nil {
+		return nil, err
+	}
+	container := corev1ac.Container().
+		WithName(v1.SubscriberContainer).
+		WithImage(image(channel)).
+		WithEnv(env...).
+		// What the restricted Pod Security Standard asks of any image. A read-only root
+		// filesystem is not among it, and would break images that write to their own
+		// files: that is their author's choice, and a pod has no place here to mount a
+		// writable folder instead.
+		WithSecurityContext(corev1ac.SecurityContext().
+			WithAllowPrivilegeEscalation(false).
+			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")))
+	if resources := buildResources(channel.Spec.Resources); resources != nil {
+		container.WithResources(resources)
+	}
+	return container, nil
+}
+
+// buildResources is nil where nothing is asked for: an empty field would be owned, and
+// compared, for nothing.
+func buildResources(wanted corev1.ResourceRequirements) *corev1ac.ResourceRequirementsApplyConfiguration {
+	if len(wanted.Limits) == 0 && len(wanted.Requests) == 0 && len(wanted.Claims) == 0 {
+		return nil
+	}
+	resources := corev1ac.ResourceRequirements()
+	if len(wanted.Limits) > 0 {
+		resources.WithLimits(wanted.Limits)
+	}
+	if len(wanted.Requests) > 0 {
+		resources.WithRequests(wanted.Requests)
+	}
+	for _, wanted := range wanted.Claims {
+		claim := corev1ac.ResourceClaim().WithName(wanted.Name)
+		if wanted.Request != "" {
+			claim.WithRequest(wanted.Request)
+		}
+		resources.WithClaims(claim)
+	}
+	return resources
+}
+
+// buildEnv is what the operator tells the workers, then spec.env in its own order. Where
+// both have a name only spec.env's is there: server-side apply refuses a name that comes
+// twice, and $(NAME) in a value refers only to what stands before it.
+func buildEnv(channel *v1.PubSubChannel) ([]*corev1ac.EnvVarApplyConfiguration, error) {
+	spec := channel.Spec
+	queue := queueSpec(channel)
+	operators := []*corev1ac.EnvVarApplyConfiguration{
+		corev1ac.EnvVar().WithName(v1.EnvRedisAddr).WithValue(redisAddress(channel)),
+		corev1ac.EnvVar().WithName(v1.EnvChannel).WithValue(spec.ChannelName),
+		corev1ac.EnvVar().WithName(v1.EnvMessageTimeout).WithValue(strconv.Itoa(int(messageTimeout(channel)))),
+		corev1ac.EnvVar().WithName(v1.EnvQueueType).WithValue(string(queue.Type)),
+	}
+	if queue.ConsumerGroup != "" {
+		operators = append(operators, corev1ac.EnvVar().WithName(v1.EnvConsumerGroup).WithValue(queue.ConsumerGroup))
+	}
+	operators = append(operators, corev1ac.EnvVar().WithName(v1.EnvPodName).
+		WithValueFrom(corev1ac.EnvVarSource().WithFieldRef(corev1ac.ObjectFieldSelector().WithFieldPath("metadata.name"))))
+	env := slices.DeleteFunc(operators, func(e *corev1ac.EnvVarApplyConfiguration) bool {
+		return slices.ContainsFunc(spec.Env, func(user corev1.EnvVar) bool { return user.Name == *e.Name })
+	})
+	for _, user := range spec.Env {
+		// The two types have the same JSON, and the apply configuration keeps apart what
+		// is unset and what is empty.
+		data, err := json.Marshal(user)
+		if err != nil {
+			return nil, fmt.Errorf("spec.env %s: %w", user.Name, err)
+		}
+		e := corev1ac.EnvVar()
+		if err := json.Unmarshal(data, e); err != nil {
+			return nil, fmt.Errorf("spec.env %s: %w", user.Name, err)
+		}
+		env = append(env, e)
+	}
+	return env, nil
+}

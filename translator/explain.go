@@ -1,0 +1,130 @@
+package translator
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+// Explainer asks the scaler what it would decide now, and why.
+type Explainer interface {
+	// Explain answers as Inspector.Explain does. Its errors are gRPC statuses; those of
+	// the scaler's own carry a google.rpc.ErrorInfo of the domain pubsub.jawaracloud.io.
+	Explain(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error)
+}
+
+// scalerErrorDomain is the domain of the ErrorInfo on the scaler's own errors.
+const scalerErrorDomain = "pubsub.jawaracloud.io"
+
+// question is what the scaler is asked about one channel.
+type question struct {
+	metadata map[string]string // the trigger's
+	replicas int32             // the Deployment's spec.replicas
+	// scaled is true where KEDA scales the target. Only then is the cluster asked for
+	// replicas and the last scaling; else the scaler needs nothing but the queue.
+	scaled bool
+}
+
+func (q question) equal(other question) bool {
+	return q.replicas == other.replicas && q.scaled == other.scaled && maps.Equal(q.metadata, other.metadata)
+}
+
+func (q question) request(namespace, name string) *inspectv1.ExplainRequest {
+	request := &inspectv1.ExplainRequest{Namespace: namespace, Name: name, ScalerMetadata: q.metadata}
+	if !q.scaled {
+		request.Replicas = &q.replicas
+		request.LastScaleTime = timestamppb.New(time.Unix(0, 0)) // never
+	}
+	return request
+}
+
+// answer is what the scaler said, or why it didn't.
+type answer struct {
+	question question
+	response *inspectv1.ExplainResponse // nil where err is not
+	err      error
+}
+
+// depth is the queue's depth in messages; nil while it is unknown.
+func (a *answer) depth() *int64 {
+	if a == nil || a.err != nil {
+		return nil
+	}
+	depth := a.response.GetQueueDepth()
+	return &depth
+}
+
+// sameAs reports whether the other answer says the same, but for words that only count.
+func (a *answer) sameAs(other *answer) bool {
+	if a == nil || other == nil {
+		return a == other
+	}
+	if (a.err == nil) != (other.err == nil) || !a.question.equal(other.question) {
+		return false
+	}
+	if a.err != nil {
+		return withoutDigits(a.err.Error()) == withoutDigits(other.err.Error())
+	}
+	x, y := a.response, other.response
+	return x.GetQueueDepth() == y.GetQueueDepth() &&
+		x.GetDepthIsLowerBound() == y.GetDepthIsLowerBound() &&
+		x.GetQueueType() == y.GetQueueType() &&
+		x.GetReason() == y.GetReason() &&
+		x.GetReplicas() == y.GetReplicas() &&
+		x.GetDesiredReplicas() == y.GetDesiredReplicas() &&
+		(x.MessageRate == nil) == (y.MessageRate == nil) &&
+		wholeRate(x) == wholeRate(y)
+}
+
+// unreachable tells a scaler that could not be asked from one that answered with an
+// error, and gives the code and the words of the error.
+func unreachable(err error) (bool, codes.Code, string) {
+	st, ok := status.FromError(err)
+	if !ok {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return true, codes.DeadlineExceeded, err.Error()
+		}
+		return true, codes.Unknown, err.Error()
+	}
+	for _, detail := range st.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == scalerErrorDomain {
+			return false, st.Code(), st.Message()
+		}
+	}
+	switch st.Code() {
+	case codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.OutOfRange:
+		return false, st.Code(), st.Message() // gRPC itself never makes these
+	default:
+		return true, st.Code(), st.Message()
+	}
+}
+
+// reasonName is the scaler's reason as a condition's: REASON_WITHIN_BAND → WithinBand.
+func reasonName(reason inspectv1.Reason) string {
+	var name strings.Builder
+	for word := range strings.SplitSeq(strings.TrimPrefix(reason.String(), "REASON_"), "_") {
+		if word != "" {
+			name.WriteString(word[:1] + strings.ToLower(word[1:]))
+		}
+	}
+	return name.String()
+}
+
+// withoutDigits is a message without what merely counts.
+func withoutDigits(message string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, message)
+}

@@ -1,0 +1,148 @@
+package translator
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/types"
+	testclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+
+	"github.com/stretchr/testify/require"
+
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+// scalerError is one of the scaler's own.
+func scalerError(code codes.Code, message string) error {
+	st, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "Test", Domain: scalerErrorDomain})
+	if err != nil {
+		return err
+	}
+	return st.Err()
+}
+
+func TestUnreachable(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+		code codes.Code
+	}{
+		"the scaler can't reach the broker": {scalerError(codes.Unavailable, "x"), false, codes.Unavailable},
+		"the scaler was too slow to read":   {scalerError(codes.DeadlineExceeded, "x"), false, codes.DeadlineExceeded},
+		"no connection to the scaler":       {status.Error(codes.Unavailable, "x"), true, codes.Unavailable},
+		"no answer in time":                 {status.Error(codes.DeadlineExceeded, "x"), true, codes.DeadlineExceeded},
+		"another server":                    {status.Error(codes.Unimplemented, "x"), true, codes.Unimplemented},
+		"a code that gRPC never makes":      {status.Error(codes.InvalidArgument, "x"), false, codes.InvalidArgument},
+		"no status":                         {errors.New("x"), true, codes.Unknown},
+		"a deadline without status":         {context.DeadlineExceeded, true, codes.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, code, _ := unreachable(test.err)
+			assert.Equal(t, test.want, got)
+			assert.Equal(t, test.code, code)
+		})
+	}
+}
+
+func TestReasonName(t *testing.T) {
+	assert.Equal(t, "WithinBand", reasonName(inspectv1.Reason_REASON_WITHIN_BAND))
+	assert.Equal(t, "FewerWouldExceedUpperBound", reasonName(inspectv1.Reason_REASON_FEWER_WOULD_EXCEED_UPPER_BOUND))
+}
+
+func TestAnswersThatSayTheSame(t *testing.T) {
+	base := func() *answer {
+		return &answer{response: &inspectv1.ExplainResponse{QueueDepth: 5, Reason: inspectv1.Reason_REASON_COOLDOWN, MessageRate: ptr.To(1.2), Explanation: "23 s left"}}
+	}
+	failed := func(words string) *answer { return &answer{err: scalerError(codes.Unavailable, words)} }
+	for name, test := range map[string]struct {
+		a, b *answer
+		want bool
+	}{
+		"a cooldown counts down":   {base(), func() *answer { a := base(); a.response.Explanation = "8 s left"; return a }(), true},
+		"a rate wavers":            {base(), func() *answer { a := base(); a.response.MessageRate = ptr.To(1.4); return a }(), true},
+		"another depth":            {base(), func() *answer { a := base(); a.response.QueueDepth = 6; return a }(), false},
+		"another reason":           {base(), func() *answer { a := base(); a.response.Reason = inspectv1.Reason_REASON_IDLE; return a }(), false},
+		"a rate is known no more":  {base(), func() *answer { a := base(); a.response.MessageRate = nil; return a }(), false},
+		"another question":         {base(), func() *answer { a := base(); a.question.replicas = 9; return a }(), false},
+		"a failure":                {base(), failed("x"), false},
+		"a failure that counts on": {failed("for 3 s"), failed("for 18 s"), true},
+		"another failure":          {failed("refused"), failed("no route"), false},
+		"the first":                {base(), nil, false},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, test.a.sameAs(test.b)) })
+	}
+}
+
+// explainFunc is an Explainer.
+type explainFunc func(context.Context, *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error)
+
+func (f explainFunc) Explain(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
+	return f(ctx, request)
+}
+
+// The observer asks at once, then once per interval, at once again about a new question,
+// and no more about what is forgotten.
+func TestObserverPace(t *testing.T) {
+	clock := testclock.NewFakeClock(time.Unix(1_000_000, 0))
+	asked := make(chan *inspectv1.ExplainRequest, 16)
+	o := newObserver(explainFunc(func(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > explainTimeout {
+			return nil, errors.New("no deadline")
+		}
+		asked <- request
+		return &inspectv1.ExplainResponse{QueueDepth: 7}, nil
+	}), 15*time.Second, clock)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.Start(ctx) }()
+	t.Cleanup(func() { cancel(); assert.NoError(t, <-ended) })
+
+	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
+	q := question{metadata: map[string]string{"channelName": "a"}, replicas: 3}
+	next := func() *inspectv1.ExplainRequest {
+		select {
+		case request := <-asked:
+			return request
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "not asked")
+			return nil
+		}
+	}
+	require.Nil(t, o.follow(key, q))
+	assert.EqualValues(t, 3, next().GetReplicas())
+	assert.Equal(t, key, <-o.changed, "the first answer is news")
+	assert.EqualValues(t, 7, *o.follow(key, q).depth())
+
+	// No sooner than 12 s after the answer, and the same answer is no news.
+	waited := time.Duration(0)
+	require.Eventually(t, func() bool {
+		if len(asked) == 0 {
+			waited += time.Second
+			clock.Step(time.Second)
+		}
+		return len(asked) > 0
+	}, 10*time.Second, time.Millisecond)
+	assert.GreaterOrEqual(t, waited, 12*time.Second)
+	next()
+
+	q.replicas = 4
+	assert.NotNil(t, o.follow(key, q), "the queue is the same")
+	assert.EqualValues(t, 4, next().GetReplicas())
+	assert.Equal(t, key, <-o.changed, "an answer to a new question is news")
+
+	q.metadata = map[string]string{"channelName": "b"}
+	assert.Nil(t, o.follow(key, q), "another queue's depth is no answer")
+	assert.Equal(t, "b", next().GetScalerMetadata()["channelName"])
+	<-o.changed
+
+	o.forget(key)
+	clock.Step(time.Minute)
+	assert.Empty(t, asked)
+}

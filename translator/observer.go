@@ -1,0 +1,175 @@
+package translator
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+const (
+	// explainTimeout bounds one question to the scaler.
+	explainTimeout = 3 * time.Second
+	// explainWorkers is how many questions may be under way at once: enough for 1,000
+	// channels every 15 s even while each takes all of explainTimeout.
+	explainWorkers = 256
+	// explainJitter spreads the questions: each interval is up to this much shorter or
+	// longer.
+	explainJitter = 0.2
+)
+
+// observer keeps asking the scaler about every channel, beside the reconciler: a scaler
+// that is slow or gone delays no reconcile, and one slow queue no other channel's answer.
+type observer struct {
+	explainer Explainer
+	interval  time.Duration
+	clock     clock.WithTicker
+	due       workqueue.TypedDelayingInterface[types.NamespacedName]
+	// changed gets the channels about which the scaler said something new.
+	changed chan types.NamespacedName
+
+	mu       sync.Mutex
+	followed map[types.NamespacedName]*following
+}
+
+type following struct {
+	question question
+	answer   *answer // nil until the first
+}
+
+// newObserver makes an observer that asks about each channel once per interval.
+func newObserver(explainer Explainer, interval time.Duration, clock clock.WithTicker) *observer {
+	return &observer{
+		explainer: explainer,
+		interval:  interval,
+		clock:     clock,
+		due: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[types.NamespacedName]{
+			Name: "explain", Clock: clock,
+		}),
+		changed:  make(chan types.NamespacedName),
+		followed: map[types.NamespacedName]*following{},
+	}
+}
+
+// follow makes the question the one that is asked about the channel, at once where it is a
+// new one, and returns the last answer about the same queue and policy; nil while there
+// is none.
+func (o *observer) follow(key types.NamespacedName, q question) *answer {
+	o.mu.Lock()
+	f, known := o.followed[key]
+	if !known {
+		f = &following{}
+		o.followed[key] = f
+	}
+	asked := known && f.question.equal(q)
+	f.question = q
+	last := f.answer
+	o.mu.Unlock()
+	if !asked {
+		o.due.Add(key)
+	}
+	if last != nil && !sameQueue(last.question, q) {
+		return nil
+	}
+	return last
+}
+
+// sameQueue reports whether an answer to one question may stand for the other.
+func sameQueue(a, b question) bool {
+	b.replicas, b.scaled = a.replicas, a.scaled
+	return a.equal(b)
+}
+
+// forget ends the questions about a channel.
+func (o *observer) forget(key types.NamespacedName) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.followed, key)
+}
+
+// Start asks until the context ends. It runs where the controller does: on the leader.
+func (o *observer) Start(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range explainWorkers {
+		workers.Go(func() {
+			for {
+				key, shutdown := o.due.Get()
+				if shutdown {
+					return
+				}
+				o.ask(ctx, key)
+				o.due.Done(key)
+			}
+		})
+	}
+	<-ctx.Done()
+	o.due.ShutDown()
+	workers.Wait()
+	return nil
+}
+
+// ask asks once about one channel, and sees to it that it is asked again.
+func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
+	o.mu.Lock()
+	f, ok := o.followed[key]
+	var q question
+	if ok {
+		q = f.question
+	}
+	o.mu.Unlock()
+	if !ok || ctx.Err() != nil {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, explainTimeout)
+	response, err := o.explainer.Explain(asking, q.request(key.Namespace, key.Name))
+	cancel()
+	if ctx.Err() != nil {
+		return // we are stopping: the error says nothing of the scaler
+	}
+	if o.keep(key, &answer{question: q, response: response, err: err}) {
+		select {
+		case o.changed <- key:
+		case <-ctx.Done():
+			return
+		}
+	}
+	o.due.AddAfter(key, o.pause())
+}
+
+// keep stores an answer and reports whether it says anything new.
+func (o *observer) keep(key types.NamespacedName, a *answer) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f, ok := o.followed[key]
+	if !ok {
+		return false // deleted meanwhile
+	}
+	last := f.answer
+	f.answer = a
+	return !a.sameAs(last)
+}
+
+func (o *observer) pause() time.Duration {
+	return time.Duration(float64(o.interval) * (1 - explainJitter + 2*explainJitter*rand.Float64()))
+}
+
+// deliver passes what changed on to the controller's queue; it is a source of the
+// controller.
+func (o *observer) deliver(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case key := <-o.changed:
+				queue.Add(reconcile.Request{NamespacedName: key})
+			}
+		}
+	}()
+	return nil
+}

@@ -1,0 +1,85 @@
+package translator
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// problem is what no retry mends: somebody has to change something, inside the channel or
+// outside. It becomes the Ready condition and the phase.
+type problem struct {
+	phase   v1.Phase
+	reason  string
+	message string
+}
+
+func (p *problem) Error() string { return p.reason + ": " + p.message }
+
+// errKEDANotInstalled says that the API server has no ScaledObjects.
+var errKEDANotInstalled = &problem{
+	phase:  v1.PhasePending,
+	reason: v1.ReasonKEDANotInstalled,
+	message: "autoScaling is enabled, but the API server has no scaledobjects.keda.sh/v1alpha1: " +
+		"install KEDA, and the channel goes on by itself, or switch autoScaling off",
+}
+
+// conflictWith says that an object which the channel needs belongs to somebody else.
+func conflictWith(kind string, object metav1.Object, channel *v1.PubSubChannel) *problem {
+	owner := "nobody"
+	if controller := metav1.GetControllerOf(object); controller != nil {
+		if controller.Kind == "PubSubChannel" && controller.Name == channel.Name {
+			return &problem{
+				phase:   v1.PhasePending,
+				reason:  v1.ReasonProgressing,
+				message: fmt.Sprintf("waiting for %s %s of the deleted channel of the same name to go", kind, object.GetName()),
+			}
+		}
+		owner = controller.Kind + " " + controller.Name
+	}
+	reason := v1.ReasonDeploymentConflict
+	if kind == "ScaledObject" {
+		reason = v1.ReasonScaledObjectConflict
+	}
+	return &problem{
+		phase:  v1.PhaseFailed,
+		reason: reason,
+		message: fmt.Sprintf("%s %s exists and is controlled by %s, not by this channel, so it is left alone: "+
+			"delete or rename it, or give the channel another name", kind, object.GetName(), owner),
+	}
+}
+
+// problemOf makes a problem of an error that a retry can't mend; nil where one may.
+func problemOf(err error) *problem {
+	var known *problem
+	switch {
+	case errors.As(err, &known):
+		return known
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), deniedByAdmission(err):
+		return &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: "the API server refuses what the channel asks for: " + err.Error()}
+	default:
+		return nil
+	}
+}
+
+// deniedByAdmission tells an admission webhook's or policy's refusal from a missing
+// permission of the controller's own: both are Forbidden.
+func deniedByAdmission(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied the request")
+}
+
+// resourceMissing reports whether the API server knows no such resource, in contrast to no
+// such namespace.
+func resourceMissing(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Kind != "namespaces"
+}

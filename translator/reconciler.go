@@ -1,0 +1,174 @@
+package translator
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// Server-side apply is a patch, and a create where the object is not there yet. Updating
+// finalizers is what an API server with OwnerReferencesPermissionEnforcement asks of who
+// sets blockOwnerDeletion. Leases, and events about them, are of leader election.
+//
+// +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels,verbs=get;list;watch
+// +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels/status,verbs=patch
+// +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
+// +kubebuilder:rbac:groups="";events.k8s.io,namespace=system,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=system,resources=leases,verbs=get;create;update
+
+// conflictRetry is when an object that changed under our hands is looked at again; by then
+// the cache has its new state.
+const conflictRetry = 200 * time.Millisecond
+
+// Reconciler makes a Deployment and a ScaledObject of each PubSubChannel, and tells in its
+// status what became of them.
+type Reconciler struct {
+	client        client.Client // reads channels and Deployments from the cache
+	live          client.Reader // reads from the API server
+	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
+	observer      *observer
+	scaler        ScalerRef
+	interval      time.Duration // between looks at what nothing tells us of
+	instance      string        // who we are in events
+	now           func() time.Time
+	log           logr.Logger
+	// kedaInstalled becomes true once ScaledObjects are watched.
+	kedaInstalled atomic.Bool
+}
+
+// Reconcile brings one channel's children and status up to date.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	channel := &v1.PubSubChannel{}
+	if err := r.client.Get(ctx, request.NamespacedName, channel); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.observer.forget(request.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
+	}
+	seen, err := r.sync(ctx, channel)
+	if err == nil {
+		err = r.writeStatus(ctx, channel, seen)
+	}
+	switch {
+	case err == nil && seen.problem == nil:
+		return reconcile.Result{}, nil
+	case err == nil:
+		// What stands in the way is not watched.
+		return reconcile.Result{RequeueAfter: r.interval}, nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		// Nothing can be made there any more, and the channel goes soon.
+		return reconcile.Result{RequeueAfter: r.interval}, nil
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		r.log.V(1).Info("changed in the meantime; trying again", "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
+		return reconcile.Result{RequeueAfter: conflictRetry}, nil
+	default:
+		return reconcile.Result{}, err
+	}
+}
+
+// sync brings the children up to date and returns what it saw. Its error is one that a
+// retry may mend.
+func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
+	key := client.ObjectKeyFromObject(channel)
+	if channel.DeletionTimestamp != nil {
+		r.observer.forget(key) // the children go by their owner references
+		return observed{}, nil
+	}
+	seen, err := r.syncChildren(ctx, channel)
+	if seen.problem = problemOf(err); seen.problem != nil {
+		err = nil
+	}
+	q := question{metadata: triggerFor(channel).Metadata(), replicas: firstReplicas(channel)}
+	if seen.deployment != nil {
+		q.replicas = ptr.Deref(seen.deployment.Spec.Replicas, 1)
+	}
+	if seen.scaledObject != nil && autoScalingEnabled(channel) {
+		ready := seen.scaledObject.Status.Conditions.GetReadyCondition()
+		q.scaled = ready.IsTrue()
+	}
+	seen.answer = r.observer.follow(key, q)
+	return seen, err
+}
+
+func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
+	var seen observed
+	if err := checkTrigger(triggerFor(channel)); err != nil {
+		return seen, &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}
+	}
+	deployment, err := r.syncDeployment(ctx, channel)
+	seen.deployment = deployment
+	if err != nil {
+		return seen, err
+	}
+	if autoScalingEnabled(channel) {
+		if !r.kedaInstalled.Load() {
+			return seen, errKEDANotInstalled
+		}
+		seen.scaledObject, err = r.syncScaledObject(ctx, channel)
+		return seen, err
+	}
+	if r.kedaInstalled.Load() {
+		gone, err := r.removeScaledObject(ctx, channel)
+		if err != nil {
+			return seen, err
+		}
+		if !gone { // KEDA and the HPA may still write replicas
+			seen.scaledObject = &kedav1alpha1.ScaledObject{}
+			return seen, nil
+		}
+	}
+	if deployment == nil {
+		return seen, nil
+	}
+	return seen, r.syncReplicas(ctx, channel, deployment)
+}
+
+// writeStatus writes the status where it changed, and then the event of a scaling. The
+// write is bound to the channel as it was read: from an old copy no scaling can be told
+// twice.
+func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel, seen observed) error {
+	next, change := nextStatus(channel, seen, r.now())
+	if apiequality.Semantic.DeepEqual(channel.Status, next) {
+		return nil
+	}
+	r.logReady(channel, next)
+	before := channel.DeepCopy()
+	channel.Status = next
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, channel, patch); err != nil {
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+	}
+	if change != nil {
+		r.recordScaling(ctx, channel, *change)
+	}
+	return nil
+}
+
+// logReady logs a change of the Ready condition's reason; for a missing KEDA one line has
+// told of all channels.
+func (r *Reconciler) logReady(channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	after := meta.FindStatusCondition(next.Conditions, v1.ConditionReady)
+	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady)
+	if after == nil || before != nil && before.Reason == after.Reason || after.Reason == v1.ReasonKEDANotInstalled {
+		return
+	}
+	r.log.Info("ready condition changed", "namespace", channel.Namespace, "name", channel.Name,
+		"status", after.Status, "reason", after.Reason, "message", after.Message)
+}

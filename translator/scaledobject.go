@@ -1,0 +1,124 @@
+package translator
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// Keys of KEDA's own in an external trigger's metadata (KEDA 2.21,
+// pkg/scalers/external_scaler.go, externalScalerMetadata).
+const (
+	keyScalerAddress = "scalerAddress"
+	keyEnableTLS     = "enableTLS"
+)
+
+// pollingIdle is how often KEDA polls a target that may go to zero, in seconds: going
+// idle happens by polling alone, because a pushed "false" is ignored (KEDA 2.21,
+// pkg/scaling/scale_handler.go). Other targets keep KEDA's default of 30, which has no
+// effect on them: the HPA drives them.
+const pollingIdle = 10
+
+// ScalerRef says how KEDA reaches the scaler.
+type ScalerRef struct {
+	// Address is host:port, as seen from KEDA's pods.
+	Address string
+	// TLS makes KEDA use TLS.
+	TLS bool
+	// AuthenticationRef names the ClusterTriggerAuthentication with the CA and the client
+	// certificate; empty: none.
+	AuthenticationRef string
+}
+
+// buildScaledObject is the ScaledObject of a channel with autoscaling on. It carries no
+// annotation: KEDA copies all of them to the HPA.
+func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha1.ScaledObject {
+	labels := recommendedLabels(channel)
+	labels[v1.LabelChannel] = channel.Name
+	spec := policySpec(channel.Spec.AutoScaling)
+	cooldown := int32(spec.Cooldown / time.Second)
+	scaledObject := &kedav1alpha1.ScaledObject{
+		TypeMeta: metav1.TypeMeta{APIVersion: kedav1alpha1.SchemeGroupVersion.String(), Kind: "ScaledObject"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      channel.Name,
+			Namespace: channel.Namespace,
+			Labels:    labels,
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(channel, v1.GroupVersion.WithKind("PubSubChannel")),
+			},
+		},
+		Spec: kedav1alpha1.ScaledObjectSpec{
+			ScaleTargetRef:  &kedav1alpha1.ScaleTarget{Name: deploymentName(channel)},
+			MinReplicaCount: &spec.MinReplicas,
+			MaxReplicaCount: &spec.MaxReplicas,
+			CooldownPeriod:  &cooldown,
+			// A fresh target has no lastActiveTime, so cooldownPeriod alone would let it
+			// go to zero at once (KEDA 2.21, pkg/scaling/executor).
+			InitialCooldownPeriod: &cooldown,
+			Advanced: &kedav1alpha1.AdvancedConfig{
+				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: buildBehavior(spec)},
+			},
+			Triggers: []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)},
+		},
+	}
+	if spec.MinReplicas == 0 {
+		scaledObject.Spec.PollingInterval = ptr.To[int32](pollingIdle)
+	}
+	return scaledObject
+}
+
+func buildTrigger(channel *v1.PubSubChannel, scaler ScalerRef) kedav1alpha1.ScaleTriggers {
+	metadata := maps.Clone(triggerFor(channel).Metadata())
+	metadata[keyScalerAddress] = scaler.Address
+	if scaler.TLS {
+		metadata[keyEnableTLS] = "true"
+	}
+	trigger := kedav1alpha1.ScaleTriggers{
+		Type:       "external-push",
+		Metadata:   metadata,
+		MetricType: autoscalingv2.AverageValueMetricType,
+	}
+	if scaler.AuthenticationRef != "" {
+		trigger.AuthenticationRef = &kedav1alpha1.AuthenticationRef{
+			Name: scaler.AuthenticationRef,
+			Kind: "ClusterTriggerAuthentication",
+		}
+	}
+	return trigger
+}
+
+// applyForm is what is sent of a ScaledObject by server-side apply. KEDA ships no apply
+// configurations, and its struct writes out empty fields that nobody set: those are taken
+// out, lest they be owned.
+func applyForm(scaledObject *kedav1alpha1.ScaledObject) (*unstructured.Unstructured, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(scaledObject)
+	if err != nil {
+		return nil, fmt.Errorf("converting ScaledObject %s: %w", scaledObject.Name, err)
+	}
+	delete(fields, "status")
+	return &unstructured.Unstructured{Object: withoutEmpty(fields)}, nil
+}
+
+// withoutEmpty drops nulls and empty objects, at every depth outside lists.
+func withoutEmpty(fields map[string]any) map[string]any {
+	for key, value := range fields {
+		switch value := value.(type) {
+		case nil:
+			delete(fields, key)
+		case map[string]any:
+			if len(withoutEmpty(value)) == 0 {
+				delete(fields, key)
+			}
+		}
+	}
+	return fields
+}

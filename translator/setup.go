@@ -1,0 +1,169 @@
+// Package translator turns PubSubChannels into Deployments and KEDA ScaledObjects, and
+// tells in their status what became of it. Builders, status and conditions are pure; the
+// Reconciler joins them to the API server, and the observer to the scaler.
+package translator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// reconcileTimeout bounds one reconcile: a cache that can't be filled, because a
+// permission is missing for example, must not hold a worker for ever.
+const reconcileTimeout = time.Minute
+
+// Options are the settings of the controller. All fields but AuthenticationRef and TLS of
+// Scaler are required.
+type Options struct {
+	Scaler    ScalerRef
+	Explainer Explainer
+	// StatusInterval is how often the scaler is asked about each channel, give or take a
+	// fifth.
+	StatusInterval time.Duration
+	// KEDAInterval is how often a missing KEDA is looked for.
+	KEDAInterval time.Duration
+	// MaxConcurrentReconciles is how many channels are worked on at once.
+	MaxConcurrentReconciles int
+	// Instance names this process in events, by its pod's name for example.
+	Instance string
+	// Clock tells the time of status and events, and paces the questions.
+	Clock clock.WithTicker
+	// SkipNameValidation allows several controllers in one process, as tests have.
+	SkipNameValidation bool
+}
+
+// AddToScheme adds all types that the controller reads and writes.
+func AddToScheme(scheme *runtime.Scheme) error {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	return nil
+}
+
+// CacheOptions makes the manager's cache hold the operator's own Deployments alone. They
+// keep their managedFields, which tell who owns what; channels don't need theirs.
+func CacheOptions() cache.Options {
+	return cache.Options{
+		ByObject: map[client.Object]cache.ByObject{
+			&appsv1.Deployment{}: {
+				Label: labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp}),
+			},
+			&v1.PubSubChannel{}: {Transform: cache.TransformStripManagedFields()},
+		},
+	}
+}
+
+// Setup adds the controller, and what it needs, to a manager whose cache has CacheOptions.
+// It works with and without KEDA's CRDs, and starts to autoscale when they appear.
+func Setup(mgr manager.Manager, options Options) error {
+	// A cache of its own, because the manager's can't be told of a resource that is not
+	// there yet. It starts no informer before it is first read.
+	scaledObjects, err := cache.New(mgr.GetConfig(), cache.Options{
+		HTTPClient:           mgr.GetHTTPClient(),
+		Scheme:               mgr.GetScheme(),
+		Mapper:               mgr.GetRESTMapper(),
+		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{labelManagedBy: v1.OperatorApp}),
+	})
+	if err != nil {
+		return fmt.Errorf("building the cache of ScaledObjects: %w", err)
+	}
+	r := &Reconciler{
+		client:        mgr.GetClient(),
+		live:          mgr.GetAPIReader(),
+		scaledObjects: scaledObjects,
+		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
+		scaler:        options.Scaler,
+		interval:      options.StatusInterval,
+		instance:      options.Instance,
+		now:           options.Clock.Now,
+		log:           mgr.GetLogger().WithName("pubsubchannel"),
+	}
+	c, err := builder.ControllerManagedBy(mgr).
+		Named("pubsubchannel").
+		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WatchesRawSource(source.Func(r.observer.deliver)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: options.MaxConcurrentReconciles,
+			ReconciliationTimeout:   reconcileTimeout,
+			SkipNameValidation:      &options.SkipNameValidation,
+		}).
+		Build(r)
+	if err != nil {
+		return fmt.Errorf("building the controller: %w", err)
+	}
+	for _, runnable := range []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)} {
+		if err := mgr.Add(runnable); err != nil {
+			return fmt.Errorf("adding to the manager: %w", err)
+		}
+	}
+	return r.setupKEDA(mgr, c, scaledObjects, options.KEDAInterval)
+}
+
+// setupKEDA watches ScaledObjects, at once or as soon as there are any.
+func (r *Reconciler) setupKEDA(mgr manager.Manager, c controller.Controller, scaledObjects cache.Cache, interval time.Duration) error {
+	watch := func() error {
+		owner := handler.TypedEnqueueRequestForOwner[*kedav1alpha1.ScaledObject](
+			mgr.GetScheme(), mgr.GetRESTMapper(), &v1.PubSubChannel{}, handler.OnlyControllerOwner())
+		err := c.Watch(source.Kind(scaledObjects, &kedav1alpha1.ScaledObject{}, owner,
+			predicate.TypedResourceVersionChangedPredicate[*kedav1alpha1.ScaledObject]{}))
+		if err != nil {
+			return fmt.Errorf("watching ScaledObjects: %w", err)
+		}
+		r.kedaInstalled.Store(true)
+		return nil
+	}
+	installed, err := hasScaledObjects(mgr.GetRESTMapper())
+	if err != nil {
+		return err
+	}
+	if installed {
+		return watch()
+	}
+	return mgr.Add(&kedaWaiter{
+		mapper:   mgr.GetRESTMapper(),
+		interval: interval,
+		log:      r.log,
+		start: func(ctx context.Context) error {
+			if err := watch(); err != nil {
+				return err
+			}
+			return c.Watch(source.Func(r.enqueueAll))
+		},
+	})
+}
+
+// enqueueAll has every channel reconciled; as a source of the controller it gets at the
+// queue.
+func (r *Reconciler) enqueueAll(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	var channels v1.PubSubChannelList
+	if err := r.client.List(ctx, &channels); err != nil {
+		return fmt.Errorf("listing PubSubChannels: %w", err)
+	}
+	for i := range channels.Items {
+		queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&channels.Items[i])})
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package translator
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+// observed is what a reconcile saw of a channel.
+type observed struct {
+	deployment   *appsv1.Deployment         // nil: not there yet, or not the channel's
+	scaledObject *kedav1alpha1.ScaledObject // nil: none, or not read yet
+	answer       *answer                    // nil: none yet about this queue
+	problem      *problem                   // nil: nothing stands in the way
+}
+
+// scaling is one change of the number of workers.
+type scaling struct {
+	from, to int32
+	depth    *int64 // the queue's depth in messages; nil while unknown
+}
+
+// nextStatus is the channel's status after what was seen, and the scaling that it records,
+// if any. What is not known yet stays as it was.
+func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.PubSubChannelStatus, *scaling) {
+	next := *channel.Status.DeepCopy()
+	next.ObservedGeneration = channel.Generation
+	if channel.DeletionTimestamp != nil {
+		next.Phase = v1.PhaseDeleting
+		return next, nil
+	}
+	change := countWorkers(&next, channel, seen, now)
+	if seen.answer != nil {
+		next.QueueDepth = seen.answer.depth()
+		next.MessageRate = messageRate(seen.answer)
+		setCondition(&next, channel, connectedCondition(channel, seen.answer), now)
+	}
+	setScaled(&next, channel, seen, now)
+	ready := readyCondition(channel, seen)
+	setCondition(&next, channel, ready, now)
+	next.Phase = nextPhase(channel, seen, ready.Reason)
+	return next, change
+}
+
+// countWorkers takes the numbers from the Deployment. A changed number of wanted workers
+// is recorded only once the scaler has answered for it, so that the event can tell the
+// depth that caused it; that takes at most explainTimeout.
+func countWorkers(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) *scaling {
+	deployment := seen.deployment
+	if deployment == nil {
+		return nil
+	}
+	next.Replicas = deployment.Status.Replicas
+	next.ReadyReplicas = deployment.Status.ReadyReplicas
+	wanted := ptr.Deref(deployment.Spec.Replicas, 1)
+	// The selector is set with the first look at a Deployment: before that there is no
+	// number that could have changed.
+	first := next.Selector == ""
+	next.Selector = selectorText(channel)
+	if first {
+		next.DesiredReplicas = wanted
+		return nil
+	}
+	if wanted == next.DesiredReplicas || seen.answer == nil || seen.answer.question.replicas != wanted {
+		return nil
+	}
+	change := &scaling{from: next.DesiredReplicas, to: wanted, depth: seen.answer.depth()}
+	next.DesiredReplicas = wanted
+	next.LastScaleTime = ptr.To(metav1.NewTime(now.Truncate(time.Second)))
+	return change
+}
+
+// messageRate is in whole messages per second; nil while unknown.
+func messageRate(a *answer) *int64 {
+	if a.err != nil || a.response.MessageRate == nil {
+		return nil
+	}
+	return ptr.To(wholeRate(a.response))
+}
+
+func wholeRate(response *inspectv1.ExplainResponse) int64 {
+	return int64(math.Round(response.GetMessageRate()))
+}
+
+// setScaled sets the Scaled condition. The scaler's words hold the seconds that are left
+// of a cooldown: while nothing else changes, the words stay as they are, because each
+// change would be a write.
+func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) {
+	condition, ok := scaledCondition(channel, seen)
+	if !ok {
+		return
+	}
+	before := channel.Status
+	last := meta.FindStatusCondition(before.Conditions, v1.ConditionScaled)
+	if last != nil && last.Status == condition.Status && last.Reason == condition.Reason &&
+		last.ObservedGeneration == channel.Generation &&
+		ptr.Equal(before.QueueDepth, next.QueueDepth) && before.DesiredReplicas == next.DesiredReplicas {
+		condition.Message = last.Message
+	}
+	setCondition(next, channel, condition, now)
+}
+
+func setCondition(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, condition metav1.Condition, now time.Time) {
+	last := meta.FindStatusCondition(next.Conditions, condition.Type)
+	if last != nil && last.Status == metav1.ConditionFalse && condition.Status == last.Status && condition.Reason == last.Reason &&
+		last.ObservedGeneration == channel.Generation && condition.Type == v1.ConditionConnected &&
+		withoutDigits(last.Message) == withoutDigits(condition.Message) {
+		condition.Message = last.Message // the same failure, only counted on
+	}
+	condition.ObservedGeneration = channel.Generation
+	condition.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
+	if len(condition.Message) > maxMessage {
+		condition.Message = strings.ToValidUTF8(condition.Message[:maxMessage], "")
+	}
+	meta.SetStatusCondition(&next.Conditions, condition)
+}
+
+// maxMessage is how long a condition's message may be, in bytes here
+// (k8s.io/apimachinery pkg/apis/meta/v1, Condition).
+const maxMessage = 32768
+
+// nextPhase is the channel's state in one word. A number of workers is on its way from the
+// moment that it changes until all are ready; a worker that fails later is no scaling.
+func nextPhase(channel *v1.PubSubChannel, seen observed, ready string) v1.Phase {
+	last := channel.Status.Phase
+	switch {
+	case seen.problem != nil:
+		return seen.problem.phase
+	case ready == v1.ReasonDeploymentFailed:
+		return v1.PhaseFailed
+	case seen.deployment == nil:
+		return v1.PhasePending
+	}
+	status := seen.deployment.Status
+	wanted := ptr.Deref(seen.deployment.Spec.Replicas, 1)
+	rolling := status.UpdatedReplicas != status.Replicas
+	switch {
+	case status.ObservedGeneration == seen.deployment.Generation && status.Replicas == wanted && status.ReadyReplicas == wanted:
+		return v1.PhaseRunning
+	case status.ReadyReplicas == 0 && (last == "" || last == v1.PhasePending || last == v1.PhaseFailed):
+		return v1.PhasePending
+	case wanted != channel.Status.DesiredReplicas, status.Replicas != wanted && !rolling, last != v1.PhaseRunning:
+		return v1.PhaseScaling
+	default:
+		return v1.PhaseRunning
+	}
+}

@@ -1,0 +1,51 @@
+package translator
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+)
+
+// triggerFor is what a channel asks the scaler: the ScaledObject's trigger and the
+// question to Explain are rendered from the same value, so that they can't differ.
+func triggerFor(channel *v1.PubSubChannel) trigger.Trigger {
+	queue := queueSpec(channel)
+	return trigger.Trigger{
+		ChannelName:   channel.Spec.ChannelName,
+		RedisAddress:  redisAddress(channel),
+		QueueType:     trigger.QueueType(queue.Type),
+		ConsumerGroup: queue.ConsumerGroup,
+		Policy:        policySpec(channel.Spec.AutoScaling),
+	}
+}
+
+// checkTrigger finds what the CRD's schema can't: a port beyond 65535, for example. The
+// scaler would refuse it with the same words, but only after KEDA had been set up.
+func checkTrigger(t trigger.Trigger) error {
+	if _, err := trigger.Parse(t.Metadata()); err != nil {
+		return fmt.Errorf("the scaler would refuse what the channel asks for: %w", err)
+	}
+	return nil
+}
+
+// stepOf converts what the CRD has let through. A number beyond the greatest maxReplicas
+// limits nothing, and the trigger knows no greater one.
+func stepOf(value intstr.IntOrString) policy.Step {
+	if value.Type == intstr.Int {
+		return policy.Step{Value: min(max(value.IntVal, 1), policy.MaxReplicasLimit)}
+	}
+	step, err := policy.ParseStep(value.StrVal)
+	if err != nil {
+		// Out of reach behind the CRD's pattern; where somebody took that out, a step by
+		// default is safer than none.
+		return policy.DefaultSpec().MaxScaleDownStep
+	}
+	return step
+}
+
+func seconds[N int32 | int64](n N) time.Duration { return time.Duration(n) * time.Second }
