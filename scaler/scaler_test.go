@@ -137,7 +137,7 @@ func (f *fixture) answers(t *testing.T, ref *externalscaler.ScaledObjectRef, val
 		}
 		assert.Len(c, metrics.GetMetricValues(), 1)
 		assert.InDelta(c, value, metrics.GetMetricValues()[0].GetMetricValueFloat(), 0)
-		assert.Zero(c, metrics.GetMetricValues()[0].GetMetricValue(), "the deprecated field") //nolint:staticcheck // it must stay 0
+		assert.Zero(c, metrics.GetMetricValues()[0].GetMetricValue(), "the deprecated field")
 		is, err := f.IsActive(t.Context(), ref)
 		assert.NoError(c, err)
 		assert.Equal(c, active, is.GetResult())
@@ -154,7 +154,7 @@ func TestAnswers(t *testing.T) {
 		assert.Equal(t, "pubsub-queue-depth", spec.GetMetricName())
 		assert.NotContains(t, spec.GetMetricName(), "/.:%()")
 		assert.InDelta(t, 70, spec.GetTargetSizeFloat(), 0)
-		assert.Zero(t, spec.GetTargetSize()) //nolint:staticcheck // the deprecated field must stay 0
+		assert.Zero(t, spec.GetTargetSize()) // the deprecated field
 	})
 	t.Run("above the band", func(t *testing.T) {
 		f.depth(t, 500)

@@ -156,7 +156,7 @@ func TestScaledObject(t *testing.T) {
 	}, so.Labels)
 	assert.True(t, metav1.IsControlledBy(so, channel))
 	assert.Equal(t, &kedav1alpha1.ScaleTarget{Name: "orders-subscriber"}, so.Spec.ScaleTargetRef)
-	assert.EqualValues(t, []int32{2, 20, 60, 60}, []int32{*so.Spec.MinReplicaCount, *so.Spec.MaxReplicaCount, *so.Spec.CooldownPeriod, *so.Spec.InitialCooldownPeriod})
+	assert.Equal(t, []int32{2, 20, 60, 60}, []int32{*so.Spec.MinReplicaCount, *so.Spec.MaxReplicaCount, *so.Spec.CooldownPeriod, *so.Spec.InitialCooldownPeriod})
 	assert.Nil(t, so.Spec.PollingInterval)
 	require.Len(t, so.Spec.Triggers, 1)
 	got := so.Spec.Triggers[0]

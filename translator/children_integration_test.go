@@ -87,7 +87,7 @@ func TestManifests(t *testing.T) {
 				assert.Equal(t, want.limits, container.Resources.Limits.Cpu().String())
 			}
 			if want.scaled == nil {
-				assert.True(t, client.IgnoreNotFound(s.Get(t.Context(), client.ObjectKeyFromObject(channel), scaledObjectOf(channel))) == nil)
+				assert.NoError(t, client.IgnoreNotFound(s.Get(t.Context(), client.ObjectKeyFromObject(channel), scaledObjectOf(channel))))
 				return
 			}
 			so := scaledObjectOf(channel)

@@ -72,7 +72,7 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	s.get(t, deployment)
 	s.get(t, so)
 	s.get(t, channel)
-	assert.Equal(t, versions, []string{deployment.ResourceVersion, so.ResourceVersion, channel.ResourceVersion})
+	assert.Equal(t, []string{deployment.ResourceVersion, so.ResourceVersion, channel.ResourceVersion}, versions)
 	assert.Equal(t, applies, s.log.count("trying again"))
 	// The API server drops a write that changes nothing, so its versions alone don't tell
 	// that none was sent.

@@ -137,7 +137,12 @@ func (s *server) startController() (func(), error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
-	return func() { cancel(); <-ended }, nil
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			panic(fmt.Errorf("the manager failed: %w", err))
+		}
+	}, nil
 }
 
 var shared = sync.OnceValues(func() (*server, error) {

@@ -93,7 +93,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer explainer.close() //nolint:errcheck // the process ends
+	defer explainer.close()
 	restConfig, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)

@@ -72,7 +72,7 @@ func TestServe(t *testing.T) {
 	go func() { ended <- serve(ctx, o, newLogger(o, &out)) }()
 	for _, url := range []string{"http://" + probes + "/healthz", "http://" + probes + "/readyz", "http://" + metrics + "/metrics"} {
 		require.Eventually(t, func() bool {
-			response, err := http.Get(url) //nolint:noctx // bounded by the test
+			response, err := http.Get(url)
 			if err != nil {
 				return false
 			}

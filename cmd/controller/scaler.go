@@ -117,7 +117,7 @@ func (f *filesTLS) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, er
 
 // Info implements credentials.TransportCredentials.
 func (f *filesTLS) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", SecurityVersion: "1.2", ServerName: f.serverName}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 // Clone implements credentials.TransportCredentials.
