@@ -18,10 +18,12 @@ const maxBackOff = 8 * time.Second
 // connect opens no connection yet: go-redis does with the first command.
 func connect(server Server, options Options) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr:        server.Address,
-		Protocol:    2,
-		PoolSize:    2, // a tick's read, and a first read beside it
-		DialTimeout: options.ReadTimeout,
+		Addr:     server.Address,
+		Protocol: 2,
+		PoolSize: 2, // a tick's read, and a first read beside it
+		// With the retry, two attempts must fit in a read. Else its deadline comes first, and
+		// a server that takes no connection looks like one that does not answer.
+		DialTimeout: options.ReadTimeout / 3,
 		ReadTimeout: options.ReadTimeout,
 		// A read of several rounds has one deadline for all of them.
 		ContextTimeoutEnabled: true,

@@ -1,0 +1,141 @@
+package target
+
+import (
+	"testing"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+var last = metav1.NewTime(time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC))
+
+func meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "shop", Name: name}
+}
+
+func scaledObject(mutate ...func(*kedav1alpha1.ScaledObject)) *kedav1alpha1.ScaledObject {
+	o := &kedav1alpha1.ScaledObject{ObjectMeta: meta("orders")}
+	o.Spec.ScaleTargetRef = &kedav1alpha1.ScaleTarget{Name: "worker"}
+	o.Spec.Triggers = []kedav1alpha1.ScaleTriggers{{Type: "external-push", Metadata: map[string]string{"channelName": "q"}}}
+	for _, m := range mutate {
+		m(o)
+	}
+	return o
+}
+
+func hpa(name string, up, down string) *autoscalingv2.HorizontalPodAutoscaler {
+	rules := func(tolerance string) *autoscalingv2.HPAScalingRules {
+		if tolerance == "" {
+			return &autoscalingv2.HPAScalingRules{}
+		}
+		return &autoscalingv2.HPAScalingRules{Tolerance: ptr.To(resource.MustParse(tolerance))}
+	}
+	return &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: meta(name),
+		Spec:       autoscalingv2.HorizontalPodAutoscalerSpec{Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: rules(up), ScaleDown: rules(down)}},
+		Status:     autoscalingv2.HorizontalPodAutoscalerStatus{CurrentReplicas: 9, LastScaleTime: &last},
+	}
+}
+
+func deployment(replicas *int32) *appsv1.Deployment {
+	return &appsv1.Deployment{ObjectMeta: meta("worker"), Spec: appsv1.DeploymentSpec{Replicas: replicas}}
+}
+
+func cluster(t *testing.T, objects ...client.Object) *Cluster {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{kedav1alpha1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
+		require.NoError(t, add(scheme))
+	}
+	return NewCluster(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build())
+}
+
+func TestState(t *testing.T) {
+	tests := map[string]struct {
+		objects []client.Object
+		want    State
+	}{
+		"a Deployment": {[]client.Object{scaledObject(), deployment(ptr.To[int32](3)), hpa("keda-hpa-orders", "0", "0")},
+			State{Replicas: 3, LastScale: last.Time, ToleranceHonoured: true}},
+		"at zero": {[]client.Object{scaledObject(), deployment(ptr.To[int32](0)), hpa("keda-hpa-orders", "0", "0")},
+			State{Replicas: 0, LastScale: last.Time, ToleranceHonoured: true}},
+		"a Deployment that does not say": {[]client.Object{scaledObject(), deployment(nil)}, State{Replicas: 1}},
+		"no HPA yet":                     {[]client.Object{scaledObject(), deployment(ptr.To[int32](3))}, State{Replicas: 3}},
+		"the server dropped the tolerance": {[]client.Object{scaledObject(), deployment(ptr.To[int32](3)), hpa("keda-hpa-orders", "", "")},
+			State{Replicas: 3, LastScale: last.Time}},
+		"another tolerance, one way": {[]client.Object{scaledObject(), deployment(ptr.To[int32](3)), hpa("keda-hpa-orders", "0", "0.05")},
+			State{Replicas: 3, LastScale: last.Time}},
+		"the HPA's name from the spec": {[]client.Object{
+			scaledObject(func(o *kedav1alpha1.ScaledObject) {
+				o.Spec.Advanced = &kedav1alpha1.AdvancedConfig{HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Name: "mine"}}
+			}), deployment(ptr.To[int32](3)), hpa("mine", "0", "0")},
+			State{Replicas: 3, LastScale: last.Time, ToleranceHonoured: true}},
+		"the HPA's name from the status": {[]client.Object{
+			scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Status.HpaName = "old" }), deployment(ptr.To[int32](3)), hpa("old", "0", "0")},
+			State{Replicas: 3, LastScale: last.Time, ToleranceHonoured: true}},
+		"a StatefulSet": {[]client.Object{
+			scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Spec.ScaleTargetRef.Kind = "StatefulSet" }),
+			&appsv1.StatefulSet{ObjectMeta: meta("worker"), Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](5)}}},
+			State{Replicas: 5}},
+		"another kind, as the HPA saw it": {[]client.Object{
+			scaledObject(func(o *kedav1alpha1.ScaledObject) {
+				o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Deployment"
+			}), hpa("keda-hpa-orders", "0", "0")},
+			State{Replicas: 9, LastScale: last.Time, ToleranceHonoured: true}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := cluster(t, test.objects...).State(t.Context(), "shop", "orders")
+			require.NoError(t, err)
+			assert.True(t, test.want.LastScale.Equal(got.LastScale), got.LastScale)
+			got.LastScale, test.want.LastScale = time.Time{}, time.Time{}
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestWhatIsMissingIsAnErrorWithItsName(t *testing.T) {
+	tests := map[string]struct {
+		objects []client.Object
+		want    string
+	}{
+		"no ScaledObject": {nil, "there is no ScaledObject shop/orders"},
+		"no Deployment":   {[]client.Object{scaledObject()}, "there is no Deployment shop/worker, the target of the ScaledObject"},
+		"another kind without an HPA": {[]client.Object{scaledObject(func(o *kedav1alpha1.ScaledObject) {
+			o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Rollout"
+		})}, "Rollout shop/worker is known only by its HPA"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := cluster(t, test.objects...).State(t.Context(), "shop", "orders")
+			require.ErrorIs(t, err, ErrNotFound)
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	ours := func(m map[string]string) bool { return m["channelName"] != "" }
+	c := cluster(t, scaledObject(func(o *kedav1alpha1.ScaledObject) {
+		o.Spec.Triggers = append([]kedav1alpha1.ScaleTriggers{
+			{Type: "cpu", Metadata: map[string]string{"channelName": "not external"}},
+			{Type: "external", Metadata: map[string]string{"topic": "somebody else's"}},
+		}, o.Spec.Triggers...)
+	}))
+	got, err := c.Metadata(t.Context(), "shop", "orders", ours)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"channelName": "q"}, got)
+
+	_, err = cluster(t, scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Spec.Triggers[0].Type = "redis" })).Metadata(t.Context(), "shop", "orders", ours)
+	require.ErrorIs(t, err, ErrNotFound)
+	assert.ErrorContains(t, err, "has no trigger of type external-push or external with a channelName")
+}
