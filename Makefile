@@ -5,7 +5,13 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 GO      ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The commit, and a checksum of what is not committed: a pod never runs an older image of the same name.
+ifndef VERSION
+VERSION := $(shell v=$$(git describe --tags --always 2>/dev/null || echo dev); \
+	if [ -n "$$(git status --porcelain 2>/dev/null)" ]; then \
+		v=$$v-$$({ git diff HEAD; git ls-files -o --exclude-standard -z | xargs -0r cat; } 2>/dev/null | cksum | cut -d ' ' -f 1); \
+	fi; echo $$v)
+endif
 CLUSTER_DIR ?= $(CURDIR)/.cluster
 IMAGES_DIR  ?= $(CURDIR)/dist/images
 

@@ -139,7 +139,11 @@ endef
 
 .PHONY: system-packages test-packages cluster-packages
 system-packages: test-packages cluster-packages ## Install every Debian package that the tests need
+ifeq ($(shell command -v redis-server && command -v redis-cli),)
 test-packages: ## Install redis-server
 	$(call install_packages,$(TEST_PACKAGES))
+else
+test-packages: # there already, from whatever source
+endif
 cluster-packages: ## Install what the local test cluster's node runs on
 	$(call install_packages,$(CLUSTER_PACKAGES))

@@ -144,6 +144,9 @@ func (n *nodeProvider) up(ctx context.Context) error {
 
 // prepare makes everything that the daemons find when they start.
 func (n *nodeProvider) prepare(ctx context.Context) error {
+	if err := n.clearAbandoned(ctx); err != nil {
+		return fmt.Errorf("an abandoned cluster: %w", err)
+	}
 	intact, err := n.network().intact(ctx)
 	if err != nil {
 		return fmt.Errorf("network: %w", err)

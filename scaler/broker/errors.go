@@ -51,7 +51,7 @@ var remedies = map[Cause]string{
 	Slow:         "the server accepts connections but does not answer: check its load, or that it is a Redis or DragonFly server",
 	Loading:      "the server is not ready yet: it is asked again by itself",
 	Unauthorized: "the server wants other credentials",
-	Forbidden:    "let the server's user run TYPE, LLEN, ZRANGE, XINFO and XRANGE",
+	Forbidden:    "let the server's user run TYPE, EXISTS, LLEN, ZRANGE, XINFO and XRANGE",
 }
 
 // Cause classifies the failure.

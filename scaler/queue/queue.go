@@ -71,6 +71,7 @@ type Reader struct {
 	list   listReader
 	stream streamReader
 	typed  *redis.StatusCmd
+	named  *redis.IntCmd // whether a list's consumers are named
 }
 
 // maxRounds bounds one read: its kind, its consumers, the rest; and once more where
@@ -95,6 +96,7 @@ func (r *Reader) Ask(ctx context.Context, pipe redis.Pipeliner) {
 		r.stream.ask(ctx, pipe, r.queue)
 	default:
 		r.typed = pipe.Type(ctx, r.queue.Key)
+		r.named = pipe.Exists(ctx, ConsumersKey(r.queue.Key))
 	}
 }
 
@@ -124,7 +126,14 @@ func (r *Reader) answerType() (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
+	named, err := r.named.Result()
+	if err != nil {
+		return Depth{}, true, err
+	}
 	kind := Kind(got)
+	if kind == None && named > 0 && r.queue.Kind != Stream {
+		kind = List // whose last messages are all in flight: Redis deletes an empty list
+	}
 	switch {
 	case kind == None:
 		r.kind = r.queue.Kind

@@ -17,15 +17,21 @@ import (
 // build compiles the programs with the flags of the Dockerfile: static, so that they run
 // in an image that holds nothing else.
 func build(ctx context.Context, source, out, version string) error {
+	var programs []string
+	for _, p := range products {
+		programs = append(programs, p.programs...)
+	}
+	return buildPrograms(ctx, source, out, version, programs)
+}
+
+func buildPrograms(ctx context.Context, source, out, version string, programs []string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
 	}
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=" + version, "-o", out + "/"}
-	for _, p := range products {
-		for _, program := range p.programs {
-			args = append(args, "./cmd/"+program)
-		}
+	for _, program := range programs {
+		args = append(args, "./cmd/"+program)
 	}
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = source

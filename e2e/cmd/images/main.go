@@ -48,7 +48,7 @@ func main() {
 
 func run(ctx context.Context, source, out, version string) error {
 	began := time.Now()
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := os.MkdirAll(out, 0o750); err != nil {
 		return err
 	}
 	programs, err := os.MkdirTemp(out, "build-")
@@ -82,7 +82,7 @@ func run(ctx context.Context, source, out, version string) error {
 // productImages describes the images of the programs in that folder.
 func productImages(programs, version string) (map[string]imagetar.Image, error) {
 	passwd := filepath.Join(programs, "passwd")
-	if err := os.WriteFile(passwd, []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"), 0o644); err != nil {
+	if err := os.WriteFile(passwd, []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"), 0o600); err != nil {
 		return nil, err
 	}
 	images := map[string]imagetar.Image{}

@@ -1,0 +1,92 @@
+// Command publisher sends messages to a list or a stream on DragonFly or Redis, at a rate, in
+// bursts or as fast as it can.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitFailure = 1 // the server refuses, or it was never reached
+	exitUsage   = 2 // a flag is wrong
+)
+
+func main() {
+	// Once told to stop, a second signal ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, isTerminal(os.Stderr))
+	stop()
+	os.Exit(code)
+}
+
+// isTerminal tells a terminal from a file, a pipe and the null device.
+func isTerminal(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
+}
+
+// run returns the exit code. The summary goes to out, all else to side, which may be a
+// terminal.
+func run(ctx context.Context, args []string, getenv func(string) string, out, side io.Writer, terminal bool) int {
+	o, err := parse(args, getenv, out)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(side, "publisher: %v\n", err)
+		return exitUsage
+	case o.version:
+		fmt.Fprintln(out, version)
+		return 0
+	}
+	redis.SetLogger(silent{}) // its errors come back from the commands
+	if o.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
+	}
+	client := connect(o)
+	defer func() { _ = client.Close() }() // nothing is under way any more
+	lines := &progress{out: side, terminal: terminal, interval: o.progress, now: time.Now}
+	p := newPublisher(o, client, lines.trouble)
+	began := time.Now()
+	err = p.detect(ctx)
+	if err == nil {
+		lines.start(began)
+		err = p.publish(ctx, time.Now, func() { lines.report(p.totals) })
+	}
+	lines.end()
+	fmt.Fprintln(out, summary(p.totals, time.Since(began)))
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintf(side, "publisher: %v\n", err)
+		return exitFailure
+	}
+	if p.totals.sent == 0 && p.totals.errors > 0 {
+		return exitFailure
+	}
+	return 0
+}
+
+// silent takes go-redis's own log lines.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// progress writes a line about the run now and then: on a terminal it writes the line
+// anew in its place, elsewhere it writes one line after the other.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	interval time.Duration // 0: no lines
+	now      func() time.Time
+
+	began, last time.Time
+	lastSent    int64
+	open        bool // the cursor stands behind a line
+	down        bool
+}
+
+func (p *progress) start(began time.Time) { p.began, p.last = began, began }
+
+// report writes a line where it is time for one.
+func (p *progress) report(t totals) {
+	now := p.now()
+	since := now.Sub(p.last)
+	if p.interval == 0 || since < p.interval {
+		return
+	}
+	rate := float64(t.sent-p.lastSent) / since.Seconds()
+	p.last, p.lastSent = now, t.sent
+	line := fmt.Sprintf("%8.1f s  sent %d  %.1f messages/s%s", now.Sub(p.began).Seconds(), t.sent, rate, rest(t))
+	if p.terminal {
+		// To the line's start, and after the line erase what an earlier one left.
+		fmt.Fprintf(p.out, "\r%s\x1b[K", line)
+		p.open = true
+		return
+	}
+	fmt.Fprintln(p.out, line)
+}
+
+// trouble tells that the server fails, or with nil that it works again, once each.
+func (p *progress) trouble(err error) {
+	if p.down == (err != nil) {
+		return
+	}
+	p.down = err != nil
+	p.end()
+	if err != nil {
+		fmt.Fprintf(p.out, "publisher: the server fails, trying again: %v\n", err)
+		return
+	}
+	fmt.Fprintln(p.out, "publisher: the server works again")
+}
+
+// end leaves the line.
+func (p *progress) end() {
+	if p.open {
+		fmt.Fprintln(p.out)
+		p.open = false
+	}
+}
+
+// summary is the last line of a run.
+func summary(t totals, took time.Duration) string {
+	rate := 0.0
+	if took > 0 {
+		rate = float64(t.sent) / took.Seconds()
+	}
+	line := fmt.Sprintf("sent %d messages in %.1f s: %.1f messages/s, %d errors", t.sent, took.Seconds(), rate, t.errors)
+	if t.unknown > 0 {
+		line += fmt.Sprintf("; %d more were sent without a reply: they may be in the queue or not", t.unknown)
+	}
+	return line
+}
+
+func rest(t totals) string {
+	line := ""
+	if t.errors > 0 {
+		line += fmt.Sprintf("  errors %d", t.errors)
+	}
+	if t.unknown > 0 {
+		line += fmt.Sprintf("  unknown %d", t.unknown)
+	}
+	return line
+}

@@ -1,0 +1,213 @@
+// Package config reads a worker's settings from its environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// QueueType is the kind of queue that a worker consumes.
+type QueueType string
+
+// The kinds of queue.
+const (
+	Auto   QueueType = "Auto" // ask the server, and wait while the key does not exist
+	List   QueueType = "List"
+	Stream QueueType = "Stream"
+)
+
+// The environment variables that a worker reads; others are passed over.
+const (
+	EnvRedisAddr      = "REDIS_ADDR"      // host:port; required
+	EnvRedisUsername  = "REDIS_USERNAME"  // default none
+	EnvRedisPassword  = "REDIS_PASSWORD"  // default none
+	EnvChannel        = "CHANNEL"         // the queue's key; required
+	EnvQueueType      = "QUEUE_TYPE"      // Auto (default), List or Stream
+	EnvConsumerGroup  = "CONSUMER_GROUP"  // of a stream; default pubsub-subscriber
+	EnvPodName        = "POD_NAME"        // the consumer's name, unique among workers; default the host's name
+	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds for one message, 1 to 86400, default 30
+	EnvWorkTime       = "WORK_TIME"       // time spent on each message, for demos, such as 250ms; default 0
+	EnvConcurrency    = "CONCURRENCY"     // messages in work at once, 1 to 1000, default 1
+	EnvBatchSize      = "BATCH_SIZE"      // messages fetched at once from a stream, 1 to 1000, default 10
+	EnvHandlerURL     = "HANDLER_URL"     // where messages are posted; default none
+	EnvMaxDeliveries  = "MAX_DELIVERIES"  // deliveries before the dead-letter queue; default 0, no limit
+	EnvLogLevel       = "LOG_LEVEL"       // debug, info (default), warn or error
+	EnvLogFormat      = "LOG_FORMAT"      // json (default) or text
+	EnvMetricsEnabled = "METRICS_ENABLED" // true or false (default)
+	EnvMetricsPort    = "METRICS_PORT"    // 1 to 65535, default 9090
+)
+
+// MaxMessageTimeout is the longest time for one message, one day.
+const MaxMessageTimeout = 24 * time.Hour
+
+// maxConcurrency bounds CONCURRENCY and BATCH_SIZE.
+const maxConcurrency = 1000
+
+// Config is a worker's settings, complete and valid.
+type Config struct {
+	RedisAddr, RedisUsername, RedisPassword string
+
+	Channel       string
+	QueueType     QueueType
+	ConsumerGroup string
+	Consumer      string
+
+	MessageTimeout time.Duration
+	WorkTime       time.Duration
+	Concurrency    int
+	BatchSize      int
+	HandlerURL     *url.URL // nil where none is set
+	MaxDeliveries  int64    // 0: no limit
+
+	LogLevel    slog.Level
+	LogText     bool
+	MetricsPort int // 0: no metrics
+}
+
+// Parse reads the settings by getenv, such as os.Getenv; an empty variable counts as
+// unset. hostname names the consumer where POD_NAME doesn't. The error names each
+// variable that is wrong, its value and the remedy; it never holds a password.
+func Parse(getenv func(string) string, hostname string) (Config, error) {
+	p := parser{getenv: getenv}
+	c := Config{
+		RedisAddr:      p.address(EnvRedisAddr),
+		RedisUsername:  getenv(EnvRedisUsername),
+		RedisPassword:  getenv(EnvRedisPassword),
+		Channel:        p.required(EnvChannel, "set it to the key of the list or stream, for example orders"),
+		QueueType:      QueueType(p.oneOf(EnvQueueType, string(Auto), string(List), string(Stream))),
+		ConsumerGroup:  p.text(EnvConsumerGroup, queue.DefaultConsumerGroup),
+		Consumer:       p.text(EnvPodName, hostname),
+		MessageTimeout: time.Duration(p.number(EnvMessageTimeout, 30, 1, int64(MaxMessageTimeout/time.Second))) * time.Second,
+		WorkTime:       p.duration(EnvWorkTime),
+		Concurrency:    int(p.number(EnvConcurrency, 1, 1, maxConcurrency)),
+		BatchSize:      int(p.number(EnvBatchSize, 10, 1, maxConcurrency)),
+		HandlerURL:     p.url(EnvHandlerURL),
+		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
+		LogLevel:       p.level(EnvLogLevel),
+		LogText:        p.oneOf(EnvLogFormat, "json", "text") == "text",
+	}
+	port := int(p.number(EnvMetricsPort, 9090, 1, 65535))
+	if p.oneOf(EnvMetricsEnabled, "false", "true") == "true" {
+		c.MetricsPort = port
+	}
+	if c.Consumer == "" {
+		p.fail(EnvPodName, "the host has no name either: set it to a name that no other worker has")
+	}
+	if c.WorkTime > c.MessageTimeout {
+		p.fail(EnvWorkTime, "it is more than %s (%s), so that no message could be finished: lower it or raise %s",
+			EnvMessageTimeout, c.MessageTimeout, EnvMessageTimeout)
+	}
+	return c, errors.Join(p.errs...)
+}
+
+type parser struct {
+	getenv func(string) string
+	errs   []error
+}
+
+func (p *parser) fail(name, format string, args ...any) {
+	p.failValue(name, p.getenv(name), format, args...)
+}
+
+func (p *parser) failValue(name, value, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", name, value, fmt.Sprintf(format, args...)))
+}
+
+func (p *parser) text(name, byDefault string) string {
+	if value := p.getenv(name); value != "" {
+		return value
+	}
+	return byDefault
+}
+
+func (p *parser) required(name, remedy string) string {
+	value := p.getenv(name)
+	if value == "" {
+		p.fail(name, "%s", remedy)
+	}
+	return value
+}
+
+// oneOf returns the default, which is the first of the choices, where the value is wrong.
+func (p *parser) oneOf(name string, choices ...string) string {
+	value := p.text(name, choices[0])
+	for _, choice := range choices {
+		if value == choice {
+			return value
+		}
+	}
+	p.fail(name, "set it to one of %s", strings.Join(choices, ", "))
+	return choices[0]
+}
+
+func (p *parser) number(name string, byDefault, least, most int64) int64 {
+	value := p.getenv(name)
+	if value == "" {
+		return byDefault
+	}
+	number, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || number < least || number > most {
+		p.fail(name, "set it to a whole number from %d to %d, for example %d", least, most, byDefault)
+		return byDefault
+	}
+	return number
+}
+
+func (p *parser) duration(name string) time.Duration {
+	value := p.getenv(name)
+	if value == "" {
+		return 0
+	}
+	duration, err := time.ParseDuration(value)
+	if err != nil || duration < 0 {
+		p.fail(name, "set it to a duration with its unit, for example 250ms or 2s")
+		return 0
+	}
+	return duration
+}
+
+func (p *parser) address(name string) string {
+	value := p.required(name, "set it to the server's host:port, for example dragonfly:6379")
+	if value == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(value)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" || strings.ContainsAny(host, "/@ ") || portErr != nil || number == 0 {
+		p.fail(name, "set it to host:port without a scheme, user or path, for example dragonfly:6379")
+	}
+	return value
+}
+
+func (p *parser) url(name string) *url.URL {
+	value := p.getenv(name)
+	if value == "" {
+		return nil
+	}
+	const remedy = "set it to an absolute URL of http or https, for example http://127.0.0.1:8080/messages"
+	parsed, err := url.Parse(value)
+	if err != nil {
+		// What can't be parsed can't be redacted, and might hold a password.
+		p.failValue(name, "…", "%s", remedy)
+		return nil
+	}
+	if parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" {
+		p.failValue(name, parsed.Redacted(), "%s", remedy)
+	}
+	return parsed
+}
+
+func (p *parser) level(name string) slog.Level {
+	level := map[string]slog.Level{
+		"info": slog.LevelInfo, "debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	return level[p.oneOf(name, "info", "debug", "warn", "error")]
+}

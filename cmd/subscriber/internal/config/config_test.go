@@ -1,0 +1,99 @@
+package config_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
+)
+
+func parse(env map[string]string) (config.Config, error) {
+	complete := map[string]string{"REDIS_ADDR": "dragonfly:6379", "CHANNEL": "orders"}
+	for name, value := range env {
+		complete[name] = value
+	}
+	return config.Parse(func(name string) string { return complete[name] }, "host-1")
+}
+
+func TestDefaults(t *testing.T) {
+	got, err := parse(map[string]string{"UNKNOWN": "passed over"})
+	require.NoError(t, err)
+	require.Equal(t, config.Config{
+		RedisAddr: "dragonfly:6379", Channel: "orders", QueueType: config.Auto,
+		ConsumerGroup: "pubsub-subscriber", Consumer: "host-1",
+		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10,
+	}, got)
+}
+
+func TestValues(t *testing.T) {
+	got, err := parse(map[string]string{
+		"POD_NAME": "orders-1", "QUEUE_TYPE": "Stream", "CONSUMER_GROUP": "billing", "MESSAGE_TIMEOUT": "5",
+		"WORK_TIME": "5s", "HANDLER_URL": "https://handler:8443/x", "MAX_DELIVERIES": "3",
+		"LOG_LEVEL": "debug", "LOG_FORMAT": "text", "METRICS_ENABLED": "true",
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "orders-1", got.Consumer)
+	assert.Equal(t, "billing", got.ConsumerGroup)
+	assert.Equal(t, 5*time.Second, got.WorkTime, "as long as the timeout is allowed")
+	assert.Equal(t, "handler:8443", got.HandlerURL.Host)
+	assert.Equal(t, int64(3), got.MaxDeliveries)
+	assert.True(t, got.LogText)
+	assert.Equal(t, 9090, got.MetricsPort)
+}
+
+func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
+	cases := map[string]struct {
+		name, value string
+		want        []string
+	}{
+		"no address":             {"REDIS_ADDR", "", []string{`REDIS_ADDR is ""`, "dragonfly:6379"}},
+		"address with a scheme":  {"REDIS_ADDR", "redis://h:1", []string{`REDIS_ADDR is "redis://h:1"`, "without a scheme"}},
+		"address without port":   {"REDIS_ADDR", "h", []string{`"h"`, "host:port"}},
+		"port 0":                 {"REDIS_ADDR", "h:0", []string{`"h:0"`, "host:port"}},
+		"no channel":             {"CHANNEL", "", []string{`CHANNEL is ""`, "key of the list"}},
+		"queue type":             {"QUEUE_TYPE", "Topic", []string{`QUEUE_TYPE is "Topic"`, "Auto, List, Stream"}},
+		"timeout 0":              {"MESSAGE_TIMEOUT", "0", []string{`MESSAGE_TIMEOUT is "0"`, "1 to 86400"}},
+		"timeout with a unit":    {"MESSAGE_TIMEOUT", "30s", []string{`"30s"`, "whole number"}},
+		"work time without unit": {"WORK_TIME", "5", []string{`WORK_TIME is "5"`, "250ms"}},
+		"negative work time":     {"WORK_TIME", "-1s", []string{`"-1s"`, "250ms"}},
+		"work beyond the time":   {"WORK_TIME", "31s", []string{`WORK_TIME is "31s"`, "MESSAGE_TIMEOUT (30s)", "lower it"}},
+		"no concurrency":         {"CONCURRENCY", "0", []string{`CONCURRENCY is "0"`, "from 1"}},
+		"batch":                  {"BATCH_SIZE", "many", []string{`BATCH_SIZE is "many"`, "for example 10"}},
+		"relative URL":           {"HANDLER_URL", "/messages", []string{`HANDLER_URL is "/messages"`, "absolute"}},
+		"deliveries":             {"MAX_DELIVERIES", "-1", []string{`MAX_DELIVERIES is "-1"`, "from 0"}},
+		"level":                  {"LOG_LEVEL", "loud", []string{`LOG_LEVEL is "loud"`, "info, debug, warn, error"}},
+		"format":                 {"LOG_FORMAT", "xml", []string{`LOG_FORMAT is "xml"`, "json, text"}},
+		"metrics":                {"METRICS_ENABLED", "yes", []string{`METRICS_ENABLED is "yes"`, "true"}},
+		"port":                   {"METRICS_PORT", "70000", []string{`METRICS_PORT is "70000"`, "65535"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse(map[string]string{tc.name: tc.value})
+			for _, want := range tc.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+}
+
+func TestEveryMistakeIsTold(t *testing.T) {
+	_, err := parse(map[string]string{"CONCURRENCY": "x", "BATCH_SIZE": "y"})
+	require.ErrorContains(t, err, "CONCURRENCY")
+	require.ErrorContains(t, err, "BATCH_SIZE")
+}
+
+func TestErrorsHoldNoPassword(t *testing.T) {
+	for name, value := range map[string]string{
+		"with a scheme that is not HTTP": "ftp://user:hunter2@host/",
+		"that can't be parsed":           "http://user:hunter2@host:port%",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse(map[string]string{"HANDLER_URL": value})
+			require.ErrorContains(t, err, "HANDLER_URL")
+			require.NotContains(t, err.Error(), "hunter2")
+		})
+	}
+}

@@ -1,0 +1,156 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// maxClaimScans bounds the calls of one look for entries that were given up: a call scans
+// ten entries for each one that it may return (XAUTOCLAIM, COUNT).
+const maxClaimScans = 10
+
+// fetchHistory returns entries that this consumer's name has pending but that are not
+// held here: of an earlier process of that name, or of a reply that was lost.
+func (s *Stream) fetchHistory(ctx context.Context, limit int) ([]Message, error) {
+	for {
+		entries, err := s.read(ctx, s.history, limit)
+		if err != nil {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			s.history = ""
+			return nil, nil
+		}
+		s.history = entries[len(entries)-1].ID
+		if unknown := s.unknown(entries); len(unknown) > 0 {
+			return s.takeAgain(ctx, unknown)
+		}
+	}
+}
+
+func (s *Stream) unknown(entries []redis.XMessage) []redis.XMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var unknown []redis.XMessage
+	finished := map[string]bool{}
+	for _, b := range s.unsettled {
+		finished[b.message.ID] = true
+	}
+	for _, entry := range entries {
+		if !s.held[entry.ID] && !finished[entry.ID] {
+			unknown = append(unknown, entry)
+		}
+	}
+	return unknown
+}
+
+// claim takes over entries that were given up, by a worker that is gone or by one that
+// failed.
+func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
+	defer cancel()
+	for range maxClaimScans {
+		entries, next, err := s.Client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
+			Stream: s.Key, Group: s.Group, Consumer: s.Consumer,
+			MinIdle: s.claimIdle, Start: s.cursor, Count: int64(limit),
+		}).Result()
+		if err != nil {
+			return nil, classify(fmt.Errorf("XAUTOCLAIM %s %s: %w", s.Key, s.Group, err))
+		}
+		s.cursor = next
+		if unknown := s.unknown(entries); len(unknown) > 0 {
+			s.event(Reclaimed, len(unknown))
+			return s.takeAgain(ctx, unknown)
+		}
+		if next == "0-0" {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// takeAgain takes entries that were delivered before.
+func (s *Stream) takeAgain(ctx context.Context, entries []redis.XMessage) ([]Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	counts := make([]*redis.XPendingExtCmd, len(entries))
+	_, err := s.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, entry := range entries {
+			counts[i] = pipe.XPendingExt(ctx, &redis.XPendingExtArgs{
+				Stream: s.Key, Group: s.Group, Start: entry.ID, End: entry.ID, Count: 1,
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
+	}
+	// What is not pending here any more was finished meanwhile.
+	var again []redis.XMessage
+	var deliveries []int64
+	for i, entry := range entries {
+		if pending := counts[i].Val(); len(pending) > 0 && pending[0].Consumer == s.Consumer {
+			again, deliveries = append(again, entry), append(deliveries, pending[0].RetryCount)
+		}
+	}
+	return s.take(ctx, again, func(i int) int64 { return deliveries[i] })
+}
+
+// Retry gives the entry up so that it can be claimed after that time, at most after the
+// message timeout and ClaimMargin, by this worker or another.
+func (s *Stream) Retry(ctx context.Context, m Message, after time.Duration) error {
+	return s.giveUp(ctx, m, max(0, s.claimIdle-after), m.Deliveries)
+}
+
+// Release gives back entries whose work has not begun: they can be claimed at once, and
+// the delivery is not counted.
+func (s *Stream) Release(ctx context.Context, messages []Message) error {
+	var errs []error
+	for _, m := range messages {
+		errs = append(errs, s.giveUp(ctx, m, s.claimIdle, m.Deliveries-1))
+	}
+	return errors.Join(errs...)
+}
+
+// giveUp makes the entry look as if it had been pending for that long. Where that fails,
+// the entry is claimed later.
+func (s *Stream) giveUp(ctx context.Context, m Message, idle time.Duration, deliveries int64) error {
+	defer s.drop([]Message{m})
+	if s.Now().Sub(m.fetched) >= s.claimIdle {
+		return nil // others may have it by now
+	}
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	err := s.Client.Do(ctx, "XCLAIM", s.Key, s.Group, s.Consumer, 0, m.ID,
+		"IDLE", idle.Milliseconds(), "RETRYCOUNT", max(0, deliveries), "JUSTID").Err()
+	return classify(wrap("XCLAIM "+s.Key, err))
+}
+
+// Close takes this consumer off the group where it has nothing pending; what it has, the
+// others claim. The work on all messages must have ended.
+func (s *Stream) Close(ctx context.Context) error {
+	if err := s.settleAll(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	doubtful := s.Now().Before(s.doubtful)
+	s.mu.Unlock()
+	if doubtful {
+		return nil // a read that failed may yet give it entries
+	}
+	pending, err := s.Client.XPendingExt(ctx, &redis.XPendingExtArgs{
+		Stream: s.Key, Group: s.Group, Start: "-", End: "+", Count: 1, Consumer: s.Consumer,
+	}).Result()
+	if err != nil {
+		return classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
+	}
+	if len(pending) > 0 {
+		return nil
+	}
+	err = s.Client.XGroupDelConsumer(ctx, s.Key, s.Group, s.Consumer).Err()
+	return classify(wrap("XGROUP DELCONSUMER "+s.Key, err))
+}

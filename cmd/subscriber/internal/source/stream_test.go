@@ -1,0 +1,205 @@
+package source
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+func (b *testbed) stream(t *testing.T) *Stream {
+	t.Helper()
+	s := NewStream(b.Options)
+	require.NoError(t, s.Recover(t.Context()))
+	return s
+}
+
+func (b *testbed) add(t *testing.T, payloads ...string) {
+	t.Helper()
+	for _, payload := range payloads {
+		require.NoError(t, b.client.XAdd(t.Context(), &redis.XAddArgs{Stream: b.Key, Values: []any{PayloadField, payload}}).Err())
+	}
+}
+
+func (b *testbed) pendingEntries(t *testing.T) []redis.XPendingExt {
+	t.Helper()
+	entries, err := b.client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
+		Stream: b.Key, Group: b.Group, Start: "-", End: "+", Count: 100,
+	}).Result()
+	require.NoError(t, err)
+	return entries
+}
+
+func TestStreamBatch(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "1", "2", "3")
+	s := b.stream(t)
+	batch, err := s.Fetch(t.Context(), 2)
+	require.NoError(t, err)
+	require.Len(t, batch, 2)
+	require.Equal(t, "1", batch[0].Payload)
+	require.EqualValues(t, 1, batch[0].Deliveries)
+	require.Equal(t, "3", fetchOne(t, s).Payload)
+}
+
+func TestStreamLostReplies(t *testing.T) {
+	t.Run("XREADGROUP: the entry is delivered at once", func(t *testing.T) {
+		b := newTestbed(t)
+		b.add(t, "m")
+		s := b.stream(t)
+		_, err := s.Fetch(t.Context(), 1) // looks at the history, of which there is none
+		require.NoError(t, err)
+		b.add(t, "n")
+		b.lost.lose("xreadgroup")
+		_, err = s.Fetch(t.Context(), 1)
+		require.ErrorIs(t, err, errLost)
+		require.NoError(t, s.Recover(t.Context()))
+		require.Equal(t, "n", fetchOne(t, s).Payload, "m is in work here")
+	})
+	t.Run("XREADGROUP, then a clean end: the consumer stays", func(t *testing.T) {
+		b := newTestbed(t)
+		s := b.stream(t)
+		_, err := s.Fetch(t.Context(), 1)
+		require.NoError(t, err)
+		b.lost.lose("xreadgroup")
+		_, err = s.Fetch(t.Context(), 1)
+		require.Error(t, err)
+		require.NoError(t, s.Close(t.Context()))
+		require.Len(t, b.client.XInfoConsumers(t.Context(), b.Key, b.Group).Val(), 1)
+	})
+	for name, dead := range map[string]bool{"XACK": false, "EXEC": true} {
+		t.Run(name+": the entry is not delivered again", func(t *testing.T) {
+			b := newTestbed(t)
+			b.add(t, "m")
+			s := b.stream(t)
+			m := fetchOne(t, s)
+			var err error
+			if dead {
+				b.lost.lose("multi")
+				err = s.Bury(t.Context(), m)
+			} else {
+				b.lost.lose("xack")
+				err = s.Ack(t.Context(), m)
+			}
+			require.ErrorIs(t, err, errLost)
+			require.NoError(t, s.Recover(t.Context()))
+			none, err := s.Fetch(t.Context(), 1)
+			require.NoError(t, err)
+			require.Empty(t, none)
+			if dead {
+				require.EqualValues(t, 1, b.client.XLen(t.Context(), "q:dead").Val(), "once")
+			}
+		})
+	}
+}
+
+func TestStreamRetryWaitsForItsTime(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	require.NoError(t, s.Retry(t.Context(), m, 4*time.Second))
+	pending := b.pendingEntries(t)
+	require.InDelta(t, (s.claimIdle - 4*time.Second).Seconds(), pending[0].Idle.Seconds(), 1)
+	require.EqualValues(t, 1, pending[0].RetryCount)
+	// A second try that is due at once comes, counted.
+	require.NoError(t, s.Retry(t.Context(), m, 0))
+	b.clock.advance(claimInterval)
+	again := fetchOne(t, s)
+	require.Equal(t, m.ID, again.ID)
+	require.EqualValues(t, 2, again.Deliveries)
+}
+
+func TestStreamReleaseIsNotCountedAndComesAtOnce(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	s := b.stream(t)
+	require.NoError(t, s.Release(t.Context(), []Message{fetchOne(t, s)}))
+	other := b.Options
+	other.Consumer = "other"
+	o := NewStream(other)
+	m := fetchOne(t, o)
+	require.Equal(t, "m", m.Payload)
+	require.EqualValues(t, 1, m.Deliveries)
+}
+
+// After its time an entry may be another's: it must not be taken back.
+func TestStreamGivesUpNothingThatOthersMayHave(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	require.NoError(t, b.client.XClaim(t.Context(), &redis.XClaimArgs{
+		Stream: b.Key, Group: b.Group, Consumer: "other", Messages: []string{m.ID},
+	}).Err())
+	b.clock.advance(s.claimIdle)
+	require.NoError(t, s.Retry(t.Context(), m, 0))
+	require.Equal(t, "other", b.pendingEntries(t)[0].Consumer)
+}
+
+func TestStreamHistoryLeavesOutWhatIsInWork(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "1", "2", "3")
+	s := b.stream(t)
+	batch, err := s.Fetch(t.Context(), 3)
+	require.NoError(t, err)
+	s.drop(batch[2:]) // as after an error between the read and its end
+	require.NoError(t, s.Recover(t.Context()))
+	require.Equal(t, "3", fetchOne(t, s).Payload)
+	none, err := s.Fetch(t.Context(), 3)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
+func TestStreamDeletedEntryIsAcknowledged(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	require.NoError(t, b.client.XDel(t.Context(), b.Key, m.ID).Err())
+	s.drop([]Message{m})
+	require.NoError(t, s.Recover(t.Context()))
+	none, err := s.Fetch(t.Context(), 1)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	require.Empty(t, b.pendingEntries(t))
+}
+
+func TestStreamCloseKeepsAConsumerWithPendingEntries(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	require.NoError(t, s.Retry(t.Context(), m, time.Second))
+	require.NoError(t, s.Close(t.Context()))
+	require.Len(t, b.pendingEntries(t), 1, "deleting its consumer would lose the entry")
+}
+
+func TestPayload(t *testing.T) {
+	cases := map[string]struct {
+		fields map[string]any
+		want   string
+	}{
+		"field payload": {map[string]any{"payload": "m", "x": "y"}, "m"},
+		"only field":    {map[string]any{"body": "m"}, "m"},
+		"many fields":   {map[string]any{"b": "2", "a": "1"}, `{"a":"1","b":"2"}`},
+		"deleted":       {nil, "null"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, tc.want, payloadOf(tc.fields))
+		})
+	}
+}
+
+func TestMayHappen(t *testing.T) {
+	b := newTestbed(t)
+	nobody := Dial("127.0.0.1:1", "", "", 1)
+	defer nobody.Close()
+	require.False(t, mayHappen(nobody.Ping(t.Context()).Err()), "no connection")
+	require.False(t, mayHappen(b.client.Do(t.Context(), "NOSUCH").Err()), "refused")
+	require.True(t, mayHappen(errors.New("EOF")))
+	require.True(t, mayHappen(errLost))
+}

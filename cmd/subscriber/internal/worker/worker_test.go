@@ -1,0 +1,242 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
+)
+
+// fake is a source that gives out batches, and records what becomes of the messages.
+type fake struct {
+	mu       sync.Mutex
+	batches  [][]source.Message
+	limits   []int
+	calls    []string
+	fetchErr error
+	recovers int
+	retries  map[string]time.Duration
+	changed  chan struct{}
+}
+
+func newFake(batches ...[]source.Message) *fake {
+	return &fake{batches: batches, retries: map[string]time.Duration{}, changed: make(chan struct{}, 1000)}
+}
+
+func (f *fake) call(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, what)
+	f.changed <- struct{}{}
+}
+
+func (f *fake) seen(what string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, call := range f.calls {
+		if call == what {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fake) Recover(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.recovers++
+	return nil
+}
+
+func (f *fake) Fetch(_ context.Context, limit int) ([]source.Message, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limits = append(f.limits, limit)
+	if err := f.fetchErr; err != nil {
+		f.fetchErr = nil
+		return nil, err
+	}
+	if len(f.batches) == 0 {
+		return nil, nil
+	}
+	batch := f.batches[0]
+	f.batches = f.batches[1:]
+	return batch, nil
+}
+
+func (f *fake) Ack(_ context.Context, m source.Message) error  { f.call("ack " + m.ID); return nil }
+func (f *fake) Bury(_ context.Context, m source.Message) error { f.call("bury " + m.ID); return nil }
+func (f *fake) Retry(_ context.Context, m source.Message, after time.Duration) error {
+	f.mu.Lock()
+	f.retries[m.ID] = after
+	f.mu.Unlock()
+	f.call("retry " + m.ID)
+	return nil
+}
+func (f *fake) Release(_ context.Context, messages []source.Message) error {
+	for _, m := range messages {
+		f.call("release " + m.ID)
+	}
+	return nil
+}
+func (f *fake) Maintain(ctx context.Context) { <-ctx.Done() }
+func (f *fake) Close(context.Context) error  { f.call("close"); return nil }
+
+func batch(ids ...string) []source.Message {
+	messages := make([]source.Message, len(ids))
+	for i, id := range ids {
+		messages[i] = source.Message{ID: id, Deliveries: 1}
+	}
+	return messages
+}
+
+// run runs a worker until the end of the test, or until stop is called, which waits.
+func run(t *testing.T, f *fake, o Options) (stop func() error) {
+	t.Helper()
+	o.Source, o.Log, o.Metrics = f, slog.New(slog.DiscardHandler), metrics.New()
+	if o.MessageTimeout == 0 {
+		o.MessageTimeout = time.Minute
+	}
+	if o.BatchSize == 0 {
+		o.BatchSize = 10
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- New(o).Run(ctx) }()
+	return func() error { cancel(); return <-ended }
+}
+
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, 10*time.Second, time.Millisecond)
+}
+
+func TestNoMoreInWorkThanConcurrency(t *testing.T) {
+	f := newFake(batch("1", "2", "3"), batch("4", "5"))
+	var now, most atomic.Int64
+	stop := run(t, f, Options{Concurrency: 2, Deliver: func(context.Context, source.Message) error {
+		most.Store(max(most.Load(), now.Add(1)))
+		defer now.Add(-1)
+		<-time.After(5 * time.Millisecond)
+		return nil
+	}})
+	eventually(t, func() bool { return f.seen("ack 5") == 1 })
+	require.NoError(t, stop())
+	require.EqualValues(t, 2, most.Load())
+	require.Equal(t, 1, f.seen("close"))
+}
+
+// What can't begin soon goes back, so that its work ends before others claim it.
+func TestMessagesBehindASlowOneAreGivenBack(t *testing.T) {
+	f := newFake(batch("slow", "2", "3"))
+	release := make(chan struct{})
+	stop := run(t, f, Options{Concurrency: 1, Deliver: func(context.Context, source.Message) error {
+		<-release
+		return nil
+	}})
+	eventually(t, func() bool { return f.seen("release 2") == 1 && f.seen("release 3") == 1 })
+	close(release)
+	eventually(t, func() bool { return f.seen("ack slow") == 1 })
+	require.NoError(t, stop())
+	require.Zero(t, f.seen("ack 2"))
+}
+
+func TestStopGivesBackWhatHasNotBegun(t *testing.T) {
+	f := newFake(batch("1", "2", "3"))
+	release, begun := make(chan struct{}), make(chan struct{})
+	stop := run(t, f, Options{Concurrency: 1, Deliver: func(context.Context, source.Message) error {
+		close(begun)
+		<-release
+		return nil
+	}})
+	<-begun
+	go func() {
+		for f.seen("release 3") == 0 {
+			<-f.changed
+		}
+		close(release)
+	}()
+	require.NoError(t, stop())
+	require.Equal(t, []string{"release 2", "release 3", "ack 1", "close"}, f.calls)
+}
+
+func TestSlowMessagesAreFetchedAsTheyCanBegin(t *testing.T) {
+	cases := map[string]struct {
+		average time.Duration
+		inWork  int
+		want    int
+	}{
+		"nothing known":       {0, 0, 4},
+		"quick":               {time.Millisecond, 0, 10},
+		"quick, one in work":  {time.Millisecond, 1, 10},
+		"200 ms each":         {quick, 3, 4},
+		"slow":                {time.Second, 0, 4},
+		"slow, three in work": {time.Second, 3, 1},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := New(Options{Concurrency: 4, BatchSize: 10})
+			w.average.Store(int64(tc.average))
+			for range tc.inWork + 1 { // and the slot of the fetch
+				w.slots <- struct{}{}
+			}
+			require.Equal(t, tc.want, w.limit())
+		})
+	}
+}
+
+func TestFailedMessages(t *testing.T) {
+	f := newFake([]source.Message{{ID: "first", Deliveries: 1}, {ID: "second", Deliveries: 2}, {ID: "last", Deliveries: 3}})
+	stop := run(t, f, Options{Concurrency: 3, MaxDeliveries: 3, Deliver: func(context.Context, source.Message) error {
+		return errors.New("no")
+	}})
+	eventually(t, func() bool { return f.seen("bury last")+f.seen("retry first")+f.seen("retry second") == 3 })
+	require.NoError(t, stop())
+	require.InDelta(t, 0.875, f.retries["first"].Seconds(), 0.13)
+	require.InDelta(t, 1.75, f.retries["second"].Seconds(), 0.26)
+}
+
+func TestMessageTimeout(t *testing.T) {
+	f := newFake(batch("1"))
+	stop := run(t, f, Options{Concurrency: 1, MessageTimeout: 20 * time.Millisecond, Deliver: func(ctx context.Context, _ source.Message) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	eventually(t, func() bool { return f.seen("retry 1") == 1 })
+	require.NoError(t, stop())
+}
+
+func TestErrors(t *testing.T) {
+	t.Run("one that passes: the source recovers, and messages come", func(t *testing.T) {
+		f := newFake(batch("1"))
+		f.fetchErr = errors.New("EOF")
+		stop := run(t, f, Options{Concurrency: 1, Deliver: func(context.Context, source.Message) error { return nil }})
+		eventually(t, func() bool { return f.seen("ack 1") == 1 })
+		require.NoError(t, stop())
+		require.Equal(t, 2, f.recovers)
+	})
+	t.Run("one that does not: the worker ends", func(t *testing.T) {
+		f := newFake()
+		f.fetchErr = source.ErrPermanent
+		o := Options{Concurrency: 1, BatchSize: 1, Source: f, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New()}
+		require.ErrorIs(t, New(o).Run(t.Context()), source.ErrPermanent)
+		require.Equal(t, []string{"close"}, f.calls)
+	})
+}
+
+func TestBackOff(t *testing.T) {
+	for failures, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 4: 16 * time.Second, 5: 30 * time.Second, 1000: 30 * time.Second} {
+		got := backOff(firstRetry, lastRetry, failures)
+		require.LessOrEqual(t, got, want)
+		require.GreaterOrEqual(t, got, want*3/4)
+	}
+}

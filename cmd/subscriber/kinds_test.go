@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// kinds are both kinds of queue, for tests of what holds for either.
+var kinds = []kindOfQueue{
+	{
+		name: "List",
+		publish: func(t *testing.T, client *redis.Client, payload string) {
+			require.NoError(t, client.LPush(t.Context(), key, payload).Err())
+		},
+		left: func(t *testing.T, client *redis.Client) int64 {
+			left := client.LLen(t.Context(), key).Val()
+			for _, processing := range client.Keys(t.Context(), queue.ProcessingKey(key, "*")).Val() {
+				left += client.LLen(t.Context(), processing).Val()
+			}
+			return left
+		},
+		abandon: func(t *testing.T, client *redis.Client, worker string) {
+			require.NoError(t, client.ZAdd(t.Context(), queue.ConsumersKey(key), redis.Z{Score: 1, Member: worker}).Err())
+		},
+		dead: func(t *testing.T, client *redis.Client) []string {
+			return client.LRange(t.Context(), key+":dead", 0, -1).Val()
+		},
+		consumers: func(t *testing.T, client *redis.Client) []string {
+			return client.ZRange(t.Context(), queue.ConsumersKey(key), 0, -1).Val()
+		},
+	},
+	{
+		name: "Stream",
+		publish: func(t *testing.T, client *redis.Client, payload string) {
+			require.NoError(t, client.XAdd(t.Context(), &redis.XAddArgs{
+				Stream: key, Values: []any{"payload", payload},
+			}).Err())
+		},
+		left: func(t *testing.T, client *redis.Client) int64 {
+			groups, err := client.XInfoGroups(t.Context(), key).Result()
+			if err != nil || len(groups) == 0 {
+				return client.XLen(t.Context(), key).Val()
+			}
+			return groups[0].Lag + groups[0].Pending
+		},
+		abandon: func(t *testing.T, client *redis.Client, worker string) {
+			pending, err := client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
+				Stream: key, Group: queue.DefaultConsumerGroup, Start: "-", End: "+", Count: 100, Consumer: worker,
+			}).Result()
+			require.NoError(t, err)
+			for _, entry := range pending {
+				require.NoError(t, client.Do(t.Context(), "XCLAIM", key, queue.DefaultConsumerGroup, worker, 0,
+					entry.ID, "IDLE", 3_600_000, "JUSTID").Err())
+			}
+		},
+		dead: func(t *testing.T, client *redis.Client) []string {
+			var payloads []string
+			for _, entry := range client.XRange(t.Context(), key+":dead", "-", "+").Val() {
+				payloads = append(payloads, fmt.Sprint(entry.Values["payload"]))
+			}
+			return payloads
+		},
+		consumers: func(t *testing.T, client *redis.Client) []string {
+			var names []string
+			for _, consumer := range client.XInfoConsumers(t.Context(), key, queue.DefaultConsumerGroup).Val() {
+				names = append(names, consumer.Name)
+			}
+			return names
+		},
+	},
+}
+
+func forEachKind(t *testing.T, test func(t *testing.T, kind kindOfQueue)) {
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, kind)
+		})
+	}
+}

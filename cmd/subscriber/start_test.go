@@ -1,0 +1,179 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+func TestAutoWaitsForTheQueue(t *testing.T) {
+	forEachKind(t, func(t *testing.T, kind kindOfQueue) {
+		server := redistest.Start(t)
+		client := server.Client()
+		h := handle(t, ok)
+		worker := start(t, server.Addr, "pod", "HANDLER_URL="+h.URL)
+		worker.awaitLog("waiting for the queue to exist")
+		publish(t, client, kind, 3)
+		require.Eventually(t, func() bool { return h.received() == 3 && kind.left(t, client) == 0 }, patient, often)
+	})
+}
+
+func TestSIGTERMWhileItWaitsForTheQueue(t *testing.T) {
+	server := redistest.Start(t)
+	worker := start(t, server.Addr, "pod")
+	worker.awaitLog("waiting for the queue to exist")
+	worker.terminate()
+	require.Zero(t, worker.exitCode())
+}
+
+// A list is absent once its last message is taken: with all workers gone, only their own
+// lists show that there is work.
+func TestAutoFindsAListThatOnlyDeadWorkersHold(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	ctx := t.Context()
+	require.NoError(t, client.ZAdd(ctx, queue.ConsumersKey(key), redis.Z{Score: 1, Member: "gone"}).Err())
+	require.NoError(t, client.LPush(ctx, queue.ProcessingKey(key, "gone"), "m").Err())
+	h := handle(t, ok)
+	start(t, server.Addr, "pod", "HANDLER_URL="+h.URL)
+	require.Eventually(t, func() bool { return h.count("m") == 1 }, patient, often)
+}
+
+func TestStreamGroupStartsAtTheFirstEntry(t *testing.T) {
+	for name, prepare := range map[string]func(t *testing.T, client *redis.Client){
+		"group made by the worker after the entries": func(t *testing.T, client *redis.Client) {
+			publish(t, client, kinds[1], 3)
+		},
+		"group made before the entries": func(t *testing.T, client *redis.Client) {
+			require.NoError(t, client.XGroupCreateMkStream(t.Context(), key, "billing", "$").Err())
+			publish(t, client, kinds[1], 3)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			client := server.Client()
+			prepare(t, client)
+			h := handle(t, ok)
+			start(t, server.Addr, "pod", "HANDLER_URL="+h.URL, "CONSUMER_GROUP=billing")
+			require.Eventually(t, func() bool { return h.received() == 3 && kinds[1].left(t, client) == 0 }, patient, often)
+		})
+	}
+}
+
+// The stream is deleted under the worker, with its group.
+func TestStreamGroupIsMadeAgain(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	h := handle(t, ok)
+	publish(t, client, kinds[1], 1)
+	start(t, server.Addr, "pod", "HANDLER_URL="+h.URL)
+	require.Eventually(t, func() bool { return h.received() == 1 && kinds[1].left(t, client) == 0 }, patient, often)
+	require.NoError(t, client.Del(t.Context(), key).Err())
+	kinds[1].publish(t, client, "later")
+	require.Eventually(t, func() bool { return h.count("later") == 1 }, patient, often)
+}
+
+func TestErrorsThatEndTheWorker(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	locked := redistest.Start(t, "--requirepass", "hunter2")
+	ctx := t.Context()
+	require.NoError(t, client.HSet(ctx, "hash", "f", "v").Err())
+	require.NoError(t, client.LPush(ctx, "list", "m").Err())
+	cases := map[string]struct {
+		addr string
+		env  []string
+		code int
+		want string
+	}{
+		"wrong setting":         {server.Addr, []string{"CONCURRENCY=none"}, exitUsage, `CONCURRENCY is "none"`},
+		"key that is no queue":  {server.Addr, []string{"CHANNEL=hash"}, exitFailure, `holds a hash: set it to the key of a list or a stream`},
+		"list taken for stream": {server.Addr, []string{"CHANNEL=list", "QUEUE_TYPE=Stream"}, exitFailure, `set QUEUE_TYPE to Auto or to List`},
+		"hash taken for a list": {server.Addr, []string{"CHANNEL=hash", "QUEUE_TYPE=List"}, exitFailure, `holds a hash, not a list`},
+		"no password":           {locked.Addr, nil, exitFailure, "correct REDIS_USERNAME and REDIS_PASSWORD"},
+		"wrong password":        {locked.Addr, []string{"REDIS_PASSWORD=s3cr3t"}, exitFailure, "correct REDIS_USERNAME and REDIS_PASSWORD"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			worker := start(t, tc.addr, "pod", tc.env...)
+			require.Equal(t, tc.code, worker.exitCode())
+			require.Contains(t, worker.log.String(), tc.want)
+			require.NotContains(t, worker.log.String(), "s3cr3t")
+		})
+	}
+}
+
+// Without a handler and without work each message is logged, its payload only on demand.
+func TestLogsMessagesWhereNothingElseIsDone(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	publish(t, client, kinds[0], 1)
+	worker := start(t, server.Addr, "pod")
+	require.Eventually(t, func() bool { return kinds[0].left(t, client) == 0 }, patient, often)
+	worker.awaitLog(`"msg":"message"`)
+	require.Contains(t, worker.log.String(), `"bytes":11`)
+	require.NotContains(t, worker.log.String(), payload(0))
+}
+
+func TestWorkTime(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	publish(t, client, kinds[0], 4)
+	worker := start(t, server.Addr, "pod", "WORK_TIME=50ms", "CONCURRENCY=2", "REDIS_PASSWORD=")
+	require.Eventually(t, func() bool { return kinds[0].left(t, client) == 0 }, patient, often)
+	require.NotContains(t, worker.log.String(), `"msg":"message"`, "quiet where there is work")
+}
+
+func TestMetricsAndHealth(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	publish(t, client, kinds[0], 2)
+	worker := start(t, server.Addr, "pod", "METRICS_ENABLED=true", "METRICS_PORT="+freePort(t))
+	require.Eventually(t, func() bool { return kinds[0].left(t, client) == 0 }, patient, often)
+	worker.awaitLog("serving metrics")
+	port := regexp.MustCompile(`"address":"[^"]*:(\d+)"`).FindStringSubmatch(worker.log.String())[1]
+	get := func(path string) string {
+		response, err := http.Get("http://127.0.0.1:" + port + path)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return string(body)
+	}
+	require.Equal(t, "ok\n", get("/healthz"))
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`pubsub_subscriber_deliveries_total\{result="acknowledged"\} 2`).MatchString(get("/metrics"))
+	}, patient, often)
+	require.Contains(t, get("/metrics"), "pubsub_subscriber_connected 1")
+	worker.terminate()
+	require.Zero(t, worker.exitCode())
+}
+
+func TestMetricsPortThatIsTakenEndsTheWorker(t *testing.T) {
+	server := redistest.Start(t)
+	_, port, err := net.SplitHostPort(server.Addr)
+	require.NoError(t, err)
+	worker := start(t, server.Addr, "pod", "METRICS_ENABLED=true", "METRICS_PORT="+port)
+	require.Equal(t, exitFailure, worker.exitCode())
+	require.Contains(t, worker.log.String(), "set it to a free port")
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	return port
+}

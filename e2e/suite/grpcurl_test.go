@@ -1,0 +1,82 @@
+//go:build e2e
+
+package suite
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// grpcurl can ask the scaler what KEDA asks, with nothing but a ScaledObject's name and
+// namespace, and the certificate of the chart's Secret.
+func TestGrpcurl(t *testing.T) {
+	t.Parallel()
+	s := newSpaceWithRedis(t, "grpcurl")
+	channel := newChannel("orders")
+	setCooldown(channel, 2)
+	park(channel)
+	s.setDepth("orders", 300)
+	s.createAndSettle(channel)
+	scaler := s.connectScaler("service/" + release + "-scaler")
+
+	services, err := scaler.grpcurl(t.Context(), nil, "list")
+	require.NoError(t, err)
+	for _, service := range []string{"externalscaler.ExternalScaler", "pubsub.inspect.v1.Inspector", "grpc.health.v1.Health"} {
+		require.Contains(t, services, service)
+	}
+	described, err := scaler.grpcurl(t.Context(), nil, "describe", "externalscaler.ExternalScaler")
+	require.NoError(t, err)
+	require.Contains(t, described, "rpc GetMetrics ( .externalscaler.GetMetricsRequest )")
+
+	var active struct{ Result bool }
+	scaler.mustCall(isActive, s.byName(isActive, "orders"), &active)
+	require.True(t, active.Result)
+	var spec struct {
+		MetricSpecs []struct{ TargetSizeFloat float64 }
+	}
+	scaler.mustCall(getMetricSpec, s.byName(getMetricSpec, "orders"), &spec)
+	require.Len(t, spec.MetricSpecs, 1)
+	require.Equal(t, 100.0, spec.MetricSpecs[0].TargetSizeFloat)
+	var metrics struct {
+		MetricValues []struct{ MetricValueFloat float64 }
+	}
+	scaler.mustCall(getMetrics, s.byName(getMetrics, "orders"), &metrics)
+	require.Len(t, metrics.MetricValues, 1)
+	require.Equal(t, 300.0, metrics.MetricValues[0].MetricValueFloat, "3 replicas × target 100")
+	s.eachScalerExplains()
+
+	whatIf := s.byName(explain, "orders").(map[string]any)
+	whatIf["queueDepth"] = 500
+	var then explanation
+	scaler.mustCall(explain, whatIf, &then)
+	require.Equal(t, int32(4), then.DesiredReplicas, "%+v", then)
+	require.Equal(t, "queue depth 500 is above 450 = 100 × 3 × 150 %: 3 → 4 replicas", then.Explanation)
+
+	_, err = run(t.Context(), "grpcurl", "-cacert", scaler.certificates+"/ca.crt", "-max-time", "10", scaler.address, "list")
+	require.Error(t, err, "the scaler answers without a client certificate")
+	_, err = run(t.Context(), "grpcurl", "-plaintext", "-max-time", "10", scaler.address, "list")
+	require.Error(t, err, "the scaler answers in clear text")
+}
+
+// eachScalerExplains asks every replica of the scaler: all give the same answer.
+func (s *space) eachScalerExplains() {
+	s.t.Helper()
+	pods := &corev1.PodList{}
+	require.NoError(s.t, env.client.List(s.t.Context(), pods, client.InNamespace(systemNamespace),
+		client.MatchingLabels{"app": pubsubOperatorApp, "app.kubernetes.io/component": "scaler"}))
+	require.NotEmpty(s.t, pods.Items)
+	for _, pod := range pods.Items {
+		var now explanation
+		s.connectScaler("pod/"+pod.Name).mustCall(explain, s.byName(explain, "orders"), &now)
+		s.logf("%s: %s", pod.Name, now.Explanation)
+		require.Equal(s.t, explanation{
+			QueueDepth: 300, Ready: 300, LowerBound: 150, UpperBound: 450, QueueType: "list",
+			Replicas: 3, DesiredReplicas: 3, Reason: "REASON_WITHIN_BAND", Active: true, MetricValue: 300,
+			Explanation:       "queue depth 300 is between 150 and 450 (100 × 3 × 50 % and 150 %): holding at 3",
+			ToleranceHonoured: now.ToleranceHonoured, // by the API server's version
+		}, now)
+	}
+}

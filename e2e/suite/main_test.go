@@ -1,0 +1,182 @@
+//go:build e2e
+
+package suite
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	pubsubv1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+const (
+	release         = "pubsub-operator"
+	systemNamespace = "pubsub-system"
+	// installTimeout bounds helm, pulling of images included.
+	installTimeout = 4 * time.Minute
+	// parallelTests is how many tests run at once unless -parallel says so: they wait far
+	// more than they work.
+	parallelTests = "6"
+)
+
+// environment is what all tests share; TestMain fills it in.
+type environment struct {
+	client        client.WithWatch
+	imageTag      string
+	redisImage    string
+	hpaSync       time.Duration
+	kedaNamespace string
+}
+
+var env environment
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := prepare(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := namespacesGone(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// prepare checks what the tests need and installs the chart.
+func prepare(ctx context.Context) error {
+	parallelSet := false
+	flag.Visit(func(f *flag.Flag) { parallelSet = parallelSet || f.Name == "test.parallel" })
+	if !parallelSet {
+		if err := flag.Set("test.parallel", parallelTests); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(readVariables(), checkPrograms()); err != nil {
+		return err
+	}
+	if err := connect(ctx); err != nil {
+		return err
+	}
+	if err := checkKEDA(ctx); err != nil {
+		return err
+	}
+	return install(ctx)
+}
+
+func readVariables() error {
+	env.imageTag = os.Getenv("E2E_IMAGE_TAG")
+	env.redisImage = orDefault("E2E_REDIS_IMAGE", "pubsub-operator-e2e/redis:debian")
+	env.kedaNamespace = orDefault("E2E_KEDA_NAMESPACE", "keda")
+	var err error
+	if env.hpaSync, err = time.ParseDuration(orDefault("E2E_HPA_SYNC", "15s")); err != nil || env.hpaSync < time.Second {
+		return fmt.Errorf("E2E_HPA_SYNC is %q: set it to the HPA's sync period, for example 15s", os.Getenv("E2E_HPA_SYNC"))
+	}
+	if env.imageTag == "" {
+		return errors.New("E2E_IMAGE_TAG is not set: set it to the tag of the images under test, and load them into the cluster")
+	}
+	return nil
+}
+
+func orDefault(variable, value string) string {
+	if set := os.Getenv(variable); set != "" {
+		return set
+	}
+	return value
+}
+
+func checkPrograms() error {
+	var errs []error
+	for _, program := range []string{"kubectl", "helm", "grpcurl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not in PATH: install it, or build it with e2e/binaries.mk and put its tools-dir in PATH", program))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// connect makes the client and asks the API server for an answer.
+func connect(ctx context.Context) error {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	if err != nil {
+		return fmt.Errorf("no cluster: set KUBECONFIG to the kubeconfig of the test cluster: %w", err)
+	}
+	// Six tests that poll share it.
+	config.QPS, config.Burst = 100, 200
+	if err := pubsubv1.AddToScheme(scheme.Scheme); err != nil {
+		return err
+	}
+	if env.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme.Scheme}); err != nil {
+		return fmt.Errorf("the API server %s of KUBECONFIG does not answer: is the cluster up? %w", config.Host, err)
+	}
+	if _, err := run(ctx, "kubectl", "version"); err != nil {
+		return fmt.Errorf("kubectl can't reach the cluster of KUBECONFIG: %w", err)
+	}
+	return nil
+}
+
+func checkKEDA(ctx context.Context) error {
+	if _, err := run(ctx, "kubectl", "get", "crd", "scaledobjects.keda.sh"); err != nil {
+		return fmt.Errorf("KEDA is not installed: install KEDA 2.21 in namespace %s first: %w", env.kedaNamespace, err)
+	}
+	_, err := run(ctx, "kubectl", "wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1beta1.external.metrics.k8s.io")
+	if err != nil {
+		return fmt.Errorf("KEDA's metrics API is not available: look at the pods in namespace %s: %w", env.kedaNamespace, err)
+	}
+	return nil
+}
+
+// install installs or upgrades the chart with its defaults, TLS among them, but for the
+// image's tag.
+func install(ctx context.Context) error {
+	chart, err := filepath.Abs("../../charts/pubsub-operator")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, installTimeout+30*time.Second)
+	defer cancel()
+	start := time.Now()
+	helm := func() (string, error) {
+		return run(ctx, "helm", "upgrade", "--install", release, chart,
+			"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
+			"--set", "image.tag="+env.imageTag, "--set", "keda.namespace="+env.kedaNamespace)
+	}
+	out, err := helm()
+	for upgradedByOthers(err) && ctx.Err() == nil {
+		fmt.Println("e2e: somebody else upgrades the release just now; trying again")
+		out, err = helm()
+	}
+	if err != nil {
+		pods, _ := run(ctx, "kubectl", "-n", systemNamespace, "get", "pods,events") // the helm error counts
+		return fmt.Errorf("installing the chart with image tag %s: %w\n%s", env.imageTag, err, pods)
+	}
+	fmt.Printf("e2e: installed in %.1f s: %s\n", time.Since(start).Seconds(), firstLine(out))
+	return nil
+}
+
+// upgradedByOthers tells helm's words for a release that changes under its hands.
+func upgradedByOthers(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "another operation") || strings.Contains(err.Error(), "release: already exists"))
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}

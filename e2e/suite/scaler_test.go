@@ -1,0 +1,147 @@
+//go:build e2e
+
+package suite
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// scalerAddress is the scaler as KEDA reaches it.
+const scalerAddress = release + "-scaler." + systemNamespace + ".svc:9090"
+
+// The scaler's methods.
+const (
+	isActive      = "externalscaler.ExternalScaler/IsActive"
+	getMetricSpec = "externalscaler.ExternalScaler/GetMetricSpec"
+	getMetrics    = "externalscaler.ExternalScaler/GetMetrics"
+	explain       = "pubsub.inspect.v1.Inspector/Explain"
+)
+
+// connection is a way to a scaler from outside of the cluster.
+type connection struct {
+	s            *space
+	address      string
+	certificates string // folder with the files of the chart's client Secret
+}
+
+// connectScaler forwards a port to a scaler, "service/..." or "pod/...", until the test
+// ends.
+func (s *space) connectScaler(object string) connection {
+	s.t.Helper()
+	c := connection{s: s, certificates: s.t.TempDir()}
+	secret := &corev1.Secret{}
+	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: release + "-client-tls"}, secret))
+	for _, file := range []string{"ca.crt", "tls.crt", "tls.key"} {
+		require.NoError(s.t, os.WriteFile(filepath.Join(c.certificates, file), secret.Data[file], 0o600))
+	}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	forward := exec.CommandContext(ctx, "kubectl", "-n", systemNamespace, "port-forward", "--address", "127.0.0.1", object, ":9090")
+	forward.Cancel = func() error { return forward.Process.Signal(os.Interrupt) }
+	forward.WaitDelay = 5 * time.Second
+	out, err := forward.StdoutPipe()
+	require.NoError(s.t, err)
+	require.NoError(s.t, forward.Start())
+	ports := make(chan string, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		forwarding := regexp.MustCompile(`Forwarding from (127\.0\.0\.1:[0-9]+)`)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if match := forwarding.FindStringSubmatch(lines.Text()); match != nil {
+				ports <- match[1]
+			}
+		}
+	}()
+	s.t.Cleanup(func() {
+		cancel()
+		<-ended
+		_ = forward.Wait() // it ends by our signal
+	})
+	select {
+	case c.address = <-ports:
+	case <-ended:
+		require.FailNow(s.t, "kubectl port-forward ended: "+object)
+	case <-time.After(commandTimeout):
+		require.FailNow(s.t, "kubectl port-forward does not forward: "+object)
+	}
+	return c
+}
+
+// grpcurl runs grpcurl with the client certificate; flags and a request come before the
+// address.
+func (c connection) grpcurl(ctx context.Context, flags []string, arguments ...string) (string, error) {
+	file := func(name string) string { return filepath.Join(c.certificates, name) }
+	args := []string{"-cacert", file("ca.crt"), "-cert", file("tls.crt"), "-key", file("tls.key"), "-max-time", "10"}
+	args = append(append(append(args, flags...), c.address), arguments...)
+	return run(ctx, "grpcurl", args...)
+}
+
+// call calls a method and reads its answer.
+func (c connection) call(method string, request any, answer any) error {
+	c.s.t.Helper()
+	data, err := json.Marshal(request)
+	require.NoError(c.s.t, err)
+	out, err := c.grpcurl(c.s.t.Context(), []string{"-emit-defaults", "-d", string(data)}, method)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), answer)
+}
+
+// mustCall is call where an error fails the test.
+func (c connection) mustCall(method string, request any, answer any) {
+	c.s.t.Helper()
+	require.NoError(c.s.t, c.call(method, request, answer))
+}
+
+// byName is the request with only name and namespace; GetMetrics has it inside of its own.
+func (s *space) byName(method, name string) any {
+	reference := map[string]any{"name": name, "namespace": s.name}
+	if method == getMetrics {
+		return map[string]any{"scaledObjectRef": reference, "metricName": "pubsub-queue-depth"}
+	}
+	return reference
+}
+
+// fails calls a method that must fail, and returns the gRPC code's name and the message.
+func (c connection) fails(method string, request any) (code, message string) {
+	c.s.t.Helper()
+	var answer map[string]any
+	err := c.call(method, request, &answer)
+	require.Errorf(c.s.t, err, "%s answers %v", method, answer)
+	var failed *commandError
+	require.True(c.s.t, errors.As(err, &failed), "%v", err)
+	match := regexp.MustCompile(`(?s)Code: (\w+)\s+Message: (.*)`).FindStringSubmatch(failed.stderr)
+	require.NotNil(c.s.t, match, failed.stderr)
+	return match[1], match[2]
+}
+
+// explanation is what the tests read of an ExplainResponse; the JSON form of an int64 is a
+// string.
+type explanation struct {
+	QueueDepth        int64   `json:"queueDepth,string"`
+	Ready             int64   `json:"ready,string"`
+	InFlight          int64   `json:"inFlight,string"`
+	LowerBound        int64   `json:"lowerBound,string"`
+	UpperBound        int64   `json:"upperBound,string"`
+	QueueType         string  `json:"queueType"`
+	Replicas          int32   `json:"replicas"`
+	DesiredReplicas   int32   `json:"desiredReplicas"`
+	Reason            string  `json:"reason"`
+	Explanation       string  `json:"explanation"`
+	Active            bool    `json:"active"`
+	MetricValue       float64 `json:"metricValue"`
+	ToleranceHonoured bool    `json:"toleranceHonoured"`
+}
