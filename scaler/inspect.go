@@ -103,6 +103,8 @@ func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainRespons
 		TargetQueueDepth:  float64(r.trigger.Policy.TargetQueueDepth),
 		ToleranceHonoured: e.state.ToleranceHonoured,
 		MessageRate:       e.sample.Rate,
+
+		LastingExplanation: d.LastingText,
 	}
 	if d.CooldownLeft > 0 {
 		out.CooldownLeft = durationpb.New(d.CooldownLeft)

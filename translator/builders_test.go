@@ -174,6 +174,8 @@ func TestScaledObjectOfTLSAndZero(t *testing.T) {
 	so := buildScaledObject(testChannel(scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](0) })),
 		ScalerRef{Address: "s:1", TLS: true, AuthenticationRef: "scaler-certs"})
 	assert.EqualValues(t, 10, *so.Spec.PollingInterval, "going idle happens by polling only")
+	assert.EqualValues(t, 70, *so.Spec.CooldownPeriod, "KEDA counts from the last poll that found it active")
+	assert.EqualValues(t, 60, *so.Spec.InitialCooldownPeriod)
 	assert.EqualValues(t, 0, *so.Spec.MinReplicaCount)
 	assert.Equal(t, "true", so.Spec.Triggers[0].Metadata["enableTLS"])
 	assert.Equal(t, &kedav1alpha1.AuthenticationRef{Name: "scaler-certs", Kind: "ClusterTriggerAuthentication"}, so.Spec.Triggers[0].AuthenticationRef)

@@ -60,7 +60,7 @@ func scaledCondition(channel *v1.PubSubChannel, seen observed) (metav1.Condition
 	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
 		reason = v1.ReasonDecisionUnknown
 	}
-	return condition(v1.ConditionScaled, status, reason, response.GetExplanation()), true
+	return condition(v1.ConditionScaled, status, reason, response.GetLastingExplanation()), true
 }
 
 // readyCondition tells whether the wanted workers are up and what scales them is in place;

@@ -79,6 +79,7 @@ func (a *answer) sameAs(other *answer) bool {
 		x.GetDepthIsLowerBound() == y.GetDepthIsLowerBound() &&
 		x.GetQueueType() == y.GetQueueType() &&
 		x.GetReason() == y.GetReason() &&
+		x.GetLastingExplanation() == y.GetLastingExplanation() &&
 		x.GetReplicas() == y.GetReplicas() &&
 		x.GetDesiredReplicas() == y.GetDesiredReplicas() &&
 		(x.MessageRate == nil) == (y.MessageRate == nil) &&

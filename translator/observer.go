@@ -21,6 +21,9 @@ const (
 	// explainJitter spreads the questions: each interval is up to this much shorter or
 	// longer.
 	explainJitter = 0.2
+	// explainSettle is when a new question is asked once more: the scaler's view of the
+	// cluster may not have had what changed here, such as the replicas that the HPA just set.
+	explainSettle = 2 * time.Second
 )
 
 // observer keeps asking the scaler about every channel, beside the reconciler: a scaler
@@ -72,6 +75,7 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 	o.mu.Unlock()
 	if !asked {
 		o.due.Add(key)
+		o.due.AddAfter(key, explainSettle) // which a later time does not put off
 	}
 	if last != nil && !sameQueue(last.question, q) {
 		return nil

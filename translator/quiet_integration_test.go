@@ -39,7 +39,8 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	s.explainer.set(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}, func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
 		return &inspectv1.ExplainResponse{
 			QueueDepth: 500, Reason: inspectv1.Reason_REASON_COOLDOWN, Action: inspectv1.Action_ACTION_HOLD,
-			Explanation: fmt.Sprintf("holding at 3: %d s of the 60 s cooldown left", 1000-asked.Add(1)),
+			Explanation:        fmt.Sprintf("holding at 3: %d s of the 60 s cooldown left", 1000-asked.Add(1)),
+			LastingExplanation: "holding at 3: the 60 s cooldown lasts until 15:04:05 UTC",
 		}, nil
 	})
 	channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) {

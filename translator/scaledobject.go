@@ -72,6 +72,11 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 	}
 	if spec.MinReplicas == 0 {
 		scaledObject.Spec.PollingInterval = ptr.To[int32](pollingIdle)
+		if cooldown > 0 {
+			// KEDA counts from the last poll that found the target active, which may be a
+			// whole interval before it became idle.
+			scaledObject.Spec.CooldownPeriod = ptr.To(cooldown + pollingIdle)
+		}
 	}
 	return scaledObject
 }

@@ -91,22 +91,11 @@ func wholeRate(response *inspectv1.ExplainResponse) int64 {
 	return int64(math.Round(response.GetMessageRate()))
 }
 
-// setScaled sets the Scaled condition. The scaler's words hold the seconds that are left
-// of a cooldown: while nothing else changes, the words stay as they are, because each
-// change would be a write.
+// setScaled sets the Scaled condition, where there is something to say.
 func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) {
-	condition, ok := scaledCondition(channel, seen)
-	if !ok {
-		return
+	if condition, ok := scaledCondition(channel, seen); ok {
+		setCondition(next, channel, condition, now)
 	}
-	before := channel.Status
-	last := meta.FindStatusCondition(before.Conditions, v1.ConditionScaled)
-	if last != nil && last.Status == condition.Status && last.Reason == condition.Reason &&
-		last.ObservedGeneration == channel.Generation &&
-		ptr.Equal(before.QueueDepth, next.QueueDepth) && before.DesiredReplicas == next.DesiredReplicas {
-		condition.Message = last.Message
-	}
-	setCondition(next, channel, condition, now)
 }
 
 func setCondition(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, condition metav1.Condition, now time.Time) {

@@ -27,7 +27,7 @@ func depthOf(depth int64) func(*inspectv1.ExplainRequest) (*inspectv1.ExplainRes
 	return func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
 		return &inspectv1.ExplainResponse{
 			QueueDepth: depth, MessageRate: ptr.To(12.4), Action: inspectv1.Action_ACTION_HOLD,
-			Reason: inspectv1.Reason_REASON_WITHIN_BAND, Explanation: "holding",
+			Reason: inspectv1.Reason_REASON_WITHIN_BAND, LastingExplanation: "holding",
 		}, nil
 	}
 }

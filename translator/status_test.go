@@ -37,7 +37,7 @@ func workers(wanted, total, ready int32) *appsv1.Deployment {
 func answered(replicas int32, depth int64, reason inspectv1.Reason, words string) *answer {
 	return &answer{
 		question: question{replicas: replicas},
-		response: &inspectv1.ExplainResponse{QueueDepth: depth, Reason: reason, Action: inspectv1.Action_ACTION_HOLD, Explanation: words},
+		response: &inspectv1.ExplainResponse{QueueDepth: depth, Reason: reason, Action: inspectv1.Action_ACTION_HOLD, LastingExplanation: words},
 	}
 }
 
@@ -126,22 +126,24 @@ func TestScaledCondition(t *testing.T) {
 	}
 }
 
-// A countdown makes no new status; a new depth does.
+// Time that passes makes no new status, though the scaler's Explanation counts down; a new
+// depth does.
 func TestStatusIsQuiet(t *testing.T) {
 	channel := testChannel(scaled())
-	seen := observed{deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 500, inspectv1.Reason_REASON_COOLDOWN, "23 s left")}
+	seen := observed{deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 500, inspectv1.Reason_REASON_COOLDOWN, "until 15:05:05 UTC")}
 	channel.Status, _ = nextStatus(channel, seen, now)
 	settled, _ := nextStatus(channel, seen, now.Add(time.Second))
 	require.Equal(t, channel.Status, settled)
 
-	seen.answer = answered(3, 500, inspectv1.Reason_REASON_COOLDOWN, "8 s left")
+	seen.answer = answered(3, 500, inspectv1.Reason_REASON_COOLDOWN, "until 15:05:05 UTC")
+	seen.answer.response.Explanation = "8 s left"
 	next, _ := nextStatus(channel, seen, now.Add(15*time.Second))
 	assert.Equal(t, channel.Status, next)
 
-	seen.answer = answered(3, 501, inspectv1.Reason_REASON_COOLDOWN, "8 s left")
+	seen.answer = answered(3, 501, inspectv1.Reason_REASON_COOLDOWN, "501; until 15:05:05 UTC")
 	next, _ = nextStatus(channel, seen, now.Add(15*time.Second))
 	assert.EqualValues(t, 501, *next.QueueDepth)
-	assert.Equal(t, "8 s left", conditionOf(t, next, v1.ConditionScaled).Message)
+	assert.Equal(t, "501; until 15:05:05 UTC", conditionOf(t, next, v1.ConditionScaled).Message)
 
 	seen.answer = &answer{err: scalerError(codes.Unavailable, "refused 1 time")}
 	channel.Status, _ = nextStatus(channel, seen, now)

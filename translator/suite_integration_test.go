@@ -288,7 +288,7 @@ func (f *fakeExplainer) Explain(_ context.Context, request *inspectv1.ExplainReq
 	answer := f.answers[key]
 	f.mu.Unlock()
 	if answer == nil {
-		return &inspectv1.ExplainResponse{Action: inspectv1.Action_ACTION_HOLD, Reason: inspectv1.Reason_REASON_WITHIN_BAND, Explanation: "holding"}, nil
+		return &inspectv1.ExplainResponse{Action: inspectv1.Action_ACTION_HOLD, Reason: inspectv1.Reason_REASON_WITHIN_BAND, LastingExplanation: "holding"}, nil
 	}
 	return answer(request)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -169,6 +170,27 @@ func silent(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// full returns the address of a server that takes no connection: to connect there times
+// out, as it does where a packet filter drops packets.
+func full(t *testing.T) string {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	require.NoError(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, syscall.Listen(socket, 0))
+	name, err := syscall.Getsockname(socket)
+	require.NoError(t, err)
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for { // until nobody accepts even one more
+		connection, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+	}
+}
+
 func TestCauses(t *testing.T) {
 	server := redistest.Start(t)
 	locked := redistest.Start(t, "--requirepass", "secret")
@@ -185,6 +207,7 @@ func TestCauses(t *testing.T) {
 		"wrong type":   {server.Addr, queue.Queue{Key: "set", Kind: queue.Auto}, broker.WrongType, "name a list or a stream as channelName"},
 		"two groups":   {server.Addr, queue.Queue{Key: "stream", Kind: queue.Auto}, broker.NoGroup, "set consumerGroup to one of them"},
 		"refused":      {"127.0.0.1:1", list("q"), broker.Unreachable, "check that the server runs and accepts connections there, or correct redisAddress"},
+		"not accepted": {full(t), list("q"), broker.Unreachable, "check that the server runs and accepts connections there, or correct redisAddress"},
 		"unknown host": {"no-such-host.invalid:6379", list("q"), broker.UnknownHost, "no such host: correct redisAddress"},
 		"silent":       {silent(t), list("q"), broker.Slow, "the server accepts connections but does not answer"},
 		"password":     {locked.Addr, list("q"), broker.Unauthorized, "the server wants other credentials"},

@@ -63,6 +63,7 @@ type Decision struct {
 	Action       Action
 	Reason       Reason
 	Text         string        // the reason in words, with the arithmetic
+	LastingText  string        // the same, with points in time instead of seconds that count down
 	LowerBound   int64         // below this depth the target shrinks
 	UpperBound   int64         // above this depth the target grows
 	CooldownLeft time.Duration // more than 0 while the cooldown runs, whether or not it is the reason
@@ -99,6 +100,9 @@ func Decide(spec Spec, state State) Decision {
 		d.Text = fmt.Sprintf("queue depth %d is between %d and %d (%d × %d × %d %% and %d %%): holding at %d",
 			state.Depth, d.LowerBound, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold, spec.ScaleUpThreshold, n)
 	}
+	if d.LastingText == "" {
+		d.LastingText = d.Text
+	}
 	return d
 }
 
@@ -121,7 +125,7 @@ func decideUp(d *Decision, spec Spec, state State) {
 		d.to(n, AtMaxReplicas)
 		d.Text = fmt.Sprintf("%s, but maxReplicas is %d: holding at %d", bound, spec.MaxReplicas, n)
 	case d.CooldownLeft > 0:
-		d.holdForCooldown(bound, spec)
+		d.holdForCooldown(bound, spec, state)
 	default:
 		d.to(desired, AboveUpperBound)
 		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
@@ -145,7 +149,7 @@ func decideDown(d *Decision, spec Spec, state State) {
 		d.to(n, FewerWouldExceedUpperBound)
 		d.Text = fmt.Sprintf("%s, but %d replicas would be too few again (%d %% of the target): holding at %d", bound, n-1, spec.ScaleUpThreshold, n)
 	case d.CooldownLeft > 0:
-		d.holdForCooldown(bound, spec)
+		d.holdForCooldown(bound, spec, state)
 	default:
 		d.to(desired, BelowLowerBound)
 		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
@@ -174,9 +178,11 @@ func (d *Decision) to(desired int64, reason Reason) {
 	}
 }
 
-func (d *Decision) holdForCooldown(bound string, spec Spec) {
+func (d *Decision) holdForCooldown(bound string, spec Spec, state State) {
 	d.to(int64(d.Replicas), Cooldown)
 	d.Text = fmt.Sprintf("%s; holding at %d: %s of the %s cooldown left", bound, d.Replicas, seconds(d.CooldownLeft), seconds(spec.Cooldown))
+	end := state.Now.Add(d.CooldownLeft).Round(time.Second).UTC()
+	d.LastingText = fmt.Sprintf("%s; holding at %d: the %s cooldown lasts until %s", bound, d.Replicas, seconds(spec.Cooldown), end.Format(time.TimeOnly+" MST"))
 }
 
 // cooldownLeft is how long the cooldown still runs. A last scaling in the future, which

@@ -125,6 +125,9 @@ func TestDecide(t *testing.T) {
 				assert.Equal(t, test.text, got.Text)
 			}
 			assert.NotEmpty(t, got.Text)
+			if got.Reason != Cooldown {
+				assert.Equal(t, got.Text, got.LastingText)
+			}
 		})
 	}
 }
@@ -205,5 +208,14 @@ func TestMetricValueMakesTheHPAScale(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What is kept must stay true while the cooldown runs.
+func TestLastingTextDoesNotCountDown(t *testing.T) {
+	scaled := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	for _, since := range []time.Duration{time.Second, 1700 * time.Millisecond, 59 * time.Second} {
+		got := Decide(DefaultSpec(), State{Replicas: 4, Depth: 5000, LastScale: scaled, Now: scaled.Add(since)})
+		assert.Equal(t, "queue depth 5000 is above 600 = 100 × 4 × 150 %; holding at 4: the 60 s cooldown lasts until 15:05:05 UTC", got.LastingText)
 	}
 }

@@ -297,9 +297,12 @@ type ExplainResponse struct {
 	// metric_value needs no margin.
 	ToleranceHonoured bool `protobuf:"varint,19,opt,name=tolerance_honoured,json=toleranceHonoured,proto3" json:"tolerance_honoured,omitempty"`
 	// Messages that arrive per second; absent while unknown.
-	MessageRate   *float64 `protobuf:"fixed64,20,opt,name=message_rate,json=messageRate,proto3,oneof" json:"message_rate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MessageRate *float64 `protobuf:"fixed64,20,opt,name=message_rate,json=messageRate,proto3,oneof" json:"message_rate,omitempty"`
+	// The explanation with points in time instead of seconds that count down: for places
+	// where it is kept, such as a condition.
+	LastingExplanation string `protobuf:"bytes,21,opt,name=lasting_explanation,json=lastingExplanation,proto3" json:"lasting_explanation,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -472,6 +475,13 @@ func (x *ExplainResponse) GetMessageRate() float64 {
 	return 0
 }
 
+func (x *ExplainResponse) GetLastingExplanation() string {
+	if x != nil {
+		return x.LastingExplanation
+	}
+	return ""
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -489,7 +499,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
 	"\f_queue_depthB\v\n" +
-	"\t_replicas\"\xd5\x06\n" +
+	"\t_replicas\"\x86\a\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -516,7 +526,8 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\fmetric_value\x18\x11 \x01(\x01R\vmetricValue\x12,\n" +
 	"\x12target_queue_depth\x18\x12 \x01(\x01R\x10targetQueueDepth\x12-\n" +
 	"\x12tolerance_honoured\x18\x13 \x01(\bR\x11toleranceHonoured\x12&\n" +
-	"\fmessage_rate\x18\x14 \x01(\x01H\x00R\vmessageRate\x88\x01\x01B\x0f\n" +
+	"\fmessage_rate\x18\x14 \x01(\x01H\x00R\vmessageRate\x88\x01\x01\x12/\n" +
+	"\x13lasting_explanation\x18\x15 \x01(\tR\x12lastingExplanationB\x0f\n" +
 	"\r_message_rate*]\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +

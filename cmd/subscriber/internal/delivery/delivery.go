@@ -31,7 +31,7 @@ type Options struct {
 	Channel string
 	// HandlerURL is where messages are posted; nil: nowhere.
 	HandlerURL *url.URL
-	// WorkTime is simulated work for each message.
+	// WorkTime is the time spent on each message, for demos.
 	WorkTime time.Duration
 	// Concurrency is how many messages are delivered at once.
 	Concurrency int
