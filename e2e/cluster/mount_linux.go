@@ -11,5 +11,5 @@ func fsMagic(path string) int64 {
 	if err := syscall.Statfs(path, &fs); err != nil {
 		return 0
 	}
-	return int64(fs.Type)
+	return int64(fs.Type) //nolint:unconvert // it is an int32 on some architectures
 }

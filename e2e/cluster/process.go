@@ -48,7 +48,7 @@ func startTime(pid int) (uint64, error) {
 // name in parentheses, and may itself hold blanks and parentheses.
 func parseStat(stat string) (uint64, error) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	const state, start = 3 - 3, 22 - 3 // the fields after the name start at number 3
+	const state, start = 0, 22 - 3 // proc(5) numbers from 1, and the fields after the name start at number 3
 	if len(fields) <= start {
 		return 0, fmt.Errorf("unexpected process status %q", stat)
 	}
@@ -72,7 +72,7 @@ func (p process) stop(ctx context.Context, grace time.Duration) error {
 	if err != nil || !p.alive() {
 		return nil
 	}
-	defer handle.Release()
+	defer func() { _ = handle.Release() }()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if signal == syscall.SIGKILL {
 			grace = 10 * time.Second
@@ -187,11 +187,11 @@ func (d daemons) start(name string, command []string) error {
 		}
 	}
 	if err != nil { // a daemon without a record could never be ended
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Wait()
 		return err
 	}
-	go cmd.Wait() // so that an early death shows as one, and not as a zombie
+	go func() { _ = cmd.Wait() }() // so that an early death shows as one, and not as a zombie
 	return nil
 }
 

@@ -19,8 +19,8 @@ func sleeper(t *testing.T) process {
 		t.Skip("needs the program sleep: ", err)
 	}
 	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	t.Cleanup(func() { cmd.Process.Kill(); <-done })
+	go func() { _ = cmd.Wait(); close(done) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-done })
 	p, err := identify(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)

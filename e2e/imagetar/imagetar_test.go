@@ -3,6 +3,7 @@ package imagetar
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -91,7 +92,7 @@ func extract(t *testing.T, img v1.Image) map[string]entry {
 	defer content.Close()
 	for archive := tar.NewReader(content); ; {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {
