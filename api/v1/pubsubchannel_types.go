@@ -118,9 +118,9 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:Maximum=100
 	ScaleDownThreshold int32 `json:"scaleDownThreshold,omitempty"`
 
-	// cooldownPeriod is the least time between two scalings, in seconds, and how long a
-	// queue must be idle before the last worker of a fleet with minReplicas 0 goes.
-	// (original)
+	// cooldownPeriod is the least time between two scalings, in seconds, and how long at
+	// least (up to 20 s longer, because KEDA polls) a queue must be idle before the last
+	// worker of a fleet with minReplicas 0 goes. (original)
 	// +optional
 	// +kubebuilder:default=60
 	// +kubebuilder:validation:Minimum=0

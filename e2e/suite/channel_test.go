@@ -31,8 +31,8 @@ const (
 
 var scaledObjectKind = schema.GroupVersionKind{Group: "keda.sh", Version: "v1alpha1", Kind: "ScaledObject"}
 
-// newChannel is a channel with three workers that consume the list of the same name, the
-// API's own thresholds, and no autoscaling limits but the API's.
+// newChannel is a channel with three workers, which may become 2 to 10, on the queue of the
+// same name: target 100, up 150 %, down 50 %.
 func newChannel(name string) *pubsubv1.PubSubChannel {
 	return &pubsubv1.PubSubChannel{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -58,7 +58,7 @@ func newChannel(name string) *pubsubv1.PubSubChannel {
 	}
 }
 
-// cooldown sets a cooldown of that many HPA syncs and returns it.
+// setCooldown sets a cooldown of that many HPA syncs and returns it.
 func setCooldown(channel *pubsubv1.PubSubChannel, syncs int) time.Duration {
 	cooldown := env.syncs(syncs)
 	channel.Spec.AutoScaling.CooldownPeriod = ptr.To(int32(cooldown / time.Second))
@@ -99,11 +99,10 @@ func (s *space) create(channel *pubsubv1.PubSubChannel) {
 func (s *space) createAndSettle(channel *pubsubv1.PubSubChannel) *recorder {
 	s.t.Helper()
 	s.create(channel)
-	var r *recorder
 	s.until(env.settling(), "the Deployment exists", func(ctx context.Context) error {
 		return env.client.Get(ctx, s.key(deploymentOf(channel)), &appsv1.Deployment{})
 	})
-	r = s.record(deploymentOf(channel))
+	r := s.record(deploymentOf(channel))
 	s.untilReady(channel.Name)
 	if ptr.Deref(channel.Spec.AutoScaling.MinReplicas, 1) > 0 {
 		s.untilFollowed(channel.Name)

@@ -56,6 +56,7 @@ var failures = map[string]failure{
 // do. The workers stay as they are, the depth is unknown and not 0, and when the cause is
 // gone everything goes on by itself.
 func TestFailuresKeepReplicas(t *testing.T) {
+	t.Parallel()
 	for name, f := range failures {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

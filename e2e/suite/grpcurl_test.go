@@ -39,13 +39,13 @@ func TestGrpcurl(t *testing.T) {
 	}
 	scaler.mustCall(getMetricSpec, s.byName(getMetricSpec, "orders"), &spec)
 	require.Len(t, spec.MetricSpecs, 1)
-	require.Equal(t, 100.0, spec.MetricSpecs[0].TargetSizeFloat)
+	require.InDelta(t, 100, spec.MetricSpecs[0].TargetSizeFloat, 0)
 	var metrics struct {
 		MetricValues []struct{ MetricValueFloat float64 }
 	}
 	scaler.mustCall(getMetrics, s.byName(getMetrics, "orders"), &metrics)
 	require.Len(t, metrics.MetricValues, 1)
-	require.Equal(t, 300.0, metrics.MetricValues[0].MetricValueFloat, "3 replicas × target 100")
+	require.InDelta(t, 300, metrics.MetricValues[0].MetricValueFloat, 0, "3 replicas × target 100")
 	s.eachScalerExplains()
 
 	whatIf := s.byName(explain, "orders").(map[string]any)

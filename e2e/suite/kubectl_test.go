@@ -5,7 +5,6 @@ package suite
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -48,7 +47,7 @@ func TestKubectlExperience(t *testing.T) {
 
 	logs, err := run(t.Context(), "kubectl", "logs", "-l", "app=pubsub-operator", "-n", systemNamespace, "--tail=-1")
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(`(?m)scaled.*`+s.name), logs, "the controller logs each scaling")
+	require.Regexp(t, `(?m)scaled.*`+s.name, logs, "the controller logs each scaling")
 }
 
 // eachScalingHasAnEvent waits until kubectl shows exactly these events, in their order.

@@ -122,7 +122,7 @@ func (c connection) fails(method string, request any) (code, message string) {
 	err := c.call(method, request, &answer)
 	require.Errorf(c.s.t, err, "%s answers %v", method, answer)
 	var failed *commandError
-	require.True(c.s.t, errors.As(err, &failed), "%v", err)
+	require.ErrorAs(c.s.t, err, &failed)
 	match := regexp.MustCompile(`(?s)Code: (\w+)\s+Message: (.*)`).FindStringSubmatch(failed.stderr)
 	require.NotNil(c.s.t, match, failed.stderr)
 	return match[1], match[2]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,15 +17,13 @@ import (
 const maxBackOff = 8 * time.Second
 
 // connect opens no connection yet: go-redis does with the first command.
-func connect(server Server, options Options) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr:     server.Address,
-		Protocol: 2,
-		PoolSize: 2, // a tick's read, and a first read beside it
-		// With the retry, two attempts must fit in a read. Else its deadline comes first, and
-		// a server that takes no connection looks like one that does not answer.
-		DialTimeout: options.ReadTimeout / 3,
-		ReadTimeout: options.ReadTimeout,
+func (s *sampler) connect() *redis.Client {
+	options := &redis.Options{
+		Addr:        s.server.Address,
+		Protocol:    2,
+		PoolSize:    2, // a tick's read, and a first read beside it
+		DialTimeout: s.options.ReadTimeout,
+		ReadTimeout: s.options.ReadTimeout,
 		// A read of several rounds has one deadline for all of them.
 		ContextTimeoutEnabled: true,
 		// The reads are retried a tick later anyway, and an error is to be told soon.
@@ -36,12 +35,31 @@ func connect(server Server, options Options) *redis.Client {
 		// DragonFly does not know these.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	}
+	dial := redis.NewDialer(options)
+	options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+		s.connecting.Store(true)
+		connection, err := dial(ctx, network, address)
+		if err == nil {
+			s.connecting.Store(false)
+		}
+		return connection, err
+	}
+	return redis.NewClient(options)
+}
+
+// told makes an error of dialling of a deadline that passed while no connection could be
+// made: go-redis does not tell it from one that passed while the server did not answer.
+func (s *sampler) told(err error) error {
+	if s.connecting.Load() && errors.Is(err, context.DeadlineExceeded) {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	return err
 }
 
 // run reads until ctx ends, or until no queue is left and retire agrees.
 func (s *sampler) run(ctx context.Context, retire func() bool) {
-	client := connect(s.server, s.options)
+	client := s.connect()
 	// go-redis does not end a read when its context is cancelled; closing does.
 	closed := context.AfterFunc(ctx, func() { _ = client.Close() })
 	defer func() {
@@ -133,6 +151,7 @@ func (s *sampler) round(ctx context.Context, client *redis.Client, batch []*watc
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for _, i := range asking {
 		depth, done, err := batch[i].reader.Answer()
+		err = s.told(err)
 		switch {
 		case err != nil:
 			if !fromServer(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
@@ -33,7 +34,8 @@ type sampler struct {
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched
 
-	failures int // in a row; of the goroutine
+	failures   int         // in a row; of the goroutine
+	connecting atomic.Bool // a connection was tried, and none has been made since
 }
 
 func newSampler(server Server, options Options) *sampler {
