@@ -3,6 +3,8 @@
 package translator
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -15,9 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
@@ -66,7 +68,11 @@ func TestManifests(t *testing.T) {
 	require.Len(t, documents, len(manifests))
 	for _, document := range documents {
 		channel := &v1.PubSubChannel{}
-		require.NoError(t, yaml.UnmarshalStrict([]byte(document), channel))
+		manifest, err := yaml.ToJSON([]byte(document))
+		require.NoError(t, err)
+		decoder := json.NewDecoder(bytes.NewReader(manifest))
+		decoder.DisallowUnknownFields()
+		require.NoError(t, decoder.Decode(channel))
 		t.Run(channel.Name, func(t *testing.T) {
 			want, ok := manifests[channel.Name]
 			require.True(t, ok)
