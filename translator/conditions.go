@@ -86,7 +86,7 @@ func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 	}
 	status := deployment.Status
 	wanted := ptr.Deref(deployment.Spec.Replicas, 1)
-	words := fmt.Sprintf("%d of %d workers are ready", status.ReadyReplicas, wanted)
+	words := fmt.Sprintf("%d of %d workers are ready", min(status.ReadyReplicas, wanted), wanted)
 	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < wanted || status.ReadyReplicas < wanted {
 		return not(v1.ReasonProgressing, words)
 	}
