@@ -2,7 +2,7 @@
 # all built from Go modules at pinned versions, so that a test needs no download but modules.
 # The root Makefile includes this file; its folder may be used on its own with make -f.
 #
-#   make cluster-binaries   everything that a local node needs       (about 18 minutes the first time on 2 cores)
+#   make cluster-binaries   everything that a local node needs       (20 to 30 minutes the first time on 2 cores)
 #   make envtest-binaries   etcd, kube-apiserver and kubectl alone   (about 5 minutes the first time)
 #   make system-packages    the Debian packages that a local node and the tests need
 #
@@ -118,7 +118,8 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 		$(abspath $<) kustomize $$dir/config/default > $(abspath $@).tmp && mv -f $(abspath $@).tmp $(abspath $@)
 
 # Debian packages. Installed only where missing, so that a second run needs neither root nor the network.
-TEST_PACKAGES    := redis-server
+# The race detector needs a C compiler.
+TEST_PACKAGES    := redis-server gcc libc6-dev
 CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
 
 define install_packages
@@ -139,8 +140,8 @@ endef
 
 .PHONY: system-packages test-packages cluster-packages
 system-packages: test-packages cluster-packages ## Install every Debian package that the tests need
-ifeq ($(shell command -v redis-server && command -v redis-cli),)
-test-packages: ## Install redis-server
+ifneq ($(shell for p in redis-server redis-cli $$($(GO) env CC); do command -v $$p >/dev/null || echo $$p; done),)
+test-packages: ## Install redis-server and a C compiler, which the race detector needs
 	$(call install_packages,$(TEST_PACKAGES))
 else
 test-packages: # there already, from whatever source
