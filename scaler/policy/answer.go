@@ -10,7 +10,7 @@ const hpaTolerance = 10
 //
 // Where the HPA honours a tolerance of 0 that is exact. Where it doesn't, a change of up
 // to 10 % would be ignored, so the value goes just beyond the tolerance; the HPA then
-// overshoots by at most 10 % of the replicas and one, which its behavior policies bound.
+// overshoots by at most 10 % of the replicas and two, which its behavior policies bound.
 func (s Spec) MetricValue(d Decision, toleranceHonoured bool) int64 {
 	exact := int64(d.Desired) * s.TargetQueueDepth
 	if toleranceHonoured || d.Action == Hold || d.Replicas == 0 {

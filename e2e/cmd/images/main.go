@@ -42,7 +42,7 @@ func main() {
 	defer stop()
 	if err := run(ctx, *source, *out, *version); err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)
-		os.Exit(1) //nolint:gocritic // nothing is left to be cleaned up
+		os.Exit(1)
 	}
 }
 
