@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 
 // Keys of KEDA's own in an external trigger's metadata (KEDA 2.21,
@@ -65,7 +66,7 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			// go to zero at once (KEDA 2.21, pkg/scaling/executor).
 			InitialCooldownPeriod: &cooldown,
 			Advanced: &kedav1alpha1.AdvancedConfig{
-				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: buildBehavior(spec)},
+				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: behavior.For(spec)},
 			},
 			Triggers: []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)},
 		},

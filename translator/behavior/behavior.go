@@ -1,4 +1,7 @@
-package translator
+// Package behavior is how the HPA may follow the scaler's answers: the ScaledObject's
+// spec.advanced.horizontalPodAutoscalerConfig.behavior, made from the policy. It is pure,
+// and apart from the builders so that the HPA's own code and its model are tested with it.
+package behavior
 
 import (
 	"time"
@@ -19,11 +22,11 @@ const (
 	maxPolicyPeriod = 1800
 )
 
-// buildBehavior is how the HPA may follow the scaler's answers. The scaler keeps to the
+// For returns the behavior of a policy. The scaler keeps to the
 // steps and the cooldown exactly; these rules say the same once more, never tighter,
 // because a server that drops the tolerance makes the scaler answer somewhat beyond.
 // Everything is explicit: unset, scaling down would wait for 300 s on top of the cooldown.
-func buildBehavior(spec policy.Spec) *autoscalingv2.HorizontalPodAutoscalerBehavior {
+func For(spec policy.Spec) *autoscalingv2.HorizontalPodAutoscalerBehavior {
 	period := policyPeriod(spec.Cooldown)
 	up := []autoscalingv2.HPAScalingPolicy{{Type: autoscalingv2.PodsScalingPolicy, Value: spec.MaxReplicas, PeriodSeconds: hpaSync}}
 	if spec.MaxScaleUpStep != (policy.Step{}) {
