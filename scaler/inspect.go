@@ -33,7 +33,9 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 	if err != nil {
 		return nil, err
 	}
-	return s.explanation(r, s.decide(r, sample, state)), nil
+	e := s.decide(r, sample, state)
+	e.overridden = in.QueueDepth != nil
+	return s.explanation(r, e), nil
 }
 
 func checkOverrides(in *inspectv1.ExplainRequest) error {
@@ -105,6 +107,10 @@ func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainRespons
 		MessageRate:       e.sample.Rate,
 
 		LastingExplanation: d.LastingText,
+		Policy:             policyMessage(r.trigger.Policy),
+	}
+	if !e.overridden {
+		out.Keys = []*inspectv1.KeyDepth{{Key: r.trigger.ChannelName, QueueType: out.QueueType, Ready: out.Ready, InFlight: out.InFlight}}
 	}
 	if d.CooldownLeft > 0 {
 		out.CooldownLeft = durationpb.New(d.CooldownLeft)
@@ -113,6 +119,20 @@ func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainRespons
 		out.LastScaleTime = timestamppb.New(e.state.LastScale)
 	}
 	return out
+}
+
+func policyMessage(spec policy.Spec) *inspectv1.Policy {
+	return &inspectv1.Policy{
+		MinReplicas:          spec.MinReplicas,
+		MaxReplicas:          spec.MaxReplicas,
+		TargetQueueDepth:     spec.TargetQueueDepth,
+		ScaleUpThreshold:     spec.ScaleUpThreshold,
+		ScaleDownThreshold:   spec.ScaleDownThreshold,
+		CooldownPeriod:       durationpb.New(spec.Cooldown),
+		ActivationQueueDepth: spec.ActivationQueueDepth,
+		MaxScaleUpStep:       spec.MaxScaleUpStep.String(),
+		MaxScaleDownStep:     spec.MaxScaleDownStep.String(),
+	}
 }
 
 var actions = map[policy.Action]inspectv1.Action{

@@ -164,6 +164,8 @@ type evaluation struct {
 	sample   broker.Sample
 	state    target.State
 	decision policy.Decision
+
+	overridden bool // the depth is the caller's
 }
 
 // evaluate reads the depth and the target's state, and decides.

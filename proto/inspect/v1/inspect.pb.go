@@ -253,6 +253,431 @@ func (x *ExplainRequest) GetLastScaleTime() *timestamppb.Timestamp {
 	return nil
 }
 
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ScaledObject's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The ScaledObject's namespace.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The trigger's metadata, as in the ScaledObject. Empty: read from the cluster, once,
+	// when the stream opens.
+	ScalerMetadata map[string]string `protobuf:"bytes,3,rep,name=scaler_metadata,json=scalerMetadata,proto3" json:"scaler_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The least time between two messages; a change within it is sent at its end. 0s to
+	// 1h, default 1s.
+	MinInterval   *durationpb.Duration `protobuf:"bytes,4,opt,name=min_interval,json=minInterval,proto3" json:"min_interval,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_inspect_v1_inspect_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_inspect_v1_inspect_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WatchRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetScalerMetadata() map[string]string {
+	if x != nil {
+		return x.ScalerMetadata
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetMinInterval() *durationpb.Duration {
+	if x != nil {
+		return x.MinInterval
+	}
+	return nil
+}
+
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When this was so.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// Types that are valid to be assigned to Result:
+	//
+	//	*WatchResponse_Explanation
+	//	*WatchResponse_Failure
+	Result        isWatchResponse_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_inspect_v1_inspect_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_inspect_v1_inspect_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WatchResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetResult() isWatchResponse_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetExplanation() *ExplainResponse {
+	if x != nil {
+		if x, ok := x.Result.(*WatchResponse_Explanation); ok {
+			return x.Explanation
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetFailure() *Failure {
+	if x != nil {
+		if x, ok := x.Result.(*WatchResponse_Failure); ok {
+			return x.Failure
+		}
+	}
+	return nil
+}
+
+type isWatchResponse_Result interface {
+	isWatchResponse_Result()
+}
+
+type WatchResponse_Explanation struct {
+	// What Explain would answer.
+	Explanation *ExplainResponse `protobuf:"bytes,2,opt,name=explanation,proto3,oneof"`
+}
+
+type WatchResponse_Failure struct {
+	// Why Explain would answer nothing now.
+	Failure *Failure `protobuf:"bytes,3,opt,name=failure,proto3,oneof"`
+}
+
+func (*WatchResponse_Explanation) isWatchResponse_Result() {}
+
+func (*WatchResponse_Failure) isWatchResponse_Result() {}
+
+// Failure is an error of Explain's, told in a stream that goes on.
+type Failure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The gRPC code by name, such as UNAVAILABLE.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// The reason by name, as in the error's google.rpc.ErrorInfo, such as
+	// ServerUnreachable.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What is wrong, with the remedy.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_inspect_v1_inspect_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_inspect_v1_inspect_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Failure) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Failure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Failure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// KeyDepth is what one key adds to the depth.
+type KeyDepth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Its kind: list, stream, or none where it does not exist.
+	QueueType string `protobuf:"bytes,2,opt,name=queue_type,json=queueType,proto3" json:"queue_type,omitempty"`
+	// Messages that wait for a worker.
+	Ready int64 `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Messages that a worker holds and has not acknowledged.
+	InFlight      int64 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyDepth) Reset() {
+	*x = KeyDepth{}
+	mi := &file_inspect_v1_inspect_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyDepth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyDepth) ProtoMessage() {}
+
+func (x *KeyDepth) ProtoReflect() protoreflect.Message {
+	mi := &file_inspect_v1_inspect_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyDepth.ProtoReflect.Descriptor instead.
+func (*KeyDepth) Descriptor() ([]byte, []int) {
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *KeyDepth) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *KeyDepth) GetQueueType() string {
+	if x != nil {
+		return x.QueueType
+	}
+	return ""
+}
+
+func (x *KeyDepth) GetReady() int64 {
+	if x != nil {
+		return x.Ready
+	}
+	return 0
+}
+
+func (x *KeyDepth) GetInFlight() int64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+// Policy is what the decision follows; the fields are those of PubSubChannel's
+// spec.autoScaling.
+type Policy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Fewest replicas; 0 means scale to zero.
+	MinReplicas int32 `protobuf:"varint,1,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
+	// Most replicas.
+	MaxReplicas int32 `protobuf:"varint,2,opt,name=max_replicas,json=maxReplicas,proto3" json:"max_replicas,omitempty"`
+	// Messages per replica.
+	TargetQueueDepth int64 `protobuf:"varint,3,opt,name=target_queue_depth,json=targetQueueDepth,proto3" json:"target_queue_depth,omitempty"`
+	// The upper bound, in percent of target_queue_depth × replicas.
+	ScaleUpThreshold int32 `protobuf:"varint,4,opt,name=scale_up_threshold,json=scaleUpThreshold,proto3" json:"scale_up_threshold,omitempty"`
+	// The lower bound, in percent of target_queue_depth × replicas.
+	ScaleDownThreshold int32 `protobuf:"varint,5,opt,name=scale_down_threshold,json=scaleDownThreshold,proto3" json:"scale_down_threshold,omitempty"`
+	// Least time between two scalings.
+	CooldownPeriod *durationpb.Duration `protobuf:"bytes,6,opt,name=cooldown_period,json=cooldownPeriod,proto3" json:"cooldown_period,omitempty"`
+	// A target of 0 replicas wakes above this depth.
+	ActivationQueueDepth int64 `protobuf:"varint,7,opt,name=activation_queue_depth,json=activationQueueDepth,proto3" json:"activation_queue_depth,omitempty"`
+	// Most replicas that one scaling adds: a number, a percentage such as 50%, or empty for
+	// no limit.
+	MaxScaleUpStep string `protobuf:"bytes,8,opt,name=max_scale_up_step,json=maxScaleUpStep,proto3" json:"max_scale_up_step,omitempty"`
+	// Most replicas that one scaling removes, likewise.
+	MaxScaleDownStep string `protobuf:"bytes,9,opt,name=max_scale_down_step,json=maxScaleDownStep,proto3" json:"max_scale_down_step,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_inspect_v1_inspect_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_inspect_v1_inspect_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Policy) GetMinReplicas() int32 {
+	if x != nil {
+		return x.MinReplicas
+	}
+	return 0
+}
+
+func (x *Policy) GetMaxReplicas() int32 {
+	if x != nil {
+		return x.MaxReplicas
+	}
+	return 0
+}
+
+func (x *Policy) GetTargetQueueDepth() int64 {
+	if x != nil {
+		return x.TargetQueueDepth
+	}
+	return 0
+}
+
+func (x *Policy) GetScaleUpThreshold() int32 {
+	if x != nil {
+		return x.ScaleUpThreshold
+	}
+	return 0
+}
+
+func (x *Policy) GetScaleDownThreshold() int32 {
+	if x != nil {
+		return x.ScaleDownThreshold
+	}
+	return 0
+}
+
+func (x *Policy) GetCooldownPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.CooldownPeriod
+	}
+	return nil
+}
+
+func (x *Policy) GetActivationQueueDepth() int64 {
+	if x != nil {
+		return x.ActivationQueueDepth
+	}
+	return 0
+}
+
+func (x *Policy) GetMaxScaleUpStep() string {
+	if x != nil {
+		return x.MaxScaleUpStep
+	}
+	return ""
+}
+
+func (x *Policy) GetMaxScaleDownStep() string {
+	if x != nil {
+		return x.MaxScaleDownStep
+	}
+	return ""
+}
+
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Messages that wait or are in work: ready + in_flight.
@@ -301,13 +726,17 @@ type ExplainResponse struct {
 	// The explanation with points in time instead of seconds that count down: for places
 	// where it is kept, such as a condition.
 	LastingExplanation string `protobuf:"bytes,21,opt,name=lasting_explanation,json=lastingExplanation,proto3" json:"lasting_explanation,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The depth of each key; empty where queue_depth was overridden.
+	Keys []*KeyDepth `protobuf:"bytes,22,rep,name=keys,proto3" json:"keys,omitempty"`
+	// What the decision follows, with the defaults in place.
+	Policy        *Policy `protobuf:"bytes,23,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_inspect_v1_inspect_proto_msgTypes[1]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +748,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_inspect_v1_inspect_proto_msgTypes[1]
+	mi := &file_inspect_v1_inspect_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +761,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{1}
+	return file_inspect_v1_inspect_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExplainResponse) GetQueueDepth() int64 {
@@ -482,6 +911,20 @@ func (x *ExplainResponse) GetLastingExplanation() string {
 	return ""
 }
 
+func (x *ExplainResponse) GetKeys() []*KeyDepth {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -499,7 +942,40 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
 	"\f_queue_depthB\v\n" +
-	"\t_replicas\"\x86\a\n" +
+	"\t_replicas\"\x9f\x02\n" +
+	"\fWatchRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\\\n" +
+	"\x0fscaler_metadata\x18\x03 \x03(\v23.pubsub.inspect.v1.WatchRequest.ScalerMetadataEntryR\x0escalerMetadata\x12<\n" +
+	"\fmin_interval\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vminInterval\x1aA\n" +
+	"\x13ScalerMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x01\n" +
+	"\rWatchResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12F\n" +
+	"\vexplanation\x18\x02 \x01(\v2\".pubsub.inspect.v1.ExplainResponseH\x00R\vexplanation\x126\n" +
+	"\afailure\x18\x03 \x01(\v2\x1a.pubsub.inspect.v1.FailureH\x00R\afailureB\b\n" +
+	"\x06result\"O\n" +
+	"\aFailure\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"n\n" +
+	"\bKeyDepth\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
+	"\n" +
+	"queue_type\x18\x02 \x01(\tR\tqueueType\x12\x14\n" +
+	"\x05ready\x18\x03 \x01(\x03R\x05ready\x12\x1b\n" +
+	"\tin_flight\x18\x04 \x01(\x03R\binFlight\"\xb0\x03\n" +
+	"\x06Policy\x12!\n" +
+	"\fmin_replicas\x18\x01 \x01(\x05R\vminReplicas\x12!\n" +
+	"\fmax_replicas\x18\x02 \x01(\x05R\vmaxReplicas\x12,\n" +
+	"\x12target_queue_depth\x18\x03 \x01(\x03R\x10targetQueueDepth\x12,\n" +
+	"\x12scale_up_threshold\x18\x04 \x01(\x05R\x10scaleUpThreshold\x120\n" +
+	"\x14scale_down_threshold\x18\x05 \x01(\x05R\x12scaleDownThreshold\x12B\n" +
+	"\x0fcooldown_period\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x0ecooldownPeriod\x124\n" +
+	"\x16activation_queue_depth\x18\a \x01(\x03R\x14activationQueueDepth\x12)\n" +
+	"\x11max_scale_up_step\x18\b \x01(\tR\x0emaxScaleUpStep\x12-\n" +
+	"\x13max_scale_down_step\x18\t \x01(\tR\x10maxScaleDownStep\"\xea\a\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -527,7 +1003,9 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x12target_queue_depth\x18\x12 \x01(\x01R\x10targetQueueDepth\x12-\n" +
 	"\x12tolerance_honoured\x18\x13 \x01(\bR\x11toleranceHonoured\x12&\n" +
 	"\fmessage_rate\x18\x14 \x01(\x01H\x00R\vmessageRate\x88\x01\x01\x12/\n" +
-	"\x13lasting_explanation\x18\x15 \x01(\tR\x12lastingExplanationB\x0f\n" +
+	"\x13lasting_explanation\x18\x15 \x01(\tR\x12lastingExplanation\x12/\n" +
+	"\x04keys\x18\x16 \x03(\v2\x1b.pubsub.inspect.v1.KeyDepthR\x04keys\x121\n" +
+	"\x06policy\x18\x17 \x01(\v2\x19.pubsub.inspect.v1.PolicyR\x06policyB\x0f\n" +
 	"\r_message_rate*]\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -546,9 +1024,10 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x11REASON_ACTIVATION\x10\b\x12\x0f\n" +
 	"\vREASON_IDLE\x10\t\x12\x19\n" +
 	"\x15REASON_OUTSIDE_LIMITS\x10\n" +
-	"2_\n" +
+	"2\xaf\x01\n" +
 	"\tInspector\x12R\n" +
-	"\aExplain\x12!.pubsub.inspect.v1.ExplainRequest\x1a\".pubsub.inspect.v1.ExplainResponse\"\x00BCZAgithub.com/jawaracloud/pubsub-operator/proto/inspect/v1;inspectv1b\x06proto3"
+	"\aExplain\x12!.pubsub.inspect.v1.ExplainRequest\x1a\".pubsub.inspect.v1.ExplainResponse\"\x00\x12N\n" +
+	"\x05Watch\x12\x1f.pubsub.inspect.v1.WatchRequest\x1a .pubsub.inspect.v1.WatchResponse\"\x000\x01BCZAgithub.com/jawaracloud/pubsub-operator/proto/inspect/v1;inspectv1b\x06proto3"
 
 var (
 	file_inspect_v1_inspect_proto_rawDescOnce sync.Once
@@ -563,31 +1042,47 @@ func file_inspect_v1_inspect_proto_rawDescGZIP() []byte {
 }
 
 var file_inspect_v1_inspect_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_inspect_v1_inspect_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_inspect_v1_inspect_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_inspect_v1_inspect_proto_goTypes = []any{
 	(Action)(0),                   // 0: pubsub.inspect.v1.Action
 	(Reason)(0),                   // 1: pubsub.inspect.v1.Reason
 	(*ExplainRequest)(nil),        // 2: pubsub.inspect.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 3: pubsub.inspect.v1.ExplainResponse
-	nil,                           // 4: pubsub.inspect.v1.ExplainRequest.ScalerMetadataEntry
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*WatchRequest)(nil),          // 3: pubsub.inspect.v1.WatchRequest
+	(*WatchResponse)(nil),         // 4: pubsub.inspect.v1.WatchResponse
+	(*Failure)(nil),               // 5: pubsub.inspect.v1.Failure
+	(*KeyDepth)(nil),              // 6: pubsub.inspect.v1.KeyDepth
+	(*Policy)(nil),                // 7: pubsub.inspect.v1.Policy
+	(*ExplainResponse)(nil),       // 8: pubsub.inspect.v1.ExplainResponse
+	nil,                           // 9: pubsub.inspect.v1.ExplainRequest.ScalerMetadataEntry
+	nil,                           // 10: pubsub.inspect.v1.WatchRequest.ScalerMetadataEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
 }
 var file_inspect_v1_inspect_proto_depIdxs = []int32{
-	4, // 0: pubsub.inspect.v1.ExplainRequest.scaler_metadata:type_name -> pubsub.inspect.v1.ExplainRequest.ScalerMetadataEntry
-	5, // 1: pubsub.inspect.v1.ExplainRequest.last_scale_time:type_name -> google.protobuf.Timestamp
-	6, // 2: pubsub.inspect.v1.ExplainResponse.sample_age:type_name -> google.protobuf.Duration
-	0, // 3: pubsub.inspect.v1.ExplainResponse.action:type_name -> pubsub.inspect.v1.Action
-	1, // 4: pubsub.inspect.v1.ExplainResponse.reason:type_name -> pubsub.inspect.v1.Reason
-	6, // 5: pubsub.inspect.v1.ExplainResponse.cooldown_left:type_name -> google.protobuf.Duration
-	5, // 6: pubsub.inspect.v1.ExplainResponse.last_scale_time:type_name -> google.protobuf.Timestamp
-	2, // 7: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
-	3, // 8: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	9,  // 0: pubsub.inspect.v1.ExplainRequest.scaler_metadata:type_name -> pubsub.inspect.v1.ExplainRequest.ScalerMetadataEntry
+	11, // 1: pubsub.inspect.v1.ExplainRequest.last_scale_time:type_name -> google.protobuf.Timestamp
+	10, // 2: pubsub.inspect.v1.WatchRequest.scaler_metadata:type_name -> pubsub.inspect.v1.WatchRequest.ScalerMetadataEntry
+	12, // 3: pubsub.inspect.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
+	11, // 4: pubsub.inspect.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	8,  // 5: pubsub.inspect.v1.WatchResponse.explanation:type_name -> pubsub.inspect.v1.ExplainResponse
+	5,  // 6: pubsub.inspect.v1.WatchResponse.failure:type_name -> pubsub.inspect.v1.Failure
+	12, // 7: pubsub.inspect.v1.Policy.cooldown_period:type_name -> google.protobuf.Duration
+	12, // 8: pubsub.inspect.v1.ExplainResponse.sample_age:type_name -> google.protobuf.Duration
+	0,  // 9: pubsub.inspect.v1.ExplainResponse.action:type_name -> pubsub.inspect.v1.Action
+	1,  // 10: pubsub.inspect.v1.ExplainResponse.reason:type_name -> pubsub.inspect.v1.Reason
+	12, // 11: pubsub.inspect.v1.ExplainResponse.cooldown_left:type_name -> google.protobuf.Duration
+	11, // 12: pubsub.inspect.v1.ExplainResponse.last_scale_time:type_name -> google.protobuf.Timestamp
+	6,  // 13: pubsub.inspect.v1.ExplainResponse.keys:type_name -> pubsub.inspect.v1.KeyDepth
+	7,  // 14: pubsub.inspect.v1.ExplainResponse.policy:type_name -> pubsub.inspect.v1.Policy
+	2,  // 15: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
+	3,  // 16: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
+	8,  // 17: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
+	4,  // 18: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_inspect_v1_inspect_proto_init() }
@@ -596,14 +1091,18 @@ func file_inspect_v1_inspect_proto_init() {
 		return
 	}
 	file_inspect_v1_inspect_proto_msgTypes[0].OneofWrappers = []any{}
-	file_inspect_v1_inspect_proto_msgTypes[1].OneofWrappers = []any{}
+	file_inspect_v1_inspect_proto_msgTypes[2].OneofWrappers = []any{
+		(*WatchResponse_Explanation)(nil),
+		(*WatchResponse_Failure)(nil),
+	}
+	file_inspect_v1_inspect_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inspect_v1_inspect_proto_rawDesc), len(file_inspect_v1_inspect_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   3,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

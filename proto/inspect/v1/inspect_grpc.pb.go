@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Inspector_Explain_FullMethodName = "/pubsub.inspect.v1.Inspector/Explain"
+	Inspector_Watch_FullMethodName   = "/pubsub.inspect.v1.Inspector/Watch"
 )
 
 // InspectorClient is the client API for Inspector service.
@@ -39,6 +40,15 @@ type InspectorClient interface {
 	// FailedPrecondition (the key is of another type), Unavailable (the server or the
 	// cluster can't be read).
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// Watch sends what Explain would answer, at once when it opens and then whenever it
+	// changed; what only counts (sample_age, cooldown_left) is no change.
+	//
+	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Watch
+	//
+	// A queue or a cluster that can't be read is told in the stream, which goes on. The
+	// stream ends with OK when the scaler shuts down: open another.
+	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject).
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
 type inspectorClient struct {
@@ -59,6 +69,25 @@ func (c *inspectorClient) Explain(ctx context.Context, in *ExplainRequest, opts 
 	return out, nil
 }
 
+func (c *inspectorClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Inspector_ServiceDesc.Streams[0], Inspector_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Inspector_WatchClient = grpc.ServerStreamingClient[WatchResponse]
+
 // InspectorServer is the server API for Inspector service.
 // All implementations must embed UnimplementedInspectorServer
 // for forward compatibility.
@@ -74,6 +103,15 @@ type InspectorServer interface {
 	// FailedPrecondition (the key is of another type), Unavailable (the server or the
 	// cluster can't be read).
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// Watch sends what Explain would answer, at once when it opens and then whenever it
+	// changed; what only counts (sample_age, cooldown_left) is no change.
+	//
+	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Watch
+	//
+	// A queue or a cluster that can't be read is told in the stream, which goes on. The
+	// stream ends with OK when the scaler shuts down: open another.
+	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject).
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedInspectorServer()
 }
 
@@ -86,6 +124,9 @@ type UnimplementedInspectorServer struct{}
 
 func (UnimplementedInspectorServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedInspectorServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedInspectorServer) mustEmbedUnimplementedInspectorServer() {}
 func (UnimplementedInspectorServer) testEmbeddedByValue()                   {}
@@ -126,6 +167,17 @@ func _Inspector_Explain_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Inspector_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(InspectorServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Inspector_WatchServer = grpc.ServerStreamingServer[WatchResponse]
+
 // Inspector_ServiceDesc is the grpc.ServiceDesc for Inspector service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -138,6 +190,12 @@ var Inspector_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Inspector_Explain_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _Inspector_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "inspect/v1/inspect.proto",
 }
