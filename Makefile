@@ -39,6 +39,18 @@ test: test-packages envtest-binaries ## Install what the tests need, and run the
 	@echo 'testing the test cluster and the demo'
 	$(GO) -C e2e test -race -timeout 10m ./...
 
+CASES    ?= 1000000
+FUZZTIME ?= 10m
+
+.PHONY: property-test
+property-test: ## Try the policy's properties on a million random specs (CASES)
+	POLICY_CASES=$(CASES) $(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone' ./scaler/policy
+
+.PHONY: fuzz
+fuzz: ## Fuzz the trigger's parser and Explain, 10 minutes each (FUZZTIME)
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scaler/trigger
+	$(GO) test -run '^$$' -fuzz FuzzExplain -fuzztime $(FUZZTIME) ./scaler
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters
 	$(GOLANGCI_LINT) run --build-tags integration ./...

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 // GetMetricSpec tells KEDA the target per replica. It is configuration alone and never
@@ -67,7 +68,7 @@ func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObject
 // pushInterval while it is active. While the queue can't be read it sends nothing.
 func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grpc.ServerStreamingServer[externalscaler.IsActiveResponse]) error {
 	ctx := stream.Context()
-	r, err := s.resolve(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+	r, err := s.resolveBounded(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
 	if err != nil {
 		return err
 	}
@@ -108,21 +109,36 @@ func (s *Service) active(ctx context.Context, r request) (bool, error) {
 	return e.decision.Active, err
 }
 
-// StreamMetricSpec sends the specs when the stream opens. They come from the trigger's
-// metadata, which is fixed for the stream's life: KEDA opens another when the ScaledObject
-// changes. So GetMetricSpec always equals what was sent last.
+// StreamMetricSpec sends the specs when the stream opens, and again when they change, so
+// that GetMetricSpec always equals what was sent last. KEDA sends the trigger's metadata
+// along, which is fixed for the stream's life: KEDA opens another when the ScaledObject
+// changes. Only a stream opened by name alone can see a change.
 func (s *Service) StreamMetricSpec(ref *externalscaler.ScaledObjectRef, stream grpc.ServerStreamingServer[externalscaler.GetMetricSpecResponse]) error {
 	ctx := stream.Context()
-	r, err := s.resolve(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
-	if err != nil {
-		return err
+	var changes <-chan time.Time
+	if len(ref.GetScalerMetadata()) == 0 {
+		ticker := time.NewTicker(s.pushInterval)
+		defer ticker.Stop()
+		changes = ticker.C
 	}
-	if err := stream.Send(metricSpec(r)); err != nil {
-		return err
+	var sent *externalscaler.GetMetricSpecResponse
+	for {
+		r, err := s.resolveBounded(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+		if err != nil {
+			return err
+		}
+		if now := metricSpec(r); sent == nil || !proto.Equal(now, sent) {
+			if err := stream.Send(now); err != nil {
+				return err
+			}
+			sent = now
+		}
+		select {
+		case <-s.stopping:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-changes:
+		}
 	}
-	select {
-	case <-s.stopping:
-	case <-ctx.Done():
-	}
-	return nil
 }

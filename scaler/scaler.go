@@ -117,6 +117,13 @@ func (s *Service) resolve(ctx context.Context, namespace, name string, metadata 
 	return request{namespace: namespace, name: name, trigger: t}, nil
 }
 
+// resolveBounded is resolve for a stream, which has no deadline of its own.
+func (s *Service) resolveBounded(ctx context.Context, namespace, name string, metadata map[string]string) (request, error) {
+	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+	defer cancel()
+	return s.resolve(ctx, namespace, name, metadata)
+}
+
 // ours tells our trigger from those of other external scalers.
 func ours(metadata map[string]string) bool { return metadata[trigger.KeyChannelName] != "" }
 

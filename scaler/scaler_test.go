@@ -3,7 +3,6 @@ package scaler_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -326,103 +325,4 @@ func TestWithoutCluster(t *testing.T) {
 	assert.ErrorContains(t, err, "currentReplicas is missing")
 	_, err = f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop"})
 	assert.ErrorContains(t, err, "scalerMetadata is empty")
-}
-
-// received is a stream's messages and its end.
-func received(stream interface {
-	Recv() (*externalscaler.IsActiveResponse, error)
-}) (<-chan bool, <-chan error) {
-	results, ended := make(chan bool, 100), make(chan error, 1)
-	go func() {
-		for {
-			message, err := stream.Recv()
-			if err != nil {
-				ended <- err
-				return
-			}
-			results <- message.GetResult()
-		}
-	}()
-	return results, ended
-}
-
-func next(t *testing.T, results <-chan bool) bool {
-	t.Helper()
-	select {
-	case result := <-results:
-		return result
-	case <-time.After(deadline):
-		t.Fatal("nothing was pushed")
-		return false
-	}
-}
-
-func TestStreamIsActive(t *testing.T) {
-	f := newFixture(t)
-	f.targets.set(func(f *fakeTargets) { f.state.Replicas = 0 })
-	f.depth(t, 0)
-	stream, err := f.StreamIsActive(t.Context(), f.ref("minReplicas", "0"))
-	require.NoError(t, err)
-	results, ended := received(stream)
-	assert.False(t, next(t, results), "at once when the stream opens")
-	f.depth(t, 1)
-	assert.True(t, next(t, results), "at once on an edge")
-	assert.True(t, next(t, results), "and again while active")
-	assert.True(t, next(t, results))
-	f.depth(t, 0)
-	for next(t, results) { // a repetition may have been on its way
-	}
-	select {
-	case result := <-results:
-		t.Fatalf("%v was pushed, but an idle state is not repeated", result)
-	case <-time.After(20 * tick):
-	}
-	require.NoError(t, f.stop())
-	select {
-	case err := <-ended:
-		assert.Equal(t, io.EOF, err, "any other end doubles KEDA's back-off")
-	case <-time.After(deadline):
-		t.Fatal("the stream did not end")
-	}
-}
-
-func TestStreamIsActiveSendsNothingWhileUnknown(t *testing.T) {
-	f := newFixture(t)
-	f.server.Stop()
-	stream, err := f.StreamIsActive(t.Context(), f.ref("minReplicas", "0"))
-	require.NoError(t, err)
-	results, _ := received(stream)
-	select {
-	case result := <-results:
-		t.Fatalf("%v was pushed though the queue can't be read", result)
-	case <-time.After(20 * tick):
-	}
-	f.server.Restart()
-	assert.True(t, next(t, results), "3 replicas are active until they are drained")
-}
-
-func TestStreamMetricSpec(t *testing.T) {
-	f := newFixture(t)
-	stream, err := f.StreamMetricSpec(t.Context(), f.ref())
-	require.NoError(t, err)
-	pushed, err := stream.Recv()
-	require.NoError(t, err)
-	asked, err := f.GetMetricSpec(t.Context(), f.ref())
-	require.NoError(t, err)
-	assert.Equal(t, asked.String(), pushed.String(), "both must be the same at any time")
-	require.NoError(t, f.stop())
-	_, err = stream.Recv()
-	assert.Equal(t, io.EOF, err)
-}
-
-func TestStreamsRefuseBadTriggers(t *testing.T) {
-	f := newFixture(t)
-	stream, err := f.StreamIsActive(t.Context(), f.ref("maxReplicas", "x"))
-	require.NoError(t, err)
-	_, err = stream.Recv()
-	assert.Equal(t, codes.InvalidArgument, status.Code(err))
-	specs, err := f.StreamMetricSpec(t.Context(), f.ref("maxReplicas", "x"))
-	require.NoError(t, err)
-	_, err = specs.Recv()
-	assert.Equal(t, codes.InvalidArgument, status.Code(err))
 }

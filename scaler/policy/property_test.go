@@ -2,14 +2,23 @@ package policy
 
 import (
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// cases is how many random specs each property is tried on.
-const cases = 20_000
+// cases is how many random specs each property is tried on; POLICY_CASES sets another
+// number (make property-test: a million). The seeds are fixed: a failure comes back.
+var cases = func() int {
+	n, err := strconv.Atoi(os.Getenv("POLICY_CASES"))
+	if err != nil {
+		return 20_000
+	}
+	return n
+}()
 
 // randomSpec is any legal spec; small numbers are as likely as large ones.
 func randomSpec(r *rand.Rand) Spec {

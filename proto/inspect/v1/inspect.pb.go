@@ -262,8 +262,8 @@ type WatchRequest struct {
 	// The trigger's metadata, as in the ScaledObject. Empty: read from the cluster, once,
 	// when the stream opens.
 	ScalerMetadata map[string]string `protobuf:"bytes,3,rep,name=scaler_metadata,json=scalerMetadata,proto3" json:"scaler_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The least time between two messages; a change within it is sent at its end. 0s to
-	// 1h, default 1s.
+	// The least time between two messages; a change within it is sent with the first read
+	// after it. 0s to 1h, default 1s.
 	MinInterval   *durationpb.Duration `protobuf:"bytes,4,opt,name=min_interval,json=minInterval,proto3" json:"min_interval,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

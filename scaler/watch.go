@@ -1,0 +1,100 @@
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+const (
+	defaultWatchInterval = time.Second
+	maxWatchInterval     = time.Hour
+)
+
+// Watch sends what Explain would answer, when the stream opens and whenever it changed.
+// It looks after each read of the queue, so a change of the replicas is seen within a
+// tick too.
+func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingServer[inspectv1.WatchResponse]) error {
+	interval := defaultWatchInterval
+	if in.MinInterval != nil {
+		interval = in.GetMinInterval().AsDuration()
+		if !in.GetMinInterval().IsValid() || interval < 0 || interval > maxWatchInterval {
+			return invalid(fmt.Sprintf("min_interval is %s: it must be from 0s to %s", interval, maxWatchInterval))
+		}
+	}
+	ctx := stream.Context()
+	r, err := s.resolveBounded(ctx, in.GetNamespace(), in.GetName(), in.GetScalerMetadata())
+	if err != nil {
+		return err
+	}
+	subscription, err := s.pool.Subscribe(s.server(r), r.queue())
+	if err != nil {
+		return nil // shutting down
+	}
+	defer subscription.Close()
+	var sent *inspectv1.WatchResponse
+	for {
+		select {
+		case <-s.stopping:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-subscription.Updates():
+		}
+		if sent != nil && s.now().Sub(sent.GetTime().AsTime()) < interval {
+			continue
+		}
+		now := s.look(ctx, r)
+		if sent != nil && proto.Equal(lasting(now), lasting(sent)) {
+			continue
+		}
+		if err := stream.Send(now); err != nil {
+			return err
+		}
+		sent = now
+	}
+}
+
+// look is one message of Watch.
+func (s *Service) look(ctx context.Context, r request) *inspectv1.WatchResponse {
+	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+	defer cancel()
+	out := &inspectv1.WatchResponse{Time: timestamppb.New(s.now())}
+	e, err := s.evaluate(ctx, r)
+	if err != nil {
+		out.Result = &inspectv1.WatchResponse_Failure{Failure: failureMessage(err)}
+		return out
+	}
+	out.Result = &inspectv1.WatchResponse_Explanation{Explanation: s.explanation(r, e)}
+	return out
+}
+
+// lasting is the message without what only counts: it tells whether there is news.
+func lasting(message *inspectv1.WatchResponse) *inspectv1.WatchResponse {
+	clone := proto.CloneOf(message)
+	clone.Time = nil
+	if e := clone.GetExplanation(); e != nil {
+		e.SampleAge, e.CooldownLeft, e.Explanation = nil, nil, ""
+	}
+	return clone
+}
+
+func failureMessage(err error) *inspectv1.Failure {
+	st := status.Convert(err)
+	out := &inspectv1.Failure{Code: code.Code(st.Code()).String(), Message: st.Message()}
+	for _, detail := range st.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			out.Reason = info.GetReason()
+		}
+	}
+	return out
+}
