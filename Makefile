@@ -48,8 +48,8 @@ property-test: ## Try the policy's properties on a million random specs (CASES)
 
 .PHONY: fuzz
 fuzz: ## Fuzz the trigger's parser and Explain, 10 minutes each (FUZZTIME)
-	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scaler/trigger
-	$(GO) test -run '^$$' -fuzz FuzzExplain -fuzztime $(FUZZTIME) ./scaler
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler/trigger
+	$(GO) test -run '^$$' -fuzz FuzzExplain -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters
@@ -114,6 +114,12 @@ e2e: HPA_SYNC_PERIOD = 5s
 e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
 		$(GO) -C e2e test -tags e2e -count 1 -timeout 40m -v ./suite
+
+.PHONY: e2e-measure
+e2e-measure: HPA_SYNC_PERIOD = 5s
+e2e-measure: cluster-up cluster-load ## Measure on the cluster: waking from 0, a rolling restart, scalers killed for 10 minutes
+	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_MEASURE=1 E2E_KILL_SECONDS=600 \
+		$(GO) -C e2e test -tags e2e -count 1 -timeout 60m -parallel 1 -v -run 'TestWakeUpTimes|TestRollingRestart|TestScalersKilled' ./suite
 
 .PHONY: demo
 demo: cluster-up cluster-load ## Show the loop: a burst of messages, and replicas that follow it up and down

@@ -6,6 +6,7 @@ package scaler
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -105,6 +106,9 @@ func (s *Service) resolve(ctx context.Context, namespace, name string, metadata 
 		var err error
 		if metadata, err = s.targets.Metadata(ctx, namespace, name, ours); err != nil {
 			return request{}, clusterError(err)
+		}
+		if keys := trigger.FromEnv(metadata); len(keys) > 0 {
+			return request{}, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: KEDA alone knows the target's environment, so send scalerMetadata with the values", strings.Join(keys, ", ")))
 		}
 	}
 	t, err := trigger.Parse(metadata)

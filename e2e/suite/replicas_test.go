@@ -109,6 +109,14 @@ func (r *recorder) last() step {
 	return all[len(all)-1]
 }
 
+// latest is last for goroutines that are not the test's: it can't fail the test, and is
+// the last value that was seen.
+func (r *recorder) latest() step {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.steps[len(r.steps)-1]
+}
+
 // untilValues waits until spec.replicas has taken exactly these values, one after the
 // other; it fails as soon as another one comes.
 func (r *recorder) untilValues(within time.Duration, wanted ...int32) {

@@ -3,14 +3,11 @@
 package suite
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -45,36 +42,10 @@ func (s *space) connectScaler(object string) connection {
 	for _, file := range []string{"ca.crt", "tls.crt", "tls.key"} {
 		require.NoError(s.t, os.WriteFile(filepath.Join(c.certificates, file), secret.Data[file], 0o600))
 	}
-	ctx, cancel := context.WithCancel(s.t.Context())
-	forward := exec.CommandContext(ctx, "kubectl", "-n", systemNamespace, "port-forward", "--address", "127.0.0.1", object, ":9090")
-	forward.Cancel = func() error { return forward.Process.Signal(os.Interrupt) }
-	forward.WaitDelay = 5 * time.Second
-	out, err := forward.StdoutPipe()
+	forward, err := startForward(s.t.Context(), systemNamespace, object, ":9090")
 	require.NoError(s.t, err)
-	require.NoError(s.t, forward.Start())
-	ports := make(chan string, 1)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		forwarding := regexp.MustCompile(`Forwarding from (127\.0\.0\.1:[0-9]+)`)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if match := forwarding.FindStringSubmatch(lines.Text()); match != nil {
-				ports <- match[1]
-			}
-		}
-	}()
-	s.t.Cleanup(func() {
-		cancel()
-		<-ended
-		_ = forward.Wait() // it ends by our signal
-	})
-	select {
-	case c.address = <-ports:
-	case <-ended:
-		require.FailNow(s.t, "kubectl port-forward ended: "+object)
-	case <-time.After(commandTimeout):
-		require.FailNow(s.t, "kubectl port-forward does not forward: "+object)
-	}
+	s.t.Cleanup(forward.stop)
+	c.address = forward.address
 	return c
 }
 

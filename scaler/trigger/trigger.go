@@ -44,10 +44,14 @@ type Trigger struct {
 }
 
 // Parse reads and checks a trigger's metadata. Keys of KEDA's own are passed over; an
-// unknown key is an error, because a misspelt one would silently mean its default.
+// unknown key is an error, because a misspelt one would silently mean its default. A key
+// with FromEnv at its end stands for the key without: KEDA sends it with the value that
+// the target container's environment has (KEDA 2.21, pkg/scalers/external_scaler.go).
 // The error names each key that is wrong, its value and the remedy.
 func Parse(metadata map[string]string) (Trigger, error) {
 	p := parser{metadata: metadata}
+	p.fromEnv()
+	metadata = p.metadata
 	defaults := policy.DefaultSpec()
 	t := Trigger{
 		ChannelName:   metadata[KeyChannelName],
@@ -117,6 +121,8 @@ func (t Trigger) Metadata() map[string]string {
 // noLimit stands for a step without limit where leaving the key out means a default.
 const noLimit = "none"
 
+const fromEnvSuffix = "FromEnv"
+
 type parser struct {
 	metadata map[string]string
 	errs     []error
@@ -124,6 +130,35 @@ type parser struct {
 
 func (p *parser) fail(key, format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", key, p.metadata[key], fmt.Sprintf(format, args...)))
+}
+
+// fromEnv puts the keys that come from an environment in the place of their own.
+func (p *parser) fromEnv() {
+	if len(FromEnv(p.metadata)) == 0 {
+		return
+	}
+	p.metadata = maps.Clone(p.metadata)
+	for _, key := range FromEnv(p.metadata) {
+		own := strings.TrimSuffix(key, fromEnvSuffix)
+		if p.metadata[own] != "" {
+			p.fail(own, "%s gives it too: leave one of the two out", key)
+			continue
+		}
+		p.metadata[own] = p.metadata[key]
+		delete(p.metadata, key)
+	}
+}
+
+// FromEnv is the sorted keys whose values come from an environment.
+func FromEnv(metadata map[string]string) []string {
+	var keys []string
+	for key := range metadata {
+		if own, ok := strings.CutSuffix(key, fromEnvSuffix); ok && known[own] {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 func (p *parser) text(key, byDefault string) string {
@@ -194,7 +229,7 @@ func (p *parser) check(t Trigger) {
 		p.fail(KeyConsumerGroup, "a List has no consumer group; leave it out or set queueType to Stream")
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.metadata)) {
-		if !known[key] && !kedaKeys[key] {
+		if !known[key] && !kedaKeys[key] && !known[strings.TrimSuffix(key, fromEnvSuffix)] {
 			p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 	}

@@ -62,6 +62,26 @@ func TestKEDAsOwnKeysArePassedOver(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+func TestKeysFromTheEnvironment(t *testing.T) {
+	metadata := complete()
+	want, err := Parse(metadata)
+	require.NoError(t, err)
+	for _, key := range []string{"redisAddress", "channelName", "maxReplicas"} {
+		metadata[key+"FromEnv"] = metadata[key]
+		_, err = Parse(metadata)
+		require.ErrorContains(t, err, key+"FromEnv gives it too")
+		delete(metadata, key)
+	}
+	before := maps.Clone(metadata)
+	got, err := Parse(metadata)
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	assert.Equal(t, before, metadata, "the caller's map is left alone")
+	assert.Equal(t, []string{"channelNameFromEnv", "maxReplicasFromEnv", "redisAddressFromEnv"}, FromEnv(metadata))
+	_, err = Parse(map[string]string{"channelName": "q", "sizeFromEnv": "5"})
+	require.ErrorContains(t, err, `sizeFromEnv is "5": there is no such key`)
+}
+
 func TestParseNamesKeyValueAndRemedy(t *testing.T) {
 	tests := map[string]struct{ key, value, want string }{
 		"no channel":         {"channelName", "", `channelName is "": it must be the key of the list or stream`},
