@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -61,11 +62,9 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	if err != nil {
 		return nil, fmt.Errorf("finding the Kubernetes API (or use --without-cluster): %w", err)
 	}
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{kedav1alpha1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("building the scheme: %w", err)
-		}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
 	}
 	objects, err := cache.New(config, cache.Options{Scheme: scheme, DefaultTransform: slim})
 	if err != nil {
@@ -79,6 +78,17 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	}()
 	go view.fill(ctx, objects)
 	return view, nil
+}
+
+// newScheme knows the kinds that the scaler reads.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{kedav1alpha1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	return scheme, nil
 }
 
 // fill starts the informers, one after the other. KEDA's CRDs may be installed later: it
@@ -120,7 +130,10 @@ func slim(object any) (any, error) {
 	case *kedav1alpha1.ScaledObject:
 		object.Status = kedav1alpha1.ScaledObjectStatus{HpaName: object.Status.HpaName}
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		object.Spec.Metrics, object.Status.CurrentMetrics, object.Status.Conditions = nil, nil, nil
+		object.Spec.Metrics, object.Status.CurrentMetrics = nil, nil
+		object.Status.Conditions = slices.DeleteFunc(object.Status.Conditions, func(condition autoscalingv2.HorizontalPodAutoscalerCondition) bool {
+			return condition.Type != autoscalingv2.ScalingActive
+		})
 	}
 	return object, nil
 }

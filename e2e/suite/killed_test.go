@@ -214,14 +214,14 @@ func TestScalersKilledInTurn(t *testing.T) {
 	channel.Spec.Queue = nil
 	cooldown := setCooldown(channel, 3)
 	park(channel)
+	movement := &load{}
+	movement.note(0)
 	replicas := s.createAndSettle(channel)
 	spec := policy.DefaultSpec()
 	spec.MinReplicas, spec.MaxReplicas, spec.Cooldown = 2, 10, cooldown
 
 	ctx, stop := context.WithTimeout(t.Context(), duration)
 	defer stop()
-	movement := &load{}
-	movement.note(0)
 	var running sync.WaitGroup
 	redisClient := s.redisClient()
 	running.Go(func() { assert.NoError(t, movement.run(ctx, redisClient, "orders")) })

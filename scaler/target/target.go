@@ -11,6 +11,7 @@ import (
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,7 +19,7 @@ import (
 
 // State is what the cluster says of a target now.
 type State struct {
-	Replicas  int32     // spec.replicas of the target
+	Replicas  int32     // spec.replicas of the target; of a kind that can't be read, what the HPA left
 	LastScale time.Time // the HPA's status.lastScaleTime; zero: it never scaled
 	// ToleranceHonoured is true where the API server kept a tolerance of 0 in the HPA's
 	// behavior (alpha in Kubernetes 1.33, on by default from 1.35): the HPA then acts on
@@ -120,9 +121,8 @@ func hpaName(object *kedav1alpha1.ScaledObject) string {
 	return "keda-hpa-" + object.Name
 }
 
-// replicas reads Deployments and StatefulSets themselves. Another kind's are those that
-// the HPA last saw, up to a sync (15 s) ago: the scaler has no right to read just any
-// resource.
+// replicas reads Deployments and StatefulSets themselves. Another kind's are those of the
+// HPA's status: the scaler has no right to read just any resource.
 func (c *Cluster) replicas(ctx context.Context, object *kedav1alpha1.ScaledObject, hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 	ref := object.Spec.ScaleTargetRef
 	if ref == nil {
@@ -143,7 +143,7 @@ func (c *Cluster) replicas(ctx context.Context, object *kedav1alpha1.ScaledObjec
 	case hpa == nil:
 		return 0, fmt.Errorf("%w: %s %s is known only by its HPA, which KEDA has not made yet", ErrNotFound, ref.Kind, name)
 	default:
-		return hpa.Status.CurrentReplicas, nil
+		return replicasOf(hpa)
 	}
 	if apierrors.IsNotFound(err) {
 		return 0, fmt.Errorf("%w: there is no %s %s, the target of the ScaledObject", ErrNotFound, kindOf(ref), name)
@@ -155,6 +155,24 @@ func (c *Cluster) replicas(ctx context.Context, object *kedav1alpha1.ScaledObjec
 		return 1, nil // the API's default
 	}
 	return *replicas, nil
+}
+
+// replicasOf is what the HPA's last sync left: after one that came to a decision, what it
+// decided (currentReplicas is what was before; with that, a fleet that has just grown
+// would be told to shrink again), and after one that could not, what it saw (Kubernetes
+// 1.36, pkg/controller/podautoscaler/horizontal.go, setStatus and
+// setCurrentReplicasAndMetricsInStatus).
+func replicasOf(hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
+	for _, condition := range hpa.Status.Conditions {
+		if condition.Type != autoscalingv2.ScalingActive {
+			continue
+		}
+		if condition.Status == corev1.ConditionTrue {
+			return hpa.Status.DesiredReplicas, nil
+		}
+		return hpa.Status.CurrentReplicas, nil
+	}
+	return 0, fmt.Errorf("%w: HorizontalPodAutoscaler %s/%s has not looked at %s %s yet", ErrNotFound, hpa.Namespace, hpa.Name, hpa.Spec.ScaleTargetRef.Kind, hpa.Spec.ScaleTargetRef.Name)
 }
 
 func isApps(ref *kedav1alpha1.ScaleTarget) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -59,6 +60,21 @@ func cluster(t *testing.T, objects ...client.Object) *Cluster {
 	return NewCluster(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build())
 }
 
+// another is a ScaledObject over a kind that is only named like one of ours.
+var another = scaledObject(func(o *kedav1alpha1.ScaledObject) {
+	o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Deployment"
+})
+
+// synced is an HPA whose last sync saw 9 replicas, and has decided for 10 at some time.
+func synced(active corev1.ConditionStatus) *autoscalingv2.HorizontalPodAutoscaler {
+	o := hpa("keda-hpa-orders", "0", "0")
+	o.Status.DesiredReplicas = 10
+	o.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{
+		{Type: autoscalingv2.AbleToScale, Status: corev1.ConditionTrue}, {Type: autoscalingv2.ScalingActive, Status: active},
+	}
+	return o
+}
+
 func TestState(t *testing.T) {
 	tests := map[string]struct {
 		objects []client.Object
@@ -86,10 +102,9 @@ func TestState(t *testing.T) {
 			scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Spec.ScaleTargetRef.Kind = "StatefulSet" }),
 			&appsv1.StatefulSet{ObjectMeta: meta("worker"), Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](5)}}},
 			State{Replicas: 5}},
-		"another kind, as the HPA saw it": {[]client.Object{
-			scaledObject(func(o *kedav1alpha1.ScaledObject) {
-				o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Deployment"
-			}), hpa("keda-hpa-orders", "0", "0")},
+		"another kind, as the HPA left it": {[]client.Object{another, synced(corev1.ConditionTrue)},
+			State{Replicas: 10, LastScale: last.Time, ToleranceHonoured: true}},
+		"another kind, as the HPA saw it when it could not decide": {[]client.Object{another, synced(corev1.ConditionFalse)},
 			State{Replicas: 9, LastScale: last.Time, ToleranceHonoured: true}},
 	}
 	for name, test := range tests {
@@ -113,6 +128,8 @@ func TestWhatIsMissingIsAnErrorWithItsName(t *testing.T) {
 		"another kind without an HPA": {[]client.Object{scaledObject(func(o *kedav1alpha1.ScaledObject) {
 			o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Rollout"
 		})}, "Rollout shop/worker is known only by its HPA"},
+		"another kind whose HPA has not synced yet": {[]client.Object{another, hpa("keda-hpa-orders", "0", "0")},
+			"HorizontalPodAutoscaler shop/keda-hpa-orders has not looked at"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
