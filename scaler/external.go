@@ -87,10 +87,11 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 			return nil
 		case <-subscription.Updates():
 		}
-		now, err := s.active(ctx, r)
+		now, waiting, err := s.active(ctx, r)
 		if err != nil {
 			continue
 		}
+		subscription.Await(waiting)
 		repeat := now && s.now().Sub(sentAt) >= s.pushInterval
 		if sent && now == active && !repeat {
 			continue
@@ -102,11 +103,13 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 	}
 }
 
-func (s *Service) active(ctx context.Context, r request) (bool, error) {
+// active tells whether the target is active, and whether it sleeps at 0 replicas and waits
+// for the message that wakes it.
+func (s *Service) active(ctx context.Context, r request) (active, waiting bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
 	e, err := s.evaluate(ctx, r)
-	return e.decision.Active, err
+	return e.decision.Active, e.decision.Replicas == 0 && !e.decision.Active, err
 }
 
 // StreamMetricSpec sends the specs when the stream opens, and again when they change, so

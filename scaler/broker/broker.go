@@ -110,7 +110,8 @@ type Subscription struct {
 	sampler *sampler
 	watched *watched
 	updates chan struct{}
-	once    sync.Once
+	eager   bool
+	closed  bool
 }
 
 // Subscribe watches a queue until the subscription is closed.
@@ -134,13 +135,34 @@ func (p *Pool) Subscribe(server Server, q queue.Queue) (*Subscription, error) {
 // while nobody receives are merged into one.
 func (s *Subscription) Updates() <-chan struct{} { return s.updates }
 
+// Await has the queue read four times a tick while eager is true: for who waits for the
+// first message, which is to be seen soon.
+func (s *Subscription) Await(eager bool) {
+	s.sampler.mu.Lock()
+	defer s.sampler.mu.Unlock()
+	s.await(eager && !s.closed)
+}
+
+func (s *Subscription) await(eager bool) {
+	if eager == s.eager {
+		return
+	}
+	change := 1
+	if !eager {
+		change = -1
+	}
+	s.eager = eager
+	s.watched.eager += change
+	s.sampler.eager += change
+}
+
 // Close ends the subscription.
 func (s *Subscription) Close() {
-	s.once.Do(func() {
-		s.sampler.mu.Lock()
-		defer s.sampler.mu.Unlock()
-		delete(s.watched.subscribers, s.updates)
-	})
+	s.sampler.mu.Lock()
+	defer s.sampler.mu.Unlock()
+	s.await(false)
+	s.closed = true
+	delete(s.watched.subscribers, s.updates)
 }
 
 // watch finds or starts the sampler of the server and the entry of the queue; with

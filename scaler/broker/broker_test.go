@@ -134,6 +134,52 @@ func TestSubscriptionTellsOfReads(t *testing.T) {
 	}
 }
 
+// A queue whose first message is awaited is read four times a tick; others on the same
+// server keep the tick.
+func TestAnAwaitedQueueIsReadMoreOften(t *testing.T) {
+	server := redistest.Start(t)
+	pool := newPool(t, broker.Options{Tick: 200 * time.Millisecond})
+	address := broker.Server{Address: server.Addr}
+	subscribe := func(key string) *broker.Subscription {
+		subscription, err := pool.Subscribe(address, list(key))
+		require.NoError(t, err)
+		t.Cleanup(subscription.Close)
+		return subscription
+	}
+	awaited, other := subscribe("awaited"), subscribe("other")
+	count := func(wanted int) (others int) {
+		timeout := time.After(deadline)
+		for wanted > 0 {
+			select {
+			case <-awaited.Updates():
+				wanted--
+			case <-other.Updates():
+				others++
+			case <-timeout:
+				t.Fatal("the queue is not read any more")
+			}
+		}
+		return others
+	}
+	count(1)
+	awaited.Await(true)
+	assert.LessOrEqual(t, count(20), 10, "it is read 4 times as often")
+	awaited.Await(false)
+	assert.Greater(t, count(10), 6, "and then no more often than others")
+	awaited.Await(true)
+	awaited.Close()
+	awaited.Await(true)
+	before := calls(t, server, "llen")
+	for range 10 {
+		select {
+		case <-other.Updates():
+		case <-time.After(deadline):
+			t.Fatal("the queue is not read any more")
+		}
+	}
+	assert.LessOrEqual(t, calls(t, server, "llen")-before, 30, "nobody awaits it once the subscription is closed")
+}
+
 func TestARestartedServerIsReadAgain(t *testing.T) {
 	server := redistest.Start(t)
 	pool := newPool(t, broker.Options{})

@@ -16,6 +16,11 @@ import (
 // maxBackOff bounds how long a server that can't be read is left alone.
 const maxBackOff = 8 * time.Second
 
+// edgesPerTick is how often within a tick the queues are read whose next message somebody
+// awaits: a fleet at 0 replicas is then up a quarter of a second after its first message,
+// not a whole one.
+const edgesPerTick = 4
+
 // connect opens no connection yet: go-redis does with the first command.
 func (s *sampler) connect() *redis.Client {
 	options := &redis.Options{
@@ -69,18 +74,26 @@ func (s *sampler) run(ctx context.Context, retire func() bool) {
 	}()
 	timer := time.NewTimer(s.options.Tick)
 	defer timer.Stop()
+	edges := time.NewTimer(s.options.Tick / edgesPerTick)
+	defer edges.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			s.close()
 			return
 		case <-s.wake:
-			s.read(ctx, client, s.batch(true))
+			s.read(ctx, client, s.batch(unread))
 			continue // those that were here before keep their tick
+		case <-edges.C:
+			if s.anyAwaited() && s.failures == 0 {
+				s.read(ctx, client, s.batch(awaited))
+			}
+			edges.Reset(jittered(s.options.Tick / edgesPerTick))
+			continue
 		case <-timer.C:
 		}
 		s.evict()
-		batch := s.batch(false)
+		batch := s.batch(nil)
 		if len(batch) == 0 && retire() {
 			return
 		}
@@ -91,7 +104,7 @@ func (s *sampler) run(ctx context.Context, retire func() bool) {
 
 // close tells everybody who waits that there will be no other read.
 func (s *sampler) close() {
-	batch := s.batch(false)
+	batch := s.batch(nil)
 	results := make([]result, len(batch))
 	for i := range results {
 		results[i].err = ErrClosed

@@ -22,6 +22,7 @@ type watched struct {
 	lastAsked   time.Time
 	subscribers map[chan struct{}]struct{}
 	reserved    int // subscribers on their way
+	eager       int // subscribers that wait for an edge
 	rate        rateMeter
 }
 
@@ -33,6 +34,7 @@ type sampler struct {
 
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched
+	eager  int // of all queues
 
 	failures   int         // in a row; of the goroutine
 	connecting atomic.Bool // a connection was tried, and none has been made since
@@ -105,17 +107,28 @@ func (s *sampler) evict() {
 	}
 }
 
-// batch is the queues to read: all, or only those that were never read.
-func (s *sampler) batch(unread bool) []*watched {
+// batch is the queues to read: those that wanted picks; nil picks all.
+func (s *sampler) batch(wanted func(*watched) bool) []*watched {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch := make([]*watched, 0, len(s.queues))
 	for _, w := range s.queues {
-		if !unread || w.validUntil.IsZero() {
+		if wanted == nil || wanted(w) {
 			batch = append(batch, w)
 		}
 	}
 	return batch
+}
+
+func unread(w *watched) bool { return w.validUntil.IsZero() }
+
+func awaited(w *watched) bool { return w.eager > 0 }
+
+// anyAwaited spares the search for the queues that are.
+func (s *sampler) anyAwaited() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.eager > 0
 }
 
 // record publishes the results of one read, which began at that time, and lets those go
