@@ -51,6 +51,22 @@ fuzz: ## Fuzz the trigger's parser and Explain, 10 minutes each (FUZZTIME)
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler/trigger
 	$(GO) test -run '^$$' -fuzz FuzzExplain -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler
 
+# Modules of their own, whose dependencies come from the build cache that built the cluster's programs: the same
+# versions, built in the same way.
+as_the_cluster = CGO_ENABLED=0 $(GO) -C e2e/$(1) test -trimpath
+
+.PHONY: hpa-test
+hpa-test: ## Hold the policy, and the simulation's model of the HPA, against the HPA's own code
+	$(call as_the_cluster,hpa) -count 1 -timeout 20m ./...
+
+.PHONY: conformance
+conformance: test-packages ## Run the conformance suite for external scalers on ours, and on broken ones
+	$(call as_the_cluster,conformance) -count 1 -timeout 20m ./...
+
+.PHONY: bench
+bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call
+	$(call as_the_cluster,benchmarks) -run '^$$' -bench . -benchmem -timeout 60m .
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters
 	$(GOLANGCI_LINT) run --build-tags integration ./...
@@ -69,14 +85,17 @@ generate: $(CONTROLLER_GEN) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHAR
 	cd proto && $(BUF) lint && $(BUF) generate
 	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
+	$(GO) run ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	{ cat deploy/operator.header.yaml; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
+
+generated = api proto charts deploy docs/simulation
 
 .PHONY: verify
 verify: generate ## Fail where generated files, formatting or go.mod are stale
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) -C e2e mod tidy -diff
-	@test -z "$$(git status --porcelain -- api proto charts deploy)" || { git --no-pager diff -- api proto charts deploy | head -100; git status --short -- api proto charts deploy; echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
+	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
 chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Lint the chart and run its render tests

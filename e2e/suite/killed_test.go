@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -72,7 +73,7 @@ for i = 1, tonumber(ARGV[1]) do redis.call('RPUSH', KEYS[1], i) end`
 	for ctx.Err() == nil {
 		depth := rand.Int64N(1800)
 		l.note(depth) // from here on it may be this or the one before
-		if err := client.Eval(ctx, script, []string{key}, depth).Err(); err != nil && err != redis.Nil && ctx.Err() == nil {
+		if err := client.Eval(ctx, script, []string{key}, depth).Err(); err != nil && !errors.Is(err, redis.Nil) && ctx.Err() == nil {
 			return err
 		}
 		l.note(depth)

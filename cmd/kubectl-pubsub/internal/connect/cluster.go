@@ -1,0 +1,130 @@
+// Package connect reaches the Kubernetes API as kubectl does, and through it, or directly,
+// the scaler. Its errors name what is wrong and the remedy.
+package connect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // users of a kubeconfig with an auth provider, as kubectl has them
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// requestTimeout bounds one request to the API server unless --request-timeout says so.
+const requestTimeout = 10 * time.Second
+
+// ClusterFlags are kubectl's own flags, which say which cluster, as whom, and which
+// namespace.
+type ClusterFlags struct {
+	// UserAgent names this program to the API server.
+	UserAgent string
+
+	rules     *clientcmd.ClientConfigLoadingRules
+	overrides clientcmd.ConfigOverrides
+}
+
+// shown are the flags that --help lists; the others work as well.
+var shown = map[string]bool{"kubeconfig": true, clientcmd.FlagContext: true, clientcmd.FlagNamespace: true}
+
+// Bind adds the flags. --token, --username and --password are left out: other users of the
+// machine can read a secret that is in a flag, and a kubeconfig can hold it.
+func (f *ClusterFlags) Bind(flags *pflag.FlagSet) {
+	f.rules = clientcmd.NewDefaultClientConfigLoadingRules()
+	own := pflag.NewFlagSet("cluster", pflag.ContinueOnError)
+	own.StringVar(&f.rules.ExplicitPath, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
+	names := clientcmd.RecommendedConfigOverrideFlags("")
+	for _, secret := range []*clientcmd.FlagInfo{&names.AuthOverrideFlags.Token, &names.AuthOverrideFlags.Username, &names.AuthOverrideFlags.Password} {
+		secret.LongName = "" // not bound
+	}
+	names.CurrentContext.Description = "context of the kubeconfig (default: its current one)"
+	names.ContextOverrideFlags.Namespace.Description = "namespace (default: the context's)"
+	clientcmd.BindOverrideFlags(&f.overrides, own, names)
+	own.VisitAll(func(flag *pflag.Flag) { flag.Hidden = !shown[flag.Name] })
+	flags.AddFlagSet(own)
+}
+
+func (f *ClusterFlags) loader() clientcmd.ClientConfig {
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(f.rules, &f.overrides)
+}
+
+// Namespace is that of --namespace, the context's, or default. It asks nobody.
+func (f *ClusterFlags) Namespace() (string, error) {
+	namespace, _, err := f.loader().Namespace()
+	if clientcmd.IsEmptyConfig(err) { // a scaler's --address needs no kubeconfig
+		return cmp.Or(f.overrides.Context.Namespace, metav1.NamespaceDefault), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	return namespace, nil
+}
+
+// Cluster is the Kubernetes API.
+type Cluster struct {
+	// Client knows PubSubChannels, Pods and Secrets, without asking the API server for
+	// what it has.
+	Client client.WithWatch
+
+	config  *rest.Config
+	timeout time.Duration
+}
+
+// Connect reads the kubeconfig; nothing is asked of the API server yet.
+func (f *ClusterFlags) Connect() (*Cluster, error) {
+	config, err := f.loader().ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("no kubeconfig names a cluster: set KUBECONFIG or --kubeconfig, or choose a --context")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.UserAgent = f.UserAgent
+	return NewCluster(config)
+}
+
+// NewCluster is for a configuration that is there already; its Timeout, where set, bounds
+// each request.
+func NewCluster(config *rest.Config) (*Cluster, error) {
+	config = rest.CopyConfig(config)
+	c := &Cluster{config: config, timeout: requestTimeout}
+	if config.Timeout > 0 {
+		c.timeout = config.Timeout
+	}
+	config.Timeout = 0 // it would end watches
+	config.WarningHandler = rest.NoWarnings{}
+	config.QPS, config.Burst = 50, 300 // kubectl's
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1.GroupVersion, corev1.SchemeGroupVersion})
+	mapper.Add(v1.GroupVersion.WithKind("PubSubChannel"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	var err error
+	if c.Client, err = client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper}); err != nil {
+		return nil, fmt.Errorf("preparing the client of the API server %s: %w", config.Host, err)
+	}
+	return c, nil
+}
+
+// Bounded is a context for one request.
+func (c *Cluster) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("the API server %s gave no answer within %s: check the connection, or allow more with --request-timeout", c.config.Host, c.timeout))
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+)
+
+// specFlags are the fields of a PubSubChannel's spec.autoScaling as flags. One that is not
+// given leaves the field as it is.
+type specFlags struct {
+	spec             policy.Spec
+	cooldown         int32 // seconds
+	upStep, downStep string
+}
+
+func (f *specFlags) bind(flags *pflag.FlagSet) {
+	flags.Int32Var(&f.spec.MinReplicas, "min-replicas", 0, "autoScaling.minReplicas")
+	flags.Int32Var(&f.spec.MaxReplicas, "max-replicas", 0, "autoScaling.maxReplicas")
+	flags.Int64Var(&f.spec.TargetQueueDepth, "target-queue-depth", 0, "autoScaling.targetQueueDepth, messages per replica")
+	flags.Int32Var(&f.spec.ScaleUpThreshold, "scale-up-threshold", 0, "autoScaling.scaleUpThreshold, percent")
+	flags.Int32Var(&f.spec.ScaleDownThreshold, "scale-down-threshold", 0, "autoScaling.scaleDownThreshold, percent")
+	flags.Int32Var(&f.cooldown, "cooldown-period", 0, "autoScaling.cooldownPeriod, seconds")
+	flags.Int64Var(&f.spec.ActivationQueueDepth, "activation-queue-depth", 0, "autoScaling.activationQueueDepth, messages")
+	flags.StringVar(&f.upStep, "max-scale-up-step", "", "autoScaling.maxScaleUpStep, a number or a percentage; empty: no limit")
+	flags.StringVar(&f.downStep, "max-scale-down-step", "", "autoScaling.maxScaleDownStep, a number or a percentage; empty: no limit")
+}
+
+// override returns what replaces the fields that were given in a spec.
+func (f *specFlags) override(flags *pflag.FlagSet) (func(policy.Spec) policy.Spec, error) {
+	up, upErr := policy.ParseStep(f.upStep)
+	if upErr != nil {
+		upErr = fmt.Errorf("--max-scale-up-step: %w", upErr)
+	}
+	down, downErr := policy.ParseStep(f.downStep)
+	if downErr != nil {
+		downErr = fmt.Errorf("--max-scale-down-step: %w", downErr)
+	}
+	return func(spec policy.Spec) policy.Spec {
+		for name, set := range map[string]func(){
+			"min-replicas":           func() { spec.MinReplicas = f.spec.MinReplicas },
+			"max-replicas":           func() { spec.MaxReplicas = f.spec.MaxReplicas },
+			"target-queue-depth":     func() { spec.TargetQueueDepth = f.spec.TargetQueueDepth },
+			"scale-up-threshold":     func() { spec.ScaleUpThreshold = f.spec.ScaleUpThreshold },
+			"scale-down-threshold":   func() { spec.ScaleDownThreshold = f.spec.ScaleDownThreshold },
+			"cooldown-period":        func() { spec.Cooldown = time.Duration(f.cooldown) * time.Second },
+			"activation-queue-depth": func() { spec.ActivationQueueDepth = f.spec.ActivationQueueDepth },
+			"max-scale-up-step":      func() { spec.MaxScaleUpStep = up },
+			"max-scale-down-step":    func() { spec.MaxScaleDownStep = down },
+		} {
+			if flags.Changed(name) {
+				set()
+			}
+		}
+		return spec
+	}, errors.Join(upErr, downErr)
+}
+
+// readManifest reads the policy of the one PubSubChannel in a manifest.
+func readManifest(name string, stdin io.Reader) (policy.Spec, error) {
+	file := stdin
+	if name != "-" {
+		opened, err := os.Open(name)
+		if err != nil {
+			return policy.Spec{}, fmt.Errorf("reading the manifest: %w", err)
+		}
+		defer opened.Close() // it was only read
+		file = opened
+	}
+	spec, err := decodeManifest(file)
+	if err != nil {
+		return policy.Spec{}, fmt.Errorf("reading the manifest %s: %w", name, err)
+	}
+	return spec, nil
+}
+
+func decodeManifest(file io.Reader) (policy.Spec, error) {
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(file))
+	var found []v1.PubSubChannel
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return policy.Spec{}, err
+		}
+		var kind struct {
+			Kind string `json:"kind"`
+		}
+		if err := yaml.Unmarshal(document, &kind); err != nil {
+			return policy.Spec{}, err
+		}
+		if kind.Kind != "PubSubChannel" {
+			continue
+		}
+		var channel v1.PubSubChannel
+		if err := yaml.UnmarshalStrict(document, &channel); err != nil {
+			return policy.Spec{}, fmt.Errorf("PubSubChannel: %w", err)
+		}
+		found = append(found, channel)
+	}
+	if len(found) != 1 {
+		return policy.Spec{}, fmt.Errorf("there are %d PubSubChannels: there must be exactly one", len(found))
+	}
+	if found[0].Spec.AutoScaling == nil {
+		return policy.Spec{}, fmt.Errorf("PubSubChannel %s has no spec.autoScaling: add it, or leave the manifest out for the defaults", found[0].Name)
+	}
+	return autoScalingPolicy(found[0].Spec.AutoScaling)
+}
+
+// autoScalingPolicy is the policy of a manifest, with the CRD's defaults.
+func autoScalingPolicy(auto *v1.AutoScalingSpec) (policy.Spec, error) {
+	spec := policy.DefaultSpec()
+	spec.MinReplicas = ptr.Deref(auto.MinReplicas, spec.MinReplicas)
+	spec.MaxReplicas = cmp.Or(auto.MaxReplicas, spec.MaxReplicas)
+	spec.TargetQueueDepth = cmp.Or(int64(auto.TargetQueueDepth), spec.TargetQueueDepth)
+	spec.ScaleUpThreshold = cmp.Or(auto.ScaleUpThreshold, spec.ScaleUpThreshold)
+	spec.ScaleDownThreshold = cmp.Or(auto.ScaleDownThreshold, spec.ScaleDownThreshold)
+	spec.Cooldown = time.Duration(ptr.Deref(auto.CooldownPeriod, int32(spec.Cooldown/time.Second))) * time.Second
+	spec.ActivationQueueDepth = int64(auto.ActivationQueueDepth)
+	var errs []error
+	for _, step := range []struct {
+		field string
+		from  *intstr.IntOrString
+		to    *policy.Step
+	}{
+		{"maxScaleUpStep", auto.MaxScaleUpStep, &spec.MaxScaleUpStep},
+		{"maxScaleDownStep", auto.MaxScaleDownStep, &spec.MaxScaleDownStep},
+	} {
+		if step.from == nil {
+			continue
+		}
+		parsed, err := policy.ParseStep(step.from.String())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("spec.autoScaling.%s: %w", step.field, err))
+			continue
+		}
+		*step.to = parsed
+	}
+	return spec, errors.Join(errs...)
+}

@@ -1,0 +1,100 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/translator/behavior"
+)
+
+const (
+	// pollingIdle is the pollingInterval of the ScaledObject that the controller writes
+	// for a target that may go to zero (translator, pollingIdle).
+	pollingIdle = 10 * time.Second
+	// pushRepeat is how often the scaler pushes again that a queue is active.
+	pushRepeat = 15
+)
+
+// external is KEDA and the HPA with this project's scaler, configured by the ScaledObject
+// that the controller writes.
+type external struct {
+	spec           policy.Spec
+	keepsTolerance bool
+	sync           timer
+	hpa            *hpa.Autoscaler
+	keda           activation
+	rate           *rateAware // nil: policy.Decide alone
+
+	sample observation // the sampler's last, a tick old when the HPA asks
+	pushed bool        // whether the queue was active at the last tick
+}
+
+func newExternal(c Config) *external {
+	return &external{
+		spec:           c.Spec,
+		keepsTolerance: c.KeepsTolerance,
+		sync:           newTimer(c.HPASync, c.Phase),
+		hpa: hpa.New(hpa.Config{
+			MinReplicas:            max(1, c.Spec.MinReplicas),
+			MaxReplicas:            c.Spec.MaxReplicas,
+			Target:                 float64(c.Spec.TargetQueueDepth),
+			Behavior:               behavior.For(c.Spec),
+			Tolerance:              hpa.DefaultTolerance,
+			KeepsTolerance:         c.KeepsTolerance,
+			DownscaleStabilization: hpa.DefaultDownscaleStabilization,
+		}),
+		keda: activation{poll: newTimer(pollingIdle, c.Phase), cooldown: cooldownToZero(c.Spec.Cooldown), lastActive: start},
+	}
+}
+
+// cooldownToZero is the ScaledObject's cooldownPeriod (translator, buildScaledObject).
+func cooldownToZero(cooldown time.Duration) time.Duration {
+	if cooldown > 0 {
+		cooldown += pollingIdle
+	}
+	return cooldown
+}
+
+func (e *external) replicas(o observation) int32 {
+	sample := e.sample
+	e.sample = o
+	if e.rate != nil {
+		e.rate.counted(sample.arrivals)
+	}
+	syncs := e.sync.due(o.second)
+	if !syncs && e.spec.MinReplicas > 0 {
+		return o.replicas
+	}
+	decide := policy.Decide
+	if e.rate != nil {
+		decide = e.rate.decide
+	}
+	d := decide(e.spec, policy.State{
+		Replicas:  o.replicas,
+		Depth:     sample.waiting + sample.inWork,
+		LastScale: e.hpa.LastScaleTime(),
+		Now:       o.now,
+	})
+	replicas := o.replicas
+	if e.spec.MinReplicas == 0 {
+		replicas = e.activate(o, d.Active)
+	}
+	if replicas == o.replicas && syncs {
+		replicas = e.hpa.Sync(o.now, replicas, replicas, float64(e.spec.MetricValue(d, e.keepsTolerance)))
+	}
+	return replicas
+}
+
+// activate is what KEDA makes of the scaler's pushes and of its own polls.
+func (e *external) activate(o observation, active bool) int32 {
+	replicas := o.replicas
+	if active && (!e.pushed || o.second%pushRepeat == 0) {
+		replicas = e.keda.wake(o.now, replicas)
+	}
+	e.pushed = active
+	if e.keda.poll.due(o.second) {
+		replicas = e.keda.polled(o.now, replicas, active)
+	}
+	return replicas
+}

@@ -1,0 +1,195 @@
+// Package simulation replays arrivals against a fleet of workers that an autoscaler moves:
+// this project's own policy through a model of KEDA and the HPA, and what it is compared
+// with. It has no clock and no I/O: the same configuration and arrivals always give the
+// same result.
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+)
+
+// Config is a fleet and its surroundings.
+type Config struct {
+	Spec        policy.Spec
+	ServiceRate float64       // messages per second that one worker finishes, more than 0
+	PodStart    time.Duration // from a scaling until the new workers take messages, 0 or more
+	// HPASync is kube-controller-manager's --horizontal-pod-autoscaler-sync-period, in
+	// whole seconds, at least 1.
+	HPASync time.Duration
+	// Phase is which part of their period, from 0 to less than 1, the HPA's first sync and
+	// KEDA's first poll are after the start.
+	Phase float64
+	// KeepsTolerance is whether the API server keeps an HPA's tolerance (on by default
+	// from Kubernetes 1.35).
+	KeepsTolerance bool
+	Fixed          int32 // replicas of the fixed fleet, 1 or more; 0: the mean of Threshold's, rounded up
+}
+
+// DefaultConfig is the surroundings that published results are made with.
+func DefaultConfig(spec policy.Spec) Config {
+	return Config{
+		Spec:           spec,
+		ServiceRate:    57,
+		PodStart:       5 * time.Second,
+		HPASync:        hpa.DefaultSyncPeriod,
+		Phase:          0.5,
+		KeepsTolerance: true,
+	}
+}
+
+// Validate returns one error for each field that is out of its range, joined; each names
+// the field, its value and the remedy.
+func (c Config) Validate() error {
+	errs := []error{c.Spec.Validate()}
+	if !(c.ServiceRate > 0) || c.ServiceRate > 1e6 {
+		errs = append(errs, fmt.Errorf("serviceRate is %v: it must be more than 0 and at most 1000000 messages per second and worker", c.ServiceRate))
+	}
+	if c.PodStart < 0 || c.PodStart > time.Hour {
+		errs = append(errs, fmt.Errorf("podStart is %s: it must be from 0s to 1h", c.PodStart))
+	}
+	if c.HPASync < time.Second || c.HPASync > time.Hour || c.HPASync%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("hpaSync is %s: it must be whole seconds from 1s to 1h", c.HPASync))
+	}
+	if c.Phase < 0 || c.Phase >= 1 {
+		errs = append(errs, fmt.Errorf("phase is %v: it must be from 0 to less than 1", c.Phase))
+	}
+	if c.Fixed < 0 || c.Fixed > policy.MaxReplicasLimit {
+		errs = append(errs, fmt.Errorf("fixed is %d: it must be from 1 to %d, or 0 for as many as the policy needs on average", c.Fixed, policy.MaxReplicasLimit))
+	}
+	return errors.Join(errs...)
+}
+
+// Result is what became of a replay.
+type Result struct {
+	Autoscaler Autoscaler
+	Label      string
+
+	Arrived, Finished float64 // messages
+	Left              float64 // messages that nobody had taken when the replay was given up
+
+	// The waits are from a message's arrival until a worker takes it.
+	P50, P99, Max, Mean time.Duration
+
+	ReplicaHours float64
+	Scalings     int       // changes of spec.replicas
+	Depth        []float64 // messages that wait or are in work, at the end of each second
+	Replicas     []int32   // spec.replicas in each second
+}
+
+// MeanReplicas is the replicas over time.
+func (r Result) MeanReplicas() float64 {
+	return r.ReplicaHours * 3600 / float64(len(r.Replicas))
+}
+
+// Compare replays the arrivals of each second with each autoscaler, and with Threshold
+// first. The configuration must be valid.
+func Compare(config Config, arrivals []int64, others ...Autoscaler) []Result {
+	results := []Result{Run(config, arrivals, Threshold)}
+	if config.Fixed == 0 {
+		config.Fixed = max(1, int32(math.Ceil(results[0].MeanReplicas())))
+	}
+	for _, other := range others {
+		if other != Threshold {
+			results = append(results, Run(config, arrivals, other))
+		}
+	}
+	return results
+}
+
+// Run replays the arrivals of each second with one autoscaler, and goes on until the queue
+// is empty, but for no more than as long again. The configuration must be valid, and
+// Fixed more than 0 for the fixed fleet.
+func Run(config Config, arrivals []int64, autoscaler Autoscaler) Result {
+	replicas := initialReplicas(config, arrivals)
+	if autoscaler == Fixed {
+		replicas = config.Fixed
+	}
+	r := replay{
+		queue:  newQueue(1 / config.ServiceRate),
+		fleet:  newFleet(replicas, config.PodStart.Seconds()),
+		scaler: autoscaler.new(config),
+		rate:   config.ServiceRate,
+		result: Result{Autoscaler: autoscaler, Label: autoscaler.label(config)},
+	}
+	second := 0
+	for ; second < len(arrivals); second++ {
+		r.step(second, float64(arrivals[second]))
+	}
+	for ; len(r.queue.cohorts) > 0 && second < 2*len(arrivals); second++ {
+		r.step(second, 0)
+	}
+	return r.finish(second)
+}
+
+// initialReplicas is as many as the arrivals of the first minute need, within the limits,
+// so that nobody is judged by a fleet that is too small from the start.
+func initialReplicas(config Config, arrivals []int64) int32 {
+	var sum float64
+	first := arrivals[:min(60, len(arrivals))]
+	for _, count := range first {
+		sum += float64(count)
+	}
+	need := math.Ceil(sum / float64(len(first)) / config.ServiceRate)
+	return int32(min(max(need, float64(config.Spec.MinReplicas)), float64(config.Spec.MaxReplicas)))
+}
+
+// replay is one replay on its way.
+type replay struct {
+	queue  *queue
+	fleet  *fleet
+	scaler scaler
+	rate   float64 // of one worker
+	result Result
+
+	arrivals       float64 // in the last second
+	replicaSeconds int64
+}
+
+// start is when a replay begins: models of the HPA and of KEDA go by the clock.
+var start = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+func (r *replay) step(second int, arrivals float64) {
+	now, end := float64(second), float64(second+1)
+	replicas := r.scaler.replicas(observation{
+		second:   second,
+		now:      start.Add(time.Duration(second) * time.Second),
+		replicas: r.fleet.replicas(),
+		waiting:  int64(r.queue.waiting() + negligible),
+		inWork:   int64(math.Round(r.queue.inWork())),
+		arrivals: r.arrivals,
+	})
+	if replicas != r.fleet.replicas() {
+		r.fleet.scale(now, replicas)
+		r.result.Scalings++
+	}
+	r.arrivals = arrivals
+	for now < end {
+		next := r.fleet.nextReady(now, end)
+		r.queue.advance(now, next, arrivals*(next-now), float64(r.fleet.ready(now))*r.rate)
+		now = next
+	}
+	r.result.Depth = append(r.result.Depth, max(0, r.queue.waiting()+r.queue.inWork()))
+	r.result.Replicas = append(r.result.Replicas, replicas)
+	r.replicaSeconds += int64(replicas)
+}
+
+func (r *replay) finish(seconds int) Result {
+	q := r.queue
+	q.giveUp(float64(seconds))
+	result := r.result
+	result.Arrived, result.Finished, result.Left = q.arrived, q.finished(), q.left()
+	result.P50, result.P99 = duration(q.waits.quantile(0.5)), duration(q.waits.quantile(0.99))
+	result.ReplicaHours = float64(r.replicaSeconds) / 3600
+	result.Max, result.Mean = duration(q.waits.max), duration(q.waits.mean())
+	return result
+}
+
+func duration(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second))
+}
