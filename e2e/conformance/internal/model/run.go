@@ -1,0 +1,76 @@
+package model
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/jawaracloud/pubsub-operator/e2e/conformance/contract"
+)
+
+// Run starts a scaler, checks it and stops it. Change may alter the configuration.
+func Run(ctx context.Context, s *Scaler, keda func(contract.Trigger) (contract.KEDA, error), change func(*contract.Config)) ([]contract.Result, error) {
+	address, stop, err := s.Start()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	config := contract.Config{
+		Address: address, Name: "orders", Namespace: "shop",
+		Metadata:    map[string]string{"queue": "orders", "backend": "up"},
+		DeadBackend: map[string]string{"backend": "down"},
+		Broken:      []contract.KeyValue{{Key: "queue", Value: ""}, {Key: "qeue", Value: "orders"}},
+		Limits:      Limits(),
+		KEDA:        keda,
+		// GracefulStop waits for the streams, and the check for their ends.
+		Shutdown: func(context.Context) error { go s.Shutdown(s); return nil },
+	}
+	if s.TLS != nil {
+		config.TLS = Certificates().Client()
+	}
+	if change != nil {
+		change(&config)
+	}
+	return contract.Run(ctx, config, func(contract.Check) bool { return true }, func(contract.Result) {})
+}
+
+// Judged is how a scaler fared.
+type Judged struct {
+	Results []contract.Result
+	Err     error
+}
+
+// RunAll makes runs, many at a time: most of a run is waiting. Those named first start first.
+func RunAll(runs map[string]func() ([]contract.Result, error), first ...string) map[string]Judged {
+	const atOnce = 12
+	judged, free := map[string]Judged{}, make(chan struct{}, atOnce)
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(runs)), func(name string) bool { return slices.Contains(first, name) })
+	for _, name := range slices.Concat(first, rest) {
+		free <- struct{}{}
+		running.Go(func() {
+			defer func() { <-free }()
+			results, err := runs[name]()
+			mu.Lock()
+			defer mu.Unlock()
+			judged[name] = Judged{results, err}
+		})
+	}
+	running.Wait()
+	return judged
+}
+
+// RunFaults checks every faulty scaler.
+func RunFaults(ctx context.Context, keda func(contract.Trigger) (contract.KEDA, error)) map[string]Judged {
+	runs := map[string]func() ([]contract.Result, error){}
+	for name, fault := range Faults() {
+		runs[name] = func() ([]contract.Result, error) {
+			s := New()
+			fault.Break(s)
+			return Run(ctx, s, keda, nil)
+		}
+	}
+	return RunAll(runs, slowFaults...)
+}
