@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,7 +123,7 @@ func (p *Pool) Subscribe(server Server, q queue.Queue) (*Subscription, error) {
 	}
 	sub := &Subscription{sampler: s, watched: w, updates: make(chan struct{}, 1)}
 	s.mu.Lock()
-	w.subscribers[sub.updates] = struct{}{}
+	w.subscribers = append(w.subscribers, sub.updates)
 	w.reserved--
 	if !w.validUntil.IsZero() {
 		sub.updates <- struct{}{} // there is a result already
@@ -153,7 +154,7 @@ func (s *Subscription) await(eager bool) {
 	}
 	s.eager = eager
 	s.watched.eager += change
-	s.sampler.eager += change
+	s.sampler.regroup = true
 }
 
 // Close ends the subscription.
@@ -162,7 +163,7 @@ func (s *Subscription) Close() {
 	defer s.sampler.mu.Unlock()
 	s.await(false)
 	s.closed = true
-	delete(s.watched.subscribers, s.updates)
+	s.watched.subscribers = slices.DeleteFunc(s.watched.subscribers, func(c chan struct{}) bool { return c == s.updates })
 }
 
 // watch finds or starts the sampler of the server and the entry of the queue; with

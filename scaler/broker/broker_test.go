@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -36,7 +37,11 @@ func list(key string) queue.Queue { return queue.Queue{Key: key, Kind: queue.Lis
 
 // calls is how often the server ran a command, by its own count.
 func calls(t *testing.T, server *redistest.Server, command string) int {
-	stats, err := server.Client().InfoMap(t.Context(), "commandstats").Result()
+	return callsBy(t, server.Client(), command)
+}
+
+func callsBy(t *testing.T, client *redis.Client, command string) int {
+	stats, err := client.InfoMap(t.Context(), "commandstats").Result()
 	require.NoError(t, err)
 	n := 0
 	_, err = fmt.Sscanf(stats["Commandstats"]["cmdstat_"+command], "calls=%d", &n)

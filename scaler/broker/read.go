@@ -9,8 +9,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // maxBackOff bounds how long a server that can't be read is left alone.
@@ -24,11 +22,13 @@ const edgesPerTick = 4
 // connect opens no connection yet: go-redis does with the first command.
 func (s *sampler) connect() *redis.Client {
 	options := &redis.Options{
-		Addr:        s.server.Address,
-		Protocol:    2,
-		PoolSize:    2, // a tick's read, and a first read beside it
-		DialTimeout: s.options.ReadTimeout,
-		ReadTimeout: s.options.ReadTimeout,
+		Addr:     s.server.Address,
+		Protocol: 2,
+		PoolSize: 2, // reads follow each other; the other is for when one is replaced
+		// A pool for pipelines alone would have buffers of 256 KiB for each connection.
+		PipelinePoolSize: -1,
+		DialTimeout:      s.options.ReadTimeout,
+		ReadTimeout:      s.options.ReadTimeout,
 		// A read of several rounds has one deadline for all of them.
 		ContextTimeoutEnabled: true,
 		// The reads are retried a tick later anyway, and an error is to be told soon.
@@ -79,22 +79,21 @@ func (s *sampler) run(ctx context.Context, retire func() bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			s.close()
+			s.end()
 			return
 		case <-s.wake:
-			s.read(ctx, client, s.batch(unread))
+			s.firstRead(ctx, client)
 			continue // those that were here before keep their tick
 		case <-edges.C:
-			if s.anyAwaited() && s.failures == 0 {
-				s.read(ctx, client, s.batch(awaited))
+			if s.failures == 0 {
+				s.read(ctx, client, s.edges())
 			}
 			edges.Reset(jittered(s.options.Tick / edgesPerTick))
 			continue
 		case <-timer.C:
 		}
-		s.evict()
-		batch := s.batch(nil)
-		if len(batch) == 0 && retire() {
+		batch := s.tick()
+		if len(batch.watched) == 0 && retire() {
 			return
 		}
 		s.read(ctx, client, batch)
@@ -102,14 +101,17 @@ func (s *sampler) run(ctx context.Context, retire func() bool) {
 	}
 }
 
-// close tells everybody who waits that there will be no other read.
-func (s *sampler) close() {
-	batch := s.batch(nil)
-	results := make([]result, len(batch))
-	for i := range results {
-		results[i].err = ErrClosed
+// firstRead reads the queues that were never read. Where the server failed the last time,
+// they share that: new queues are no reason to try again before the back-off is over.
+func (s *sampler) firstRead(ctx context.Context, client *redis.Client) {
+	b := s.firstReads()
+	if s.failures == 0 {
+		s.read(ctx, client, b)
+		return
 	}
-	s.record(batch, results, s.options.Now())
+	b.read.Begin()
+	b.read.Fail(s.failure)
+	s.record(b, s.options.Now())
 }
 
 // delay is the time to the next read: a tick, doubled with each failure in a row.
@@ -126,71 +128,37 @@ func jittered(d time.Duration) time.Duration {
 	return d - d/20 + time.Duration(rand.Int64N(int64(d/10)+1))
 }
 
-// result is what a read of one queue came to.
-type result struct {
-	depth queue.Depth
-	err   error
-}
-
 // read reads a batch in as few pipelines as it takes; a steady batch takes one.
-func (s *sampler) read(ctx context.Context, client *redis.Client, batch []*watched) {
-	if len(batch) == 0 {
+func (s *sampler) read(ctx context.Context, client *redis.Client, b batch) {
+	if len(b.watched) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.options.ReadTimeout)
 	defer cancel()
 	began := s.options.Now()
-	results := make([]result, len(batch))
-	asking := make([]int, len(batch)) // indices into batch
-	for i, w := range batch {
-		w.reader.Begin()
-		asking[i] = i
-	}
+	b.read.Begin()
 	var failure error
-	for len(asking) > 0 && failure == nil {
-		asking, failure = s.round(ctx, client, batch, asking, results)
+	for commands := b.read.Ask(); len(commands) > 0 && failure == nil; commands = b.read.Ask() {
+		pipe := client.Pipeline()
+		_ = pipe.BatchProcess(ctx, commands...) // it only queues
+		_, err := pipe.Exec(ctx)
+		b.read.Answer() // each command has its own error
+		if err != nil && !errors.As(err, new(redis.Error)) {
+			failure = err
+			b.read.Fail(err)
+		}
 	}
 	s.failed(failure)
-	s.record(batch, results, began)
-}
-
-// round sends one pipeline and reads its replies. It returns the queues that need
-// another round, and the error of the connection, if that failed.
-func (s *sampler) round(ctx context.Context, client *redis.Client, batch []*watched, asking []int, results []result) (again []int, failure error) {
-	pipe := client.Pipeline()
-	for _, i := range asking {
-		batch[i].reader.Ask(ctx, pipe)
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	for _, i := range asking {
-		depth, done, err := batch[i].reader.Answer()
-		err = s.told(err)
-		switch {
-		case err != nil:
-			if !fromServer(err) {
-				failure = err
-			}
-			results[i].err = &ReadError{Server: s.server, Err: err}
-		case done:
-			results[i].depth = depth
-		default:
-			again = append(again, i)
-		}
-	}
-	if failure != nil {
-		for _, i := range again {
-			results[i].err = &ReadError{Server: s.server, Err: failure}
-		}
-	}
-	return again, failure
+	s.record(b, began)
 }
 
 // failed counts failures in a row and logs where they begin and end.
 func (s *sampler) failed(failure error) {
 	s.options.Metrics.countRead(failure)
+	s.failure = failure
 	if failure != nil {
 		if s.failures == 0 {
-			s.options.Logger.Warn("server can't be read", "server", s.server.Address, "error", failure)
+			s.options.Logger.Warn("server can't be read", "server", s.server.Address, "error", s.told(failure))
 		}
 		s.failures++
 		return
@@ -199,14 +167,4 @@ func (s *sampler) failed(failure error) {
 		s.options.Logger.Info("server can be read again", "server", s.server.Address, "failures", s.failures)
 	}
 	s.failures = 0
-}
-
-// fromServer tells an answer of the server, or our reading of it, from a failure to get
-// one.
-func fromServer(err error) bool {
-	var reply redis.Error
-	var wrongType *queue.WrongTypeError
-	var group *queue.GroupError
-	var unreadable *queue.ReplyError
-	return errors.As(err, &reply) || errors.As(err, &wrongType) || errors.As(err, &group) || errors.As(err, &unreadable)
 }

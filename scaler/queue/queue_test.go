@@ -16,16 +16,27 @@ import (
 
 // read reads once, and counts the rounds.
 func read(ctx context.Context, client *redis.Client, reader *queue.Reader) (queue.Depth, int, error) {
-	reader.Begin()
-	for rounds := 1; ; rounds++ {
+	rounds := readAll(ctx, client, queue.NewBatch([]*queue.Reader{reader}))
+	depth, err := reader.Result()
+	return depth, rounds, err
+}
+
+func newReader(q queue.Queue) *queue.Reader {
+	reader := queue.NewReader(q)
+	return &reader
+}
+
+// readAll reads a batch once, and counts the rounds.
+func readAll(ctx context.Context, client *redis.Client, batch *queue.Batch) (rounds int) {
+	batch.Begin()
+	for commands := batch.Ask(); len(commands) > 0; commands = batch.Ask() {
+		rounds++
 		pipe := client.Pipeline()
-		reader.Ask(ctx, pipe)
+		_ = pipe.BatchProcess(ctx, commands...)
 		_, _ = pipe.Exec(ctx)
-		depth, done, err := reader.Answer()
-		if done || err != nil {
-			return depth, rounds, err
-		}
+		batch.Answer()
 	}
+	return rounds
 }
 
 func push(n int, key string) func(*testing.T, *redis.Client) {
@@ -54,7 +65,9 @@ func readGroup(n int, key, group string) func(*testing.T, *redis.Client) {
 	}
 }
 
-type steps []func(*testing.T, *redis.Client)
+type step = func(*testing.T, *redis.Client)
+
+type steps []step
 
 // TestDepth covers what depth means, with the traps of streams: each row that says
 // "trap" fails where lag is taken at its word.
@@ -111,7 +124,7 @@ func TestDepth(t *testing.T) {
 				step(t, client)
 			}
 			test.queue.Key = "q"
-			got, _, err := read(t.Context(), client, queue.NewReader(test.queue))
+			got, _, err := read(t.Context(), client, newReader(test.queue))
 			require.NoError(t, err)
 			assert.Equal(t, test.want, got)
 		})
@@ -146,7 +159,7 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 				step(t, client)
 			}
 			test.queue.Key = "q"
-			reader := queue.NewReader(test.queue)
+			reader := newReader(test.queue)
 			for range 2 { // a second read must not forget what was wanted
 				_, _, err := read(t.Context(), client, reader)
 				assert.EqualError(t, err, test.want)
@@ -157,7 +170,7 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 		require.NoError(t, client.Do(t.Context(), "ACL", "SETUSER", "blind", "on", "nopass", "~*", "+ping").Err())
 		blind := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "blind", Password: "x", Protocol: 2})
 		t.Cleanup(func() { _ = blind.Close() })
-		_, _, err := read(t.Context(), blind, queue.NewReader(queue.Queue{Key: "q", Kind: queue.Auto}))
+		_, _, err := read(t.Context(), blind, newReader(queue.Queue{Key: "q", Kind: queue.Auto}))
 		assert.True(t, redis.HasErrorPrefix(err, "NOPERM"), "%v", err)
 	})
 }
@@ -166,7 +179,7 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 func TestReaderFollowsTheKey(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	reader := queue.NewReader(queue.Queue{Key: "q", Kind: queue.Auto})
+	reader := newReader(queue.Queue{Key: "q", Kind: queue.Auto})
 	stages := []struct {
 		name   string
 		change func(*testing.T, *redis.Client)
@@ -205,7 +218,7 @@ func TestConnectionErrorsAreErrors(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	for _, kind := range []queue.Kind{queue.Auto, queue.List, queue.Stream} {
-		reader := queue.NewReader(queue.Queue{Key: "q", Kind: kind})
+		reader := newReader(queue.Queue{Key: "q", Kind: kind})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("gone"))
 		depth, _, err := read(ctx, client, reader)

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -26,13 +25,16 @@ type streamReader struct {
 
 // ask uses raw XINFO replies: go-redis's own types can't tell a field that is missing
 // from 0 (its Lag is 0 on Redis 6, which has none).
-func (s *streamReader) ask(ctx context.Context, pipe redis.Pipeliner, q Queue) {
+func (s *streamReader) ask(commands []redis.Cmder, q Queue) []redis.Cmder {
 	if s.countAfter != "" {
-		s.counted = pipe.XRangeN(ctx, q.Key, "("+s.countAfter, "+", countCap)
-		return
+		s.counted = redis.NewXMessageSliceCmd(unbound, "xrange", q.Key, "("+s.countAfter, "+", "count", countCap)
+		return append(commands, s.counted)
 	}
-	s.info = pipe.Do(ctx, "XINFO", "STREAM", q.Key)
-	s.groups = pipe.Do(ctx, "XINFO", "GROUPS", q.Key)
+	if s.info == nil {
+		s.info = redis.NewCmd(unbound, "xinfo", "stream", q.Key)
+		s.groups = redis.NewCmd(unbound, "xinfo", "groups", q.Key)
+	}
+	return append(commands, fresh(s.info), fresh(s.groups))
 }
 
 func (s *streamReader) answer(q Queue, last bool) (Depth, bool, error) {
@@ -40,6 +42,7 @@ func (s *streamReader) answer(q Queue, last bool) (Depth, bool, error) {
 		return s.answerCount()
 	}
 	info, err := infoOf(s.info)
+	s.info.SetVal(nil) // it holds two whole entries
 	if noSuchKey(err) {
 		return Depth{Kind: None, Added: -1}, true, nil
 	}
@@ -67,6 +70,7 @@ func (s *streamReader) answer(q Queue, last bool) (Depth, bool, error) {
 func (s *streamReader) answerCount() (Depth, bool, error) {
 	s.countAfter = ""
 	entries, err := s.counted.Result()
+	s.counted = nil // it holds whole entries
 	if err != nil {
 		return Depth{}, true, err
 	}
@@ -114,6 +118,7 @@ func streamDepth(info streamInfo, group *groupInfo) (depth Depth, exact bool, er
 // group picks the group that is asked about; nil where it does not exist yet.
 func (s *streamReader) group(q Queue) (*groupInfo, error) {
 	replies, err := s.groups.Slice()
+	s.groups.SetVal(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -50,11 +50,11 @@ func infoOf(cmd *redis.Cmd) (streamInfo, error) {
 	if info.lastGenerated, err = f.text("last-generated-id"); err != nil {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
-	if added, ok := f["entries-added"].(int64); ok {
+	if added, ok := f.value("entries-added").(int64); ok {
 		info.added = added
 	}
 	// first-entry is [id, [field, value, …]], or nil in an empty stream.
-	if entry, ok := f["first-entry"].([]any); ok && len(entry) > 0 {
+	if entry, ok := f.value("first-entry").([]any); ok && len(entry) > 0 {
 		text, _ := entry[0].(string)
 		id, err := parseID(text)
 		if err != nil {
@@ -80,49 +80,54 @@ func groupOf(reply any) (groupInfo, error) {
 	if group.lastDelivered, err = f.text("last-delivered-id"); err != nil {
 		return groupInfo{}, err
 	}
-	if lag, ok := f["lag"].(int64); ok {
+	if lag, ok := f.value("lag").(int64); ok {
 		group.lag = lag
 	}
 	return group, nil
 }
 
-// fields is a reply of names and values, which RESP2 sends as a flat array and RESP3 as a
-// map.
-type fields map[string]any
+// fields is a reply of names and values, in turn. They are few: a map would cost more than
+// it saves.
+type fields []any
 
+// fieldsOf takes a flat array (RESP2) or a map (RESP3).
 func fieldsOf(reply any) (fields, error) {
-	f := fields{}
 	switch reply := reply.(type) {
-	case map[any]any:
-		for name, value := range reply {
-			if text, ok := name.(string); ok {
-				f[text] = value
-			}
-		}
 	case []any:
-		for i := 0; i+1 < len(reply); i += 2 {
-			if text, ok := reply[i].(string); ok {
-				f[text] = reply[i+1]
-			}
+		return reply, nil
+	case map[any]any:
+		flat := make(fields, 0, 2*len(reply))
+		for name, value := range reply {
+			flat = append(flat, name, value)
 		}
+		return flat, nil
 	default:
 		return nil, fmt.Errorf("unexpected %T", reply)
 	}
-	return f, nil
+}
+
+// value is the value of that name; nil where there is none.
+func (f fields) value(name string) any {
+	for i := 0; i+1 < len(f); i += 2 {
+		if f[i] == name {
+			return f[i+1]
+		}
+	}
+	return nil
 }
 
 func (f fields) number(name string) (int64, error) {
-	value, ok := f[name].(int64)
+	value, ok := f.value(name).(int64)
 	if !ok {
-		return 0, fmt.Errorf("field %s is %v, not a number", name, f[name])
+		return 0, fmt.Errorf("field %s is %v, not a number", name, f.value(name))
 	}
 	return value, nil
 }
 
 func (f fields) text(name string) (string, error) {
-	value, ok := f[name].(string)
+	value, ok := f.value(name).(string)
 	if !ok {
-		return "", fmt.Errorf("field %s is %v, not a string", name, f[name])
+		return "", fmt.Errorf("field %s is %v, not a string", name, f.value(name))
 	}
 	return value, nil
 }

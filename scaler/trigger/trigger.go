@@ -228,10 +228,15 @@ func (p *parser) check(t Trigger) {
 	if t.ConsumerGroup != "" && t.QueueType == List {
 		p.fail(KeyConsumerGroup, "a List has no consumer group; leave it out or set queueType to Stream")
 	}
-	for _, key := range slices.Sorted(maps.Keys(p.metadata)) {
+	var unknown []string
+	for key := range p.metadata {
 		if !known[key] && !kedaKeys[key] && !known[strings.TrimSuffix(key, fromEnvSuffix)] {
-			p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+			unknown = append(unknown, key)
 		}
+	}
+	slices.Sort(unknown)
+	for _, key := range unknown {
+		p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 }
 

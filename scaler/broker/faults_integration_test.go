@@ -1,0 +1,147 @@
+//go:build integration
+
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// faulty is a server in front of a real one, whose replies go through spoil.
+func faulty(t *testing.T, server string, spoil func(to net.Conn, replies io.Reader) error) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			backend, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = client.Close()
+				return
+			}
+			t.Cleanup(func() { _ = client.Close(); _ = backend.Close() })
+			go func() { _, _ = io.Copy(backend, client) }()
+			go func() {
+				_ = spoil(client, backend)
+				_ = client.Close()
+				_ = backend.Close()
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// slowly sends a byte now and then, so that the connection never falls silent.
+func slowly(ctx context.Context) func(net.Conn, io.Reader) error {
+	return func(to net.Conn, replies io.Reader) error {
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+			}
+			if _, err := io.CopyN(to, replies, 1); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// dying ends the connection in the middle of the replies.
+func dying(to net.Conn, replies io.Reader) error {
+	_, err := io.CopyN(to, replies, 30)
+	return err
+}
+
+// Servers that fail in all ways must not delay the queues of one that works, and are
+// told of in time.
+func TestFaultyServersDelayNobodyElse(t *testing.T) {
+	const queues = 100
+	server := redistest.Start(t)
+	for i := range queues {
+		require.NoError(t, server.Client().LPush(t.Context(), fmt.Sprint("q", i), "x").Err())
+	}
+	servers := map[string]struct {
+		address string
+		cause   broker.Cause
+	}{
+		"accepts and never answers": {silent(t), broker.Slow},
+		"answers slowly":            {faulty(t, server.Addr, slowly(t.Context())), broker.Slow},
+		"dies mid-pipeline":         {faulty(t, server.Addr, dying), broker.Unreachable},
+		"takes no connection":       {full(t), broker.Unreachable},
+	}
+	pool := newPool(t, broker.Options{Tick: 250 * time.Millisecond})
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	var wait sync.WaitGroup
+	for name, test := range servers {
+		for i := range 4 {
+			wait.Go(func() {
+				asked := 0
+				for ctx.Err() == nil {
+					began := time.Now()
+					sample, err := askInTime(t, pool, test.address, fmt.Sprint("q", i))
+					took := time.Since(began)
+					var read *broker.ReadError
+					if assert.ErrorAs(t, err, &read, name) {
+						assert.Equal(t, test.cause, read.Cause(), "%s: %v", name, err)
+					}
+					assert.Zero(t, sample, name)
+					assert.Less(t, took, 2*time.Second+200*time.Millisecond, name)
+					asked++
+					<-time.After(tick)
+				}
+				assert.Positive(t, asked, name)
+			})
+		}
+	}
+	took := latencies(t, pool, server.Addr, queues, ctx.Done())
+	wait.Wait()
+	slices.Sort(took)
+	p99 := took[len(took)*99/100]
+	t.Logf("%d calls to the server that works: p50 %s, p99 %s, longest %s", len(took), took[len(took)/2], p99, took[len(took)-1])
+	assert.Less(t, p99, 50*time.Millisecond)
+}
+
+// askInTime asks with the deadline that the scaler's handlers set.
+func askInTime(t *testing.T, pool *broker.Pool, address, key string) (broker.Sample, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	return pool.Depth(ctx, broker.Server{Address: address}, list(key))
+}
+
+// latencies asks for the queues of a server that works, over and over.
+func latencies(t *testing.T, pool *broker.Pool, address string, queues int, end <-chan struct{}) []time.Duration {
+	var took []time.Duration
+	for i := 0; ; i++ {
+		began := time.Now()
+		sample, err := pool.Depth(t.Context(), broker.Server{Address: address}, queue.Queue{Key: fmt.Sprint("q", i%queues), Kind: queue.Auto})
+		took = append(took, time.Since(began))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, sample.Total())
+		select {
+		case <-end:
+			return took
+		case <-time.After(time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,210 @@
+//go:build integration
+
+package broker_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// gate stands between the sampler and a server. Once closed, it keeps all replies back
+// until so many commands have come as a whole pipeline has: who waits for a reply before
+// that waits for ever.
+type gate struct {
+	address string
+	server  string
+
+	mu       sync.Mutex
+	opens    sync.Cond
+	commands int // since it was closed
+	whole    int // commands of a pipeline; 0: it is open
+	clients  int // connections, ever
+}
+
+func newGate(t *testing.T, server string) *gate {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	g := &gate{address: listener.Addr().String(), server: server}
+	g.opens.L = &g.mu
+	t.Cleanup(func() { _ = listener.Close() })
+	t.Cleanup(func() { g.close(0) }) // let those go that wait
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			g.serve(t, client)
+		}
+	}()
+	return g
+}
+
+func (g *gate) serve(t *testing.T, client net.Conn) {
+	server, err := net.Dial("tcp", g.server)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
+	g.mu.Lock()
+	g.clients++
+	g.mu.Unlock()
+	go func() {
+		_, _ = io.Copy(io.MultiWriter(writer(g.asked), server), client)
+		_ = server.Close()
+	}()
+	go func() {
+		_, _ = io.Copy(io.MultiWriter(writer(g.answered), client), server)
+		_ = client.Close()
+	}()
+}
+
+type writer func(p []byte)
+
+func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
+
+// asked counts commands: each is an array, and no key of the test holds a "*".
+func (g *gate) asked(p []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.commands += bytes.Count(p, []byte("*"))
+	g.opens.Broadcast()
+}
+
+// answered waits until a reply may pass.
+func (g *gate) answered([]byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.commands < g.whole {
+		g.opens.Wait()
+	}
+}
+
+// close keeps replies back from now on, until that many commands have come.
+func (g *gate) close(whole int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.commands, g.whole = 0, whole
+	g.opens.Broadcast()
+}
+
+func (g *gate) count() (commands, clients int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.commands, g.clients
+}
+
+// One pipeline for each server and tick, whatever the number of channels, and one command
+// for each list: the first reply passes only when the last command has come.
+func TestATickIsOnePipeline(t *testing.T) {
+	const queues = 1000
+	server := redistest.Start(t)
+	client := server.Client()
+	_, err := client.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
+		for i := range queues {
+			pipe.LPush(t.Context(), fmt.Sprint("list-", i), "x")
+			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: fmt.Sprint("stream-", i), Values: []any{"a", "1"}})
+			pipe.LPush(t.Context(), fmt.Sprint("busy-", i), "x", "y")
+			pipe.ZAdd(t.Context(), queue.ConsumersKey(fmt.Sprint("busy-", i)), redis.Z{Member: "a"})
+			pipe.LMove(t.Context(), fmt.Sprint("busy-", i), queue.ProcessingKey(fmt.Sprint("busy-", i), "a"), "RIGHT", "LEFT")
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	tests := map[string]struct {
+		prefix   string
+		commands int // of a tick
+		total    int64
+	}{
+		"lists":                 {"list-", queues + queues/100, 1}, // LLEN, and EXISTS for each hundred
+		"absent":                {"none-", queues + queues/100, 0}, // TYPE, and EXISTS for each hundred
+		"streams":               {"stream-", 2 * queues, 1},        // XINFO STREAM and GROUPS
+		"lists with a consumer": {"busy-", 3 * queues, 2},          // LLEN, ZRANGE, LLEN
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := newGate(t, server.Addr)
+			pool := newPool(t, broker.Options{Tick: 500 * time.Millisecond, ReadTimeout: deadline})
+			address := broker.Server{Address: gate.address}
+			var last *broker.Subscription
+			for i := range queues {
+				var err error
+				last, err = pool.Subscribe(address, queue.Queue{Key: fmt.Sprint(test.prefix, i), Kind: queue.Auto})
+				require.NoError(t, err)
+				t.Cleanup(last.Close)
+			}
+			update := func() {
+				t.Helper()
+				select {
+				case <-last.Updates():
+				case <-time.After(deadline):
+					commands, _ := gate.count()
+					t.Fatalf("no read within %s: after %d commands it waits for a reply", deadline, commands)
+				}
+			}
+			for range 3 { // first reads, kinds and consumers
+				update()
+			}
+			for range 3 {
+				select {
+				case <-last.Updates(): // of a while ago
+				default:
+				}
+				update() // so that none is under way
+				gate.close(test.commands)
+				update()
+				commands, clients := gate.count()
+				assert.Equal(t, test.commands, commands, "commands of a tick")
+				assert.LessOrEqual(t, clients, 2, "connections, those that are closed again included")
+			}
+			for _, i := range []int{0, queues / 2, queues - 1} {
+				sample, err := pool.Depth(t.Context(), address, queue.Queue{Key: fmt.Sprint(test.prefix, i), Kind: queue.Auto})
+				require.NoError(t, err)
+				assert.Equal(t, test.total, sample.Total())
+			}
+		})
+	}
+}
+
+// What the server itself counts.
+func TestAThousandQueuesTakeTwoConnectionsAtMost(t *testing.T) {
+	const queues = 1000
+	server := redistest.Start(t)
+	client := server.Client()
+	connections := func() int {
+		clients, err := client.Do(t.Context(), "CLIENT", "LIST").Text()
+		require.NoError(t, err)
+		return strings.Count(clients, "\n")
+	}
+	before := connections()
+	pool := newPool(t, broker.Options{})
+	var wait sync.WaitGroup
+	for i := range queues {
+		wait.Go(func() {
+			_, err := pool.Depth(t.Context(), broker.Server{Address: server.Addr}, list(fmt.Sprint("q", i)))
+			assert.NoError(t, err)
+		})
+	}
+	wait.Wait()
+	llens := callsBy(t, client, "llen")
+	assert.Eventually(t, func() bool {
+		assert.LessOrEqual(t, connections()-before, 2)
+		return callsBy(t, client, "llen") >= llens+10*queues
+	}, deadline, tick)
+}
