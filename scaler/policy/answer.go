@@ -8,21 +8,68 @@ const hpaTolerance = 10
 // MetricValue is the value, in messages, that makes the HPA want d.Desired replicas:
 // for AverageValue it computes ceil(value / TargetQueueDepth).
 //
-// Where the HPA honours a tolerance of 0 that is exact. Where it doesn't, a change of up
-// to 10 % would be ignored, so the value goes just beyond the tolerance; the HPA then
-// overshoots by at most 10 % of the replicas and two, which its behavior policies bound.
+// Where the HPA honours a tolerance of 0 that is exact. Where it doesn't, it ignores a
+// change of up to 10 %, so the value goes just beyond. The HPA then overshoots d.Desired
+// by at most 10 % of the replicas, rounded down: from fewer than 10 not at all, and never
+// by more than its behavior policies let it. Where so many replicas would make the policy
+// turn back, which takes an upper threshold of less than 1.25 times the lower, the value
+// is exact and the HPA leaves the replicas alone: the pair would flap for ever.
+//
+// The HPA's own code is run against all of this by the module e2e/hpa. It reckons in
+// float64, in thousandths of a message, which is exact up to 9·10¹² messages.
 func (s Spec) MetricValue(d Decision, toleranceHonoured bool) int64 {
 	exact := int64(d.Desired) * s.TargetQueueDepth
 	if toleranceHonoured || d.Action == Hold || d.Replicas == 0 {
 		return exact
 	}
+	value := s.beyondTolerance(d)
+	if s.turnsBack(d, s.landing(d, value)) {
+		return exact
+	}
+	return value
+}
+
+// beyondTolerance is d.Desired × TargetQueueDepth, or the nearest value farther off that
+// a tolerance of 10 % does not swallow.
+func (s Spec) beyondTolerance(d Decision) int64 {
+	exact := int64(d.Desired) * s.TargetQueueDepth
 	now := int64(d.Replicas) * s.TargetQueueDepth
 	if d.Action == ScaleUp {
 		return max(exact, now*(100+hpaTolerance)/100+1)
 	}
-	beyond := now * (100 - hpaTolerance) / 100
-	if now*(100-hpaTolerance)%100 == 0 {
-		beyond--
+	return max(0, min(exact, (now*(100-hpaTolerance)+99)/100-1))
+}
+
+// landing is where the HPA goes with a value, or one replica farther: it rounds a
+// percentage of its policies up.
+func (s Spec) landing(d Decision, value int64) int64 {
+	n := int64(d.Replicas)
+	wanted := (value + s.TargetQueueDepth - 1) / s.TargetQueueDepth
+	atMost := func(step Step) int64 {
+		if step.Percent {
+			return n*int64(step.Value)/100 + 1
+		}
+		return step.of(n)
 	}
-	return max(0, min(exact, beyond))
+	if d.Action == ScaleUp {
+		return min(wanted, n+atMost(s.MaxScaleUpStep), int64(s.MaxReplicas))
+	}
+	return max(wanted, n-atMost(s.MaxScaleDownStep), s.floor())
+}
+
+// turnsBack is whether the policy, for some depth that asks for d.Desired, would at once
+// go the other way from where the HPA lands.
+func (s Spec) turnsBack(d Decision, landing int64) bool {
+	desired := int64(d.Desired)
+	if landing == desired {
+		return false
+	}
+	// What a replica more adds to either bound, in hundredths of a message.
+	upper, lower := s.TargetQueueDepth*int64(s.ScaleUpThreshold), s.TargetQueueDepth*int64(s.ScaleDownThreshold)
+	if d.Action == ScaleUp {
+		least := (desired-1)*upper/100 + 1
+		return 100*least < landing*lower
+	}
+	most := min(desired*upper/100, ((desired+1)*lower-1)/100)
+	return 100*most > landing*upper
 }

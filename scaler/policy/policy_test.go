@@ -169,48 +169,6 @@ func TestParseStep(t *testing.T) {
 	}
 }
 
-// hpaReplicas is what the HPA computes from a value (k8s.io/kubernetes v1.36,
-// pkg/controller/podautoscaler/replica_calculator.go, GetExternalPerPodMetricReplicas).
-func hpaReplicas(value, target, replicas int64, tolerance float64) int64 {
-	ratio := float64(value) / (float64(target) * float64(replicas))
-	if ratio >= 1-tolerance && ratio <= 1+tolerance {
-		return replicas
-	}
-	return (value + target - 1) / target
-}
-
-func TestMetricValueMakesTheHPAScale(t *testing.T) {
-	spec := DefaultSpec()
-	spec.MaxReplicas = 2000
-	for _, target := range []int64{1, 3, 100, 1_000_000_000} {
-		spec.TargetQueueDepth = target
-		for n := int32(1); n <= 1000; n++ {
-			for _, desired := range []int32{n - 1, n, n + 1, n + n/5, n - n/5} {
-				if desired < 1 {
-					continue
-				}
-				d := Decision{Replicas: n}
-				d.to(int64(desired), AboveUpperBound)
-				exact := hpaReplicas(spec.MetricValue(d, true), target, int64(n), 0)
-				require.EqualValues(t, desired, exact, "tolerance 0, target %d: %d → %d", target, n, desired)
-
-				rough := hpaReplicas(spec.MetricValue(d, false), target, int64(n), 0.1)
-				most := int64(n)/10 + 2
-				switch d.Action {
-				case Hold:
-					require.EqualValues(t, n, rough)
-				case ScaleUp:
-					require.GreaterOrEqual(t, rough, int64(desired), "target %d: %d → %d", target, n, desired)
-					require.LessOrEqual(t, rough, max(int64(desired), int64(n)+most))
-				case ScaleDown:
-					require.LessOrEqual(t, rough, int64(desired), "target %d: %d → %d", target, n, desired)
-					require.GreaterOrEqual(t, rough, min(int64(desired), int64(n)-most))
-				}
-			}
-		}
-	}
-}
-
 // What is kept must stay true while the cooldown runs.
 func TestLastingTextDoesNotCountDown(t *testing.T) {
 	scaled := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)

@@ -27,14 +27,9 @@ const (
 // because a server that drops the tolerance makes the scaler answer somewhat beyond.
 // Everything is explicit: unset, scaling down would wait for 300 s on top of the cooldown.
 func For(spec policy.Spec) *autoscalingv2.HorizontalPodAutoscalerBehavior {
-	period := policyPeriod(spec.Cooldown)
-	up := []autoscalingv2.HPAScalingPolicy{{Type: autoscalingv2.PodsScalingPolicy, Value: spec.MaxReplicas, PeriodSeconds: hpaSync}}
-	if spec.MaxScaleUpStep != (policy.Step{}) {
-		up = stepPolicies(spec.MaxScaleUpStep, period)
-	}
 	return &autoscalingv2.HorizontalPodAutoscalerBehavior{
-		ScaleUp:   buildRules(up),
-		ScaleDown: buildRules(stepPolicies(spec.MaxScaleDownStep, period)),
+		ScaleUp:   buildRules(stepPolicies(spec.MaxScaleUpStep, spec)),
+		ScaleDown: buildRules(stepPolicies(spec.MaxScaleDownStep, spec)),
 	}
 }
 
@@ -52,7 +47,14 @@ func buildRules(policies []autoscalingv2.HPAScalingPolicy) *autoscalingv2.HPASca
 // direction (k8s.io/kubernetes pkg/controller/podautoscaler/horizontal.go,
 // calculateScaleUpLimitWithScalingRules and calculateScaleDownLimitWithBehaviors), the
 // scaler down but to 1 at least; with Max of both the HPA is never the tighter one.
-func stepPolicies(step policy.Step, period int32) []autoscalingv2.HPAScalingPolicy {
+// Without a step all the replicas may come or go at once. No period is longer than the
+// cooldown: the HPA would still count a scaling of its own that the scaler counts no more,
+// and that somebody else may have undone since.
+func stepPolicies(step policy.Step, spec policy.Spec) []autoscalingv2.HPAScalingPolicy {
+	period := policyPeriod(spec.Cooldown)
+	if step == (policy.Step{}) {
+		return []autoscalingv2.HPAScalingPolicy{{Type: autoscalingv2.PodsScalingPolicy, Value: spec.MaxReplicas, PeriodSeconds: min(period, hpaSync)}}
+	}
 	pods := autoscalingv2.HPAScalingPolicy{Type: autoscalingv2.PodsScalingPolicy, Value: step.Value, PeriodSeconds: period}
 	if !step.Percent {
 		return []autoscalingv2.HPAScalingPolicy{pods}

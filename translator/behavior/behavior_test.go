@@ -28,9 +28,11 @@ func TestBehavior(t *testing.T) {
 		"steps of pods": {func(s *policy.Spec) {
 			s.MaxScaleUpStep, s.MaxScaleDownStep = policy.Step{Value: 4}, policy.Step{Value: 2}
 		}, []autoscalingv2.HPAScalingPolicy{pods(4, 59)}, []autoscalingv2.HPAScalingPolicy{pods(2, 59)}},
-		"percent up":  {func(s *policy.Spec) { s.MaxScaleUpStep = policy.Step{Value: 50, Percent: true} }, []autoscalingv2.HPAScalingPolicy{percent(50, 59), pods(1, 59)}, []autoscalingv2.HPAScalingPolicy{percent(20, 59), pods(1, 59)}},
-		"no cooldown": {func(s *policy.Spec) { s.Cooldown = 0 }, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{percent(20, 1), pods(1, 1)}},
-		"a day":       {func(s *policy.Spec) { s.Cooldown = 24 * time.Hour }, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{percent(20, 1800), pods(1, 1800)}},
+		"percent up":         {func(s *policy.Spec) { s.MaxScaleUpStep = policy.Step{Value: 50, Percent: true} }, []autoscalingv2.HPAScalingPolicy{percent(50, 59), pods(1, 59)}, []autoscalingv2.HPAScalingPolicy{percent(20, 59), pods(1, 59)}},
+		"no cooldown":        {func(s *policy.Spec) { s.Cooldown = 0 }, []autoscalingv2.HPAScalingPolicy{pods(10, 1)}, []autoscalingv2.HPAScalingPolicy{percent(20, 1), pods(1, 1)}},
+		"no limit to a step": {func(s *policy.Spec) { s.MaxScaleDownStep = policy.Step{} }, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}},
+		"a short cooldown":   {func(s *policy.Spec) { s.Cooldown = 12 * time.Second }, []autoscalingv2.HPAScalingPolicy{pods(10, 11)}, []autoscalingv2.HPAScalingPolicy{percent(20, 11), pods(1, 11)}},
+		"a day":              {func(s *policy.Spec) { s.Cooldown = 24 * time.Hour }, []autoscalingv2.HPAScalingPolicy{pods(10, 15)}, []autoscalingv2.HPAScalingPolicy{percent(20, 1800), pods(1, 1800)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := policy.DefaultSpec()
@@ -78,7 +80,7 @@ func hpaDown(policies []autoscalingv2.HPAScalingPolicy, n int32) int32 {
 func TestHPAIsNeverTighterThanTheScaler(t *testing.T) {
 	spec := policy.DefaultSpec()
 	spec.MinReplicas, spec.MaxReplicas, spec.TargetQueueDepth = 1, policy.MaxReplicasLimit, 100
-	steps := []policy.Step{{Value: 1}, {Value: 7}, {Value: 1000}}
+	steps := []policy.Step{{}, {Value: 1}, {Value: 7}, {Value: 1000}}
 	for percent := int32(1); percent <= 100; percent++ {
 		steps = append(steps, policy.Step{Value: percent, Percent: true})
 	}
