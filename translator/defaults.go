@@ -8,6 +8,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
 )
 
 // The API server sets the defaults of the CRD, but not in what was stored before a field
@@ -52,26 +53,9 @@ func firstReplicas(channel *v1.PubSubChannel) int32 {
 	return min(max(replicas, limits.MinReplicas), limits.MaxReplicas)
 }
 
-// policySpec is the scaling policy that a channel asks for, nil meaning the defaults.
+// policySpec is the scaling policy that a channel asks for. A step that the CRD would not
+// have let through counts as the default, which is safer than none.
 func policySpec(auto *v1.AutoScalingSpec) policy.Spec {
-	spec := policy.DefaultSpec()
-	if auto == nil {
-		return spec
-	}
-	spec.MinReplicas = ptr.Deref(auto.MinReplicas, spec.MinReplicas)
-	spec.MaxReplicas = cmp.Or(auto.MaxReplicas, spec.MaxReplicas)
-	spec.TargetQueueDepth = cmp.Or(int64(auto.TargetQueueDepth), spec.TargetQueueDepth)
-	spec.ScaleUpThreshold = cmp.Or(auto.ScaleUpThreshold, spec.ScaleUpThreshold)
-	spec.ScaleDownThreshold = cmp.Or(auto.ScaleDownThreshold, spec.ScaleDownThreshold)
-	spec.ActivationQueueDepth = int64(auto.ActivationQueueDepth)
-	if auto.CooldownPeriod != nil {
-		spec.Cooldown = seconds(*auto.CooldownPeriod)
-	}
-	if auto.MaxScaleUpStep != nil {
-		spec.MaxScaleUpStep = stepOf(*auto.MaxScaleUpStep)
-	}
-	if auto.MaxScaleDownStep != nil {
-		spec.MaxScaleDownStep = stepOf(*auto.MaxScaleDownStep)
-	}
+	spec, _ := autoscaling.Policy(auto)
 	return spec
 }

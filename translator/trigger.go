@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/intstr"
-
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
-	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
@@ -31,21 +28,6 @@ func checkTrigger(t trigger.Trigger) error {
 		return fmt.Errorf("the scaler would refuse what the channel asks for: %w", err)
 	}
 	return nil
-}
-
-// stepOf converts what the CRD has let through. A number beyond the greatest maxReplicas
-// limits nothing, and the trigger knows no greater one.
-func stepOf(value intstr.IntOrString) policy.Step {
-	if value.Type == intstr.Int {
-		return policy.Step{Value: min(max(value.IntVal, 1), policy.MaxReplicasLimit)}
-	}
-	step, err := policy.ParseStep(value.StrVal)
-	if err != nil {
-		// Out of reach behind the CRD's pattern; where somebody took that out, a step by
-		// default is safer than none.
-		return policy.DefaultSpec().MaxScaleDownStep
-	}
-	return step
 }
 
 func seconds[N int32 | int64](n N) time.Duration { return time.Duration(n) * time.Second }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,13 +9,12 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
 )
 
 // specFlags are the fields of a PubSubChannel's spec.autoScaling as flags. One that is not
@@ -119,37 +117,5 @@ func decodeManifest(file io.Reader) (policy.Spec, error) {
 	if found[0].Spec.AutoScaling == nil {
 		return policy.Spec{}, fmt.Errorf("PubSubChannel %s has no spec.autoScaling: add it, or leave the manifest out for the defaults", found[0].Name)
 	}
-	return autoScalingPolicy(found[0].Spec.AutoScaling)
-}
-
-// autoScalingPolicy is the policy of a manifest, with the CRD's defaults.
-func autoScalingPolicy(auto *v1.AutoScalingSpec) (policy.Spec, error) {
-	spec := policy.DefaultSpec()
-	spec.MinReplicas = ptr.Deref(auto.MinReplicas, spec.MinReplicas)
-	spec.MaxReplicas = cmp.Or(auto.MaxReplicas, spec.MaxReplicas)
-	spec.TargetQueueDepth = cmp.Or(int64(auto.TargetQueueDepth), spec.TargetQueueDepth)
-	spec.ScaleUpThreshold = cmp.Or(auto.ScaleUpThreshold, spec.ScaleUpThreshold)
-	spec.ScaleDownThreshold = cmp.Or(auto.ScaleDownThreshold, spec.ScaleDownThreshold)
-	spec.Cooldown = time.Duration(ptr.Deref(auto.CooldownPeriod, int32(spec.Cooldown/time.Second))) * time.Second
-	spec.ActivationQueueDepth = int64(auto.ActivationQueueDepth)
-	var errs []error
-	for _, step := range []struct {
-		field string
-		from  *intstr.IntOrString
-		to    *policy.Step
-	}{
-		{"maxScaleUpStep", auto.MaxScaleUpStep, &spec.MaxScaleUpStep},
-		{"maxScaleDownStep", auto.MaxScaleDownStep, &spec.MaxScaleDownStep},
-	} {
-		if step.from == nil {
-			continue
-		}
-		parsed, err := policy.ParseStep(step.from.String())
-		if err != nil {
-			errs = append(errs, fmt.Errorf("spec.autoScaling.%s: %w", step.field, err))
-			continue
-		}
-		*step.to = parsed
-	}
-	return spec, errors.Join(errs...)
+	return autoscaling.Policy(found[0].Spec.AutoScaling)
 }
