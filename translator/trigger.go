@@ -2,7 +2,6 @@ package translator
 
 import (
 	"fmt"
-	"time"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
@@ -29,5 +28,3 @@ func checkTrigger(t trigger.Trigger) error {
 	}
 	return nil
 }
-
-func seconds[N int32 | int64](n N) time.Duration { return time.Duration(n) * time.Second }

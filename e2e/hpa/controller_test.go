@@ -122,7 +122,11 @@ func (r *run) forSyncs(t *testing.T, count int) {
 	)
 	factory.Start(ctx.Done())
 	go controller.Run(ctx, 1)
-	<-done
+	select {
+	case <-done:
+	case <-time.After(time.Duration(count+10) * (r.period + 10*time.Second)): // fake time
+		t.Errorf("the controller did %d of %d syncs", len(r.syncs), count)
+	}
 	synctest.Wait()
 	cancel()
 	factory.Shutdown()

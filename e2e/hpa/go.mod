@@ -1,3 +1,6 @@
+// Tests of what the HPA makes of the scaler's answers, with the HPA's own code. A module of
+// its own: it needs k8s.io/kubernetes, which pins other versions of k8s.io/* than the
+// product, and which the product must not depend on.
 module github.com/jawaracloud/pubsub-operator/e2e/hpa
 
 go 1.26.0
@@ -70,6 +73,10 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
+// The product's versions, where they are newer than those that Kubernetes is built with: the
+// HPA runs here with what it is released with, and the build cache has the packages already,
+// from e2e/binaries/kubernetes. After an update of the product: go mod tidy, and whatever
+// that raises above the versions of e2e/binaries/kubernetes/go.mod goes into this list.
 exclude (
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/fxamacker/cbor/v2 v2.9.3
@@ -107,6 +114,8 @@ exclude (
 
 replace github.com/jawaracloud/pubsub-operator => ../..
 
+// k8s.io/kubernetes replaces each staging module by a folder of its own tree,
+// which only its main module can do: here each is the same module, published.
 replace (
 	k8s.io/api => k8s.io/api v0.36.3
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.3

@@ -138,7 +138,11 @@ func (s *sampler) read(ctx context.Context, client *redis.Client, b batch) {
 	began := s.options.Now()
 	b.read.Begin()
 	var failure error
-	for commands := b.read.Ask(); len(commands) > 0 && failure == nil; commands = b.read.Ask() {
+	for failure == nil {
+		commands := b.read.Ask() //nolint:contextcheck // the commands outlive this read, whose context is the pipeline's
+		if len(commands) == 0 {
+			break
+		}
 		pipe := client.Pipeline()
 		_ = pipe.BatchProcess(ctx, commands...) // it only queues
 		_, err := pipe.Exec(ctx)

@@ -29,14 +29,17 @@ func newReader(q queue.Queue) *queue.Reader {
 // readAll reads a batch once, and counts the rounds.
 func readAll(ctx context.Context, client *redis.Client, batch *queue.Batch) (rounds int) {
 	batch.Begin()
-	for commands := batch.Ask(); len(commands) > 0; commands = batch.Ask() {
+	for {
+		commands := batch.Ask() //nolint:contextcheck // the commands outlive this read
+		if len(commands) == 0 {
+			return rounds
+		}
 		rounds++
 		pipe := client.Pipeline()
 		_ = pipe.BatchProcess(ctx, commands...)
 		_, _ = pipe.Exec(ctx)
 		batch.Answer()
 	}
-	return rounds
 }
 
 func push(n int, key string) func(*testing.T, *redis.Client) {
