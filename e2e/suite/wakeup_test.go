@@ -228,26 +228,52 @@ func TestRollingRestartDelaysNoPush(t *testing.T) {
 	for i := range fleets {
 		fleets[i] = s.newSleeper(client, fmt.Sprintf("sleeper-%d", i))
 	}
-	require.NoError(t, fleets[0].toSleep(t.Context()))
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	var results latencies
+	var failed error
+	for _, fleet := range fleets {
+		running.Go(func() {
+			for {
+				// Several wake each second, at any moment of the restart.
+				err := fleet.cycles(1, 3*time.Second, func(took time.Duration) {
+					mu.Lock()
+					defer mu.Unlock()
+					results = append(results, took)
+				})
+				mu.Lock()
+				failed = errors.Join(failed, err)
+				mu.Unlock()
+				select {
+				case <-stop:
+					return
+				default:
+					if err != nil {
+						return
+					}
+				}
+			}
+		})
+	}
+	s.until(wakeLimit, "some have woken before the restart", func(context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(results) < len(fleets)/2 {
+			return fmt.Errorf("%d have", len(results))
+		}
+		return failed
+	})
 	out, err := run(t.Context(), "kubectl", "-n", systemNamespace, "rollout", "restart", "deployment/"+release+"-scaler")
 	require.NoError(t, err)
 	s.logf("%s", firstLine(out))
-	var results latencies
-	for i := 0; ; i++ {
-		fleet := fleets[i%len(fleets)]
-		if i >= len(fleets) { // the restart takes longer than the fleets last: use them again
-			require.NoError(t, fleet.toSleep(t.Context()))
-		}
-		pushed, err := fleet.push()
-		require.NoError(t, err)
-		took, err := fleet.woken(t.Context(), pushed)
-		require.NoError(t, err)
-		results = append(results, took)
-		s.logf("%s woke after %.2f s", fleet.deployment, took.Seconds())
-		if i >= len(fleets)-1 && available(t.Context(), systemNamespace, release+"-scaler") == nil {
-			break
-		}
-	}
+	s.until(env.settling(), "the new scalers are ready, and the old ones gone", func(ctx context.Context) error {
+		return available(ctx, systemNamespace, release+"-scaler")
+	})
+	close(stop)
+	running.Wait()
+	require.NoError(t, failed)
 	s.logf("during a rolling restart: %s", results)
+	assert.GreaterOrEqual(t, len(results), len(fleets))
 	assert.LessOrEqual(t, results.percentile(100), limit)
 }
