@@ -146,7 +146,7 @@ func (s *sampler) read(ctx context.Context, client *redis.Client, b batch) {
 		pipe := client.Pipeline()
 		_ = pipe.BatchProcess(ctx, commands...) // it only queues
 		_, err := pipe.Exec(ctx)
-		b.read.Answer() // each command has its own error
+		b.read.Answer(err) // each command has its own error, too
 		if err != nil && !errors.As(err, new(redis.Error)) {
 			failure = err
 			b.read.Fail(err)

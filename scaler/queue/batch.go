@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"errors"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -86,7 +88,7 @@ func (b *Batch) askTogether() {
 		for _, r := range b.sharing {
 			args = append(args, r.consumersKey())
 		}
-		command := redis.NewIntCmd(unbound, args...)
+		command := fresh(redis.NewIntCmd(unbound, args...))
 		for _, r := range b.sharing {
 			r.shared = command
 		}
@@ -95,12 +97,17 @@ func (b *Batch) askTogether() {
 	b.sharing = b.sharing[:0]
 }
 
-// Answer reads the replies to Ask, once the pipeline has been executed.
-func (b *Batch) Answer() {
+// Answer reads the replies to Ask, once the pipeline has been executed. err is what that
+// came to: it is the result of queues whose commands got no reply.
+func (b *Batch) Answer(err error) {
 	again := b.asking[:0]
 	for i, r := range b.asking {
 		if i >= b.asked || !r.answer() {
 			again = append(again, r)
+			continue
+		}
+		if err != nil && errors.Is(r.err, errNoReply) {
+			r.err = err
 		}
 	}
 	b.asking = again

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -196,6 +197,46 @@ func TestAFailedBatchHasNoDepth(t *testing.T) {
 	assert.EqualValues(t, 3, depth.Total())
 }
 
+// go-redis sets no error on the commands of a pipeline whose connection the server refused.
+// What they hold from the read before is no answer.
+func TestACommandWithoutReplyIsNoDepth(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	push(3, "list")(t, client)
+	push(2, "busy")(t, client)
+	do("ZADD", queue.ConsumersKey("busy"), 1, "a")(t, client)
+	add(1, "stream")(t, client)
+	readers := append(lists(2, queue.Auto),
+		newReader(queue.Queue{Key: "list", Kind: queue.Auto}),
+		newReader(queue.Queue{Key: "busy", Kind: queue.Auto}),
+		newReader(queue.Queue{Key: "stream", Kind: queue.Auto}))
+	batch := queue.NewBatch(readers)
+	check := func(err error, words string) {
+		t.Helper()
+		batch.Begin()
+		for range 10 {
+			if len(batch.Ask()) == 0 {
+				break
+			}
+			batch.Answer(err)
+		}
+		for _, reader := range readers {
+			depth, err := reader.Result()
+			assert.EqualError(t, err, words)
+			assert.Zero(t, depth)
+		}
+	}
+	refused := errors.New("WRONGPASS invalid username-password pair or user is disabled.")
+	check(refused, refused.Error()) // before the first read
+	readAll(t.Context(), client, batch)
+	for _, reader := range readers {
+		_, err := reader.Result()
+		require.NoError(t, err)
+	}
+	check(refused, refused.Error())
+	check(nil, "no reply")
+}
+
 // A steady read allocates for its pipeline, and not for each list.
 func TestASteadyListCostsNoAllocation(t *testing.T) {
 	readers := lists(1000, queue.List)
@@ -205,9 +246,10 @@ func TestASteadyListCostsNoAllocation(t *testing.T) {
 		for _, command := range batch.Ask() {
 			if length, ok := command.(*redis.IntCmd); ok {
 				length.SetVal(0)
+				length.SetErr(nil)
 			}
 		}
-		batch.Answer()
+		batch.Answer(nil)
 	}
 	read()
 	// For 10 questions with 100 keys each: the command, its arguments, their growth.

@@ -207,6 +207,6 @@ func readSlowly(t *testing.T, client *redis.Client, batch *queue.Batch, pause fu
 			pause(done)
 			done++
 		}
-		batch.Answer()
+		batch.Answer(nil)
 	}
 }

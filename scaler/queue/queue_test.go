@@ -37,8 +37,8 @@ func readAll(ctx context.Context, client *redis.Client, batch *queue.Batch) (rou
 		rounds++
 		pipe := client.Pipeline()
 		_ = pipe.BatchProcess(ctx, commands...)
-		_, _ = pipe.Exec(ctx)
-		batch.Answer()
+		_, err := pipe.Exec(ctx)
+		batch.Answer(err)
 	}
 }
 

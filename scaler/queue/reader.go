@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -109,10 +110,15 @@ func (r *Reader) consumersKey() any {
 	return r.consumers
 }
 
-// fresh readies a command of an earlier round to be sent again: go-redis sets the error
-// of a command that has none.
+// errNoReply is the error of a command until its reply has been read.
+var errNoReply = errors.New("no reply")
+
+// fresh readies a command to be sent, for the first time or again. go-redis leaves the
+// error and the value of a command as they are where the server refuses the connection
+// (a wrong password, for one): without an error of its own an old value, or 0, would pass
+// for a reply.
 func fresh[C redis.Cmder](command C) C {
-	command.SetErr(nil)
+	command.SetErr(errNoReply)
 	return command
 }
 

@@ -27,7 +27,7 @@ type streamReader struct {
 // from 0 (its Lag is 0 on Redis 6, which has none).
 func (s *streamReader) ask(commands []redis.Cmder, q Queue) []redis.Cmder {
 	if s.countAfter != "" {
-		s.counted = redis.NewXMessageSliceCmd(unbound, "xrange", q.Key, "("+s.countAfter, "+", "count", countCap)
+		s.counted = fresh(redis.NewXMessageSliceCmd(unbound, "xrange", q.Key, "("+s.countAfter, "+", "count", countCap))
 		return append(commands, s.counted)
 	}
 	if s.info == nil {
