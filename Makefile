@@ -44,7 +44,7 @@ FUZZTIME ?= 10m
 
 .PHONY: property-test
 property-test: ## Try the policy's properties on a million random specs (CASES)
-	POLICY_CASES=$(CASES) $(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone' ./scaler/policy
+	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone' ./scaler/policy -cases $(CASES)
 
 .PHONY: fuzz
 fuzz: ## Fuzz the trigger's parser and Explain, 10 minutes each (FUZZTIME)

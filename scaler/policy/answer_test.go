@@ -112,7 +112,7 @@ func TestItCannotFlapWithoutTolerance(t *testing.T) {
 		}
 		return step.of(n)
 	}
-	for range cases {
+	for range *cases {
 		s := randomSpec(r)
 		s.ScaleUpThreshold = s.ScaleDownThreshold + 1 + r.Int32N(40)
 		n := r.Int64N(int64(s.MaxReplicas) + 1)

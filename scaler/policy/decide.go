@@ -88,7 +88,7 @@ func Decide(spec Spec, state State) Decision {
 	case n == 0 && spec.MinReplicas == 0:
 		decideAtZero(&d, spec, state)
 	case n < spec.floor() || n > int64(spec.MaxReplicas):
-		// The HPA moves it there at once, whatever we answer.
+		// The HPA moves it there at once, whatever we answer; from 0, KEDA does.
 		d.to(min(max(n, spec.floor()), int64(spec.MaxReplicas)), OutsideLimits)
 		d.Text = fmt.Sprintf("%d replicas are outside the limits %d to %d: %d → %d replicas", n, spec.floor(), spec.MaxReplicas, n, d.Desired)
 	case state.Depth > d.UpperBound:

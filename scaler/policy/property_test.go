@@ -1,24 +1,17 @@
 package policy
 
 import (
+	"flag"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// cases is how many random specs each property is tried on; POLICY_CASES sets another
-// number (make property-test: a million). The seeds are fixed: a failure comes back.
-var cases = func() int {
-	n, err := strconv.Atoi(os.Getenv("POLICY_CASES"))
-	if err != nil {
-		return 20_000
-	}
-	return n
-}()
+// cases is how many random specs each property is tried on (make property-test: a
+// million). The seeds are fixed: a failure comes back.
+var cases = flag.Int("cases", 20_000, "random specs for each property")
 
 // randomSpec is any legal spec; small numbers are as likely as large ones.
 func randomSpec(r *rand.Rand) Spec {
@@ -70,7 +63,7 @@ func randomDepth(r *rand.Rand, s Spec, n int64) int64 {
 // holds for ever.
 func TestItCannotFlap(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range cases {
+	for range *cases {
 		s := randomSpec(r)
 		n := r.Int32N(s.MaxReplicas + 1)
 		depth := randomDepth(r, s, int64(n))
@@ -97,7 +90,7 @@ func TestItCannotFlap(t *testing.T) {
 
 func TestDecisionsStayWithinTheLimitsAndSteps(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range cases {
+	for range *cases {
 		s := randomSpec(r)
 		s.Cooldown = time.Duration(r.IntN(120)) * time.Second
 		n := r.Int32N(2*s.MaxReplicas + 1)
@@ -124,7 +117,7 @@ func TestDecisionsStayWithinTheLimitsAndSteps(t *testing.T) {
 
 func TestDecisionsAreMonotoneInDepth(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range cases {
+	for range *cases {
 		s := randomSpec(r)
 		n := r.Int32N(s.MaxReplicas + 1)
 		a := randomDepth(r, s, int64(n))
