@@ -125,6 +125,7 @@ const fromEnvSuffix = "FromEnv"
 
 type parser struct {
 	metadata map[string]string
+	others   []string // keys that are neither ours nor KEDA's
 	errs     []error
 }
 
@@ -134,26 +135,39 @@ func (p *parser) fail(key, format string, args ...any) {
 
 // fromEnv puts the keys that come from an environment in the place of their own.
 func (p *parser) fromEnv() {
-	if len(FromEnv(p.metadata)) == 0 {
-		return
+	p.others = others(p.metadata)
+	if len(p.others) == 0 {
+		return // as a rule: a call of KEDA's need not go through the keys twice
 	}
 	p.metadata = maps.Clone(p.metadata)
-	for _, key := range FromEnv(p.metadata) {
+	for _, key := range p.others {
+		if !isFromEnv(key) {
+			continue
+		}
 		own := strings.TrimSuffix(key, fromEnvSuffix)
 		if p.metadata[own] != "" {
 			p.fail(own, "%s gives it too: leave one of the two out", key)
 			continue
 		}
 		p.metadata[own] = p.metadata[key]
-		delete(p.metadata, key)
 	}
 }
 
 // FromEnv is the sorted keys whose values come from an environment.
 func FromEnv(metadata map[string]string) []string {
+	return slices.DeleteFunc(others(metadata), func(key string) bool { return !isFromEnv(key) })
+}
+
+func isFromEnv(key string) bool {
+	own, ok := strings.CutSuffix(key, fromEnvSuffix)
+	return ok && known[own]
+}
+
+// others is the sorted keys that are neither ours nor KEDA's.
+func others(metadata map[string]string) []string {
 	var keys []string
 	for key := range metadata {
-		if own, ok := strings.CutSuffix(key, fromEnvSuffix); ok && known[own] {
+		if !known[key] && !kedaKeys[key] {
 			keys = append(keys, key)
 		}
 	}
@@ -228,15 +242,10 @@ func (p *parser) check(t Trigger) {
 	if t.ConsumerGroup != "" && t.QueueType == List {
 		p.fail(KeyConsumerGroup, "a List has no consumer group; leave it out or set queueType to Stream")
 	}
-	var unknown []string
-	for key := range p.metadata {
-		if !known[key] && !kedaKeys[key] && !known[strings.TrimSuffix(key, fromEnvSuffix)] {
-			unknown = append(unknown, key)
+	for _, key := range p.others {
+		if !isFromEnv(key) {
+			p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
-	}
-	slices.Sort(unknown)
-	for _, key := range unknown {
-		p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 }
 
