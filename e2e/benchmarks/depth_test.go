@@ -24,7 +24,8 @@ const (
 	unitAsk         = "cpu-µs/ask"  // of Pool.Depth, for a queue that is watched
 	unitConnections = "connections" // at the server
 	unitHeap        = "heap-B/channel"
-	unitOfEmpty     = "%-of-empty" // calls per second
+	unitOfEmpty     = "%-of-empty"     // calls per second
+	unitCPUOfEmpty  = "%-of-empty-cpu" // calls per second of CPU
 )
 
 // kind is a kind of queue, as both sides name it.

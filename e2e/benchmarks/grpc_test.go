@@ -57,9 +57,10 @@ func BenchmarkGetMetrics(b *testing.B) {
 	}
 	for name, side := range sides {
 		recorded.report(b, side.perSecond(), name+"-calls/s")
-		recorded.report(b, float64(side.cpu.Nanoseconds())/1000/float64(side.calls), name+"-cpu-µs/call")
+		recorded.report(b, side.cpuEach(), name+"-cpu-µs/call")
 	}
 	recorded.report(b, 100*sides["scaler"].perSecond()/sides["empty"].perSecond(), unitOfEmpty)
+	recorded.report(b, 100*sides["empty"].cpuEach()/sides["scaler"].cpuEach(), unitCPUOfEmpty)
 	b.ReportMetric(float64(proto.Size(requests[0])), "request-B")
 	b.ReportMetric(float64(proto.Size(answer)), "response-B")
 }
@@ -75,6 +76,9 @@ type side struct {
 func (s *side) anew() side { return side{client: s.client} }
 
 func (s *side) perSecond() float64 { return float64(s.calls) / s.took.Seconds() }
+
+// cpuEach is in microseconds.
+func (s *side) cpuEach() float64 { return float64(s.cpu.Nanoseconds()) / 1000 / float64(s.calls) }
 
 // turn has each caller make its share of the calls, one after the other.
 func (s *side) turn(b *testing.B, requests []*externalscaler.GetMetricsRequest, calls int) {

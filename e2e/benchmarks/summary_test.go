@@ -74,6 +74,7 @@ func (s *summary) summarize(out io.Writer) {
 		{"GetMetrics, CPU µs/call, client and server", "GetMetrics", "scaler-cpu-µs/call"},
 		{"empty call, CPU µs/call, client and server", "GetMetrics", "empty-cpu-µs/call"},
 		{"GetMetrics, % of the empty call's throughput", "GetMetrics", unitOfEmpty},
+		{"the same by CPU time, for a machine that does other work", "GetMetrics", unitCPUOfEmpty},
 	} {
 		if value, ok := s.median(line.benchmark, line.unit); ok {
 			p("| %s | %s |", line.words, digits(value))
