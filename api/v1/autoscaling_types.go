@@ -1,0 +1,90 @@
+package v1
+
+import "k8s.io/apimachinery/pkg/util/intstr"
+
+// AutoScalingSpec holds the limits, the two thresholds and the cooldown.
+//
+// With n replicas the fleet holds while the queue depth is between
+// targetQueueDepth × n × scaleDownThreshold % and targetQueueDepth × n × scaleUpThreshold %,
+// and otherwise takes the shortest way back into that band, one step per cooldownPeriod.
+//
+// +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas must not be greater than maxReplicas (default 10): lower minReplicas or raise maxReplicas"
+// +kubebuilder:validation:XValidation:rule="self.scaleDownThreshold < self.scaleUpThreshold",fieldPath=".scaleDownThreshold",message="scaleDownThreshold must be less than scaleUpThreshold (default 150), or the fleet could never hold: lower scaleDownThreshold or raise scaleUpThreshold"
+type AutoScalingSpec struct {
+	// enabled switches autoscaling on. (original)
+	// +optional
+	// +kubebuilder:default=false
+	Enabled bool `json:"enabled"`
+
+	// minReplicas is the least number of workers; 0 means scale to zero. (original)
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	MinReplicas *int32 `json:"minReplicas,omitempty"`
+
+	// maxReplicas is the greatest number of workers. (original)
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MaxReplicas int32 `json:"maxReplicas,omitempty"`
+
+	// targetQueueDepth is how many messages, waiting and in work, one worker is expected
+	// to have on its hands. (original)
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	TargetQueueDepth int32 `json:"targetQueueDepth,omitempty"`
+
+	// scaleUpThreshold is the upper bound of the band, in percent of
+	// targetQueueDepth × replicas: above it the fleet grows. (original)
+	// +optional
+	// +kubebuilder:default=150
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	ScaleUpThreshold int32 `json:"scaleUpThreshold,omitempty"`
+
+	// scaleDownThreshold is the lower bound of the band, in percent of
+	// targetQueueDepth × replicas: below it the fleet shrinks. (original)
+	// +optional
+	// +kubebuilder:default=50
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	ScaleDownThreshold int32 `json:"scaleDownThreshold,omitempty"`
+
+	// cooldownPeriod is the least time between two scalings, in seconds, and how long at
+	// least (up to 20 s longer, because KEDA polls) a queue must be idle before the last
+	// worker of a fleet with minReplicas 0 goes. (original)
+	// +optional
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=86400
+	CooldownPeriod *int32 `json:"cooldownPeriod,omitempty"`
+
+	// activationQueueDepth is the depth that a queue must exceed to wake a fleet of zero
+	// workers.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000000
+	ActivationQueueDepth int32 `json:"activationQueueDepth,omitempty"`
+
+	// maxScaleUpStep limits how many workers one scaling may add: a number, or a
+	// percentage of the current ones (rounded down, at least 1). Unset: no limit.
+	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^[1-9][0-9]{0,3}%$')",message="maxScaleUpStep must be a number of at least 1 or a percentage such as 50%: leave it out for no limit"
+	MaxScaleUpStep *intstr.IntOrString `json:"maxScaleUpStep,omitempty"`
+
+	// maxScaleDownStep limits how many workers one scaling may remove: a number, or a
+	// percentage of the current ones (rounded down, at least 1). Workers that keep up
+	// leave no queue, so an empty queue does not mean idle workers: a large step down
+	// costs long waits when load returns.
+	// +optional
+	// +kubebuilder:default="20%"
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",message="maxScaleDownStep must be a number of at least 1 or a percentage from 1% to 100%: leave it out for 20%"
+	MaxScaleDownStep *intstr.IntOrString `json:"maxScaleDownStep,omitempty"`
+}
