@@ -64,6 +64,16 @@ conformance: test-packages ## Run the conformance suite for external scalers on 
 	$(GO) -C e2e/conformance test -race ./contract ./internal/...
 	$(call as_the_cluster,conformance) -timeout 20m -parallel 8 .
 
+# npm writes this file last. Optional are only parts in machine code.
+node_modules := e2e/frameworks/bullmq/node_modules/.package-lock.json
+$(node_modules): $(addprefix e2e/frameworks/bullmq/,package.json package-lock.json .npmrc) | node-packages
+	cd e2e/frameworks/bullmq && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: frameworks-test
+frameworks-test: test-packages $(node_modules) ## Hold the presets against asynq and BullMQ themselves
+	$(call as_the_cluster,frameworks) -timeout 10m -parallel 8 .
+
 .PHONY: bench
 bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call
 	$(call as_the_cluster,benchmarks) -run '^$$' -bench . -benchmem -timeout 60m .
@@ -73,6 +83,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters
 	$(GOLANGCI_LINT) run --build-tags integration ./...
 	cd e2e && $(GOLANGCI_LINT) run --config ../.golangci.yml --build-tags e2e,cluster ./...
 	cd e2e/conformance && CGO_ENABLED=0 GOFLAGS=-trimpath $(GOLANGCI_LINT) run --config ../../.golangci.yml ./contract/... ./internal/...
+	cd e2e/frameworks && CGO_ENABLED=0 GOFLAGS=-trimpath $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 
 ##@ Generated files
 
@@ -84,6 +95,7 @@ generate: $(CONTROLLER_GEN) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHAR
 	$(CONTROLLER_GEN) crd paths=./api/v1 output:crd:dir=$(CHART)/files/crds
 	$(CONTROLLER_GEN) rbac:roleName=controller paths=./translator/... output:rbac:dir=$(CHART)/files/rbac/controller
 	$(CONTROLLER_GEN) rbac:roleName=scaler paths=./scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler
+	$(CONTROLLER_GEN) rbac:roleName=scaler-secrets paths=./cmd/scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler-secrets
 	cd proto && $(BUF) lint && $(BUF) generate
 	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
@@ -96,7 +108,7 @@ generated = api proto charts deploy docs/simulation
 verify: generate ## Fail where generated files, formatting or go.mod are stale
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in e2e e2e/hpa e2e/conformance e2e/benchmarks; do $(GO) -C $$module mod tidy -diff; done
+	for module in e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test

@@ -120,6 +120,7 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 # Debian packages. Installed only where missing, so that a second run needs neither root nor the network.
 # The race detector needs a C compiler.
 TEST_PACKAGES    := redis-server gcc libc6-dev
+NODE_PACKAGES    := nodejs npm
 CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
 
 define install_packages
@@ -138,13 +139,19 @@ echo "installing$$missing"; \
 apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing
 endef
 
-.PHONY: system-packages test-packages cluster-packages
-system-packages: test-packages cluster-packages ## Install every Debian package that the tests need
+.PHONY: system-packages test-packages node-packages cluster-packages
+system-packages: test-packages node-packages cluster-packages ## Install every Debian package that the tests need
 ifneq ($(shell for p in redis-server redis-cli $$($(GO) env CC); do command -v $$p >/dev/null || echo $$p; done),)
 test-packages: ## Install redis-server and a C compiler, which the race detector needs
 	$(call install_packages,$(TEST_PACKAGES))
 else
 test-packages: # there already, from whatever source
+endif
+ifneq ($(shell for p in node npm; do command -v $$p >/dev/null || echo $$p; done),)
+node-packages: ## Install Node.js and npm, which the tests with BullMQ need
+	$(call install_packages,$(NODE_PACKAGES))
+else
+node-packages: # there already, from whatever source
 endif
 cluster-packages: ## Install what the local test cluster's node runs on
 	$(call install_packages,$(CLUSTER_PACKAGES))

@@ -18,15 +18,21 @@ const ErrorDomain = "pubsub.jawaracloud.io"
 
 // codeOf has a gRPC code for each cause, so that a caller need not read the words.
 var codeOf = map[broker.Cause]codes.Code{
-	broker.Unreachable:  codes.Unavailable,
-	broker.UnknownHost:  codes.NotFound,
-	broker.Slow:         codes.DeadlineExceeded,
-	broker.Loading:      codes.Unavailable,
-	broker.Unauthorized: codes.Unauthenticated,
-	broker.Forbidden:    codes.PermissionDenied,
-	broker.WrongType:    codes.FailedPrecondition,
-	broker.NoGroup:      codes.FailedPrecondition,
-	broker.Unreadable:   codes.Internal,
+	broker.Unreachable:      codes.Unavailable,
+	broker.UnknownHost:      codes.NotFound,
+	broker.Slow:             codes.DeadlineExceeded,
+	broker.Loading:          codes.Unavailable,
+	broker.Unauthorized:     codes.Unauthenticated,
+	broker.Forbidden:        codes.PermissionDenied,
+	broker.NotAllowed:       codes.PermissionDenied,
+	broker.SecretUnreadable: codes.FailedPrecondition,
+	broker.StaleReplica:     codes.Unavailable,
+	broker.TLSFailed:        codes.Unauthenticated,
+	broker.ClusterDown:      codes.Unavailable,
+	broker.WrongType:        codes.FailedPrecondition,
+	broker.AgeUnknown:       codes.FailedPrecondition,
+	broker.NoGroup:          codes.FailedPrecondition,
+	broker.Unreadable:       codes.Internal,
 }
 
 // brokerError maps a failed read of a queue. Missing data is always an error, never 0.

@@ -9,9 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
-	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
@@ -29,13 +27,11 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 	if err != nil {
 		return nil, err
 	}
-	sample, err := s.sampleOr(ctx, r, in)
+	read, err := s.readOr(ctx, r, in)
 	if err != nil {
 		return nil, err
 	}
-	e := s.decide(r, sample, state)
-	e.overridden = in.QueueDepth != nil
-	return s.explanation(r, e), nil
+	return s.explanation(r, s.decide(r, read, state)), nil
 }
 
 func checkOverrides(in *inspectv1.ExplainRequest) error {
@@ -72,27 +68,23 @@ func (s *Service) stateOr(ctx context.Context, r request, in *inspectv1.ExplainR
 	return state, nil
 }
 
-// sampleOr is the queue's sample, or one of the overridden depth.
-func (s *Service) sampleOr(ctx context.Context, r request, in *inspectv1.ExplainRequest) (broker.Sample, error) {
+// readOr is what is read of the queues, or the overridden depth.
+func (s *Service) readOr(ctx context.Context, r request, in *inspectv1.ExplainRequest) (reading, error) {
 	if in.QueueDepth != nil {
-		return broker.Sample{Depth: queue.Depth{Kind: r.queue().Kind, Ready: in.GetQueueDepth(), Added: -1}, At: s.now()}, nil
+		return reading{kind: r.kind(), ready: in.GetQueueDepth(), at: s.now()}, nil
 	}
-	sample, err := s.pool.Depth(ctx, s.server(r), r.queue())
-	if err != nil {
-		return broker.Sample{}, brokerError(err)
-	}
-	return sample, nil
+	return s.read(ctx, r)
 }
 
 func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainResponse {
 	d := e.decision
 	out := &inspectv1.ExplainResponse{
-		QueueDepth:        e.sample.Total(),
-		Ready:             e.sample.Ready,
-		InFlight:          e.sample.InFlight,
-		DepthIsLowerBound: e.sample.LowerBound,
-		QueueType:         string(e.sample.Kind),
-		SampleAge:         durationpb.New(max(0, s.now().Sub(e.sample.At))),
+		QueueDepth:        e.reading.depth(),
+		Ready:             e.reading.ready,
+		InFlight:          e.reading.inFlight,
+		DepthIsLowerBound: e.reading.lowerBound,
+		QueueType:         string(e.reading.kind),
+		SampleAge:         durationpb.New(max(0, s.now().Sub(e.reading.at))),
 		Replicas:          d.Replicas,
 		DesiredReplicas:   d.Desired,
 		Action:            actions[d.Action],
@@ -104,13 +96,16 @@ func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainRespons
 		MetricValue:       e.value(r.trigger.Policy),
 		TargetQueueDepth:  float64(r.trigger.Policy.TargetQueueDepth),
 		ToleranceHonoured: e.state.ToleranceHonoured,
-		MessageRate:       e.sample.Rate,
+		MessageRate:       e.reading.rate,
 
 		LastingExplanation: d.LastingText,
 		Policy:             policyMessage(r.trigger.Policy),
+		Keys:               keyDepths(e.reading),
+
+		MessageRateIsLowerBound: e.reading.rateLowerBound,
 	}
-	if !e.overridden {
-		out.Keys = []*inspectv1.KeyDepth{{Key: r.trigger.ChannelName, QueueType: out.QueueType, Ready: out.Ready, InFlight: out.InFlight}}
+	if !e.reading.oldest.IsZero() {
+		out.OldestAge = durationpb.New(e.reading.oldestAge(s.now()))
 	}
 	if d.CooldownLeft > 0 {
 		out.CooldownLeft = durationpb.New(d.CooldownLeft)
@@ -121,8 +116,16 @@ func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainRespons
 	return out
 }
 
+func keyDepths(r reading) []*inspectv1.KeyDepth {
+	keys := make([]*inspectv1.KeyDepth, len(r.samples))
+	for i, sample := range r.samples {
+		keys[i] = &inspectv1.KeyDepth{Key: r.queues[i].Key, QueueType: string(sample.Kind), Ready: sample.Ready, InFlight: sample.InFlight}
+	}
+	return keys
+}
+
 func policyMessage(spec policy.Spec) *inspectv1.Policy {
-	return &inspectv1.Policy{
+	message := &inspectv1.Policy{
 		MinReplicas:          spec.MinReplicas,
 		MaxReplicas:          spec.MaxReplicas,
 		TargetQueueDepth:     spec.TargetQueueDepth,
@@ -133,6 +136,10 @@ func policyMessage(spec policy.Spec) *inspectv1.Policy {
 		MaxScaleUpStep:       spec.MaxScaleUpStep.String(),
 		MaxScaleDownStep:     spec.MaxScaleDownStep.String(),
 	}
+	if spec.MaxAge > 0 {
+		message.MaxAge = durationpb.New(spec.MaxAge)
+	}
+	return message
 }
 
 var actions = map[policy.Action]inspectv1.Action{
@@ -152,4 +159,5 @@ var reasons = map[policy.Reason]inspectv1.Reason{
 	policy.Activation:                 inspectv1.Reason_REASON_ACTIVATION,
 	policy.Idle:                       inspectv1.Reason_REASON_IDLE,
 	policy.OutsideLimits:              inspectv1.Reason_REASON_OUTSIDE_LIMITS,
+	policy.AboveMaxAge:                inspectv1.Reason_REASON_ABOVE_MAX_AGE,
 }

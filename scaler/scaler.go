@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +17,6 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
-	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
@@ -131,23 +129,6 @@ func (s *Service) resolveBounded(ctx context.Context, namespace, name string, me
 // ours tells our trigger from those of other external scalers.
 func ours(metadata map[string]string) bool { return metadata[trigger.KeyChannelName] != "" }
 
-// server is the trigger's server. A host without a dot is a Service in the namespace of
-// the ScaledObject, as it is for the pods of its target; the scaler's own namespace is
-// another.
-func (s *Service) server(r request) broker.Server {
-	host, port, err := net.SplitHostPort(r.trigger.RedisAddress)
-	if err != nil || s.targets == nil || r.namespace == "" || host == "localhost" || strings.ContainsAny(host, ".:") {
-		return broker.Server{Address: r.trigger.RedisAddress}
-	}
-	return broker.Server{Address: net.JoinHostPort(host+"."+r.namespace+".svc", port)}
-}
-
-var kinds = map[trigger.QueueType]queue.Kind{trigger.Auto: queue.Auto, trigger.List: queue.List, trigger.Stream: queue.Stream}
-
-func (r request) queue() queue.Queue {
-	return queue.Queue{Key: r.trigger.ChannelName, Kind: kinds[r.trigger.QueueType], Group: r.trigger.ConsumerGroup}
-}
-
 // state reads the target's state.
 func (s *Service) state(ctx context.Context, r request) (target.State, error) {
 	if s.targets == nil {
@@ -172,11 +153,9 @@ func (s *Service) state(ctx context.Context, r request) (target.State, error) {
 
 // evaluation is everything that an answer is made from.
 type evaluation struct {
-	sample   broker.Sample
+	reading  reading
 	state    target.State
 	decision policy.Decision
-
-	overridden bool // the depth is the caller's
 }
 
 // evaluate reads the depth and the target's state, and decides.
@@ -185,22 +164,24 @@ func (s *Service) evaluate(ctx context.Context, r request) (evaluation, error) {
 	if err != nil {
 		return evaluation{}, err
 	}
-	sample, err := s.pool.Depth(ctx, s.server(r), r.queue())
+	read, err := s.read(ctx, r)
 	if err != nil {
-		return evaluation{}, brokerError(err)
+		return evaluation{}, err
 	}
-	return s.decide(r, sample, state), nil
+	return s.decide(r, read, state), nil
 }
 
-func (s *Service) decide(r request, sample broker.Sample, state target.State) evaluation {
+func (s *Service) decide(r request, read reading, state target.State) evaluation {
+	now := s.now()
 	return evaluation{
-		sample: sample,
-		state:  state,
+		reading: read,
+		state:   state,
 		decision: policy.Decide(r.trigger.Policy, policy.State{
 			Replicas:  state.Replicas,
-			Depth:     sample.Total(),
+			Depth:     read.depth(),
+			OldestAge: read.oldestAge(now),
 			LastScale: state.LastScale,
-			Now:       s.now(),
+			Now:       now,
 		}),
 	}
 }

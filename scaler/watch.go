@@ -36,7 +36,7 @@ func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingS
 	if err != nil {
 		return err
 	}
-	subscription, err := s.pool.Subscribe(s.server(r), r.queue())
+	subscription, err := s.pool.Subscribe(s.server(r), r.queues()...)
 	if err != nil {
 		return nil // shutting down
 	}
@@ -83,7 +83,7 @@ func lasting(message *inspectv1.WatchResponse) *inspectv1.WatchResponse {
 	clone := proto.CloneOf(message)
 	clone.Time = nil
 	if e := clone.GetExplanation(); e != nil {
-		e.SampleAge, e.CooldownLeft, e.Explanation = nil, nil, ""
+		e.SampleAge, e.CooldownLeft, e.OldestAge, e.Explanation = nil, nil, nil, ""
 	}
 	return clone
 }

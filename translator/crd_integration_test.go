@@ -3,6 +3,7 @@
 package translator
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -35,11 +36,14 @@ func inAutoScaling(key string, value any) func(*string, map[string]any, map[stri
 	return func(_ *string, _, auto map[string]any) { auto[key] = value }
 }
 
-// rules are the CRD's: a change of the valid base, and the words of the refusal.
-var rules = map[string]struct {
+// rule is a change of the valid base, and the words of the refusal.
+type rule struct {
 	mutate func(name *string, spec, auto map[string]any)
 	want   string // empty: accepted
-}{
+}
+
+// rules are the CRD's, besides those in other files.
+var rules = map[string]rule{
 	"base":                         {func(*string, map[string]any, map[string]any) {}, ""},
 	"no channelName":               {func(_ *string, spec, _ map[string]any) { delete(spec, "channelName") }, "spec.channelName: Required value"},
 	"empty channelName":            {inSpec("channelName", ""), "spec.channelName"},
@@ -86,7 +90,10 @@ var rules = map[string]struct {
 func TestRules(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)
-	for name, test := range rules {
+	all := maps.Clone(rules)
+	maps.Copy(all, queueRules)
+	require.Len(t, all, len(rules)+len(queueRules), "a name stands for two rules")
+	for name, test := range all {
 		t.Run(name, func(t *testing.T) {
 			err := s.Create(t.Context(), object(namespace, test.mutate), client.DryRunAll)
 			if test.want == "" {
@@ -102,12 +109,15 @@ func TestRules(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	s := sharedServer(t)
-	u := object(s.namespace(t), func(_ *string, spec, auto map[string]any) { spec["queue"] = map[string]any{} })
+	u := object(s.namespace(t), func(_ *string, spec, auto map[string]any) {
+		spec["queue"], spec["redis"] = map[string]any{}, map[string]any{}
+	})
 	require.NoError(t, s.Create(t.Context(), u, client.DryRunAll))
 	assert.Equal(t, map[string]any{
 		"channelName": "messages", "redisAddress": "dragonfly:6379", "replicas": int64(1),
 		"image": "jawaracloud/subscriber:latest", "messageTimeout": int64(30),
 		"queue": map[string]any{"type": "Auto"},
+		"redis": map[string]any{"mode": "Standalone", "database": int64(0)},
 		"autoScaling": map[string]any{
 			"enabled": true, "minReplicas": int64(1), "maxReplicas": int64(10), "targetQueueDepth": int64(100),
 			"scaleUpThreshold": int64(150), "scaleDownThreshold": int64(50), "cooldownPeriod": int64(60),

@@ -27,11 +27,19 @@ func messageTimeout(channel *v1.PubSubChannel) int32 {
 	return cmp.Or(channel.Spec.MessageTimeout, 30)
 }
 
-// queueSpec is never nil, and has a type.
+// queueSpec has a type and a score.
 func queueSpec(channel *v1.PubSubChannel) v1.QueueSpec {
 	queue := ptr.Deref(channel.Spec.Queue, v1.QueueSpec{})
 	queue.Type = cmp.Or(queue.Type, v1.QueueTypeAuto)
+	queue.Score = cmp.Or(queue.Score, v1.ScoreAny)
 	return queue
+}
+
+// redisSpec has a mode.
+func redisSpec(channel *v1.PubSubChannel) v1.RedisSpec {
+	redis := ptr.Deref(channel.Spec.Redis, v1.RedisSpec{})
+	redis.Mode = cmp.Or(redis.Mode, v1.RedisModeStandalone)
+	return redis
 }
 
 func specReplicas(channel *v1.PubSubChannel) int32 {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -72,6 +71,7 @@ func buildDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfig
 	}
 	pod := corev1ac.PodSpec().
 		WithContainers(container).
+		WithVolumes(redisVolumes(channel)...).
 		WithTerminationGracePeriodSeconds(int64(messageTimeout(channel)) + terminationGrace).
 		// Workers talk to the queue, not to Kubernetes.
 		WithAutomountServiceAccountToken(false).
@@ -100,6 +100,7 @@ func buildContainer(channel *v1.PubSubChannel) (*corev1ac.ContainerApplyConfigur
 		WithName(v1.SubscriberContainer).
 		WithImage(image(channel)).
 		WithEnv(env...).
+		WithVolumeMounts(redisMounts(channel)...).
 		// What the restricted Pod Security Standard asks of any image. A read-only root
 		// filesystem is not among it, and would break images that write to their own
 		// files: that is their author's choice, and a pod has no place here to mount a
@@ -141,19 +142,7 @@ func buildResources(wanted corev1.ResourceRequirements) *corev1ac.ResourceRequir
 // twice, and $(NAME) in a value refers only to what stands before it.
 func buildEnv(channel *v1.PubSubChannel) ([]*corev1ac.EnvVarApplyConfiguration, error) {
 	spec := channel.Spec
-	queue := queueSpec(channel)
-	operators := []*corev1ac.EnvVarApplyConfiguration{
-		corev1ac.EnvVar().WithName(v1.EnvRedisAddr).WithValue(redisAddress(channel)),
-		corev1ac.EnvVar().WithName(v1.EnvChannel).WithValue(spec.ChannelName),
-		corev1ac.EnvVar().WithName(v1.EnvMessageTimeout).WithValue(strconv.Itoa(int(messageTimeout(channel)))),
-		corev1ac.EnvVar().WithName(v1.EnvQueueType).WithValue(string(queue.Type)),
-	}
-	if queue.ConsumerGroup != "" {
-		operators = append(operators, corev1ac.EnvVar().WithName(v1.EnvConsumerGroup).WithValue(queue.ConsumerGroup))
-	}
-	operators = append(operators, corev1ac.EnvVar().WithName(v1.EnvPodName).
-		WithValueFrom(corev1ac.EnvVarSource().WithFieldRef(corev1ac.ObjectFieldSelector().WithFieldPath("metadata.name"))))
-	env := slices.DeleteFunc(operators, func(e *corev1ac.EnvVarApplyConfiguration) bool {
+	env := slices.DeleteFunc(operatorsEnv(channel), func(e *corev1ac.EnvVarApplyConfiguration) bool {
 		return slices.ContainsFunc(spec.Env, func(user corev1.EnvVar) bool { return user.Name == *e.Name })
 	})
 	for _, user := range spec.Env {

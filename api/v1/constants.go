@@ -62,10 +62,32 @@ const (
 
 // Environment of the workers' container.
 const (
-	EnvRedisAddr      = "REDIS_ADDR"      // host:port (original)
-	EnvChannel        = "CHANNEL"         // the queue's key (original)
+	EnvRedisAddr      = "REDIS_ADDR"      // host:port, several separated by commas (original)
+	EnvChannel        = "CHANNEL"         // channelName (original)
 	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds (original)
-	EnvQueueType      = "QUEUE_TYPE"      // Auto, List or Stream
-	EnvConsumerGroup  = "CONSUMER_GROUP"  // set only where the channel names one
+	EnvQueueType      = "QUEUE_TYPE"      // Auto, List, Stream, SortedSet or PubSub
 	EnvPodName        = "POD_NAME"        // the consumer's name
+
+	// Set only where the channel says more than the default.
+	EnvQueueKeys             = "QUEUE_KEYS"     // a JSON array of all keys
+	EnvQueuePreset           = "QUEUE_PRESET"   // the job framework
+	EnvConsumerGroup         = "CONSUMER_GROUP" // the stream's
+	EnvRedisMode             = "REDIS_MODE"     // Sentinel or Cluster
+	EnvRedisSentinelMaster   = "REDIS_SENTINEL_MASTER"
+	EnvRedisDatabase         = "REDIS_DATABASE"
+	EnvRedisUsername         = "REDIS_USERNAME"
+	EnvRedisPassword         = "REDIS_PASSWORD"
+	EnvRedisSentinelUsername = "REDIS_SENTINEL_USERNAME"
+	EnvRedisSentinelPassword = "REDIS_SENTINEL_PASSWORD"
+	EnvRedisTLS              = "REDIS_TLS" // true
+	EnvRedisTLSCAFile        = "REDIS_TLS_CA_FILE"
+	EnvRedisTLSCertFile      = "REDIS_TLS_CERT_FILE"
+	EnvRedisTLSKeyFile       = "REDIS_TLS_KEY_FILE"
+	EnvRedisTLSServerName    = "REDIS_TLS_SERVER_NAME"
+)
+
+// Files of the workers' container, from the Secrets that spec.redis.tls names.
+const (
+	RedisCADir          = "/etc/pubsub/redis-ca"
+	RedisCertificateDir = "/etc/pubsub/redis-client"
 )

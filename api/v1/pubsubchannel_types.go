@@ -6,20 +6,28 @@ import (
 )
 
 // PubSubChannelSpec describes a queue and the fleet of workers that consumes it.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.queue) || !has(self.queue.type) || self.queue.type != 'PubSub' || !has(self.autoScaling) || !self.autoScaling.enabled || self.autoScaling.minReplicas >= 1",fieldPath=".autoScaling.minReplicas",message="minReplicas must be at least 1 for a queue of type PubSub, because what is published while nobody listens is gone: raise minReplicas, or use a Stream"
+// +kubebuilder:validation:XValidation:rule="!has(self.redis) || !has(self.redis.mode) || self.redis.mode != 'Cluster' || !has(self.queue) || !has(self.queue.preset) || self.queue.preset in ['BullMQ', 'Asynq']",fieldPath=".queue.preset",message="Sidekiq, Celery and RQ do not work on a cluster, because their keys are on several of its nodes: use mode Standalone or Sentinel"
+// +kubebuilder:validation:XValidation:rule="!self.redisAddress.contains(',') || (has(self.redis) && has(self.redis.mode) && self.redis.mode != 'Standalone')",fieldPath=".redisAddress",message="redisAddress names several servers, which are for redis.mode Sentinel or Cluster only: name one, or set redis.mode"
+// +kubebuilder:validation:XValidation:rule="self.image != 'jawaracloud/subscriber:latest' || !has(self.queue) || (!has(self.queue.preset) && (!has(self.queue.type) || self.queue.type != 'SortedSet'))",fieldPath=".image",message="the default image can't work on a preset's queues or on sorted sets: set image to your own workers'"
 type PubSubChannelSpec struct {
-	// channelName is the queue: the key of a list or a stream on the server. (original)
-	// Workers get it as CHANNEL.
+	// channelName is the queue: the key of a list, a stream or a sorted set on the server,
+	// a Pub/Sub channel, or the name of a preset's queue. (original) Workers get it as
+	// CHANNEL.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	ChannelName string `json:"channelName"`
 
-	// redisAddress is the DragonFly or Redis server as host:port. (original)
+	// redisAddress is the DragonFly or Redis server as host:port (original), or several
+	// separated by commas: sentinels, or nodes of a cluster (see redis.mode).
 	// A host without a dot is a Service in the channel's own namespace, for the workers
 	// and for the scaler alike. Workers get the address as REDIS_ADDR.
 	// +optional
 	// +kubebuilder:default="dragonfly:6379"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([^:\\\\s/]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5}$')",message="redisAddress must be host:port, without a scheme: for example dragonfly:6379 or redis.data.svc:6379"
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *([^:\\\\s/,@]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5} *(, *([^:\\\\s/,@]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5} *)*$')",message="redisAddress must be host:port, without a scheme: for example dragonfly:6379 or redis.data.svc:6379; several are separated by commas"
 	RedisAddress string `json:"redisAddress,omitempty"`
 
 	// replicas is the number of workers while autoScaling is off; with autoScaling on it
@@ -60,9 +68,13 @@ type PubSubChannelSpec struct {
 	// +optional
 	AutoScaling *AutoScalingSpec `json:"autoScaling,omitempty"`
 
-	// queue says what kind of queue channelName is.
+	// queue says what kind of queue channelName is, and which other keys belong to it.
 	// +optional
 	Queue *QueueSpec `json:"queue,omitempty"`
+
+	// redis says how the server at redisAddress is reached: topology, credentials, TLS.
+	// +optional
+	Redis *RedisSpec `json:"redis,omitempty"`
 }
 
 // PubSubChannel is a queue on DragonFly or Redis with a fleet of workers that scales by

@@ -1,5 +1,5 @@
-// Command publisher sends messages to a list or a stream on DragonFly or Redis, at a rate, in
-// bursts or as fast as it can.
+// Command publisher sends messages to a list, a stream, a sorted set or a channel of
+// Pub/Sub on DragonFly or Redis, at a rate, in bursts or as fast as it can.
 package main
 
 import (
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 )
 
 // version is set by the build.
@@ -24,6 +26,9 @@ const (
 	exitFailure = 1 // the server refuses, or it was never reached
 	exitUsage   = 2 // a flag is wrong
 )
+
+// poolSize is enough for one exchange at a time, and a reconnect.
+const poolSize = 2
 
 func main() {
 	// Once told to stop, a second signal ends the process at once.
@@ -64,7 +69,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, si
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
-	client := connect(o)
+	client := o.redis.New(connection.Options{PoolSize: poolSize})
 	defer func() { _ = client.Close() }() // nothing is under way any more
 	lines := &progress{out: side, terminal: terminal, interval: o.progress, now: time.Now}
 	p := newPublisher(o, client, lines.trouble)

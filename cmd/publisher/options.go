@@ -5,26 +5,38 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 )
 
 // The kinds of queue.
 const (
-	kindAuto   = "Auto"
-	kindList   = "List"
-	kindStream = "Stream"
+	kindAuto      = "Auto"
+	kindList      = "List"
+	kindStream    = "Stream"
+	kindSortedSet = "SortedSet"
+	kindPubSub    = "PubSub"
+)
+
+var kinds = []string{kindAuto, kindList, kindStream, kindSortedSet, kindPubSub}
+
+// The scores of a sorted set's members: now, in that unit.
+const (
+	scoreSeconds      = "UnixSeconds"
+	scoreMilliseconds = "UnixMilliseconds"
 )
 
 // options are the publisher's settings, complete and valid.
 type options struct {
-	redisAddress, username, password string
+	redis connection.Settings
 
 	channel   string
 	queueType string
-	maxLength int64 // of a stream; 0: no limit
+	score     string // of a sorted set
+	maxLength int64  // of a stream; 0: no limit
 
 	rate          float64 // messages per second; 0: as fast as possible, unless burst is set
 	burst         int64
@@ -44,17 +56,32 @@ const (
 	maxRate     = 10_000_000
 )
 
-// parse reads flags, and where a flag isn't given REDIS_ADDR, CHANNEL and QUEUE_TYPE; user and
-// password come from REDIS_USERNAME and REDIS_PASSWORD alone. The error names each value
-// that is wrong and the remedy; flag.ErrHelp means that help was asked for and written to
-// out.
+// redisFlags are the flags of the connection, by the variable that each stands in for.
+// Secrets and the files of TLS come from the environment alone.
+var redisFlags = []struct{ env, flag, byDefault, help string }{
+	{connection.EnvAddr, "redis-address", "127.0.0.1:6379", "the server, host:`port`; several sentinels or nodes separated by commas"},
+	{connection.EnvMode, "redis-mode", "", "Standalone, Sentinel or Cluster (default Standalone)"},
+	{connection.EnvSentinelMaster, "redis-sentinel-master", "", "the master's `name` with the sentinels"},
+	{connection.EnvDatabase, "redis-database", "", "the database's `number` (default 0)"},
+	{connection.EnvTLS, "redis-tls", "", "true or false (default false)"},
+	{connection.EnvTLSServerName, "redis-tls-server-name", "", "`host` in the server's certificate (default that of the address)"},
+}
+
+// parse reads flags, and where a flag isn't given the environment; what has no flag comes
+// from the environment alone. The error names each value that is wrong and the remedy;
+// flag.ErrHelp means that help was asked for and written to out.
 func parse(args []string, getenv func(string) string, out io.Writer) (options, error) {
-	o := options{username: getenv("REDIS_USERNAME"), password: getenv("REDIS_PASSWORD")}
+	o := options{}
 	flags := flag.NewFlagSet("publisher", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the caller tells errors; help is written below
-	flags.StringVar(&o.redisAddress, "redis-address", either(getenv("REDIS_ADDR"), "127.0.0.1:6379"), "the server, host:`port` (REDIS_ADDR)")
+	given, names := map[string]*string{}, map[string]string{}
+	for _, f := range redisFlags {
+		given[f.env] = flags.String(f.flag, either(getenv(f.env), f.byDefault), f.help+" ("+f.env+")")
+		names[f.env] = "--" + f.flag
+	}
 	flags.StringVar(&o.channel, "channel", getenv("CHANNEL"), "the queue's `key` (CHANNEL)")
-	flags.StringVar(&o.queueType, "queue-type", either(getenv("QUEUE_TYPE"), kindAuto), "List, Stream, or Auto: what the key holds, else a list (QUEUE_TYPE)")
+	flags.StringVar(&o.queueType, "queue-type", either(getenv("QUEUE_TYPE"), kindAuto), "List, Stream, SortedSet, PubSub, or Auto: what the key holds, else a list (QUEUE_TYPE)")
+	flags.StringVar(&o.score, "score", scoreSeconds, "what the score of a sorted set's member is, now in UnixSeconds or UnixMilliseconds")
 	flags.Int64Var(&o.maxLength, "max-length", 0, "trim a stream to about so many `entries` (0: never)")
 	flags.Float64Var(&o.rate, "rate", 0, "`messages` per second (0: as fast as possible, or only bursts)")
 	flags.Int64Var(&o.burst, "burst", 0, "`messages` sent at once every burst-interval, beside the rate")
@@ -67,8 +94,8 @@ func parse(args []string, getenv func(string) string, out io.Writer) (options, e
 	flags.BoolVar(&o.version, "version", false, "print the version")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(out, "publisher sends messages to a list or a stream on DragonFly or Redis.\n"+
-				"A user and a password are read from REDIS_USERNAME and REDIS_PASSWORD.\n\nFlags:")
+			fmt.Fprintln(out, "publisher sends messages to a list, a stream, a sorted set or a channel on DragonFly or Redis.\n"+
+				"Read from the environment alone: "+strings.Join(environmentOnly, ", ")+".\n\nFlags:")
 			flags.SetOutput(out)
 			flags.PrintDefaults()
 		}
@@ -77,7 +104,26 @@ func parse(args []string, getenv func(string) string, out io.Writer) (options, e
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q: there are only flags, see --help", flags.Arg(0))
 	}
-	return o, o.check()
+	if o.version {
+		return o, nil
+	}
+	var err error
+	o.redis, err = connection.Parse(connection.Lookup{
+		Get: func(env string) string {
+			if value, ok := given[env]; ok {
+				return *value
+			}
+			return getenv(env)
+		},
+		Name: func(env string) string { return either(names[env], env) },
+	})
+	return o, errors.Join(err, o.check())
+}
+
+var environmentOnly = []string{
+	connection.EnvUsername, connection.EnvPassword, connection.EnvUsernameFile, connection.EnvPasswordFile,
+	connection.EnvSentinelUsername, connection.EnvSentinelPassword,
+	connection.EnvTLSCAFile, connection.EnvTLSCertFile, connection.EnvTLSKeyFile,
 }
 
 func either(value, byDefault string) string {
@@ -88,20 +134,17 @@ func either(value, byDefault string) string {
 }
 
 func (o options) check() error {
-	if o.version {
-		return nil
-	}
 	var errs []error
 	fail := func(wrong bool, name string, value any, remedy string) {
 		if wrong {
 			errs = append(errs, fmt.Errorf("--%s is %q: %s", name, fmt.Sprint(value), remedy))
 		}
 	}
-	fail(!isAddress(o.redisAddress), "redis-address", o.redisAddress, "set it to host:port without a scheme, for example 127.0.0.1:6379")
-	fail(o.channel == "", "channel", o.channel, "set it to the key of the list or stream, for example orders")
-	fail(o.queueType != kindAuto && o.queueType != kindList && o.queueType != kindStream, "queue-type", o.queueType, "set it to Auto, List or Stream")
+	fail(o.channel == "", "channel", o.channel, "set it to the key of the queue, for example orders")
+	fail(!slices.Contains(kinds, o.queueType), "queue-type", o.queueType, "set it to one of "+strings.Join(kinds, ", "))
+	fail(o.score != scoreSeconds && o.score != scoreMilliseconds, "score", o.score, "set it to "+scoreSeconds+" or "+scoreMilliseconds)
 	fail(o.maxLength < 0, "max-length", o.maxLength, "set it to 0 for no limit, or to a number of entries")
-	fail(o.maxLength > 0 && o.queueType == kindList, "max-length", o.maxLength, "a list is not trimmed: leave it out, or set --queue-type to Stream")
+	fail(o.maxLength > 0 && o.queueType != kindAuto && o.queueType != kindStream, "max-length", o.maxLength, "only a stream is trimmed: leave it out, or set --queue-type to Stream")
 	fail(!(o.rate >= 0 && o.rate <= maxRate), "rate", o.rate, fmt.Sprintf("set it from 0 to %d messages per second", maxRate))
 	fail(o.burst < 0, "burst", o.burst, "set it to 0 for none, or to a number of messages")
 	fail(o.burstInterval <= 0, "burst-interval", o.burstInterval, "set it to more than 0, for example 10s")
@@ -111,10 +154,4 @@ func (o options) check() error {
 	fail(o.pipeline < 1 || o.pipeline > maxPipeline, "pipeline", o.pipeline, fmt.Sprintf("set it from 1 to %d messages", maxPipeline))
 	fail(o.progress < 0, "progress", o.progress, "set it to 0 for none, or to a time such as 1s")
 	return errors.Join(errs...)
-}
-
-func isAddress(address string) bool {
-	host, port, err := net.SplitHostPort(address)
-	number, portErr := strconv.ParseUint(port, 10, 16)
-	return err == nil && portErr == nil && number > 0 && host != "" && !strings.ContainsAny(host, "/@ ")
 }

@@ -5,32 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
-
-// connect opens no connection yet. The client repeats nothing by itself: a command whose
-// reply is lost may have been executed.
-func connect(o options) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr: o.redisAddress, Username: o.username, Password: o.password,
-		Protocol: 2, PoolSize: 2, DialTimeout: 2 * time.Second, DialerRetries: 1, MaxRetries: -1,
-		// DragonFly does not know these.
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-}
 
 // publisher sends messages to one queue.
 type publisher struct {
 	options
-	client *redis.Client
+	client redis.UniversalClient
 	run    string // tells this run's messages from another's
-	stream bool
+	kind   string // List, Stream, SortedSet or PubSub
+	now    func() time.Time
 	// trouble is told once when the server fails, and nil when it is back.
 	trouble func(err error)
 
@@ -45,8 +32,8 @@ type totals struct {
 	errors  int64 // exchanges with the server that failed
 }
 
-func newPublisher(o options, client *redis.Client, trouble func(error)) *publisher {
-	return &publisher{options: o, client: client, run: fmt.Sprintf("%08x", rand.Uint32()), trouble: trouble}
+func newPublisher(o options, client redis.UniversalClient, trouble func(error)) *publisher {
+	return &publisher{options: o, client: client, run: fmt.Sprintf("%08x", rand.Uint32()), trouble: trouble, now: time.Now}
 }
 
 // errPermanent is in the chain of errors that no retry can mend.
@@ -57,8 +44,16 @@ const (
 	operationTimeout      = 5 * time.Second
 )
 
-// detect settles the kind of the queue, and refuses a key that is not of it.
+// typeKinds are the kinds of queue by TYPE's names.
+var typeKinds = map[string]string{"list": kindList, "stream": kindStream, "zset": kindSortedSet}
+
+// detect settles the kind of the queue, and refuses a key that is not of it. A channel of
+// Pub/Sub is no key.
 func (p *publisher) detect(ctx context.Context) error {
+	if p.queueType == kindPubSub {
+		p.kind = kindPubSub
+		return nil
+	}
 	return p.retry(ctx, func(ctx context.Context) (bool, error) {
 		got, err := p.client.Type(ctx, p.channel).Result()
 		if err != nil {
@@ -69,16 +64,20 @@ func (p *publisher) detect(ctx context.Context) error {
 }
 
 func (p *publisher) settleKind(got string) error {
-	want := strings.ToLower(p.queueType)
 	switch {
-	case got != "none" && got != "list" && got != "stream":
-		return fmt.Errorf("%w: --channel is %q, which holds a %s: set it to the key of a list or a stream", errPermanent, p.channel, got)
-	case got != "none" && p.queueType != kindAuto && got != want:
-		return fmt.Errorf("%w: --channel is %q, which holds a %s, not a %s: leave --queue-type out, or correct --channel", errPermanent, p.channel, got, want)
+	case got == "none" && p.queueType == kindAuto:
+		p.kind = kindList
+	case got == "none":
+		p.kind = p.queueType
+	case typeKinds[got] == "":
+		return fmt.Errorf("%w: --channel is %q, which holds a %s: set it to the key of a list, a stream or a sorted set", errPermanent, p.channel, got)
+	case p.queueType != kindAuto && p.queueType != typeKinds[got]:
+		return fmt.Errorf("%w: --channel is %q, which holds a %s, not a %s: leave --queue-type out, or correct --channel", errPermanent, p.channel, got, p.queueType)
+	default:
+		p.kind = typeKinds[got]
 	}
-	p.stream = got == "stream" || got == "none" && p.queueType == kindStream
-	if p.maxLength > 0 && !p.stream {
-		return fmt.Errorf("%w: --max-length is %d, but %q is a list, which is not trimmed: leave it out, or set --queue-type to Stream", errPermanent, p.maxLength, p.channel)
+	if p.maxLength > 0 && p.kind != kindStream {
+		return fmt.Errorf("%w: --max-length is %d, but %q is a %s, and only a stream is trimmed: leave it out, or set --queue-type to Stream", errPermanent, p.maxLength, p.channel, p.kind)
 	}
 	return nil
 }
@@ -125,54 +124,6 @@ func (p *publisher) send(ctx context.Context, n int64) error {
 		payloads, err = p.exchange(ctx, payloads)
 		return len(payloads) > 0, err
 	})
-}
-
-// exchange sends the messages once, and returns those that the server did not take for
-// certain.
-func (p *publisher) exchange(ctx context.Context, payloads []string) (unsent []string, err error) {
-	if !p.stream {
-		// One command, which is executed whole or not at all.
-		values := make([]any, len(payloads))
-		for i, value := range payloads {
-			values[i] = value
-		}
-		err = p.client.LPush(ctx, p.channel, values...).Err()
-		return p.tally(payloads, func(int) error { return err }), err
-	}
-	commands := make([]*redis.StringCmd, len(payloads))
-	_, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, value := range payloads {
-			commands[i] = pipe.XAdd(ctx, &redis.XAddArgs{
-				Stream: p.channel, MaxLen: p.maxLength, Approx: p.maxLength > 0, Values: []any{"payload", value},
-			})
-		}
-		return nil
-	})
-	return p.tally(payloads, func(i int) error { return commands[i].Err() }), err
-}
-
-// tally adds each message to what its outcome is, and returns those that were not taken.
-func (p *publisher) tally(payloads []string, outcome func(i int) error) (unsent []string) {
-	for i, value := range payloads {
-		err := outcome(i)
-		switch {
-		case err == nil:
-			p.totals.sent++
-		case mayHaveHappened(err):
-			p.totals.unknown++
-		default:
-			unsent = append(unsent, value)
-		}
-	}
-	return unsent
-}
-
-// mayHaveHappened tells whether a command that failed may have been executed: not where
-// the server refused it, and not where there was no connection to send it on.
-func mayHaveHappened(err error) bool {
-	var refused redis.Error
-	var network *net.OpError
-	return !errors.As(err, &refused) && !(errors.As(err, &network) && network.Op == "dial") && !errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // payload is a message of that size: the run and the message's number, filled up with dots.

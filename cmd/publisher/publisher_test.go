@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
@@ -47,17 +47,22 @@ func publishTo(t *testing.T, addr string, args ...string) (code int, out, side s
 }
 
 func TestOptions(t *testing.T) {
-	env := map[string]string{"REDIS_ADDR": "dragonfly:6379", "CHANNEL": "orders", "REDIS_PASSWORD": "hunter2"}
-	o, err := parse([]string{"--channel", "other", "--rate=2.5"}, func(name string) string { return env[name] }, io.Discard)
+	env := map[string]string{
+		"REDIS_ADDR": "a:1,b:2", "REDIS_MODE": "Standalone", "REDIS_TLS": "true", "REDIS_TLS_CA_FILE": "/ca.crt",
+		"CHANNEL": "orders", "REDIS_PASSWORD": "hunter2",
+	}
+	o, err := parse([]string{"--channel", "other", "--rate=2.5", "--redis-mode=Cluster", "--redis-tls-server-name=r"}, func(name string) string { return env[name] }, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, "dragonfly:6379", o.redisAddress, "from the environment")
+	require.Equal(t, connection.Settings{
+		Mode: connection.Cluster, Addresses: []string{"a:1", "b:2"}, Password: "hunter2",
+		TLS: &connection.TLS{CAFile: "/ca.crt", ServerName: "r"},
+	}, o.redis, "from the environment, but for the flags")
 	require.Equal(t, "other", o.channel, "a flag wins")
-	require.Equal(t, "hunter2", o.password)
 	require.InDelta(t, 2.5, o.rate, 0)
 
 	o, err = parse([]string{"--channel", "q"}, noEnv, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, "127.0.0.1:6379", o.redisAddress)
+	require.Equal(t, []string{"127.0.0.1:6379"}, o.redis.Addresses)
 	require.Equal(t, kindAuto, o.queueType)
 
 	var help bytes.Buffer
@@ -74,14 +79,17 @@ func TestBadOptionsAreNamedWithTheRemedy(t *testing.T) {
 	}{
 		"no channel":           {[]string{"--channel="}, `--channel is "": set it to the key`},
 		"address":              {[]string{"--redis-address=redis://h"}, `--redis-address is "redis://h": set it to host:port`},
-		"queue type":           {[]string{"--queue-type=Topic"}, `--queue-type is "Topic": set it to Auto, List or Stream`},
+		"queue type":           {[]string{"--queue-type=Topic"}, `--queue-type is "Topic": set it to one of Auto, List, Stream, SortedSet, PubSub`},
+		"score":                {[]string{"--score=Days"}, `--score is "Days": set it to UnixSeconds`},
+		"mode":                 {[]string{"--redis-mode=Ring"}, `--redis-mode is "Ring": set it to one of`},
+		"no sentinel master":   {[]string{"--redis-mode=Sentinel"}, `--redis-sentinel-master is ""`},
 		"rate":                 {[]string{"--rate=-1"}, `--rate is "-1": set it from 0`},
 		"rate not a number":    {[]string{"--rate=NaN"}, `--rate is "NaN": set it from 0`},
 		"size":                 {[]string{"--size=0"}, `--size is "0": set it from 1`},
 		"pipeline":             {[]string{"--pipeline=0"}, `--pipeline is "0": set it from 1`},
 		"burst":                {[]string{"--burst=-1"}, `--burst is "-1"`},
 		"burst interval":       {[]string{"--burst-interval=0s"}, `--burst-interval is "0s": set it to more than 0`},
-		"max length of a list": {[]string{"--queue-type=List", "--max-length=5"}, `--max-length is "5": a list is not trimmed`},
+		"max length of a list": {[]string{"--queue-type=List", "--max-length=5"}, `--max-length is "5": only a stream is trimmed`},
 		"argument":             {[]string{"orders"}, `unexpected argument "orders"`},
 		"unknown flag":         {[]string{"--password=x"}, `flag provided but not defined: -password`},
 	}
@@ -164,6 +172,9 @@ func TestCountAndSize(t *testing.T) {
 				values = append(values, fmt.Sprint(entry.Values["payload"]))
 			}
 			return values
+		}},
+		"sorted set": {[]string{"--queue-type=SortedSet"}, func(t *testing.T, client *redis.Client) []string {
+			return client.ZRange(t.Context(), "q", 0, -1).Val() // of one second or two, so in their order
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,8 +285,12 @@ func (c *losingConn) Read(p []byte) (int, error) {
 }
 
 func TestLostReplies(t *testing.T) {
-	for name, stream := range map[string]bool{"list": false, "stream": true} {
-		t.Run(name, func(t *testing.T) {
+	for kind, length := range map[string]func(*redis.Client) *redis.IntCmd{
+		kindList:      func(c *redis.Client) *redis.IntCmd { return c.LLen(t.Context(), "q") },
+		kindStream:    func(c *redis.Client) *redis.IntCmd { return c.XLen(t.Context(), "q") },
+		kindSortedSet: func(c *redis.Client) *redis.IntCmd { return c.ZCard(t.Context(), "q") },
+	} {
+		t.Run(kind, func(t *testing.T) {
 			server := redistest.Start(t)
 			losing := &losingReplies{}
 			client := redis.NewClient(&redis.Options{
@@ -285,7 +300,7 @@ func TestLostReplies(t *testing.T) {
 			require.NoError(t, client.Ping(t.Context()).Err())
 			var troubles []error
 			p := newPublisher(options{channel: "q", size: 30, pipeline: 10}, client, func(err error) { troubles = append(troubles, err) })
-			p.stream = stream
+			p.kind = kind
 			losing.on.Store(true)
 			require.NoError(t, p.send(t.Context(), 3))
 			losing.on.Store(false)
@@ -294,11 +309,7 @@ func TestLostReplies(t *testing.T) {
 			require.Len(t, troubles, 2)
 			require.Error(t, troubles[0])
 			require.NoError(t, troubles[1])
-			length := client.LLen(t.Context(), "q")
-			if stream {
-				length = client.XLen(t.Context(), "q")
-			}
-			require.EqualValues(t, 5, length.Val(), "they had arrived, and are not sent again")
+			require.EqualValues(t, 5, length(server.Client()).Val(), "they had arrived, and are not sent again")
 		})
 	}
 	require.Contains(t, summary(totals{sent: 2, unknown: 3}, time.Second), "3 more were sent without a reply")
@@ -306,8 +317,8 @@ func TestLostReplies(t *testing.T) {
 
 func TestMessagesThatWereNotSentAreSentAgain(t *testing.T) {
 	server := redistest.Start(t)
-	o := options{redisAddress: server.Addr, channel: "q", size: 30, pipeline: 10}
-	client := connect(o)
+	o := options{channel: "q", size: 30, pipeline: 10}
+	client := connection.Settings{Addresses: []string{server.Addr}}.New(connection.Options{PoolSize: poolSize})
 	defer client.Close()
 	var restarted atomic.Bool
 	p := newPublisher(o, client, func(err error) {
@@ -315,6 +326,7 @@ func TestMessagesThatWereNotSentAreSentAgain(t *testing.T) {
 			server.Restart()
 		}
 	})
+	p.kind = kindList
 	server.Stop()
 	require.NoError(t, p.send(t.Context(), 5))
 	require.EqualValues(t, 5, p.totals.sent)
@@ -348,10 +360,4 @@ func TestUnreachableServer(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, out, "sent 0 messages")
 	require.Equal(t, 1, strings.Count(side, "the server fails"), "told once")
-}
-
-func TestMayHaveHappened(t *testing.T) {
-	require.True(t, mayHaveHappened(errors.New("EOF")))
-	require.False(t, mayHaveHappened(&net.OpError{Op: "dial", Err: errors.New("refused")}))
-	require.False(t, mayHaveHappened(redis.ErrPoolTimeout))
 }

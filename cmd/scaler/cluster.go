@@ -23,12 +23,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jawaracloud/pubsub-operator/scaler"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
 // clusterView is the cache of what the scaler reads in the cluster.
 type clusterView struct {
 	targets scaler.Targets // nil without a cluster
+	secrets broker.Secrets // nil without a cluster
 	synced  atomic.Bool
 	done    chan struct{} // closed once synced
 }
@@ -71,6 +73,9 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 		return nil, fmt.Errorf("building the cache of the Kubernetes API: %w", err)
 	}
 	view.targets = target.NewCluster(objects)
+	if view.secrets, err = newSecretReader(config); err != nil {
+		return nil, err
+	}
 	go func() {
 		if err := objects.Start(ctx); err != nil {
 			cancel(fmt.Errorf("cache of the Kubernetes API: %w", err))

@@ -81,7 +81,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		return err
 	}
 	samples := broker.NewMetrics(registry)
-	pool := broker.NewPool(broker.Options{Logger: logger, Metrics: samples})
+	pool := broker.NewPool(broker.Options{Logger: logger, Metrics: samples, Secrets: cluster.secrets, Allowed: options.allowedBrokers})
 	defer pool.Close()
 	samples.Watch(registry, pool)
 

@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"google.golang.org/grpc/grpclog"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
 
 // options are the flags.
@@ -18,6 +20,7 @@ type options struct {
 	metricsAddress string
 	probeAddress   string
 	tlsCertDir     string
+	allowedBrokers broker.Allowlist
 	withoutCluster bool
 	kubeconfig     string
 	logFormat      string
@@ -33,6 +36,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt, tls.key and, to require client certificates, ca.crt; empty for plaintext")
+	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; empty for any")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
 	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
@@ -43,6 +47,10 @@ func parse(args []string) (options, error) {
 	}
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("argument %q is not known: the scaler takes flags only (see --help)", flags.Arg(0))
+	}
+	var err error
+	if o.allowedBrokers, err = broker.ParseAllowlist(*allowed); err != nil {
+		return options{}, fmt.Errorf("--allowed-broker-addresses is %q: %w", *allowed, err)
 	}
 	for name, address := range map[string]string{"grpc-bind-address": o.grpcAddress, "metrics-bind-address": o.metricsAddress, "health-probe-bind-address": o.probeAddress} {
 		if address == off && name != "grpc-bind-address" {

@@ -1,6 +1,7 @@
-// Command subscriber consumes a list or a stream on DragonFly or Redis, at least once:
-// it posts each message to a handler, works for a set time, or logs it. It is configured
-// by its environment; see package config for the variables.
+// Command subscriber consumes lists and streams on DragonFly or Redis, at least once, or
+// channels of their Pub/Sub, at most once: it posts each message to a handler, works for a
+// set time, or logs it. It is configured by its environment; see package config for the
+// variables.
 package main
 
 import (
@@ -12,12 +13,14 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
@@ -82,8 +85,8 @@ func (q quiet) Printf(ctx context.Context, format string, values ...any) {
 }
 
 func consume(ctx context.Context, settings config.Config, log *slog.Logger) error {
-	log.Info("subscriber started", "version", version, "channel", settings.Channel, "redis", settings.RedisAddr,
-		"queueType", settings.QueueType, "consumer", settings.Consumer, "messageTimeout", settings.MessageTimeout,
+	log.Info("subscriber started", "version", version, "channel", settings.Channel, "keys", settings.Keys,
+		"redis", strings.Join(settings.Redis.Addresses, ","), "redisMode", settings.Redis.Mode, "queueType", settings.QueueType, "consumer", settings.Consumer, "messageTimeout", settings.MessageTimeout,
 		"concurrency", settings.Concurrency)
 	measures := metrics.New()
 	ctx, stopWorking := context.WithCancel(ctx)
@@ -101,76 +104,83 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 			})
 		})
 	}
-	client := source.Dial(settings.RedisAddr, settings.RedisUsername, settings.RedisPassword, settings.Concurrency)
-	defer func() { _ = client.Close() }() // nothing is under way any more
-	kind, err := queueKind(ctx, client, settings, log)
-	if err == nil && kind != queue.None {
-		err = newWorker(client, kind, settings, measures, log).Run(ctx)
-	}
+	queues, closeClients := openQueues(settings, measures, log)
+	defer closeClients() // nothing is under way any more
+	deliverer := delivery.New(delivery.Options{
+		HandlerURL: settings.HandlerURL, WorkTime: settings.WorkTime, Concurrency: settings.Concurrency, Log: log,
+	})
+	err := worker.New(worker.Options{
+		Queues: queues, Deliver: deliverer.Deliver,
+		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
+		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
+		Log: log, Metrics: measures,
+	}).Run(ctx)
 	stopServing()
 	serving.Wait()
 	return errors.Join(err, servingErr)
 }
 
-// queueKind is the kind of the queue; it waits while the key does not exist, and returns
-// None when ctx ends before.
-func queueKind(ctx context.Context, client *redis.Client, settings config.Config, log *slog.Logger) (queue.Kind, error) {
-	switch settings.QueueType {
-	case config.List:
-		return queue.List, nil
-	case config.Stream:
-		return queue.Stream, nil
-	}
-	const interval = time.Second
-	var waiting, down bool
-	for ctx.Err() == nil {
-		kind, err := source.Detect(ctx, client, settings.Channel)
-		switch {
-		case errors.Is(err, source.ErrPermanent):
-			return queue.None, err
-		case err != nil && ctx.Err() == nil:
-			if !down {
-				log.Warn("the server does not answer; trying again", "error", err)
-			}
-			down = true
-		case err == nil && kind != queue.None:
-			log.Info("found the queue", "channel", settings.Channel, "kind", kind)
-			return kind, nil
-		case err == nil:
-			if !waiting || down {
-				log.Info("waiting for the queue to exist", "channel", settings.Channel)
-			}
-			waiting, down = true, false
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(interval):
-		}
-	}
-	return queue.None, nil
-}
+// sparePool is how many connections a client has beside those of acknowledgements, and of
+// each queue's fetch and heartbeat: room for a reconnect.
+const sparePool = 2
 
-func newWorker(client *redis.Client, kind queue.Kind, settings config.Config, measures *metrics.Metrics, log *slog.Logger) *worker.Worker {
+// openQueues returns the queues that are to be consumed, and what closes their clients.
+func openQueues(settings config.Config, measures *metrics.Metrics, log *slog.Logger) (queues []worker.Queue, closeClients func()) {
+	var clients []redis.UniversalClient
+	connect := func(name string) redis.UniversalClient {
+		pool := settings.Concurrency + 2*len(settings.Keys) + sparePool
+		client := settings.Redis.New(connection.Options{PoolSize: pool, Name: name})
+		clients = append(clients, client)
+		return client
+	}
 	options := source.Options{
-		Client: client, Key: settings.Channel, Consumer: settings.Consumer, Group: settings.ConsumerGroup,
+		Consumer: settings.Consumer, Group: settings.ConsumerGroup,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
 		Log: log, Now: time.Now,
 		Event: func(event source.Event, messages int) {
 			measures.Events.WithLabelValues(string(event)).Add(float64(messages))
 		},
+		CredentialsChange: settings.Redis.CredentialsFromFiles(),
 	}
-	var messages worker.Source = source.NewList(options)
-	if kind == queue.Stream {
-		messages = source.NewStream(options)
+	if settings.QueueType != config.PubSub {
+		options.Client = connect("")
 	}
-	deliverer := delivery.New(delivery.Options{
-		Channel: settings.Channel, HandlerURL: settings.HandlerURL, WorkTime: settings.WorkTime,
-		Concurrency: settings.Concurrency, Log: log,
-	})
-	return worker.New(worker.Options{
-		Source: messages, Deliver: deliverer.Deliver,
-		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
-		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
-		Log: log, Metrics: measures,
-	})
+	for _, key := range settings.Keys {
+		options.Key = key
+		if settings.QueueType == config.PubSub {
+			options.Client = connect(source.ClientName(key))
+		}
+		queues = append(queues, worker.Queue{Key: key, Open: opener(settings.QueueType, options)})
+	}
+	return queues, func() {
+		for _, client := range clients {
+			_ = client.Close()
+		}
+	}
+}
+
+// opener makes the queue's source, where the type is Auto once the queue is there.
+func opener(queueType config.QueueType, options source.Options) func(context.Context) (worker.Source, error) {
+	return func(ctx context.Context) (worker.Source, error) {
+		switch queueType {
+		case config.List:
+			return source.NewList(options), nil
+		case config.Stream:
+			return source.NewStream(options), nil
+		case config.PubSub:
+			return source.NewPubSub(options), nil
+		}
+		kind, err := options.Detect(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case kind == queue.None:
+			return nil, nil
+		}
+		options.Log.Info("found the queue", "channel", options.Key, "kind", kind)
+		if kind == queue.Stream {
+			return source.NewStream(options), nil
+		}
+		return source.NewList(options), nil
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -124,11 +125,15 @@ func handle(t *testing.T, answer func(payload string, n int) int) *handler {
 	h := &handler{counts: map[string]int{}, ids: map[string]string{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if r.Header.Get(delivery.HeaderChannel) != key {
+		payload := string(body)
+		want, _, several := strings.Cut(payload, "/") // a message of several queues names its own
+		if !several {
+			want = key
+		}
+		if r.Header.Get(delivery.HeaderChannel) != want {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		payload := string(body)
 		h.mu.Lock()
 		h.counts[payload]++
 		h.order = append(h.order, payload)
@@ -168,6 +173,13 @@ func (h *handler) count(payload string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.counts[payload]
+}
+
+// inOrder are the payloads as they came.
+func (h *handler) inOrder() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.order)
 }
 
 // received is how many different payloads came.

@@ -88,6 +88,7 @@ func TestErrorsThatEndTheWorker(t *testing.T) {
 	ctx := t.Context()
 	require.NoError(t, client.HSet(ctx, "hash", "f", "v").Err())
 	require.NoError(t, client.LPush(ctx, "list", "m").Err())
+	require.NoError(t, client.ZAdd(ctx, "zset", redis.Z{Member: "m"}).Err())
 	cases := map[string]struct {
 		addr string
 		env  []string
@@ -95,7 +96,11 @@ func TestErrorsThatEndTheWorker(t *testing.T) {
 		want string
 	}{
 		"wrong setting":         {server.Addr, []string{"CONCURRENCY=none"}, exitUsage, `CONCURRENCY is "none"`},
-		"key that is no queue":  {server.Addr, []string{"CHANNEL=hash"}, exitFailure, `holds a hash: set it to the key of a list or a stream`},
+		"key that is no queue":  {server.Addr, []string{"CHANNEL=hash"}, exitFailure, `holds a hash: correct CHANNEL or QUEUE_KEYS to the key of a list or a stream`},
+		"sorted set":            {server.Addr, []string{"CHANNEL=zset"}, exitFailure, `this one does not consume sorted sets`},
+		"sorted set, as set":    {server.Addr, []string{"QUEUE_TYPE=SortedSet"}, exitUsage, `set the channel's image to workers of your own`},
+		"preset":                {server.Addr, []string{"QUEUE_PRESET=RQ"}, exitUsage, `belong to its own workers`},
+		"one of two keys":       {server.Addr, []string{`QUEUE_KEYS=["other","hash"]`}, exitFailure, `holds a hash`},
 		"list taken for stream": {server.Addr, []string{"CHANNEL=list", "QUEUE_TYPE=Stream"}, exitFailure, `set QUEUE_TYPE to Auto or to List`},
 		"hash taken for a list": {server.Addr, []string{"CHANNEL=hash", "QUEUE_TYPE=List"}, exitFailure, `holds a hash, not a list`},
 		"no password":           {locked.Addr, nil, exitFailure, "correct REDIS_USERNAME and REDIS_PASSWORD"},

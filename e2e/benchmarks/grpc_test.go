@@ -105,10 +105,10 @@ func getMetricsRequests(address string) []*externalscaler.GetMetricsRequest {
 	all := make([]*externalscaler.GetMetricsRequest, grpcQueues)
 	for i := range all {
 		metadata := trigger.Trigger{
-			ChannelName:  key(i),
-			RedisAddress: address,
-			QueueType:    trigger.Auto,
-			Policy:       policy.DefaultSpec(),
+			ChannelName: key(i),
+			Queue:       trigger.Queue{Type: trigger.Auto, Score: trigger.AnyScore},
+			Redis:       trigger.Redis{Address: address, Mode: trigger.Standalone},
+			Policy:      policy.DefaultSpec(),
 		}.Metadata()
 		metadata["scalerAddress"] = "pubsub-operator-scaler.pubsub-system.svc:9090"
 		metadata["enableTLS"] = "true"

@@ -1,48 +1,51 @@
 // Package broker reads queue depths from DragonFly and Redis servers. It keeps one
 // sampler for each distinct server: however many queues are watched there, they share
-// one connection pool, and one pipeline a tick reads them all.
+// one connection pool, and one pipeline a tick reads them all (one for each node of a
+// cluster).
 package broker
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// Server names a server. It is comparable: what differs in any field is another server
-// with connections of its own.
-type Server struct {
-	Address string // host:port
-}
-
 // Sample is a depth and when it was read.
 type Sample struct {
 	queue.Depth
-	At   time.Time // when the read began
-	Rate *float64  // messages that arrive per second; nil while unknown
+	At time.Time // when the read began
+	// Rate is how many messages arrive each second; nil while unknown.
+	Rate *float64
+	// RateLowerBound is set where arrivals are not counted: the rate is by how much the
+	// depth grows, and what was taken meanwhile arrived too.
+	RateLowerBound bool
 }
 
 // Defaults of Options.
 const (
-	DefaultTick        = time.Second
-	DefaultIdleTimeout = 5 * time.Minute
-	DefaultReadTimeout = 1500 * time.Millisecond
+	DefaultTick           = time.Second
+	DefaultIdleTimeout    = 5 * time.Minute
+	DefaultReadTimeout    = 1500 * time.Millisecond
+	DefaultSecretInterval = 30 * time.Second
 )
 
 // Options configure a Pool; the zero value of each field means its default.
 type Options struct {
 	Tick        time.Duration // between two reads of a queue
 	IdleTimeout time.Duration // a queue that nobody asked for in that time is dropped
-	ReadTimeout time.Duration // for one tick's read of a server
-	Now         func() time.Time
-	Logger      *slog.Logger
-	Metrics     *Metrics
+	ReadTimeout time.Duration // for one tick's read of a server, and to read its Secrets
+	// Secrets reads the Secrets that servers refer to; nil: none can be read.
+	Secrets        Secrets
+	SecretInterval time.Duration // between two reads of a server's Secrets
+	// Allowed is the servers that may be connected to; by default, all.
+	Allowed Allowlist
+	Now     func() time.Time
+	Logger  *slog.Logger
+	Metrics *Metrics
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +57,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = DefaultReadTimeout
+	}
+	if o.SecretInterval == 0 {
+		o.SecretInterval = DefaultSecretInterval
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -99,76 +105,35 @@ func (p *Pool) Close() {
 // for a queue reads it at once, and keeps it watched; calls that come meanwhile share
 // that read. Errors are those of Explain in errors.go; a deadline of ctx is honoured.
 func (p *Pool) Depth(ctx context.Context, server Server, q queue.Queue) (Sample, error) {
-	s, w, err := p.watch(server, q, false)
+	samples, err := p.Depths(ctx, server, []queue.Queue{q})
 	if err != nil {
 		return Sample{}, err
 	}
-	return s.fresh(ctx, w)
+	return samples[0], nil
 }
 
-// Subscription tells of new samples of one queue, which stays watched until Close.
-type Subscription struct {
-	sampler *sampler
-	watched *watched
-	updates chan struct{}
-	eager   bool
-	closed  bool
-}
-
-// Subscribe watches a queue until the subscription is closed.
-func (p *Pool) Subscribe(server Server, q queue.Queue) (*Subscription, error) {
-	s, w, err := p.watch(server, q, true)
+// Depths is Depth for several queues of one server, which are read together. The error is
+// that of the first queue, in their order, that has one.
+func (p *Pool) Depths(ctx context.Context, server Server, queues []queue.Queue) ([]Sample, error) {
+	s, all, err := p.watch(server, queues, false) //nolint:contextcheck // the sampler outlives the call
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{sampler: s, watched: w, updates: make(chan struct{}, 1)}
-	s.mu.Lock()
-	w.subscribers = append(w.subscribers, sub.updates)
-	w.reserved--
-	if !w.validUntil.IsZero() {
-		sub.updates <- struct{}{} // there is a result already
+	samples := make([]Sample, len(all))
+	for i, w := range all {
+		if samples[i], err = s.fresh(ctx, w); err != nil {
+			return nil, err
+		}
 	}
-	s.mu.Unlock()
-	return sub, nil
+	return samples, nil
 }
 
-// Updates receives after each read of the queue, failed ones included; reads that come
-// while nobody receives are merged into one.
-func (s *Subscription) Updates() <-chan struct{} { return s.updates }
-
-// Await has the queue read four times a tick while eager is true: for who waits for the
-// first message, which is to be seen soon.
-func (s *Subscription) Await(eager bool) {
-	s.sampler.mu.Lock()
-	defer s.sampler.mu.Unlock()
-	s.await(eager && !s.closed)
-}
-
-func (s *Subscription) await(eager bool) {
-	if eager == s.eager {
-		return
+// watch finds or starts the sampler of the server and the entries of the queues; with
+// reserve, the entries are kept until a subscriber takes them over.
+func (p *Pool) watch(server Server, queues []queue.Queue, reserve bool) (*sampler, []*watched, error) {
+	if err := p.options.Allowed.refuses(server); err != nil {
+		return nil, nil, &ReadError{Server: server, Err: err}
 	}
-	change := 1
-	if !eager {
-		change = -1
-	}
-	s.eager = eager
-	s.watched.eager += change
-	s.sampler.regroup = true
-}
-
-// Close ends the subscription.
-func (s *Subscription) Close() {
-	s.sampler.mu.Lock()
-	defer s.sampler.mu.Unlock()
-	s.await(false)
-	s.closed = true
-	s.watched.subscribers = slices.DeleteFunc(s.watched.subscribers, func(c chan struct{}) bool { return c == s.updates })
-}
-
-// watch finds or starts the sampler of the server and the entry of the queue; with
-// reserve, the entry is kept until a subscriber takes it over.
-func (p *Pool) watch(server Server, q queue.Queue, reserve bool) (*sampler, *watched, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() != nil {
@@ -176,11 +141,11 @@ func (p *Pool) watch(server Server, q queue.Queue, reserve bool) (*sampler, *wat
 	}
 	s, ok := p.samplers[server]
 	if !ok {
-		s = newSampler(server, p.options)
+		s = newSampler(p.ctx, server, p.options, &p.running)
 		p.samplers[server] = s
-		p.running.Go(func() { s.run(p.ctx, func() bool { return p.retire(s) }) })
+		p.running.Go(func() { s.run(func() bool { return p.retire(s) }) })
 	}
-	return s, s.entry(q, reserve), nil
+	return s, s.entries(queues, reserve), nil
 }
 
 // retire takes a sampler without queues out of the pool. It is refused where a queue
@@ -204,5 +169,3 @@ func (p *Pool) Size() (servers, queues int) {
 	}
 	return len(p.samplers), queues
 }
-
-func (s Server) String() string { return fmt.Sprintf("redis://%s", s.Address) }

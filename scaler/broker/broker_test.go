@@ -255,7 +255,7 @@ func TestCauses(t *testing.T) {
 		cause   broker.Cause
 		words   string
 	}{
-		"wrong type":   {server.Addr, queue.Queue{Key: "set", Kind: queue.Auto}, broker.WrongType, "name a list or a stream as channelName"},
+		"wrong type":   {server.Addr, queue.Queue{Key: "set", Kind: queue.Auto}, broker.WrongType, "name a list, a stream or a sorted set as channelName"},
 		"two groups":   {server.Addr, queue.Queue{Key: "stream", Kind: queue.Auto}, broker.NoGroup, "set consumerGroup to one of them"},
 		"refused":      {"127.0.0.1:1", list("q"), broker.Unreachable, "check that the server runs and accepts connections there, or correct redisAddress"},
 		"not accepted": {full(t), list("q"), broker.Unreachable, "check that the server runs and accepts connections there, or correct redisAddress"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -13,17 +14,27 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// ReadError is a depth that could not be read. Its text says what to do.
+// ReadError is a depth that could not be read. Its text says what to do, and never has a
+// secret.
 type ReadError struct {
 	Server Server
+	Node   string // of the cluster, where one was asked; else empty
 	Err    error
 }
 
 func (e *ReadError) Unwrap() error { return e.Err }
 
 func (e *ReadError) Error() string {
-	text := fmt.Sprintf("reading %s: %v", e.Server, e.Err)
-	if remedy := remedies[e.Cause()]; remedy != "" {
+	text := fmt.Sprintf("reading %s: ", e.Server)
+	if e.Node != "" {
+		text += "node " + e.Node + ": "
+	}
+	text += e.Err.Error()
+	remedy := e.mistaken()
+	if remedy == "" {
+		remedy = remedies[e.Cause()]
+	}
+	if remedy != "" {
 		text += ": " + remedy
 	}
 	return text
@@ -34,47 +45,69 @@ type Cause string
 
 // The causes.
 const (
-	Unreachable  Cause = "BrokerUnreachable"  // no connection, or it broke
-	UnknownHost  Cause = "BrokerUnknownHost"  // the name does not resolve
-	Slow         Cause = "BrokerTimeout"      // connected, but no answer in time
-	Loading      Cause = "BrokerLoading"      // the server loads its data, or changes its role
-	Unauthorized Cause = "BrokerUnauthorized" // it wants credentials, or other ones
-	Forbidden    Cause = "BrokerForbidden"    // the user may not run the command
-	WrongType    Cause = "QueueWrongType"     // the key holds something else
-	NoGroup      Cause = "QueueGroupUnclear"  // several consumer groups, none named
-	Unreadable   Cause = "BrokerError"        // any other answer
+	Unreachable      Cause = "BrokerUnreachable"      // no connection, or it broke
+	UnknownHost      Cause = "BrokerUnknownHost"      // the name does not resolve
+	Slow             Cause = "BrokerTimeout"          // connected, but no answer in time
+	Loading          Cause = "BrokerLoading"          // the server loads its data, or changes its role
+	Unauthorized     Cause = "BrokerUnauthorized"     // it wants credentials, or other ones
+	Forbidden        Cause = "BrokerForbidden"        // the user may not run the command
+	NotAllowed       Cause = "BrokerNotAllowed"       // the scaler may not connect there
+	SecretUnreadable Cause = "BrokerSecretUnreadable" // a Secret is missing, or is not as it should be
+	StaleReplica     Cause = "BrokerIsReplica"        // it was the master, and is not any more
+	TLSFailed        Cause = "BrokerTLSFailed"        // certificates don't fit, or one side does not expect TLS
+	ClusterDown      Cause = "BrokerClusterDown"      // the cluster does not serve the queue's slot now
+	WrongType        Cause = "QueueWrongType"         // the key holds something else
+	NoGroup          Cause = "QueueGroupUnclear"      // several consumer groups, none named
+	AgeUnknown       Cause = "QueueAgeUnknown"        // the age of its messages is not recorded
+	Unreadable       Cause = "BrokerError"            // any other answer
 )
 
 var remedies = map[Cause]string{
-	Unreachable:  "check that the server runs and accepts connections there, or correct redisAddress",
-	UnknownHost:  "no such host: correct redisAddress (a host without a dot is a Service in the namespace of the ScaledObject)",
-	Slow:         "the server accepts connections but does not answer: check its load, or that it is a Redis or DragonFly server",
-	Loading:      "the server is not ready yet: it is asked again by itself",
-	Unauthorized: "the server wants other credentials",
-	Forbidden:    "let the server's user run TYPE, EXISTS, LLEN, ZRANGE, XINFO and XRANGE",
+	Unreachable:      "check that the server runs and accepts connections there, or correct redisAddress",
+	UnknownHost:      "no such host: correct redisAddress (a host without a dot is a Service in the namespace of the ScaledObject)",
+	Slow:             "the server accepts connections but does not answer: check its load, or that it is a Redis or DragonFly server",
+	Loading:          "the server is not ready yet: it is asked again by itself",
+	Unauthorized:     "the server wants other credentials: correct what usernameFromSecret and passwordFromSecret name, or set them",
+	Forbidden:        "give the server's user the rights that docs/queues.md names",
+	NotAllowed:       "the administrator of the scaler decides which servers it may connect to: use one of those, or have this one added",
+	SecretUnreadable: "correct the Secret or the reference to it; it must be in the namespace of the ScaledObject",
+	StaleReplica:     "the master is looked for by itself; where that lasts, redisAddress leads to a replica: correct it",
+	TLSFailed:        "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server",
+	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself",
+}
+
+// mistaken is the remedy where the server is set up in another way than its Mode says.
+func (e *ReadError) mistaken() string {
+	mode := e.Server.Mode
+	switch {
+	case mode == Sentinel && errors.Is(e.Err, redis.Nil):
+		return fmt.Sprintf("no sentinel knows a master %q: correct sentinelMaster", e.Server.SentinelMaster)
+	case mode == Sentinel && redis.HasErrorPrefix(e.Err, "unknown command") && strings.Contains(strings.ToLower(e.Err.Error()), "sentinel"):
+		return "the server is not a sentinel: correct redisAddress, or leave redisMode out"
+	case mode == Cluster && strings.Contains(e.Err.Error(), "cluster support disabled"):
+		return "the server is not in a cluster: leave redisMode out"
+	case mode != Cluster && redis.HasErrorPrefix(e.Err, "MOVED"):
+		return "the server is one of a cluster: set redisMode to Cluster"
+	default:
+		return ""
+	}
 }
 
 // Cause classifies the failure.
-func (e *ReadError) Cause() Cause {
+func (e *ReadError) Cause() Cause { return causeOf(e.Err) }
+
+func causeOf(err error) Cause {
+	if cause := ownCause(err); cause != "" {
+		return cause
+	}
+	if errors.As(err, new(redis.Error)) {
+		return replyCause(err)
+	}
 	var dns *net.DNSError
-	var wrongType *queue.WrongTypeError
-	var group *queue.GroupError
 	var network *net.OpError
-	switch err := e.Err; {
-	case errors.As(err, &wrongType), redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return WrongType
-	case errors.As(err, &group):
-		return NoGroup
+	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return UnknownHost
-	case redis.HasErrorPrefix(err, "LOADING"), redis.HasErrorPrefix(err, "MASTERDOWN"), redis.HasErrorPrefix(err, "BUSY"):
-		return Loading
-	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"):
-		return Unauthorized
-	case redis.HasErrorPrefix(err, "NOPERM"):
-		return Forbidden
-	case errors.As(err, new(redis.Error)), errors.As(err, new(*queue.ReplyError)):
-		return Unreadable
 	case errors.As(err, &network) && network.Op == "dial", errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns):
 		return Unreachable
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
@@ -82,4 +115,61 @@ func (e *ReadError) Cause() Cause {
 	default:
 		return Unreachable
 	}
+}
+
+// ownCause is the cause of errors that this project makes; empty for others.
+func ownCause(err error) Cause {
+	switch {
+	case errors.As(err, new(*NotAllowedError)):
+		return NotAllowed
+	case errors.As(err, new(*SecretError)):
+		return SecretUnreadable
+	case errors.As(err, new(*StaleReplicaError)):
+		return StaleReplica
+	case errors.As(err, new(*TLSError)):
+		return TLSFailed
+	case errors.As(err, new(*queue.WrongTypeError)):
+		return WrongType
+	case errors.As(err, new(*queue.GroupError)):
+		return NoGroup
+	case errors.As(err, new(*queue.AgeUnknownError)):
+		return AgeUnknown
+	case errors.As(err, new(*queue.ElsewhereError)):
+		return ClusterDown
+	case errors.As(err, new(*queue.ReplyError)):
+		return Unreadable
+	case errors.As(err, new(*queue.BacklogError)) && !errors.As(err, new(redis.Error)):
+		return Unreadable
+	default:
+		return ""
+	}
+}
+
+// replies are the causes of errors that a server answers with, by how those begin.
+var replies = []struct {
+	prefix string
+	cause  Cause
+}{
+	{"WRONGTYPE", WrongType},
+	{"LOADING", Loading},
+	{"MASTERDOWN", Loading},
+	{"BUSY", Loading},
+	{"READONLY", StaleReplica},
+	{"CLUSTERDOWN", ClusterDown},
+	{"TRYAGAIN", ClusterDown},
+	{"MOVED", ClusterDown},
+	{"ASK", ClusterDown},
+	{"NOAUTH", Unauthorized},
+	{"WRONGPASS", Unauthorized},
+	{"invalid password", Unauthorized}, // Redis before 6
+	{"NOPERM", Forbidden},
+}
+
+func replyCause(err error) Cause {
+	for _, reply := range replies {
+		if redis.HasErrorPrefix(err, reply.prefix) {
+			return reply.cause
+		}
+	}
+	return Unreadable
 }

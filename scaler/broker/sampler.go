@@ -2,20 +2,20 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // watched is one queue of a sampler. Its fields are guarded by the sampler's mutex, but
-// for reader, which only the sampler's goroutine uses. There are thousands, and each tick
+// for reader, which only its lane's goroutine uses. There are thousands, and each tick
 // goes through them all: they are small, and what few of them need is made when needed.
 type watched struct {
 	reader queue.Reader
+	lane   *lane // that reads it
 
 	sample      Sample
 	err         error
@@ -28,43 +28,36 @@ type watched struct {
 	rate        *rateMeter // nil: nothing was counted yet
 }
 
-// sampler reads the queues of one server, in its own goroutine.
+// sampler reads the queues of one server: in one lane, or in one for each node of a cluster.
 type sampler struct {
 	server  Server
 	options Options
-	wake    chan struct{} // asks for a read before the next tick
+	ctx     context.Context //nolint:containedctx // it is the sampler's life
+	cancel  context.CancelFunc
+	running *sync.WaitGroup
+	links   *links
+	first   *lane
 
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched
-	added  []*watched // since the last tick
-	unread int        // of added, those since the last read: they are the last
-	// regroup is set where other queues are awaited than those of the batch.
-	regroup bool
-
-	// The goroutine's own.
-	all        batch       // the queues of the last tick, in the order in which they came
-	awaited    batch       // of these and those added, whose next message somebody awaits
-	failures   int         // in a row
-	failure    error       // of the last read
-	connecting atomic.Bool // a connection was tried, and none has been made since
+	lanes  map[string]*lane // but for the first: of a cluster's nodes, by their addresses
 }
 
-// batch is queues that are read together.
-type batch struct {
-	watched []*watched
-	read    *queue.Batch
-}
-
-func newBatch(all []*watched) batch {
-	readers := make([]*queue.Reader, len(all))
-	for i, w := range all {
-		readers[i] = &w.reader
+func newSampler(ctx context.Context, server Server, options Options, running *sync.WaitGroup) *sampler {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &sampler{
+		server: server, options: options, ctx: ctx, cancel: cancel, running: running,
+		queues: map[queue.Queue]*watched{},
 	}
-	return batch{watched: all, read: queue.NewBatch(readers)}
+	s.links = newLinks(ctx, server, options, running, s.readAgain)
+	s.first = newLane(s, "")
+	return s
 }
 
-func newSampler(server Server, options Options) *sampler {
-	return &sampler{server: server, options: options, wake: make(chan struct{}, 1), queues: map[queue.Queue]*watched{}}
+// run reads until its context ends, or until no queue is left and retire agrees.
+func (s *sampler) run(retire func() bool) {
+	defer s.cancel()
+	s.first.run(retire)
 }
 
 func (s *sampler) size() int {
@@ -73,29 +66,35 @@ func (s *sampler) size() int {
 	return len(s.queues)
 }
 
-// entry finds or adds a queue, and notes that it was asked for.
-func (s *sampler) entry(q queue.Queue, reserve bool) *watched {
+// entries finds or adds queues, and notes that they were asked for.
+func (s *sampler) entries(queues []queue.Queue, reserve bool) []*watched {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w, ok := s.queues[q]
-	if !ok {
-		w = &watched{reader: queue.NewReader(q)}
-		s.queues[q] = w
-		s.added = append(s.added, w)
-		s.unread++
-		s.wakeUp()
+	all := make([]*watched, len(queues))
+	now := s.options.Now()
+	for i, q := range queues {
+		w, ok := s.queues[q]
+		if !ok {
+			w = &watched{reader: queue.NewReader(q)}
+			s.queues[q] = w
+			s.first.take(w)
+		}
+		w.lastAsked = now
+		if reserve {
+			w.reserved++
+		}
+		all[i] = w
 	}
-	w.lastAsked = s.options.Now()
-	if reserve {
-		w.reserved++
-	}
-	return w
+	return all
 }
 
-func (s *sampler) wakeUp() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // a read is asked for already
+// readAgain has all queues read now, whatever the back-off.
+func (s *sampler) readAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	notify(s.first.again)
+	for _, l := range s.lanes {
+		notify(l.again)
 	}
 }
 
@@ -103,7 +102,7 @@ func (s *sampler) wakeUp() {
 func (s *sampler) fresh(ctx context.Context, w *watched) (Sample, error) {
 	for {
 		s.mu.Lock()
-		sample, err, next := w.sample, w.err, w.next
+		sample, err, next, node := w.sample, w.err, w.next, w.lane.address
 		valid := !s.options.Now().After(w.validUntil)
 		if !valid && next == nil {
 			next = make(chan struct{})
@@ -119,88 +118,85 @@ func (s *sampler) fresh(ctx context.Context, w *watched) (Sample, error) {
 			if err != nil {
 				return Sample{}, err // the last failure says more than that time ran out
 			}
-			return Sample{}, &ReadError{Server: s.server, Err: s.told(fmt.Errorf("no answer yet: %w", context.Cause(ctx)))}
+			return Sample{}, &ReadError{Server: s.server, Err: s.links.told(node, fmt.Errorf("no answer yet: %w", context.Cause(ctx)))}
 		}
 	}
 }
 
-// firstReads is the queues that were never read.
-func (s *sampler) firstReads() batch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	unread := slices.Clone(s.added[len(s.added)-s.unread:])
-	s.unread = 0
-	return newBatch(unread)
-}
-
-// tick is all queues, less those that nobody asked for lately: they are dropped.
-func (s *sampler) tick() batch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.options.Now()
-	kept := slices.DeleteFunc(s.all.watched, func(w *watched) bool {
-		if w.wanted() || now.Sub(w.lastAsked) <= s.options.IdleTimeout {
-			return false
-		}
-		delete(s.queues, w.reader.Queue())
-		return true
-	})
-	if len(s.added) > 0 || len(kept) < len(s.all.watched) {
-		s.all = newBatch(append(kept, s.added...))
-		s.added, s.unread = nil, 0
+// record publishes the results of a lane's read, which began at that time, and lets those
+// go on who wait for it. It returns whether a queue is with another node of the cluster.
+func (s *sampler) record(l *lane, link *link, b batch, began time.Time) (elsewhere bool) {
+	// What was read of a demoted master does not count, though it has been read.
+	var stale *StaleReplicaError
+	if !errors.As(l.failure, &stale) {
+		stale = nil
 	}
-	return s.all
-}
-
-// edges is the queues whose next message somebody awaits.
-func (s *sampler) edges() batch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.regroup {
-		var awaited []*watched
-		for _, w := range slices.Concat(s.all.watched, s.added) {
-			if w.eager > 0 {
-				awaited = append(awaited, w)
-			}
-		}
-		s.awaited, s.regroup = newBatch(awaited), false
-	}
-	return s.awaited
-}
-
-// record publishes the results of a read, which began at that time, and lets those go on
-// who wait for it.
-func (s *sampler) record(b batch, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	validUntil := began.Add(2 * s.options.Tick)
 	for _, w := range b.watched {
 		depth, err := w.reader.Result()
+		if stale != nil {
+			err = l.failure
+		}
 		if err == nil {
-			w.sample = Sample{Depth: depth, At: began, Rate: w.arrived(depth.Added, began)}
+			w.sampled(depth, began)
 			w.err, w.validUntil = nil, validUntil
 		} else {
+			elsewhere = elsewhere || errors.As(err, new(*queue.ElsewhereError))
 			w.sample = Sample{}
-			w.err = &ReadError{Server: s.server, Err: s.told(err)}
-			w.validUntil = s.options.Now().Add(s.delay() + s.options.ReadTimeout)
+			w.err = s.readError(l, link, err)
+			w.validUntil = s.options.Now().Add(l.delay() + s.options.ReadTimeout)
 		}
 		w.tell()
 	}
+	return elsewhere
+}
+
+func (s *sampler) readError(l *lane, link *link, err error) error {
+	if link != nil {
+		err = link.told(l.address, err)
+	}
+	return &ReadError{Server: s.server, Node: l.address, Err: err}
 }
 
 // wanted tells whether somebody waits or will wait for a read.
 func (w *watched) wanted() bool { return len(w.subscribers) > 0 || w.reserved > 0 || w.next != nil }
 
-// arrived is the rate of arrivals, where they are counted.
-func (w *watched) arrived(added int64, at time.Time) *float64 {
-	if added < 0 {
+// sampled takes a depth.
+func (w *watched) sampled(depth queue.Depth, at time.Time) {
+	sample := Sample{Depth: depth, At: at}
+	switch {
+	case depth.Added >= 0:
+		if w.rate == nil {
+			w.rate = &rateMeter{}
+		}
+		sample.Rate = w.rate.arrivals(depth.Added, at)
+	case depth.LowerBound: // where that begins or ends, nothing grew
 		w.rate = nil
-		return nil
+	default:
+		sample.Rate = w.grown(depth.Total(), at)
+		sample.RateLowerBound = sample.Rate != nil
 	}
+	w.sample = sample
+}
+
+// grown is the growth of the depth. A queue that stays empty, as most do, needs no meter.
+func (w *watched) grown(depth int64, at time.Time) *float64 {
 	if w.rate == nil {
+		if depth == 0 {
+			return nil
+		}
 		w.rate = &rateMeter{}
+		if !w.sample.At.IsZero() && w.sample.Total() == 0 {
+			w.rate.grown(0, w.sample.At)
+		}
 	}
-	return w.rate.add(added, at)
+	rate := w.rate.grown(depth, at)
+	if w.rate.idle() {
+		w.rate = nil
+	}
+	return rate
 }
 
 // tell lets those go on who wait for a read.
@@ -210,10 +206,7 @@ func (w *watched) tell() {
 		w.next = nil
 	}
 	for _, updates := range w.subscribers {
-		select {
-		case updates <- struct{}{}:
-		default: // it has one to receive yet
-		}
+		notify(updates)
 	}
 }
 

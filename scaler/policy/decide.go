@@ -7,8 +7,11 @@ import (
 
 // State is what a decision is made from, besides the spec.
 type State struct {
-	Replicas  int32     // the target's replicas now (spec.replicas of its scale)
-	Depth     int64     // messages that wait or are in work
+	Replicas int32 // the target's replicas now (spec.replicas of its scale)
+	Depth    int64 // messages that wait or are in work
+	// OldestAge is how long the oldest message has waited; 0 where none waits, or where the
+	// spec has no MaxAge.
+	OldestAge time.Duration
 	LastScale time.Time // the HPA's status.lastScaleTime; zero: it never scaled
 	Now       time.Time
 }
@@ -38,6 +41,7 @@ const (
 	Activation
 	Idle
 	OutsideLimits
+	AboveMaxAge
 )
 
 var reasonNames = map[Reason]string{
@@ -51,6 +55,7 @@ var reasonNames = map[Reason]string{
 	Activation:                 "Activation",
 	Idle:                       "Idle",
 	OutsideLimits:              "OutsideLimits",
+	AboveMaxAge:                "AboveMaxAge",
 }
 
 // String is the reason in CamelCase.
@@ -82,7 +87,7 @@ func Decide(spec Spec, state State) Decision {
 		// Inactivity takes a target straight from any number of replicas to 0
 		// (KEDA 2.21, pkg/scaling/executor/scale_scaledobjects.go:105-108), so a target
 		// stays active until the HPA has brought it down.
-		Active: state.Depth > spec.ActivationQueueDepth || n > spec.floor(),
+		Active: state.Depth > spec.ActivationQueueDepth || spec.tooOld(state) || n > spec.floor(),
 	}
 	switch {
 	case n == 0 && spec.MinReplicas == 0:
@@ -91,7 +96,7 @@ func Decide(spec Spec, state State) Decision {
 		// The HPA moves it there at once, whatever we answer; from 0, KEDA does.
 		d.to(min(max(n, spec.floor()), int64(spec.MaxReplicas)), OutsideLimits)
 		d.Text = fmt.Sprintf("%d replicas are outside the limits %d to %d: %d → %d replicas", n, spec.floor(), spec.MaxReplicas, n, d.Desired)
-	case state.Depth > d.UpperBound:
+	case state.Depth > d.UpperBound, spec.tooOld(state):
 		decideUp(&d, spec, state)
 	case state.Depth < d.LowerBound:
 		decideDown(&d, spec, state)
@@ -112,24 +117,49 @@ func decideAtZero(d *Decision, spec Spec, state State) {
 		d.Text = fmt.Sprintf("queue depth %d is above activationQueueDepth %d: 0 → 1 replicas", state.Depth, spec.ActivationQueueDepth)
 		return
 	}
+	if spec.tooOld(state) {
+		d.to(1, AboveMaxAge)
+		now, lasting := spec.ageWords(state)
+		d.Text, d.LastingText = now+": 0 → 1 replicas", lasting+": 0 → 1 replicas"
+		return
+	}
 	d.to(0, Idle)
 	d.Text = fmt.Sprintf("queue depth %d is not above activationQueueDepth %d: staying at 0", state.Depth, spec.ActivationQueueDepth)
 }
 
 func decideUp(d *Decision, spec Spec, state State) {
 	n := int64(state.Replicas)
-	desired := min(spec.fewest(state.Depth), n+spec.MaxScaleUpStep.of(n), int64(spec.MaxReplicas))
+	fewest, reason := spec.fewest(state.Depth), AboveUpperBound
 	bound := fmt.Sprintf("queue depth %d is above %d = %d × %d × %d %%", state.Depth, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleUpThreshold)
+	lasting := bound
+	if state.Depth <= d.UpperBound {
+		// How many more would help, an age does not tell: one at a time.
+		fewest, reason = n+1, AboveMaxAge
+		bound, lasting = spec.ageWords(state)
+	}
+	desired := min(fewest, n+spec.MaxScaleUpStep.of(n), int64(spec.MaxReplicas))
+	var then string
 	switch {
 	case desired == n:
 		d.to(n, AtMaxReplicas)
-		d.Text = fmt.Sprintf("%s, but maxReplicas is %d: holding at %d", bound, spec.MaxReplicas, n)
+		then = fmt.Sprintf(", but maxReplicas is %d: holding at %d", spec.MaxReplicas, n)
 	case d.CooldownLeft > 0:
-		d.holdForCooldown(bound, spec, state)
+		d.holdForCooldown(bound, lasting, spec, state)
+		return
 	default:
-		d.to(desired, AboveUpperBound)
-		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
+		d.to(desired, reason)
+		then = fmt.Sprintf(": %d → %d replicas", n, desired)
 	}
+	d.Text, d.LastingText = bound+then, lasting+then
+}
+
+// tooOld tells whether the oldest message waits longer than it may.
+func (s Spec) tooOld(state State) bool { return s.MaxAge > 0 && state.OldestAge > s.MaxAge }
+
+// ageWords says so, also without what counts on.
+func (s Spec) ageWords(state State) (now, lasting string) {
+	return fmt.Sprintf("the oldest message has waited %s, longer than maxAge %s", seconds(state.OldestAge), seconds(s.MaxAge)),
+		"the oldest message waits longer than maxAge " + seconds(s.MaxAge)
 }
 
 func decideDown(d *Decision, spec Spec, state State) {
@@ -149,7 +179,7 @@ func decideDown(d *Decision, spec Spec, state State) {
 		d.to(n, FewerWouldExceedUpperBound)
 		d.Text = fmt.Sprintf("%s, but %d replicas would be too few again (%d %% of the target): holding at %d", bound, n-1, spec.ScaleUpThreshold, n)
 	case d.CooldownLeft > 0:
-		d.holdForCooldown(bound, spec, state)
+		d.holdForCooldown(bound, bound, spec, state)
 	default:
 		d.to(desired, BelowLowerBound)
 		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
@@ -178,11 +208,11 @@ func (d *Decision) to(desired int64, reason Reason) {
 	}
 }
 
-func (d *Decision) holdForCooldown(bound string, spec Spec, state State) {
+func (d *Decision) holdForCooldown(bound, lasting string, spec Spec, state State) {
 	d.to(int64(d.Replicas), Cooldown)
 	d.Text = fmt.Sprintf("%s; holding at %d: %s of the %s cooldown left", bound, d.Replicas, seconds(d.CooldownLeft), seconds(spec.Cooldown))
 	end := state.Now.Add(d.CooldownLeft).Round(time.Second).UTC()
-	d.LastingText = fmt.Sprintf("%s; holding at %d: the %s cooldown lasts until %s", bound, d.Replicas, seconds(spec.Cooldown), end.Format(time.TimeOnly+" MST"))
+	d.LastingText = fmt.Sprintf("%s; holding at %d: the %s cooldown lasts until %s", lasting, d.Replicas, seconds(spec.Cooldown), end.Format(time.TimeOnly+" MST"))
 }
 
 // cooldownLeft is how long the cooldown still runs. A last scaling in the future, which

@@ -40,10 +40,16 @@ func randomSpec(r *rand.Rand) Spec {
 		MaxScaleUpStep:       step(),
 		MaxScaleDownStep:     step(),
 	}
+	if r.IntN(3) == 0 {
+		s.MaxAge = time.Duration(1+r.IntN(100)) * time.Second
+	}
 	s.MinReplicas = int32(r.Int64N(int64(s.MaxReplicas) + 1))
 	s.ScaleDownThreshold = 1 + r.Int32N(min(100, s.ScaleUpThreshold-1))
 	return s
 }
+
+// randomAge is the age of the oldest message, often longer than it may be.
+func randomAge(r *rand.Rand) time.Duration { return time.Duration(r.IntN(120)) * time.Second }
 
 // randomDepth is any depth, often near one of the bounds of n replicas.
 func randomDepth(r *rand.Rand, s Spec, n int64) int64 {
@@ -67,18 +73,19 @@ func TestItCannotFlap(t *testing.T) {
 		s := randomSpec(r)
 		n := r.Int32N(s.MaxReplicas + 1)
 		depth := randomDepth(r, s, int64(n))
+		age := randomAge(r)
 		start, direction := n, Hold
 		for step := 0; ; step++ {
-			d := Decide(s, State{Replicas: n, Depth: depth, Now: now})
+			d := Decide(s, State{Replicas: n, Depth: depth, OldestAge: age, Now: now})
 			if d.Action == Hold {
 				break
 			}
-			if d.Reason != Activation && d.Reason != OutsideLimits { // those are KEDA's and the HPA's
+			if n > 0 && d.Reason != OutsideLimits { // those are KEDA's and the HPA's
 				require.Truef(t, direction == Hold || d.Action == direction, "%+v flaps at depth %d from %d: %s", s, depth, start, d.Text)
 				direction = d.Action
 			}
 			n = d.Desired
-			if s.MaxScaleUpStep == (Step{}) && d.Action == ScaleUp {
+			if s.MaxScaleUpStep == (Step{}) && d.Action == ScaleUp && d.Reason != AboveMaxAge {
 				require.LessOrEqualf(t, step, 2, "%+v takes many steps up at depth %d from %d", s, depth, start)
 			}
 			if step > 300 {
@@ -94,14 +101,13 @@ func TestDecisionsStayWithinTheLimitsAndSteps(t *testing.T) {
 		s := randomSpec(r)
 		s.Cooldown = time.Duration(r.IntN(120)) * time.Second
 		n := r.Int32N(2*s.MaxReplicas + 1)
-		state := State{Replicas: n, Depth: randomDepth(r, s, int64(n)), Now: now, LastScale: now.Add(-time.Duration(r.IntN(120)) * time.Second)}
+		state := State{Replicas: n, Depth: randomDepth(r, s, int64(n)), OldestAge: randomAge(r), Now: now, LastScale: now.Add(-time.Duration(r.IntN(120)) * time.Second)}
 		d := Decide(s, state)
 		if n > 0 || s.MinReplicas > 0 {
 			require.GreaterOrEqual(t, int64(d.Desired), s.floor(), d.Text)
 			require.LessOrEqual(t, d.Desired, s.MaxReplicas, d.Text)
 		}
-		switch d.Reason {
-		case OutsideLimits, Activation:
+		if d.Reason == OutsideLimits || n == 0 {
 			continue
 		}
 		require.LessOrEqual(t, int64(d.Desired)-int64(n), s.MaxScaleUpStep.of(int64(n)), d.Text)
@@ -122,7 +128,9 @@ func TestDecisionsAreMonotoneInDepth(t *testing.T) {
 		n := r.Int32N(s.MaxReplicas + 1)
 		a := randomDepth(r, s, int64(n))
 		b := a + r.Int64N(1000)
-		less, more := Decide(s, State{Replicas: n, Depth: a, Now: now}), Decide(s, State{Replicas: n, Depth: b, Now: now})
+		age := randomAge(r)
+		less := Decide(s, State{Replicas: n, Depth: a, OldestAge: age, Now: now})
+		more := Decide(s, State{Replicas: n, Depth: b, OldestAge: age, Now: now})
 		require.LessOrEqualf(t, less.Desired, more.Desired, "%+v with %d replicas: depth %d (%s), depth %d (%s)", s, n, a, less.Text, b, more.Text)
 	}
 }

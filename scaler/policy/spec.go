@@ -18,6 +18,9 @@ const (
 	maxDepth = 90_000_000_000_000_000
 )
 
+// MaxMaxAge is the greatest MaxAge, 30 days.
+const MaxMaxAge = 720 * time.Hour
+
 // Spec is the policy's configuration. Field names, units and defaults are those of
 // PubSubChannel's spec.autoScaling.
 type Spec struct {
@@ -30,6 +33,9 @@ type Spec struct {
 	ActivationQueueDepth int64         // depth that must be exceeded to wake a target of 0 replicas
 	MaxScaleUpStep       Step          // the zero Step means no limit
 	MaxScaleDownStep     Step          // the zero Step means no limit
+	// MaxAge is how long a message may wait, 1 s to 720 h; 0 means no limit. (It stands in
+	// spec.queue, with what says how an age is known.)
+	MaxAge time.Duration
 }
 
 // DefaultSpec holds the defaults of PubSubChannel's spec.autoScaling.
@@ -62,6 +68,9 @@ func (s Spec) Validate() error {
 		inRange("scaleDownThreshold", int64(s.ScaleDownThreshold), 1, 100),
 		inRange("activationQueueDepth", s.ActivationQueueDepth, 0, MaxTargetQueueDepth),
 		inRange("cooldownPeriod", int64(s.Cooldown/time.Second), 0, 86400),
+	}
+	if s.MaxAge != 0 && (s.MaxAge < time.Second || s.MaxAge > MaxMaxAge) {
+		errs = append(errs, fmt.Errorf("maxAge is %s: it must be from 1s to %s", s.MaxAge, MaxMaxAge))
 	}
 	if s.MinReplicas > s.MaxReplicas {
 		errs = append(errs, fmt.Errorf("minReplicas is %d, greater than maxReplicas %d: lower minReplicas or raise maxReplicas", s.MinReplicas, s.MaxReplicas))

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -31,17 +32,31 @@ const (
 //   - Where consumers come faster than maxRounds rounds can follow, LowerBound says so.
 type Batch struct {
 	readers  []*Reader
+	cluster  bool
+	now      time.Time
 	asking   []*Reader // without a result so far
 	asked    int       // of asking, those in the round under way
 	commands []redis.Cmder
-	sharing  []*Reader // of one question to come
+	sharing  []sharer // of one question to come
+}
+
+// sharer is a queue that shares a question.
+type sharer struct {
+	consumed
+	queue *Queue
 }
 
 // NewBatch returns a batch. A reader must not be in use in two at the same time.
 func NewBatch(readers []*Reader) *Batch { return &Batch{readers: readers} }
 
-// Begin starts a new read of all.
-func (b *Batch) Begin() {
+// NewClusterBatch returns a batch of queues that are on one node of a cluster. None of its
+// commands has keys of several slots, and no stream is believed to be absent for XINFO's
+// word alone (ElsewhereError).
+func NewClusterBatch(readers []*Reader) *Batch { return &Batch{readers: readers, cluster: true} }
+
+// Begin starts a new read of all. By now it is decided what is due.
+func (b *Batch) Begin(now time.Time) {
+	b.now = now
 	for _, r := range b.readers {
 		r.begin()
 	}
@@ -54,25 +69,37 @@ func (b *Batch) Ask() []redis.Cmder {
 	b.commands, b.asked = b.commands[:0], 0
 	streams := 0
 	for _, r := range b.asking {
-		if r.kind == Stream {
+		if _, ok := r.kind.(*streamReader); ok {
 			if streams++; streams > streamsPerRound {
 				break
 			}
 		}
 		b.asked++
-		b.commands = r.ask(b.commands)
-		switch {
-		case r.sharing():
-			b.sharing = append(b.sharing, r)
-			if len(b.sharing) == sharedKeys {
-				b.askTogether()
-			}
-		case r.hasConsumers():
-			b.commands = r.askConsumers(b.commands)
+		b.commands = r.ask(b.commands, b)
+		if kind, ok := r.kind.(consumed); ok {
+			b.askConsumers(r, kind)
 		}
 	}
 	b.askTogether()
 	return b.commands
+}
+
+// askConsumers appends the question for one queue's consumers, or notes that it may be
+// shared: where "nobody" would do for an answer.
+func (b *Batch) askConsumers(r *Reader, kind consumed) {
+	question := kind.question(&r.queue)
+	if question == nil {
+		return
+	}
+	question.shared = nil
+	if question.named || question.apart || b.cluster {
+		b.commands = kind.askConsumers(b.commands, &r.queue)
+		return
+	}
+	b.sharing = append(b.sharing, sharer{kind, &r.queue})
+	if len(b.sharing) == sharedKeys {
+		b.askTogether()
+	}
 }
 
 // askTogether appends the question whether any of several lists has consumers.
@@ -81,16 +108,16 @@ func (b *Batch) askTogether() {
 	case 0:
 		return
 	case 1:
-		b.commands = b.sharing[0].askConsumers(b.commands)
+		b.commands = b.sharing[0].askConsumers(b.commands, b.sharing[0].queue)
 	default:
 		args := make([]any, 0, 1+len(b.sharing))
 		args = append(args, "exists")
-		for _, r := range b.sharing {
-			args = append(args, r.consumersKey())
+		for _, s := range b.sharing {
+			args = append(args, s.question(s.queue).keyOf(s.queue))
 		}
-		command := fresh(redis.NewIntCmd(unbound, args...))
-		for _, r := range b.sharing {
-			r.shared = command
+		command := fresh(number(args...))
+		for _, s := range b.sharing {
+			s.question(s.queue).shared = command
 		}
 		b.commands = append(b.commands, command)
 	}
@@ -102,7 +129,7 @@ func (b *Batch) askTogether() {
 func (b *Batch) Answer(err error) {
 	again := b.asking[:0]
 	for i, r := range b.asking {
-		if i >= b.asked || !r.answer() {
+		if i >= b.asked || !r.answer(b) {
 			again = append(again, r)
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -76,12 +77,12 @@ func TestABatchOfListsSharesTheQuestionForConsumers(t *testing.T) {
 	do("LMOVE", "q5", queue.ProcessingKey("q5", "a"), "RIGHT", "LEFT")(t, client)
 	counts.names = nil
 	readAll(t.Context(), client, batch)
-	assert.Equal(t, []map[string]int{{"llen": 250, "exists": 3}, {"llen": 100, "zrange": 100}, {"llen": 2, "zrange": 1}}, counts.names)
+	assert.Equal(t, []map[string]int{{"llen": 250, "exists": 3}, {"llen": 100, "zrange": 100}, {"llen": 2, "zrange": 1, "get": 1}}, counts.names)
 	check(5, 2, 1)
 	check(4, 2, 0)
 	counts.names = nil
 	readAll(t.Context(), client, batch)
-	assert.Equal(t, []map[string]int{{"llen": 251, "exists": 3, "zrange": 1}}, counts.names, "and from then on it is asked alone")
+	assert.Equal(t, []map[string]int{{"llen": 251, "exists": 3, "zrange": 1, "get": 1}}, counts.names, "and from then on it is asked alone")
 	check(5, 2, 1)
 
 	// When its consumers are gone it shares the question again.
@@ -118,7 +119,7 @@ func TestABatchOfAbsentKeysFindsTheOneInFlight(t *testing.T) {
 	}
 	counts.names = nil
 	readAll(t.Context(), client, batch)
-	assert.Equal(t, []map[string]int{{"type": 149, "exists": 2, "llen": 2, "zrange": 1}}, counts.names)
+	assert.Equal(t, []map[string]int{{"type": 149, "exists": 2, "llen": 2, "zrange": 1, "get": 1}}, counts.names)
 }
 
 // A server of a cluster takes no command with keys of several slots.
@@ -145,7 +146,7 @@ func TestABatchOnAClusterAsksEachListAlone(t *testing.T) {
 		assert.Equal(t, client.LLen(t.Context(), "q0").Val(), totals[0])
 		assert.Equal(t, []int64{2, 0}, totals[1:])
 	}
-	assert.Equal(t, []map[string]int{{"llen": 4, "zrange": 3}}, counts.names, "and it is not tried again")
+	assert.Equal(t, []map[string]int{{"llen": 4, "zrange": 3, "get": 1}}, counts.names, "and it is not tried again")
 }
 
 // Each reply holds two whole entries, which the server keeps until the last command has
@@ -182,7 +183,7 @@ func TestAFailedBatchHasNoDepth(t *testing.T) {
 	readers := lists(2, queue.List)
 	batch := queue.NewBatch(readers)
 	readAll(t.Context(), client, batch)
-	batch.Begin()
+	batch.Begin(time.Now())
 	require.NotEmpty(t, batch.Ask())
 	batch.Fail(assert.AnError)
 	assert.Empty(t, batch.Ask())
@@ -213,7 +214,7 @@ func TestACommandWithoutReplyIsNoDepth(t *testing.T) {
 	batch := queue.NewBatch(readers)
 	check := func(err error, words string) {
 		t.Helper()
-		batch.Begin()
+		batch.Begin(time.Now())
 		for range 10 {
 			if len(batch.Ask()) == 0 {
 				break
@@ -242,7 +243,7 @@ func TestASteadyListCostsNoAllocation(t *testing.T) {
 	readers := lists(1000, queue.List)
 	batch := queue.NewBatch(readers)
 	read := func() {
-		batch.Begin()
+		batch.Begin(time.Now())
 		for _, command := range batch.Ask() {
 			if length, ok := command.(*redis.IntCmd); ok {
 				length.SetVal(0)

@@ -200,7 +200,7 @@ func TestNoMomentOfAReadMissesAMessage(t *testing.T) {
 // readSlowly reads once, with a pause after each command.
 func readSlowly(t *testing.T, client *redis.Client, batch *queue.Batch, pause func(commands int)) {
 	done := 0
-	batch.Begin()
+	batch.Begin(time.Now())
 	for commands := batch.Ask(); len(commands) > 0; commands = batch.Ask() {
 		for _, command := range commands {
 			_ = client.Process(t.Context(), command) // the batch looks at its error

@@ -20,6 +20,13 @@ func ConsumersKey(key string) string {
 	return hashTagged(key) + ":consumers"
 }
 
+// FinishedKey is the counter of a list's messages that workers have finished: its growth
+// and that of the depth are what has arrived. It is raised with the removal of a message,
+// in one transaction.
+func FinishedKey(key string) string {
+	return hashTagged(key) + ":finished"
+}
+
 // hashTagged makes key the hash tag, unless it has one already (Redis Cluster
 // specification, "Hash tags": the first non-empty {...}). A key with a lone brace can't be
 // made a tag: its names are good for a single server only.

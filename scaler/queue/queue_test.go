@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -28,7 +29,7 @@ func newReader(q queue.Queue) *queue.Reader {
 
 // readAll reads a batch once, and counts the rounds.
 func readAll(ctx context.Context, client *redis.Client, batch *queue.Batch) (rounds int) {
-	batch.Begin()
+	batch.Begin(time.Now())
 	for {
 		commands := batch.Ask() //nolint:contextcheck // the commands outlive this read
 		if len(commands) == 0 {
@@ -38,7 +39,7 @@ func readAll(ctx context.Context, client *redis.Client, batch *queue.Batch) (rou
 		pipe := client.Pipeline()
 		_ = pipe.BatchProcess(ctx, commands...)
 		_, err := pipe.Exec(ctx)
-		batch.Answer(err)
+		batch.Answer(err) //nolint:contextcheck // so do those that it makes
 	}
 }
 
@@ -149,9 +150,9 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 		queue   queue.Queue
 		want    string
 	}{
-		"a set is not a queue": {steps{do("SADD", "q", "a")}, queue.Queue{Kind: queue.Auto}, `key "q" holds a set, which is not a queue: name a list or a stream as channelName`},
-		"list wanted":          {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName, or set the queue type to Auto`},
-		"stream wanted":        {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName, or set the queue type to Auto`},
+		"a set is not a queue": {steps{do("SADD", "q", "a")}, queue.Queue{Kind: queue.Auto}, `key "q" holds a set, which is not a queue: name a list, a stream or a sorted set as channelName or in keys`},
+		"list wanted":          {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName or keys, or set the queue type to Stream or Auto`},
+		"stream wanted":        {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName or keys, or set the queue type to List or Auto`},
 		"two groups, none named": {steps{add(1, "q"), do("XGROUP", "CREATE", "q", "g", "0"), do("XGROUP", "CREATE", "q", "h", "0")}, queue.Queue{Kind: queue.Auto},
 			`stream "q" has 2 consumer groups (g, h): set consumerGroup to one of them`},
 	}

@@ -2,8 +2,7 @@ package queue
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,68 +14,122 @@ const countCap = 1000
 
 // streamReader reads the lag and the pending entries of a consumer group.
 type streamReader struct {
+	length *redis.IntCmd // XLEN, on a cluster
 	info   *redis.Cmd
 	groups *redis.Cmd
-	// counted is asked for in a round of its own, after the id in countAfter.
-	counted    *redis.XMessageSliceCmd
-	countAfter string
-	pending    Depth // the depth, but for what is counted
+	// entries is asked for in a round of its own: the first entries after the id in after.
+	entries *redis.XMessageSliceCmd
+	after   string
+	partial Depth // the depth, but for what the entries tell
+	count   bool  // the entries are to be counted; else only the first one's age is wanted
 }
 
 // ask uses raw XINFO replies: go-redis's own types can't tell a field that is missing
 // from 0 (its Lag is 0 on Redis 6, which has none).
-func (s *streamReader) ask(commands []redis.Cmder, q Queue) []redis.Cmder {
-	if s.countAfter != "" {
-		s.counted = fresh(redis.NewXMessageSliceCmd(unbound, "xrange", q.Key, "("+s.countAfter, "+", "count", countCap))
-		return append(commands, s.counted)
+func (s *streamReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
+	if r.first {
+		s.after = ""
+	}
+	if s.after != "" {
+		count := 1
+		if s.count {
+			count = countCap
+		}
+		s.entries = fresh(keyed(redis.NewXMessageSliceCmd(unbound, "xrange", r.queue.Key, "("+s.after, "+", "count", count), 1))
+		return append(commands, s.entries)
 	}
 	if s.info == nil {
-		s.info = redis.NewCmd(unbound, "xinfo", "stream", q.Key)
-		s.groups = redis.NewCmd(unbound, "xinfo", "groups", q.Key)
+		s.info = keyed(redis.NewCmd(unbound, "xinfo", "stream", r.queue.Key), 2)
+		s.groups = keyed(redis.NewCmd(unbound, "xinfo", "groups", r.queue.Key), 2)
+	}
+	if r.cluster {
+		if s.length == nil {
+			s.length = number("xlen", r.queue.Key)
+		}
+		commands = append(commands, fresh(s.length))
 	}
 	return append(commands, fresh(s.info), fresh(s.groups))
 }
 
-func (s *streamReader) answer(q Queue, last bool) (Depth, bool, error) {
-	if s.countAfter != "" {
-		return s.answerCount()
+func (s *streamReader) answer(r round) (Depth, bool, error) {
+	if s.after != "" {
+		return s.answerEntries(r)
+	}
+	if r.cluster && s.length.Err() != nil { // whatever XINFO says, which does not redirect
+		return Depth{}, true, s.length.Err()
 	}
 	info, err := infoOf(s.info)
 	s.info.SetVal(nil) // it holds two whole entries
-	if noSuchKey(err) {
-		return Depth{Kind: None, Added: -1}, true, nil
+	var group *groupInfo
+	if err == nil {
+		group, err = s.group(r.queue)
 	}
-	if err != nil {
-		return Depth{}, true, err
-	}
-	group, err := s.group(q)
+	s.groups.SetVal(nil)
 	if noSuchKey(err) {
-		return Depth{Kind: None, Added: -1}, true, nil
+		return s.absent(r)
 	}
 	if err != nil {
 		return Depth{}, true, err
 	}
 	depth, exact, err := streamDepth(info, group)
-	if err != nil || exact {
-		return depth, true, err
-	}
-	if last {
-		return Depth{}, true, fmt.Errorf("stream %q changed its shape %d times during one read", q.Key, maxRounds)
-	}
-	s.pending, s.countAfter = depth, group.lastDelivered
-	return Depth{}, false, nil
-}
-
-func (s *streamReader) answerCount() (Depth, bool, error) {
-	s.countAfter = ""
-	entries, err := s.counted.Result()
-	s.counted = nil // it holds whole entries
 	if err != nil {
 		return Depth{}, true, err
 	}
-	depth := s.pending
-	depth.Ready = int64(len(entries))
-	depth.LowerBound = len(entries) == countCap
+	if exact {
+		if !r.queue.Age || depth.Ready == 0 {
+			return depth, true, nil
+		}
+		if group == nil || info.first != nil && group.delivered.before(*info.first) {
+			return aged(depth, info.first, r)
+		}
+	}
+	if r.last {
+		return Depth{}, true, fmt.Errorf("stream %q changed its shape %d times during one read", r.queue.Key, maxRounds)
+	}
+	s.partial, s.after, s.count = depth, group.lastDelivered, !exact
+	return Depth{}, false, nil
+}
+
+// absent is the depth of a stream that XINFO does not know. A node of a DragonFly cluster
+// says so of the keys of other nodes too, so there XLEN must agree.
+func (s *streamReader) absent(r round) (Depth, bool, error) {
+	if r.cluster && s.length.Val() > 0 {
+		return Depth{}, true, &ElsewhereError{Key: r.queue.Key}
+	}
+	return Depth{Kind: None, Added: -1}, true, nil
+}
+
+func (s *streamReader) answerEntries(r round) (Depth, bool, error) {
+	s.after = ""
+	entries, err := s.entries.Result()
+	s.entries = nil // it holds whole entries
+	if err != nil {
+		return Depth{}, true, err
+	}
+	depth := s.partial
+	if s.count {
+		depth.Ready = int64(len(entries))
+		depth.LowerBound = len(entries) == countCap
+	}
+	if !r.queue.Age || len(entries) == 0 {
+		return depth, true, nil // what waited has been taken meanwhile: its age is nobody's
+	}
+	first, err := parseID(entries[0].ID)
+	if err != nil {
+		return Depth{}, true, &ReplyError{Command: "XRANGE", Err: err}
+	}
+	return aged(depth, &first, r)
+}
+
+// aged adds when the first entry that waits was added, which its id tells.
+func aged(depth Depth, first *entryID, r round) (Depth, bool, error) {
+	if first == nil {
+		return depth, true, nil
+	}
+	depth.Oldest = time.UnixMilli(int64(first.ms))
+	if !plausible(depth.Oldest, r.now) {
+		return Depth{}, true, &AgeUnknownError{Key: r.queue.Key, Kind: Stream}
+	}
 	return depth, true, nil
 }
 
@@ -94,18 +147,14 @@ func streamDepth(info streamInfo, group *groupInfo) (depth Depth, exact bool, er
 		return depth, true, nil
 	}
 	depth.InFlight = group.pending
-	delivered, err := parseID(group.lastDelivered)
-	if err != nil {
-		return Depth{}, true, &ReplyError{Command: "XINFO GROUPS", Err: err}
-	}
 	newest, err := parseID(info.lastGenerated)
 	if err != nil {
 		return Depth{}, true, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
 	switch {
-	case info.length == 0 || !delivered.before(newest):
+	case info.length == 0 || !group.delivered.before(newest):
 		return depth, true, nil
-	case info.first != nil && delivered.before(*info.first):
+	case info.first != nil && group.delivered.before(*info.first):
 		depth.Ready = info.length
 		return depth, true, nil
 	case group.lag >= 0:
@@ -116,9 +165,8 @@ func streamDepth(info streamInfo, group *groupInfo) (depth Depth, exact bool, er
 }
 
 // group picks the group that is asked about; nil where it does not exist yet.
-func (s *streamReader) group(q Queue) (*groupInfo, error) {
+func (s *streamReader) group(q *Queue) (*groupInfo, error) {
 	replies, err := s.groups.Slice()
-	s.groups.SetVal(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -148,26 +196,4 @@ func (s *streamReader) group(q Queue) (*groupInfo, error) {
 		}
 	}
 	return nil, nil
-}
-
-// entryID is a stream entry's id: milliseconds and a sequence number.
-type entryID struct{ ms, seq uint64 }
-
-func (id entryID) before(other entryID) bool {
-	return id.ms < other.ms || id.ms == other.ms && id.seq < other.seq
-}
-
-func parseID(text string) (entryID, error) {
-	ms, seq, ok := strings.Cut(text, "-")
-	if !ok {
-		seq = "0"
-	}
-	var id entryID
-	var errMS, errSeq error
-	id.ms, errMS = strconv.ParseUint(ms, 10, 64)
-	id.seq, errSeq = strconv.ParseUint(seq, 10, 64)
-	if errMS != nil || errSeq != nil {
-		return entryID{}, fmt.Errorf("%q is not a stream entry id", text)
-	}
-	return id, nil
 }

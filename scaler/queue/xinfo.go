@@ -2,6 +2,8 @@ package queue
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,24 +16,13 @@ type streamInfo struct {
 	added         int64    // entries-added, -1 before Redis 7.0
 }
 
-// ReplyError is a reply that does not have the shape that the command promises.
-type ReplyError struct {
-	Command string
-	Err     error
-}
-
-func (e *ReplyError) Unwrap() error { return e.Err }
-
-func (e *ReplyError) Error() string {
-	return fmt.Sprintf("the reply to %s can't be read: %v", e.Command, e.Err)
-}
-
 // groupInfo is what XINFO GROUPS tells of one group.
 type groupInfo struct {
 	name          string
 	pending       int64
 	lastDelivered string
-	lag           int64 // -1 where it is nil, or missing (before Redis 7.0)
+	delivered     entryID // the same, read
+	lag           int64   // -1 where it is nil, or missing (before Redis 7.0)
 }
 
 func infoOf(cmd *redis.Cmd) (streamInfo, error) {
@@ -78,6 +69,9 @@ func groupOf(reply any) (groupInfo, error) {
 		return groupInfo{}, err
 	}
 	if group.lastDelivered, err = f.text("last-delivered-id"); err != nil {
+		return groupInfo{}, err
+	}
+	if group.delivered, err = parseID(group.lastDelivered); err != nil {
 		return groupInfo{}, err
 	}
 	if lag, ok := f.value("lag").(int64); ok {
@@ -130,4 +124,26 @@ func (f fields) text(name string) (string, error) {
 		return "", fmt.Errorf("field %s is %v, not a string", name, f.value(name))
 	}
 	return value, nil
+}
+
+// entryID is a stream entry's id: milliseconds and a sequence number.
+type entryID struct{ ms, seq uint64 }
+
+func (id entryID) before(other entryID) bool {
+	return id.ms < other.ms || id.ms == other.ms && id.seq < other.seq
+}
+
+func parseID(text string) (entryID, error) {
+	ms, seq, ok := strings.Cut(text, "-")
+	if !ok {
+		seq = "0"
+	}
+	var id entryID
+	var errMS, errSeq error
+	id.ms, errMS = strconv.ParseUint(ms, 10, 64)
+	id.seq, errSeq = strconv.ParseUint(seq, 10, 64)
+	if errMS != nil || errSeq != nil {
+		return entryID{}, fmt.Errorf("%q is not a stream entry id", text)
+	}
+	return id, nil
 }

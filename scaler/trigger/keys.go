@@ -2,10 +2,14 @@ package trigger
 
 // Keys of the trigger's metadata. They are named like the fields of PubSubChannel.
 const (
-	KeyChannelName          = "channelName"          // the queue's key; required
-	KeyRedisAddress         = "redisAddress"         // host:port, default dragonfly:6379
-	KeyQueueType            = "queueType"            // Auto (default), List or Stream
+	KeyChannelName          = "channelName"          // the queue's key, or a preset's queue; required
+	KeyKeys                 = "keys"                 // all of them, separated by commas, or a JSON array; default channelName
+	KeyQueueType            = "queueType"            // Auto (default), List, Stream, SortedSet or PubSub
+	KeyPreset               = "preset"               // Sidekiq, Celery, BullMQ, Asynq or RQ; default none
+	KeyKeyPrefix            = "keyPrefix"            // of a preset's keys; default the framework's
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
+	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds
+	KeyMaxAge               = "maxAge"               // of the oldest message, 1s to 720h; default no limit
 	KeyMinReplicas          = "minReplicas"          // default 1
 	KeyMaxReplicas          = "maxReplicas"          // default 10
 	KeyTargetQueueDepth     = "targetQueueDepth"     // messages for each replica, default 100
@@ -15,6 +19,27 @@ const (
 	KeyActivationQueueDepth = "activationQueueDepth" // messages, default 0
 	KeyMaxScaleUpStep       = "maxScaleUpStep"       // number or percentage, default no limit
 	KeyMaxScaleDownStep     = "maxScaleDownStep"     // number or percentage, default 20%
+
+	KeyRedisAddress   = "redisAddress"   // host:port, several separated by commas; default dragonfly:6379
+	KeyRedisMode      = "redisMode"      // Standalone (default), Sentinel or Cluster
+	KeySentinelMaster = "sentinelMaster" // the master's name with the sentinels
+	KeyDatabase       = "database"       // default 0
+	KeyTLS            = "tls"            // true or false (default)
+	KeyTLSServerName  = "tlsServerName"  // default: the address's host
+
+	// Secrets, in the namespace of the ScaledObject: name/key, where the key has a default.
+	KeyUsernameFromSecret          = "usernameFromSecret"          // default key username
+	KeyPasswordFromSecret          = "passwordFromSecret"          // default key password
+	KeySentinelUsernameFromSecret  = "sentinelUsernameFromSecret"  // default key username
+	KeySentinelPasswordFromSecret  = "sentinelPasswordFromSecret"  // default key password
+	KeyCAFromSecret                = "caFromSecret"                // default key ca.crt
+	KeyClientCertificateFromSecret = "clientCertificateFromSecret" // name alone: tls.crt and tls.key
+
+	// Values, which come with FromEnv at the end of the key; passwords so only.
+	KeyUsername         = "username"
+	KeyPassword         = "password"
+	KeySentinelUsername = "sentinelUsername"
+	KeySentinelPassword = "sentinelPassword"
 
 	// For a scaler without a cluster (--without-cluster), the state that the cluster
 	// would tell.
@@ -27,9 +52,19 @@ const (
 var kedaKeys = map[string]bool{"scalerAddress": true, "enableTLS": true, "unsafeSsl": true}
 
 var known = map[string]bool{
-	KeyChannelName: true, KeyRedisAddress: true, KeyQueueType: true, KeyConsumerGroup: true,
+	KeyChannelName: true, KeyKeys: true, KeyQueueType: true, KeyPreset: true, KeyKeyPrefix: true,
+	KeyConsumerGroup: true, KeyScore: true, KeyMaxAge: true,
 	KeyMinReplicas: true, KeyMaxReplicas: true, KeyTargetQueueDepth: true,
 	KeyScaleUpThreshold: true, KeyScaleDownThreshold: true, KeyCooldownPeriod: true,
 	KeyActivationQueueDepth: true, KeyMaxScaleUpStep: true, KeyMaxScaleDownStep: true,
+	KeyRedisAddress: true, KeyRedisMode: true, KeySentinelMaster: true, KeyDatabase: true,
+	KeyTLS: true, KeyTLSServerName: true,
+	KeyUsernameFromSecret: true, KeyPasswordFromSecret: true,
+	KeySentinelUsernameFromSecret: true, KeySentinelPasswordFromSecret: true,
+	KeyCAFromSecret: true, KeyClientCertificateFromSecret: true,
+	KeyUsername: true, KeyPassword: true, KeySentinelUsername: true, KeySentinelPassword: true,
 	KeyCurrentReplicas: true, KeyLastScaleTime: true,
 }
+
+// hidden are the keys whose values are never shown.
+var hidden = map[string]bool{KeyPassword: true, KeySentinelPassword: true}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,28 +14,15 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
-// QueueType is the kind of queue that a trigger names.
-type QueueType string
-
-// The kinds of queue.
-const (
-	Auto   QueueType = "Auto" // ask the server
-	List   QueueType = "List"
-	Stream QueueType = "Stream"
-)
-
-var queueTypes = []QueueType{Auto, List, Stream}
-
 // DefaultRedisAddress is where the queue is when a trigger does not say.
 const DefaultRedisAddress = "dragonfly:6379"
 
 // Trigger is the configuration of one trigger, complete and valid.
 type Trigger struct {
-	ChannelName   string
-	RedisAddress  string // host:port
-	QueueType     QueueType
-	ConsumerGroup string // empty: the stream's only group
-	Policy        policy.Spec
+	ChannelName string
+	Queue       Queue
+	Redis       Redis
+	Policy      policy.Spec
 
 	// State that the metadata may give in place of the cluster; nil where it doesn't.
 	CurrentReplicas *int32
@@ -54,10 +40,9 @@ func Parse(metadata map[string]string) (Trigger, error) {
 	metadata = p.metadata
 	defaults := policy.DefaultSpec()
 	t := Trigger{
-		ChannelName:   metadata[KeyChannelName],
-		RedisAddress:  p.text(KeyRedisAddress, DefaultRedisAddress),
-		QueueType:     QueueType(p.text(KeyQueueType, string(Auto))),
-		ConsumerGroup: metadata[KeyConsumerGroup],
+		ChannelName: metadata[KeyChannelName],
+		Queue:       p.queue(),
+		Redis:       p.redis(),
 		Policy: policy.Spec{
 			MinReplicas:          int32(p.number(KeyMinReplicas, int64(defaults.MinReplicas), 32)),
 			MaxReplicas:          int32(p.number(KeyMaxReplicas, int64(defaults.MaxReplicas), 32)),
@@ -68,6 +53,7 @@ func Parse(metadata map[string]string) (Trigger, error) {
 			ActivationQueueDepth: p.number(KeyActivationQueueDepth, 0, 64),
 			MaxScaleUpStep:       p.step(KeyMaxScaleUpStep, defaults.MaxScaleUpStep),
 			MaxScaleDownStep:     p.step(KeyMaxScaleDownStep, defaults.MaxScaleDownStep),
+			MaxAge:               p.duration(KeyMaxAge),
 		},
 	}
 	p.state(&t)
@@ -88,8 +74,6 @@ func Parse(metadata map[string]string) (Trigger, error) {
 func (t Trigger) Metadata() map[string]string {
 	m := map[string]string{
 		KeyChannelName:          t.ChannelName,
-		KeyRedisAddress:         t.RedisAddress,
-		KeyQueueType:            string(t.QueueType),
 		KeyMinReplicas:          strconv.Itoa(int(t.Policy.MinReplicas)),
 		KeyMaxReplicas:          strconv.Itoa(int(t.Policy.MaxReplicas)),
 		KeyTargetQueueDepth:     strconv.FormatInt(t.Policy.TargetQueueDepth, 10),
@@ -106,9 +90,11 @@ func (t Trigger) Metadata() map[string]string {
 	if m[KeyMaxScaleDownStep] == "" {
 		m[KeyMaxScaleDownStep] = noLimit // unset would be the default, 20%
 	}
-	if t.ConsumerGroup != "" {
-		m[KeyConsumerGroup] = t.ConsumerGroup
+	if t.Policy.MaxAge > 0 {
+		m[KeyMaxAge] = t.Policy.MaxAge.String()
 	}
+	t.Queue.render(m)
+	t.Redis.render(m)
 	if t.CurrentReplicas != nil {
 		m[KeyCurrentReplicas] = strconv.Itoa(int(*t.CurrentReplicas))
 	}
@@ -130,12 +116,21 @@ type parser struct {
 }
 
 func (p *parser) fail(key, format string, args ...any) {
-	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", key, p.metadata[key], fmt.Sprintf(format, args...)))
+	value := p.metadata[key]
+	if hidden[strings.TrimSuffix(key, fromEnvSuffix)] {
+		value = "…"
+	}
+	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", key, value, fmt.Sprintf(format, args...)))
 }
 
 // fromEnv puts the keys that come from an environment in the place of their own.
 func (p *parser) fromEnv() {
 	p.others = others(p.metadata)
+	for key := range hidden {
+		if p.metadata[key] != "" {
+			p.fail(key, "a ScaledObject is no place for a password: name a Secret by %s%s", key, "FromSecret")
+		}
+	}
 	if len(p.others) == 0 {
 		return // as a rule: a call of KEDA's need not go through the keys twice
 	}
@@ -231,17 +226,10 @@ func (p *parser) state(t *Trigger) {
 
 func (p *parser) check(t Trigger) {
 	if t.ChannelName == "" {
-		p.fail(KeyChannelName, "it must be the key of the list or stream")
+		p.fail(KeyChannelName, "it must be the key of the list, stream or sorted set, or the name of a preset's queue")
 	}
-	if err := checkAddress(t.RedisAddress); err != nil {
-		p.fail(KeyRedisAddress, "%v", err)
-	}
-	if !slices.Contains(queueTypes, t.QueueType) {
-		p.fail(KeyQueueType, "it must be one of Auto, List and Stream")
-	}
-	if t.ConsumerGroup != "" && t.QueueType == List {
-		p.fail(KeyConsumerGroup, "a List has no consumer group; leave it out or set queueType to Stream")
-	}
+	p.checkQueue(t)
+	p.checkRedis(t.Redis)
 	for _, key := range p.others {
 		if !isFromEnv(key) {
 			p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
@@ -249,17 +237,36 @@ func (p *parser) check(t Trigger) {
 	}
 }
 
-// checkAddress refuses what is not host:port.
-func checkAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" {
-		return errors.New("it must be host:port without a scheme, for example dragonfly:6379")
+// oneOf refuses what is not among the values, the first of which is the default.
+func oneOf[T ~string](p *parser, key string, values []T) T {
+	value := T(p.text(key, string(values[0])))
+	if !slices.Contains(values, value) {
+		p.fail(key, "it must be %s", anyOf(values))
+		return values[0]
 	}
-	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
-		return fmt.Errorf("the port %q must be a number from 1 to 65535", port)
+	return value
+}
+
+// anyOf joins what is not empty: "a, b or c".
+func anyOf[T ~string](values []T) string {
+	var words []string
+	for _, value := range values {
+		if value != "" {
+			words = append(words, string(value))
+		}
 	}
-	if strings.ContainsAny(host, "/@ ") {
-		return errors.New("it must be host:port without a scheme, user or path, for example dragonfly:6379")
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+func (p *parser) duration(key string) time.Duration {
+	value := p.metadata[key]
+	if value == "" {
+		return 0
 	}
-	return nil
+	duration, err := time.ParseDuration(value)
+	if err != nil || duration <= 0 {
+		p.fail(key, "it must be a duration with its unit, for example 90s or 5m")
+		return 0
+	}
+	return duration
 }

@@ -15,9 +15,9 @@ func TestParseDefaults(t *testing.T) {
 	got, err := Parse(map[string]string{"channelName": "orders"})
 	require.NoError(t, err)
 	assert.Equal(t, Trigger{
-		ChannelName:  "orders",
-		RedisAddress: "dragonfly:6379",
-		QueueType:    Auto,
+		ChannelName: "orders",
+		Queue:       Queue{Type: Auto, Score: AnyScore},
+		Redis:       Redis{Address: "dragonfly:6379", Mode: Standalone},
 		Policy: policy.Spec{
 			MinReplicas: 1, MaxReplicas: 10, TargetQueueDepth: 100, ScaleUpThreshold: 150, ScaleDownThreshold: 50,
 			Cooldown: 60 * time.Second, MaxScaleDownStep: policy.Step{Value: 20, Percent: true},
@@ -84,11 +84,11 @@ func TestKeysFromTheEnvironment(t *testing.T) {
 
 func TestParseNamesKeyValueAndRemedy(t *testing.T) {
 	tests := map[string]struct{ key, value, want string }{
-		"no channel":         {"channelName", "", `channelName is "": it must be the key of the list or stream`},
+		"no channel":         {"channelName", "", `channelName is "": it must be the key of the list, stream or sorted set`},
 		"scheme":             {"redisAddress", "redis://dragonfly:6379", `redisAddress is "redis://dragonfly:6379": it must be host:port without a scheme`},
 		"no port":            {"redisAddress", "dragonfly", `redisAddress is "dragonfly": it must be host:port`},
 		"port too large":     {"redisAddress", "dragonfly:70000", `the port "70000" must be a number from 1 to 65535`},
-		"unknown type":       {"queueType", "Set", `queueType is "Set": it must be one of Auto, List and Stream`},
+		"unknown type":       {"queueType", "Set", `queueType is "Set": it must be Auto, List, Stream, SortedSet or PubSub`},
 		"not a number":       {"targetQueueDepth", "many", `targetQueueDepth is "many": it must be a whole number, for example 100`},
 		"fraction":           {"cooldownPeriod", "1.5", `cooldownPeriod is "1.5": it must be a whole number, for example 60`},
 		"too large a number": {"maxReplicas", "99999999999", `maxReplicas is "99999999999": it must be a whole number`},
@@ -96,7 +96,7 @@ func TestParseNamesKeyValueAndRemedy(t *testing.T) {
 		"down not below up":  {"scaleUpThreshold", "40", "scaleDownThreshold is 40, not less than scaleUpThreshold 40"},
 		"min above max":      {"minReplicas", "51", "minReplicas is 51, greater than maxReplicas 50"},
 		"step":               {"maxScaleDownStep", "-3", `maxScaleDownStep is "-3": it must be a number of replicas from 1, a percentage such as "20%", or "none"`},
-		"misspelt key":       {"targetQueuDepth", "5", `targetQueuDepth is "5": there is no such key; the keys are activationQueueDepth, channelName`},
+		"misspelt key":       {"targetQueuDepth", "5", `targetQueuDepth is "5": there is no such key; the keys are activationQueueDepth, caFromSecret, channelName`},
 		"time":               {"lastScaleTime", "yesterday", `lastScaleTime is "yesterday": it must be a time of RFC 3339`},
 		"replicas":           {"currentReplicas", "-1", `currentReplicas is "-1": it must be from 0 to 1000000`},
 	}
@@ -112,7 +112,7 @@ func TestParseNamesKeyValueAndRemedy(t *testing.T) {
 		metadata := complete()
 		metadata["queueType"] = "List"
 		_, err := Parse(metadata)
-		require.ErrorContains(t, err, `consumerGroup is "workers": a List has no consumer group`)
+		require.ErrorContains(t, err, `consumerGroup is "workers": only a stream has consumer groups`)
 	})
 	t.Run("all errors at once", func(t *testing.T) {
 		_, err := Parse(map[string]string{"redisAddress": "x", "maxReplicas": "y"})

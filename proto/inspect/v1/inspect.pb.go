@@ -104,6 +104,8 @@ const (
 	Reason_REASON_IDLE Reason = 9
 	// The replicas are outside minReplicas and maxReplicas.
 	Reason_REASON_OUTSIDE_LIMITS Reason = 10
+	// The oldest message waits longer than maxAge.
+	Reason_REASON_ABOVE_MAX_AGE Reason = 11
 )
 
 // Enum value maps for Reason.
@@ -120,6 +122,7 @@ var (
 		8:  "REASON_ACTIVATION",
 		9:  "REASON_IDLE",
 		10: "REASON_OUTSIDE_LIMITS",
+		11: "REASON_ABOVE_MAX_AGE",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                    0,
@@ -133,6 +136,7 @@ var (
 		"REASON_ACTIVATION":                     8,
 		"REASON_IDLE":                           9,
 		"REASON_OUTSIDE_LIMITS":                 10,
+		"REASON_ABOVE_MAX_AGE":                  11,
 	}
 )
 
@@ -490,9 +494,10 @@ type KeyDepth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Its kind: list, stream, or none where it does not exist.
+	// Its kind: list, stream, sortedset, pubsub, a preset in lower case (such as bullmq), or
+	// none where it does not exist.
 	QueueType string `protobuf:"bytes,2,opt,name=queue_type,json=queueType,proto3" json:"queue_type,omitempty"`
-	// Messages that wait for a worker.
+	// Messages that wait for a worker, or are due.
 	Ready int64 `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
 	// Messages that a worker holds and has not acknowledged.
 	InFlight      int64 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
@@ -581,8 +586,10 @@ type Policy struct {
 	MaxScaleUpStep string `protobuf:"bytes,8,opt,name=max_scale_up_step,json=maxScaleUpStep,proto3" json:"max_scale_up_step,omitempty"`
 	// Most replicas that one scaling removes, likewise.
 	MaxScaleDownStep string `protobuf:"bytes,9,opt,name=max_scale_down_step,json=maxScaleDownStep,proto3" json:"max_scale_down_step,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// How long a message may wait (spec.queue.maxAge); absent where there is no limit.
+	MaxAge        *durationpb.Duration `protobuf:"bytes,10,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -678,6 +685,13 @@ func (x *Policy) GetMaxScaleDownStep() string {
 	return ""
 }
 
+func (x *Policy) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Messages that wait or are in work: ready + in_flight.
@@ -688,7 +702,7 @@ type ExplainResponse struct {
 	InFlight int64 `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// True where the server could not tell exactly and queue_depth is a lower bound.
 	DepthIsLowerBound bool `protobuf:"varint,4,opt,name=depth_is_lower_bound,json=depthIsLowerBound,proto3" json:"depth_is_lower_bound,omitempty"`
-	// The key's kind as it was read: list, stream or none.
+	// The keys' kind as it was read, as in KeyDepth; mixed where they are of several.
 	QueueType string `protobuf:"bytes,5,opt,name=queue_type,json=queueType,proto3" json:"queue_type,omitempty"`
 	// How old the depth is.
 	SampleAge *durationpb.Duration `protobuf:"bytes,6,opt,name=sample_age,json=sampleAge,proto3" json:"sample_age,omitempty"`
@@ -721,7 +735,7 @@ type ExplainResponse struct {
 	// True where the cluster's HPA keeps behavior.scaleUp/scaleDown.tolerance, so that
 	// metric_value needs no margin.
 	ToleranceHonoured bool `protobuf:"varint,19,opt,name=tolerance_honoured,json=toleranceHonoured,proto3" json:"tolerance_honoured,omitempty"`
-	// Messages that arrive per second; absent while unknown.
+	// Messages that arrive per second, over the last 15 s; absent while unknown.
 	MessageRate *float64 `protobuf:"fixed64,20,opt,name=message_rate,json=messageRate,proto3,oneof" json:"message_rate,omitempty"`
 	// The explanation with points in time instead of seconds that count down: for places
 	// where it is kept, such as a condition.
@@ -729,7 +743,12 @@ type ExplainResponse struct {
 	// The depth of each key; empty where queue_depth was overridden.
 	Keys []*KeyDepth `protobuf:"bytes,22,rep,name=keys,proto3" json:"keys,omitempty"`
 	// What the decision follows, with the defaults in place.
-	Policy        *Policy `protobuf:"bytes,23,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy *Policy `protobuf:"bytes,23,opt,name=policy,proto3" json:"policy,omitempty"`
+	// True where message_rate is only how fast the depth grows, because nothing counts
+	// arrivals: as many as are taken away meanwhile arrive besides.
+	MessageRateIsLowerBound bool `protobuf:"varint,24,opt,name=message_rate_is_lower_bound,json=messageRateIsLowerBound,proto3" json:"message_rate_is_lower_bound,omitempty"`
+	// How long the oldest message has waited; absent where none waits, and without maxAge.
+	OldestAge     *durationpb.Duration `protobuf:"bytes,25,opt,name=oldest_age,json=oldestAge,proto3" json:"oldest_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -925,6 +944,20 @@ func (x *ExplainResponse) GetPolicy() *Policy {
 	return nil
 }
 
+func (x *ExplainResponse) GetMessageRateIsLowerBound() bool {
+	if x != nil {
+		return x.MessageRateIsLowerBound
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetOldestAge() *durationpb.Duration {
+	if x != nil {
+		return x.OldestAge
+	}
+	return nil
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -965,7 +998,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\n" +
 	"queue_type\x18\x02 \x01(\tR\tqueueType\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\x03R\x05ready\x12\x1b\n" +
-	"\tin_flight\x18\x04 \x01(\x03R\binFlight\"\xb0\x03\n" +
+	"\tin_flight\x18\x04 \x01(\x03R\binFlight\"\xe4\x03\n" +
 	"\x06Policy\x12!\n" +
 	"\fmin_replicas\x18\x01 \x01(\x05R\vminReplicas\x12!\n" +
 	"\fmax_replicas\x18\x02 \x01(\x05R\vmaxReplicas\x12,\n" +
@@ -975,7 +1008,9 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x0fcooldown_period\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x0ecooldownPeriod\x124\n" +
 	"\x16activation_queue_depth\x18\a \x01(\x03R\x14activationQueueDepth\x12)\n" +
 	"\x11max_scale_up_step\x18\b \x01(\tR\x0emaxScaleUpStep\x12-\n" +
-	"\x13max_scale_down_step\x18\t \x01(\tR\x10maxScaleDownStep\"\xea\a\n" +
+	"\x13max_scale_down_step\x18\t \x01(\tR\x10maxScaleDownStep\x122\n" +
+	"\amax_age\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\xe2\b\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -1005,13 +1040,16 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\fmessage_rate\x18\x14 \x01(\x01H\x00R\vmessageRate\x88\x01\x01\x12/\n" +
 	"\x13lasting_explanation\x18\x15 \x01(\tR\x12lastingExplanation\x12/\n" +
 	"\x04keys\x18\x16 \x03(\v2\x1b.pubsub.inspect.v1.KeyDepthR\x04keys\x121\n" +
-	"\x06policy\x18\x17 \x01(\v2\x19.pubsub.inspect.v1.PolicyR\x06policyB\x0f\n" +
+	"\x06policy\x18\x17 \x01(\v2\x19.pubsub.inspect.v1.PolicyR\x06policy\x12<\n" +
+	"\x1bmessage_rate_is_lower_bound\x18\x18 \x01(\bR\x17messageRateIsLowerBound\x128\n" +
+	"\n" +
+	"oldest_age\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\toldestAgeB\x0f\n" +
 	"\r_message_rate*]\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_HOLD\x10\x01\x12\x13\n" +
 	"\x0fACTION_SCALE_UP\x10\x02\x12\x15\n" +
-	"\x11ACTION_SCALE_DOWN\x10\x03*\xaf\x02\n" +
+	"\x11ACTION_SCALE_DOWN\x10\x03*\xc9\x02\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REASON_WITHIN_BAND\x10\x01\x12\x1c\n" +
@@ -1024,7 +1062,8 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x11REASON_ACTIVATION\x10\b\x12\x0f\n" +
 	"\vREASON_IDLE\x10\t\x12\x19\n" +
 	"\x15REASON_OUTSIDE_LIMITS\x10\n" +
-	"2\xaf\x01\n" +
+	"\x12\x18\n" +
+	"\x14REASON_ABOVE_MAX_AGE\x10\v2\xaf\x01\n" +
 	"\tInspector\x12R\n" +
 	"\aExplain\x12!.pubsub.inspect.v1.ExplainRequest\x1a\".pubsub.inspect.v1.ExplainResponse\"\x00\x12N\n" +
 	"\x05Watch\x12\x1f.pubsub.inspect.v1.WatchRequest\x1a .pubsub.inspect.v1.WatchResponse\"\x000\x01BCZAgithub.com/jawaracloud/pubsub-operator/proto/inspect/v1;inspectv1b\x06proto3"
@@ -1067,22 +1106,24 @@ var file_inspect_v1_inspect_proto_depIdxs = []int32{
 	8,  // 5: pubsub.inspect.v1.WatchResponse.explanation:type_name -> pubsub.inspect.v1.ExplainResponse
 	5,  // 6: pubsub.inspect.v1.WatchResponse.failure:type_name -> pubsub.inspect.v1.Failure
 	12, // 7: pubsub.inspect.v1.Policy.cooldown_period:type_name -> google.protobuf.Duration
-	12, // 8: pubsub.inspect.v1.ExplainResponse.sample_age:type_name -> google.protobuf.Duration
-	0,  // 9: pubsub.inspect.v1.ExplainResponse.action:type_name -> pubsub.inspect.v1.Action
-	1,  // 10: pubsub.inspect.v1.ExplainResponse.reason:type_name -> pubsub.inspect.v1.Reason
-	12, // 11: pubsub.inspect.v1.ExplainResponse.cooldown_left:type_name -> google.protobuf.Duration
-	11, // 12: pubsub.inspect.v1.ExplainResponse.last_scale_time:type_name -> google.protobuf.Timestamp
-	6,  // 13: pubsub.inspect.v1.ExplainResponse.keys:type_name -> pubsub.inspect.v1.KeyDepth
-	7,  // 14: pubsub.inspect.v1.ExplainResponse.policy:type_name -> pubsub.inspect.v1.Policy
-	2,  // 15: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
-	3,  // 16: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
-	8,  // 17: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
-	4,  // 18: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	12, // 8: pubsub.inspect.v1.Policy.max_age:type_name -> google.protobuf.Duration
+	12, // 9: pubsub.inspect.v1.ExplainResponse.sample_age:type_name -> google.protobuf.Duration
+	0,  // 10: pubsub.inspect.v1.ExplainResponse.action:type_name -> pubsub.inspect.v1.Action
+	1,  // 11: pubsub.inspect.v1.ExplainResponse.reason:type_name -> pubsub.inspect.v1.Reason
+	12, // 12: pubsub.inspect.v1.ExplainResponse.cooldown_left:type_name -> google.protobuf.Duration
+	11, // 13: pubsub.inspect.v1.ExplainResponse.last_scale_time:type_name -> google.protobuf.Timestamp
+	6,  // 14: pubsub.inspect.v1.ExplainResponse.keys:type_name -> pubsub.inspect.v1.KeyDepth
+	7,  // 15: pubsub.inspect.v1.ExplainResponse.policy:type_name -> pubsub.inspect.v1.Policy
+	12, // 16: pubsub.inspect.v1.ExplainResponse.oldest_age:type_name -> google.protobuf.Duration
+	2,  // 17: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
+	3,  // 18: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
+	8,  // 19: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
+	4,  // 20: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_inspect_v1_inspect_proto_init() }

@@ -37,8 +37,8 @@ type InspectorClient interface {
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Explain
 	//
 	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject),
-	// FailedPrecondition (the key is of another type), Unavailable (the server or the
-	// cluster can't be read).
+	// FailedPrecondition (a key is of another type, or a Secret is missing), PermissionDenied
+	// (an address that is not allowed), Unavailable (the server or the cluster can't be read).
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// Watch sends what Explain would answer, at once when it opens and then whenever it
 	// changed; what only counts (sample_age, cooldown_left) is no change.
@@ -100,8 +100,8 @@ type InspectorServer interface {
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Explain
 	//
 	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject),
-	// FailedPrecondition (the key is of another type), Unavailable (the server or the
-	// cluster can't be read).
+	// FailedPrecondition (a key is of another type, or a Secret is missing), PermissionDenied
+	// (an address that is not allowed), Unavailable (the server or the cluster can't be read).
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// Watch sends what Explain would answer, at once when it opens and then whenever it
 	// changed; what only counts (sample_age, cooldown_left) is no change.

@@ -31,19 +31,25 @@ type ScalerError struct {
 
 // words are what the scaler's reasons mean.
 var words = map[string]string{
-	ReasonTargetNotFound: "what is to be scaled is not there",
-	"ClusterUnreachable": "the scaler can't read the cluster",
-	"InvalidTrigger":     "the question or the ScaledObject's trigger is not valid",
-	"ShuttingDown":       "the scaler shuts down",
-	"BrokerUnreachable":  "the scaler can't connect to the queue's server",
-	"BrokerUnknownHost":  "the scaler can't find the queue's server",
-	"BrokerTimeout":      "the queue's server does not answer in time",
-	"BrokerLoading":      "the queue's server is not ready yet",
-	"BrokerUnauthorized": "the queue's server refuses the scaler's credentials",
-	"BrokerForbidden":    "the queue's server does not let the scaler read",
-	"QueueWrongType":     "the key is no queue of the wanted type",
-	"QueueGroupUnclear":  "the stream's consumer group is not clear",
-	"BrokerError":        "the queue's server answers with an error",
+	ReasonTargetNotFound:     "what is to be scaled is not there",
+	"ClusterUnreachable":     "the scaler can't read the cluster",
+	"InvalidTrigger":         "the question or the ScaledObject's trigger is not valid",
+	"ShuttingDown":           "the scaler shuts down",
+	"BrokerUnreachable":      "the scaler can't connect to the queue's server",
+	"BrokerUnknownHost":      "the scaler can't find the queue's server",
+	"BrokerTimeout":          "the queue's server does not answer in time",
+	"BrokerLoading":          "the queue's server is not ready yet",
+	"BrokerUnauthorized":     "the queue's server refuses the scaler's credentials",
+	"BrokerForbidden":        "the queue's server does not let the scaler read",
+	"QueueWrongType":         "the key is no queue of the wanted type",
+	"QueueGroupUnclear":      "the stream's consumer group is not clear",
+	"BrokerNotAllowed":       "the scaler is not allowed to connect to the queue's server",
+	"BrokerSecretUnreadable": "the scaler can't read the Secret that the channel names",
+	"BrokerIsReplica":        "the queue's server is a replica, not the master",
+	"BrokerTLSFailed":        "the scaler and the queue's server don't trust each other",
+	"BrokerClusterDown":      "the cluster of the queue's servers is down",
+	"QueueAgeUnknown":        "nothing records how old the queue's messages are",
+	"BrokerError":            "the queue's server answers with an error",
 }
 
 // codeWords are what gRPC's codes mean, where the reason is none of the above.

@@ -20,11 +20,17 @@ func arithmetic(a *inspectv1.ExplainResponse) string {
 		return shrinkage(a, p)
 	case a.GetReason() == inspectv1.Reason_REASON_COOLDOWN && a.GetQueueDepth() > a.GetUpperBound():
 		return fewestFormula(a, p, fewestReplicas(a, p)) + ", within the limits, once the cooldown is over"
-	case a.GetReason() == inspectv1.Reason_REASON_COOLDOWN:
+	case a.GetReason() == inspectv1.Reason_REASON_COOLDOWN && a.GetQueueDepth() < a.GetLowerBound() && !tooOld(a):
 		return mostFormula(a, p) + ", within the limits, once the cooldown is over"
 	default:
 		return ""
 	}
+}
+
+// tooOld tells whether the age of the oldest message asks for more replicas.
+func tooOld(a *inspectv1.ExplainResponse) bool {
+	most := a.GetPolicy().GetMaxAge()
+	return most != nil && a.GetOldestAge().AsDuration() > most.AsDuration()
 }
 
 // growth is ceil(100·Q ÷ (T·U)), then the limits.

@@ -71,8 +71,14 @@ func (d Decision) queue() []row {
 	arrivals := "unknown"
 	if a.MessageRate != nil {
 		arrivals = rate(a.GetMessageRate()) + " messages per second"
+		if a.GetMessageRateIsLowerBound() {
+			arrivals = "at least " + arrivals + ": nothing counts them, but the depth grows so fast"
+		}
 	}
 	rows = append(rows, row{"Arrivals", arrivals})
+	if a.GetOldestAge() != nil {
+		rows = append(rows, row{"Oldest", fmt.Sprintf("has waited %s", a.GetOldestAge().AsDuration().Round(time.Second))})
+	}
 	if a.GetSampleAge() != nil && len(a.GetKeys()) > 0 {
 		rows = append(rows, row{"Read", fmt.Sprintf("%.1f s ago", a.GetSampleAge().AsDuration().Seconds())})
 	}
@@ -190,6 +196,10 @@ func policy(p *inspectv1.Policy) []row {
 		}
 		return text
 	}
+	var maxAge string
+	if p.GetMaxAge() != nil {
+		maxAge = seconds(p.GetMaxAge().AsDuration())
+	}
 	return []row{
 		{"minReplicas, maxReplicas", fmt.Sprintf("%d, %d", p.GetMinReplicas(), p.GetMaxReplicas())},
 		{"targetQueueDepth", fmt.Sprintf("%d messages per replica", p.GetTargetQueueDepth())},
@@ -197,5 +207,6 @@ func policy(p *inspectv1.Policy) []row {
 		{"cooldownPeriod", seconds(p.GetCooldownPeriod().AsDuration())},
 		{"activationQueueDepth", fmt.Sprint(p.GetActivationQueueDepth())},
 		{"maxScaleUpStep, maxScaleDownStep", step(p.GetMaxScaleUpStep()) + ", " + step(p.GetMaxScaleDownStep())},
+		{"maxAge", maxAge},
 	}
 }

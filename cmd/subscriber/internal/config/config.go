@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -22,15 +22,16 @@ const (
 	Auto   QueueType = "Auto" // ask the server, and wait while the key does not exist
 	List   QueueType = "List"
 	Stream QueueType = "Stream"
+	PubSub QueueType = "PubSub" // a channel of Redis; at most once
 )
 
-// The environment variables that a worker reads; others are passed over.
+// The environment variables that a worker reads, beside those of package connection;
+// others are passed over.
 const (
-	EnvRedisAddr      = "REDIS_ADDR"      // host:port; required
-	EnvRedisUsername  = "REDIS_USERNAME"  // default none
-	EnvRedisPassword  = "REDIS_PASSWORD"  // default none
 	EnvChannel        = "CHANNEL"         // the queue's key; required
-	EnvQueueType      = "QUEUE_TYPE"      // Auto (default), List or Stream
+	EnvQueueKeys      = "QUEUE_KEYS"      // all keys, a JSON array of 1 to 32 strings; default CHANNEL alone
+	EnvQueueType      = "QUEUE_TYPE"      // Auto (default), List, Stream or PubSub
+	EnvQueuePreset    = "QUEUE_PRESET"    // refused where it is set
 	EnvConsumerGroup  = "CONSUMER_GROUP"  // of a stream; default pubsub-subscriber
 	EnvPodName        = "POD_NAME"        // the consumer's name, unique among workers; default the host's name
 	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds for one message, 1 to 86400, default 30
@@ -53,9 +54,10 @@ const maxConcurrency = 1000
 
 // Config is a worker's settings, complete and valid.
 type Config struct {
-	RedisAddr, RedisUsername, RedisPassword string
+	Redis connection.Settings
 
 	Channel       string
+	Keys          []string // one at least
 	QueueType     QueueType
 	ConsumerGroup string
 	Consumer      string
@@ -77,12 +79,14 @@ type Config struct {
 // variable that is wrong, its value and the remedy; it never holds a password.
 func Parse(getenv func(string) string, hostname string) (Config, error) {
 	p := parser{getenv: getenv}
+	redis, err := connection.Parse(connection.Lookup{Get: getenv, Name: func(env string) string { return env }})
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
 	c := Config{
-		RedisAddr:      p.address(EnvRedisAddr),
-		RedisUsername:  getenv(EnvRedisUsername),
-		RedisPassword:  getenv(EnvRedisPassword),
+		Redis:          redis,
 		Channel:        p.required(EnvChannel, "set it to the key of the list or stream, for example orders"),
-		QueueType:      QueueType(p.oneOf(EnvQueueType, string(Auto), string(List), string(Stream))),
+		QueueType:      p.queueType(),
 		ConsumerGroup:  p.text(EnvConsumerGroup, queue.DefaultConsumerGroup),
 		Consumer:       p.text(EnvPodName, hostname),
 		MessageTimeout: time.Duration(p.number(EnvMessageTimeout, 30, 1, int64(MaxMessageTimeout/time.Second))) * time.Second,
@@ -94,6 +98,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		LogLevel:       p.level(EnvLogLevel),
 		LogText:        p.oneOf(EnvLogFormat, "json", "text") == "text",
 	}
+	c.Keys = p.keys(c)
 	port := int(p.number(EnvMetricsPort, 9090, 1, 65535))
 	if p.oneOf(EnvMetricsEnabled, "false", "true") == "true" {
 		c.MetricsPort = port
@@ -172,19 +177,6 @@ func (p *parser) duration(name string) time.Duration {
 		return 0
 	}
 	return duration
-}
-
-func (p *parser) address(name string) string {
-	value := p.required(name, "set it to the server's host:port, for example dragonfly:6379")
-	if value == "" {
-		return ""
-	}
-	host, port, err := net.SplitHostPort(value)
-	number, portErr := strconv.ParseUint(port, 10, 16)
-	if err != nil || host == "" || strings.ContainsAny(host, "/@ ") || portErr != nil || number == 0 {
-		p.fail(name, "set it to host:port without a scheme, user or path, for example dragonfly:6379")
-	}
-	return value
 }
 
 func (p *parser) url(name string) *url.URL {

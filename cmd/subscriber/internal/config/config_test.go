@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
 )
 
@@ -22,7 +23,8 @@ func TestDefaults(t *testing.T) {
 	got, err := parse(map[string]string{"UNKNOWN": "passed over"})
 	require.NoError(t, err)
 	require.Equal(t, config.Config{
-		RedisAddr: "dragonfly:6379", Channel: "orders", QueueType: config.Auto,
+		Redis:   connection.Settings{Mode: connection.Standalone, Addresses: []string{"dragonfly:6379"}},
+		Channel: "orders", Keys: []string{"orders"}, QueueType: config.Auto,
 		ConsumerGroup: "pubsub-subscriber", Consumer: "host-1",
 		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10,
 	}, got)
@@ -49,12 +51,16 @@ func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
 		name, value string
 		want        []string
 	}{
-		"no address":             {"REDIS_ADDR", "", []string{`REDIS_ADDR is ""`, "dragonfly:6379"}},
 		"address with a scheme":  {"REDIS_ADDR", "redis://h:1", []string{`REDIS_ADDR is "redis://h:1"`, "without a scheme"}},
-		"address without port":   {"REDIS_ADDR", "h", []string{`"h"`, "host:port"}},
-		"port 0":                 {"REDIS_ADDR", "h:0", []string{`"h:0"`, "host:port"}},
+		"mode":                   {"REDIS_MODE", "Ring", []string{`REDIS_MODE is "Ring"`, "Standalone, Sentinel, Cluster"}},
 		"no channel":             {"CHANNEL", "", []string{`CHANNEL is ""`, "key of the list"}},
-		"queue type":             {"QUEUE_TYPE", "Topic", []string{`QUEUE_TYPE is "Topic"`, "Auto, List, Stream"}},
+		"queue type":             {"QUEUE_TYPE", "Topic", []string{`QUEUE_TYPE is "Topic"`, "Auto, List, Stream, PubSub"}},
+		"sorted set":             {"QUEUE_TYPE", "SortedSet", []string{`QUEUE_TYPE is "SortedSet"`, "lost with its worker", "set the channel's image to workers of your own"}},
+		"preset":                 {"QUEUE_PRESET", "Sidekiq", []string{`QUEUE_PRESET is "Sidekiq"`, "belong to its own workers", "set the channel's image"}},
+		"keys not JSON":          {"QUEUE_KEYS", "a,b", []string{`QUEUE_KEYS is "a,b"`, "JSON array"}},
+		"no keys":                {"QUEUE_KEYS", "[]", []string{"1 to 32 keys"}},
+		"an empty key":           {"QUEUE_KEYS", `["a",""]`, []string{"one of the keys is empty"}},
+		"a key twice":            {"QUEUE_KEYS", `["a","a"]`, []string{"named twice"}},
 		"timeout 0":              {"MESSAGE_TIMEOUT", "0", []string{`MESSAGE_TIMEOUT is "0"`, "1 to 86400"}},
 		"timeout with a unit":    {"MESSAGE_TIMEOUT", "30s", []string{`"30s"`, "whole number"}},
 		"work time without unit": {"WORK_TIME", "5", []string{`WORK_TIME is "5"`, "250ms"}},
@@ -94,6 +100,33 @@ func TestErrorsHoldNoPassword(t *testing.T) {
 			_, err := parse(map[string]string{"HANDLER_URL": value})
 			require.ErrorContains(t, err, "HANDLER_URL")
 			require.NotContains(t, err.Error(), "hunter2")
+		})
+	}
+}
+
+func TestKeys(t *testing.T) {
+	got, err := parse(map[string]string{"QUEUE_KEYS": `["a,b","c"]`, "QUEUE_TYPE": "PubSub"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a,b", "c"}, got.Keys)
+	require.Equal(t, config.PubSub, got.QueueType)
+}
+
+// What belongs to a list must have its slot.
+func TestKeysOfACluster(t *testing.T) {
+	for key, good := range map[string]bool{
+		"orders": true, "{shop}orders": true, "a{b": true, "a}b": false, "{}orders": false, "a}{b}": true,
+	} {
+		t.Run(key, func(t *testing.T) {
+			env := map[string]string{"REDIS_MODE": "Cluster", "CHANNEL": key}
+			_, err := parse(env)
+			if good {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, "hash tag")
+			}
+			env["QUEUE_TYPE"] = "PubSub"
+			_, err = parse(env)
+			require.NoError(t, err, "a channel has nothing beside it")
 		})
 	}
 }

@@ -19,16 +19,15 @@ import (
 
 // Headers of a post.
 const (
-	// HeaderMessageID is the message's ID: a stream's entry ID, or for a list a digest of
-	// the payload. It is the same at each delivery of a message.
+	// HeaderMessageID is the message's ID: a stream's entry ID, else a digest of the
+	// payload. It is the same at each delivery of a message.
 	HeaderMessageID = "X-Message-ID"
-	// HeaderChannel is the queue's key.
+	// HeaderChannel is the key of the message's queue.
 	HeaderChannel = "X-Channel"
 )
 
 // Options configure a Deliverer.
 type Options struct {
-	Channel string
 	// HandlerURL is where messages are posted; nil: nowhere.
 	HandlerURL *url.URL
 	// WorkTime is the time spent on each message, for demos.
@@ -109,7 +108,7 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	}
 	request.Header.Set("Content-Type", "application/octet-stream")
 	request.Header.Set(HeaderMessageID, m.ID)
-	request.Header.Set(HeaderChannel, d.Channel)
+	request.Header.Set(HeaderChannel, m.Key)
 	response, err := d.client.Do(request)
 	if err != nil {
 		return err // it names the URL, without a password

@@ -18,7 +18,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
 
-var message = source.Message{ID: "1-0", Payload: "hello", Deliveries: 1}
+var message = source.Message{Key: "orders", ID: "1-0", Payload: "hello", Deliveries: 1}
 
 func post(t *testing.T, log io.Writer, answer http.HandlerFunc) *delivery.Deliverer {
 	t.Helper()
@@ -28,7 +28,7 @@ func post(t *testing.T, log io.Writer, answer http.HandlerFunc) *delivery.Delive
 	require.NoError(t, err)
 	handlerURL.User = url.UserPassword("user", "hunter2")
 	return delivery.New(delivery.Options{
-		Channel: "orders", HandlerURL: handlerURL, Concurrency: 1, Log: slog.New(slog.NewTextHandler(log, nil)),
+		HandlerURL: handlerURL, Concurrency: 1, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }
 
@@ -89,7 +89,7 @@ func TestPayloadIsLoggedOnlyForDebuggingAndCutShort(t *testing.T) {
 		t.Run(level.String(), func(t *testing.T) {
 			var log bytes.Buffer
 			logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))
-			d := delivery.New(delivery.Options{Channel: "orders", Log: logger})
+			d := delivery.New(delivery.Options{Log: logger})
 			require.NoError(t, d.Deliver(t.Context(), source.Message{ID: "1", Payload: strings.Repeat("#", 1000)}))
 			require.Equal(t, want, strings.Count(log.String(), "#"))
 			require.Contains(t, log.String(), "bytes=1000")

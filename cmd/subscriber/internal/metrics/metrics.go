@@ -31,10 +31,10 @@ type Metrics struct {
 	Seconds prometheus.Histogram
 	// InWork is how many messages are in work now.
 	InWork prometheus.Gauge
-	// Connected is 1 while the server answers, else 0.
+	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected prometheus.Gauge
 	// Events counts messages that went another way than delivery: reclaimed from a
-	// worker that is gone or failed, or dead-lettered.
+	// worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.
 	Events *prometheus.CounterVec
 }
 
@@ -56,7 +56,7 @@ func New() *Metrics {
 			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, else 0.",
 		}),
 		Events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, or dead-lettered.",
+			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.",
 		}, []string{"event"}),
 	}
 	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.Connected, m.Events,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -20,18 +21,24 @@ import (
 // draw all of it into one worker.
 const maxWaiting = 100
 
+// recheckInterval is the time between two comparisons with the server while nothing fails:
+// after a failover a removal that the new master never heard of must not leave a message
+// in the consumer's list for ever.
+const recheckInterval = 15 * time.Second
+
 // settleTokens bounds how many acknowledgements are on their way at once.
 const settleTokens = 64
 
 // List consumes a list whose publishers LPUSH. BLMOVE takes a message from the right and
-// keeps it in the consumer's own list (queue.ProcessingKey) until LREM acknowledges it.
+// keeps it in the consumer's own list (queue.ProcessingKey) until LREM acknowledges it and
+// the queue's counter of finished messages (queue.FinishedKey) is raised with it.
 // Each consumer is named in queue.ConsumersKey with its last heartbeat, so that others
 // move its messages back when it is gone.
 //
 // Fetch, Recover and Close are for one goroutine; the others are safe beside them.
 type List struct {
 	Options
-	processing, consumers, deliveries, dead string
+	processing, consumers, deliveries, dead, finished string
 
 	// settling holds a token for each acknowledgement on its way; Recover takes all, so
 	// that it sees none half done.
@@ -44,7 +51,9 @@ type List struct {
 	moved     bool           // a BLMOVE that failed may have moved a message that is not known here
 	doubtful  time.Time      // a command sent before this may yet be executed until then
 	recheck   bool           // compare with the server again after that time
+	checked   time.Time      // last comparison with the server
 	beat      time.Time      // last heartbeat
+	excess    int64          // finished messages that the counter has too many
 }
 
 // removal is a message to be taken off the consumer's list.
@@ -65,15 +74,16 @@ func NewList(o Options) *List {
 		processing: queue.ProcessingKey(o.Key, o.Consumer),
 		consumers:  queue.ConsumersKey(o.Key),
 		deliveries: queue.ConsumersKey(o.Key) + ":deliveries",
-		dead:       DeadKey(o.Key),
+		dead:       o.deadKey(),
+		finished:   queue.FinishedKey(o.Key),
 		settling:   make(chan struct{}, settleTokens),
 		held:       map[string]int{},
 	}
 }
 
-// Fetch waits up to BlockTime for a message, and returns none where there is none. limit
-// is of no effect: a list's message is fetched when its work can begin.
-func (l *List) Fetch(ctx context.Context, _ int) ([]Message, error) {
+// Fetch returns a message, for which it waits up to BlockTime where wait is set, or none.
+// limit is of no effect: a list's message is fetched when its work can begin.
+func (l *List) Fetch(ctx context.Context, _ int, wait bool) ([]Message, error) {
 	if err := l.freshen(ctx); err != nil {
 		return nil, err
 	}
@@ -82,24 +92,38 @@ func (l *List) Fetch(ctx context.Context, _ int) ([]Message, error) {
 		return l.deliver(ctx, message)
 	}
 	if full {
+		if !wait {
+			return nil, nil
+		}
 		return nil, l.pause(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, BlockTime+OperationTimeout)
 	defer cancel()
-	payload, err := l.Client.BLMove(ctx, l.Key, l.processing, "RIGHT", "LEFT", BlockTime).Result()
+	payload, err := l.move(ctx, wait).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}
 	if err != nil {
-		if mayHappen(err) {
+		if connection.MayHaveHappened(err) {
 			l.doubt()
 		}
-		return nil, classify(fmt.Errorf("BLMOVE %s: %w", l.Key, err))
+		return nil, l.classify(fmt.Errorf("BLMOVE %s: %w", l.Key, err))
 	}
 	l.mu.Lock()
 	l.held[payload]++
 	l.mu.Unlock()
-	return l.deliver(ctx, Message{ID: payloadID(payload), Payload: payload})
+	return l.deliver(ctx, l.message(payload))
+}
+
+func (l *List) move(ctx context.Context, wait bool) *redis.StringCmd {
+	if !wait {
+		return l.Client.LMove(ctx, l.Key, l.processing, "RIGHT", "LEFT")
+	}
+	return l.Client.BLMove(ctx, l.Key, l.processing, "RIGHT", "LEFT", BlockTime)
+}
+
+func (l *List) message(payload string) Message {
+	return Message{Key: l.Key, ID: payloadID(payload), Payload: payload}
 }
 
 // freshen does what must precede a move: the others must know of this consumer, and what
@@ -107,7 +131,8 @@ func (l *List) Fetch(ctx context.Context, _ int) ([]Message, error) {
 func (l *List) freshen(ctx context.Context) error {
 	now := l.Now()
 	l.mu.Lock()
-	stale, recheck := now.Sub(l.beat) > lease/2, l.recheck && now.After(l.doubtful)
+	stale := now.Sub(l.beat) > lease/2
+	recheck := l.recheck && now.After(l.doubtful) || now.Sub(l.checked) > recheckInterval
 	l.mu.Unlock()
 	if recheck {
 		return l.Recover(ctx)
@@ -158,7 +183,7 @@ func (l *List) deliver(ctx context.Context, m Message) ([]Message, error) {
 	if err != nil {
 		m.Deliveries--
 		l.wait(m, l.Now())
-		return nil, classify(fmt.Errorf("HINCRBY %s: %w", l.deliveries, err))
+		return nil, l.classify(fmt.Errorf("HINCRBY %s: %w", l.deliveries, err))
 	}
 	m.Deliveries = count
 	if count > l.MaxDeliveries {
@@ -208,27 +233,53 @@ func (l *List) finish(r removal, err error) {
 	}
 }
 
-// remove returns how many copies were removed, 0 or 1.
+// remove takes a message off the consumer's list and counts it as finished, in one
+// transaction: where its reply is lost, the message's absence says that it was counted. It
+// returns how many copies were removed, 0 or 1.
 func (l *List) remove(ctx context.Context, r removal) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	if !r.dead && l.MaxDeliveries == 0 {
-		removed, err := l.Client.LRem(ctx, l.processing, 1, r.payload).Result()
-		return removed, classify(wrap("LREM "+l.processing, err))
-	}
 	var removed *redis.IntCmd
 	_, err := l.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		removed = tx.LRem(ctx, l.processing, 1, r.payload)
-		tx.HDel(ctx, l.deliveries, payloadID(r.payload))
+		tx.IncrBy(ctx, l.finished, 1)
+		if r.dead || l.MaxDeliveries > 0 {
+			tx.HDel(ctx, l.deliveries, payloadID(r.payload))
+		}
 		if r.dead {
 			tx.LPush(ctx, l.dead, r.payload)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, classify(fmt.Errorf("MULTI, LREM %s: %w", l.processing, err))
+		return 0, l.classify(fmt.Errorf("MULTI, LREM %s: %w", l.processing, err))
+	}
+	if removed.Val() == 0 {
+		// Whoever has it now counts it.
+		l.mu.Lock()
+		l.excess++
+		l.mu.Unlock()
+		l.correct(ctx)
 	}
 	return removed.Val(), nil
+}
+
+// correct takes back what was counted for messages that were not there any more. Where the
+// server can't be reached, Recover does it later.
+func (l *List) correct(ctx context.Context) {
+	l.mu.Lock()
+	excess := l.excess
+	l.excess = 0
+	l.mu.Unlock()
+	if excess == 0 {
+		return
+	}
+	err := l.Client.DecrBy(ctx, l.finished, excess).Err()
+	if err != nil && !connection.MayHaveHappened(err) {
+		l.mu.Lock()
+		l.excess += excess
+		l.mu.Unlock()
+	}
 }
 
 // Retry delivers the message again after that time, here or, when this worker stops

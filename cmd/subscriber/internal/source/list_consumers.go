@@ -47,13 +47,13 @@ func (l *List) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
 	asked := l.Now()
-	now, err := l.Client.Time(ctx).Result()
+	now, err := l.serverTime(ctx)
 	if err != nil {
-		return classify(fmt.Errorf("TIME: %w", err))
+		return err
 	}
 	score := redis.Z{Score: float64(now.Unix()), Member: l.Consumer}
 	if err := l.Client.ZAdd(ctx, l.consumers, score).Err(); err != nil {
-		return classify(fmt.Errorf("ZADD %s: %w", l.consumers, err))
+		return l.classify(fmt.Errorf("ZADD %s: %w", l.consumers, err))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,9 +65,9 @@ func (l *List) heartbeat(ctx context.Context) error {
 func (l *List) reclaim(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	now, err := l.Client.Time(ctx).Result()
+	now, err := l.serverTime(ctx)
 	if err != nil {
-		return fmt.Errorf("TIME: %w", err)
+		return err
 	}
 	gone, err := l.Client.ZRangeByScoreWithScores(ctx, l.consumers, &redis.ZRangeBy{
 		Min: "-inf", Max: unixSeconds(now.Add(-lease)),

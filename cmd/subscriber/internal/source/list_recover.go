@@ -16,7 +16,7 @@ import (
 func (l *List) Recover(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*OperationTimeout)
 	defer cancel()
-	if err := checkKind(ctx, l.Client, l.Key, queue.List); err != nil {
+	if err := l.checkKind(ctx, queue.List); err != nil {
 		return err
 	}
 	if err := l.heartbeat(ctx); err != nil {
@@ -30,9 +30,10 @@ func (l *List) Recover(ctx context.Context) error {
 			return fmt.Errorf("waiting for %d acknowledgements: %w", cap(l.settling)-taken, ctx.Err())
 		}
 	}
+	l.correct(ctx)
 	present, err := l.Client.LRange(ctx, l.processing, 0, -1).Result()
 	if err != nil {
-		return classify(fmt.Errorf("LRANGE %s: %w", l.processing, err))
+		return l.classify(fmt.Errorf("LRANGE %s: %w", l.processing, err))
 	}
 	l.mu.Lock()
 	adopt, remove := reconcile(present, l.held, l.unsettled, l.moved)
@@ -45,13 +46,13 @@ func (l *List) Recover(ctx context.Context) error {
 	now := l.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unsettled = nil
+	l.unsettled, l.checked = nil, now
 	if now.After(l.doubtful) {
 		l.moved, l.recheck = false, false
 	}
 	for _, payload := range adopt {
 		l.held[payload]++
-		l.waiting = append(l.waiting, waiting{Message{ID: payloadID(payload), Payload: payload}, now})
+		l.waiting = append(l.waiting, waiting{l.message(payload), now})
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func (l *List) moveBack(ctx context.Context, processing string) (int, error) {
 			return moved, nil
 		}
 		if err != nil {
-			return moved, classify(fmt.Errorf("LMOVE %s: %w", processing, err))
+			return moved, l.classify(fmt.Errorf("LMOVE %s: %w", processing, err))
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -75,7 +76,7 @@ func newTestbed(t *testing.T) *testbed {
 	server := redistest.Start(t)
 	b := &testbed{client: server.Client(), lost: &losing{}, clock: &clock{}}
 	b.lost.lose("")
-	client := Dial(server.Addr, "", "", 2)
+	client := connection.Settings{Mode: connection.Standalone, Addresses: []string{server.Addr}}.New(connection.Options{PoolSize: 6})
 	client.AddHook(b.lost)
 	t.Cleanup(func() { _ = client.Close() })
 	b.Options = Options{
@@ -104,11 +105,21 @@ func (b *testbed) items(t *testing.T, key string) []string {
 	return items
 }
 
+// finished is what the scaler sees of the messages that are done.
+func (b *testbed) finished(t *testing.T) int64 {
+	t.Helper()
+	finished, err := b.client.Get(t.Context(), queue.FinishedKey(b.Key)).Int64()
+	if !errors.Is(err, redis.Nil) {
+		require.NoError(t, err)
+	}
+	return finished
+}
+
 func fetchOne(t *testing.T, from interface {
-	Fetch(context.Context, int) ([]Message, error)
+	Fetch(context.Context, int, bool) ([]Message, error)
 }) Message {
 	t.Helper()
-	messages, err := from.Fetch(t.Context(), 1)
+	messages, err := from.Fetch(t.Context(), 1, true)
 	require.NoError(t, err)
 	require.Len(t, messages, 1)
 	return messages[0]
@@ -123,7 +134,7 @@ func TestListIsFirstInFirstOut(t *testing.T) {
 		require.Equal(t, want, m.Payload)
 		require.NoError(t, l.Ack(t.Context(), m))
 	}
-	none, err := l.Fetch(t.Context(), 1)
+	none, err := l.Fetch(t.Context(), 1, true)
 	require.NoError(t, err)
 	require.Empty(t, none)
 	require.Empty(t, b.items(t, l.processing))
@@ -189,7 +200,7 @@ func TestListLostReplies(t *testing.T) {
 		b.push(t, "m")
 		l := b.list(t)
 		b.lost.lose("blmove")
-		_, err := l.Fetch(t.Context(), 1)
+		_, err := l.Fetch(t.Context(), 1, true)
 		require.ErrorIs(t, err, errLost)
 		require.NoError(t, l.Recover(t.Context()))
 		require.Equal(t, "m", fetchOne(t, l).Payload)
@@ -209,29 +220,29 @@ func TestListLostReplies(t *testing.T) {
 		b.push(t, "m")
 		l := b.list(t)
 		b.lost.lose("blmove")
-		_, err := l.Fetch(t.Context(), 1)
+		_, err := l.Fetch(t.Context(), 1, true)
 		require.Error(t, err)
 		require.NoError(t, l.Close(t.Context()))
 		require.Equal(t, []string{"m"}, b.items(t, b.Key))
 		require.Equal(t, []string{"me"}, b.client.ZRange(t.Context(), l.consumers, 0, -1).Val())
 	})
-	for name, dead := range map[string]bool{"LREM": false, "EXEC": true} {
+	for name, dead := range map[string]bool{"an acknowledgement": false, "a burial": true} {
 		t.Run(name+": the message is not delivered again", func(t *testing.T) {
 			b := newTestbed(t)
 			b.push(t, "m")
 			l := b.list(t)
 			m := fetchOne(t, l)
 			var err error
+			b.lost.lose("multi")
 			if dead {
-				b.lost.lose("multi")
 				err = l.Bury(t.Context(), m)
 			} else {
-				b.lost.lose("lrem")
 				err = l.Ack(t.Context(), m)
 			}
 			require.ErrorIs(t, err, errLost)
 			require.NoError(t, l.Recover(t.Context()))
-			none, err := l.Fetch(t.Context(), 1)
+			require.EqualValues(t, 1, b.finished(t), "counted once")
+			none, err := l.Fetch(t.Context(), 1, true)
 			require.NoError(t, err)
 			require.Empty(t, none)
 			require.Empty(t, b.items(t, l.processing))
@@ -240,6 +251,21 @@ func TestListLostReplies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A failover can undo a removal without any error here.
+func TestListFindsWhatAFailoverBroughtBack(t *testing.T) {
+	b := newTestbed(t)
+	b.push(t, "m")
+	l := b.list(t)
+	require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
+	require.NoError(t, b.client.LPush(t.Context(), l.processing, "m").Err())
+	none, err := l.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	b.clock.advance(recheckInterval + time.Second)
+	require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
+	require.Empty(t, b.items(t, l.processing))
 }
 
 func TestListCloseGivesBackInOrder(t *testing.T) {
@@ -260,7 +286,7 @@ func TestListHoldsBackWhenTooManyWait(t *testing.T) {
 		require.NoError(t, l.Retry(t.Context(), Message{Payload: "bad"}, time.Hour))
 	}
 	b.push(t, "next")
-	none, err := l.Fetch(t.Context(), 1)
+	none, err := l.Fetch(t.Context(), 1, true)
 	require.NoError(t, err)
 	require.Empty(t, none)
 	require.Equal(t, []string{"next"}, b.items(t, b.Key))

@@ -1,6 +1,6 @@
 // Package source takes messages from a list or a stream, at least once each: what a
 // worker holds stays on the server until it is acknowledged, and is taken over by others
-// when the worker is gone.
+// when the worker is gone. From a channel of Redis's Pub/Sub it takes them at most once.
 package source
 
 import (
@@ -8,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -37,7 +35,9 @@ const (
 
 // Message is one message, or one entry of a stream.
 type Message struct {
-	// ID is the entry's ID. Messages of a list have none of their own: theirs is made of
+	// Key is the queue's.
+	Key string
+	// ID is the entry's ID. Other messages have none of their own: theirs is made of
 	// the payload's SHA-256, so that it is the same at each delivery and for equal
 	// payloads.
 	ID string
@@ -53,7 +53,7 @@ type Message struct {
 
 // Options configure a source.
 type Options struct {
-	Client *redis.Client
+	Client redis.UniversalClient
 	Key    string
 	// Consumer names this worker; no other may have the same name at the same time.
 	Consumer string
@@ -67,6 +67,9 @@ type Options struct {
 	Now           func() time.Time
 	// Event is told what happens beside the usual; nil: nobody.
 	Event func(event Event, messages int)
+	// CredentialsChange says that the credentials are files, which may be replaced: what
+	// they are refused for may then pass.
+	CredentialsChange bool
 }
 
 // Event is something that happened to messages beside the usual way.
@@ -76,6 +79,7 @@ type Event string
 const (
 	Reclaimed    Event = "reclaimed"     // taken over from a worker that is gone, or (streams) that failed
 	DeadLettered Event = "dead-lettered" // delivered too often
+	Dropped      Event = "dropped"       // of Pub/Sub, and not finished
 )
 
 func (o Options) event(event Event, messages int) {
@@ -84,8 +88,28 @@ func (o Options) event(event Event, messages int) {
 	}
 }
 
-// DeadKey is the dead-letter queue of a list or stream, which is of the same kind.
-func DeadKey(key string) string { return key + ":dead" }
+// deadKey is the dead-letter queue of a list or stream, which is of the same kind. In a
+// cluster it must have the queue's slot.
+func (o Options) deadKey() string {
+	if _, cluster := o.Client.(*redis.ClusterClient); cluster {
+		return strings.TrimSuffix(queue.ConsumersKey(o.Key), ":consumers") + ":dead"
+	}
+	return o.Key + ":dead"
+}
+
+// serverTime is the clock of the server that has the key.
+func (o Options) serverTime(ctx context.Context) (time.Time, error) {
+	var server redis.Cmdable = o.Client
+	if cluster, ok := o.Client.(*redis.ClusterClient); ok {
+		node, err := cluster.MasterForKey(ctx, o.Key)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("the cluster's node of %s: %w", o.Key, err)
+		}
+		server = node
+	}
+	now, err := server.Time(ctx).Result()
+	return now, o.classify(wrap("TIME", err))
+}
 
 // ErrPermanent is in the chain of errors that no retry can mend.
 var ErrPermanent = errors.New("permanent")
@@ -105,88 +129,68 @@ func (e *permanentError) Error() string {
 func (e *permanentError) Unwrap() []error { return []error{ErrPermanent, e.err} }
 
 // classify marks the errors that only somebody else can mend, and says how.
-func classify(err error) error {
+func (o Options) classify(err error) error {
 	switch {
 	case err == nil || errors.Is(err, ErrPermanent):
 		return err
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return &permanentError{"the key's type changed: restart the worker with QUEUE_TYPE=Auto, or correct CHANNEL", err}
+	case redis.IsAuthError(err) && o.CredentialsChange:
+		return fmt.Errorf("%w: correct the files of REDIS_USERNAME_FILE and REDIS_PASSWORD_FILE", err)
 	case redis.IsAuthError(err):
-		return &permanentError{"correct REDIS_USERNAME and REDIS_PASSWORD", err}
+		return &permanentError{"correct REDIS_USERNAME and REDIS_PASSWORD, or where sentinels refused it REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD", err}
 	case redis.IsPermissionError(err):
-		return &permanentError{"grant the command and the channel's keys to the user in REDIS_USERNAME", err}
+		return &permanentError{"grant the command, the queue's keys and, for PubSub, the channel to the user in REDIS_USERNAME", err}
 	case redis.HasErrorPrefix(err, "unknown command"):
 		return &permanentError{"the server is too old: use Redis 7 or DragonFly", err}
 	}
 	return err
 }
 
-// mayHappen tells whether a command that failed may have been executed, or may yet be: not
-// where the server refused it, and not where there was no connection to send it on.
-func mayHappen(err error) bool {
-	var refused redis.Error
-	var network *net.OpError
-	return !errors.As(err, &refused) && !(errors.As(err, &network) && network.Op == "dial") && !errors.Is(err, redis.ErrPoolTimeout)
-}
-
-// Dial returns a client for a worker with so many messages in work. It opens no
-// connection yet. The server's replies decide what happened to a message, so the client
-// repeats nothing by itself.
-func Dial(address, username, password string, concurrency int) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr: address, Username: username, Password: password,
-		Protocol:              2,
-		PoolSize:              concurrency + 4, // the fetch, the heartbeat, and room for a reconnect
-		DialTimeout:           2 * time.Second,
-		DialerRetries:         1,
-		MaxRetries:            -1,
-		ContextTimeoutEnabled: true,
-		// A demoted server keeps answering on old connections when a Service moves on to
-		// another: take a new one now and then.
-		ConnMaxLifetime: 5 * time.Minute,
-		// DragonFly does not know these.
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-}
-
-// Detect asks the server whether key is a List or a Stream; None while there is neither.
-// A list is absent once its last message is taken, but then its consumers are known.
-func Detect(ctx context.Context, client *redis.Client, key string) (queue.Kind, error) {
+// Detect asks the server whether the key is a List or a Stream; None while there is
+// neither. A list is absent once its last message is taken, but then its consumers are
+// known.
+func (o Options) Detect(ctx context.Context) (queue.Kind, error) {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	got, err := client.Type(ctx, key).Result()
+	got, err := o.Client.Type(ctx, o.Key).Result()
 	if err != nil {
-		return queue.None, classify(fmt.Errorf("TYPE %s: %w", key, err))
+		return queue.None, o.classify(fmt.Errorf("TYPE %s: %w", o.Key, err))
 	}
 	switch kind := queue.Kind(got); kind {
 	case queue.List, queue.Stream:
 		return kind, nil
 	case queue.None:
-		consumers, err := client.Exists(ctx, queue.ConsumersKey(key)).Result()
+		consumers, err := o.Client.Exists(ctx, queue.ConsumersKey(o.Key)).Result()
 		if err != nil {
-			return queue.None, classify(fmt.Errorf("EXISTS %s: %w", queue.ConsumersKey(key), err))
+			return queue.None, o.classify(fmt.Errorf("EXISTS %s: %w", queue.ConsumersKey(o.Key), err))
 		}
 		if consumers > 0 {
 			return queue.List, nil
 		}
 		return queue.None, nil
 	}
-	return queue.None, &permanentError{fmt.Sprintf("CHANNEL is %q, which holds a %s: set it to the key of a list or a stream", key, got), nil}
+	remedy := remedyKey
+	if got == "zset" {
+		remedy += ", or the channel's image to workers of your own: this one does not consume sorted sets"
+	}
+	return queue.None, &permanentError{fmt.Sprintf("the key %q holds a %s: %s", o.Key, got, remedy), nil}
 }
 
+const remedyKey = "correct CHANNEL or QUEUE_KEYS to the key of a list or a stream"
+
 // checkKind refuses a key that holds something else than want.
-func checkKind(ctx context.Context, client *redis.Client, key string, want queue.Kind) error {
-	got, err := client.Type(ctx, key).Result()
+func (o Options) checkKind(ctx context.Context, want queue.Kind) error {
+	got, err := o.Client.Type(ctx, o.Key).Result()
 	if err != nil {
-		return classify(fmt.Errorf("TYPE %s: %w", key, err))
+		return o.classify(fmt.Errorf("TYPE %s: %w", o.Key, err))
 	}
 	if kind := queue.Kind(got); kind == want || kind == queue.None {
 		return nil
 	}
-	remedy := "set CHANNEL to the key of a list or a stream"
+	remedy := remedyKey
 	if got == string(queue.List) || got == string(queue.Stream) {
 		remedy = fmt.Sprintf("set QUEUE_TYPE to Auto or to %s%s", strings.ToUpper(got[:1]), got[1:])
 	}
-	return &permanentError{fmt.Sprintf("CHANNEL is %q, which holds a %s, not a %s: %s", key, got, want, remedy), nil}
+	return &permanentError{fmt.Sprintf("the key %q holds a %s, not a %s: %s", o.Key, got, want, remedy), nil}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -51,7 +52,7 @@ type burial struct {
 // NewStream returns the source of a stream. Recover must succeed before the first Fetch.
 func NewStream(o Options) *Stream {
 	return &Stream{
-		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: DeadKey(o.Key),
+		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: o.deadKey(),
 		cursor: "0-0", held: map[string]bool{},
 	}
 }
@@ -67,12 +68,12 @@ func (s *Stream) Maintain(ctx context.Context) { <-ctx.Done() }
 func (s *Stream) Recover(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*OperationTimeout)
 	defer cancel()
-	if err := checkKind(ctx, s.Client, s.Key, queue.Stream); err != nil {
+	if err := s.checkKind(ctx, queue.Stream); err != nil {
 		return err
 	}
 	err := s.Client.XGroupCreateMkStream(ctx, s.Key, s.Group, "0").Err()
 	if err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
-		return classify(fmt.Errorf("XGROUP CREATE %s %s: %w", s.Key, s.Group, err))
+		return s.classify(fmt.Errorf("XGROUP CREATE %s %s: %w", s.Key, s.Group, err))
 	}
 	if err := s.settleAll(ctx); err != nil {
 		return err
@@ -82,8 +83,8 @@ func (s *Stream) Recover(ctx context.Context) error {
 }
 
 // Fetch returns up to limit entries: what this consumer held before, then what others
-// gave up, then what is new, for which it waits up to BlockTime.
-func (s *Stream) Fetch(ctx context.Context, limit int) ([]Message, error) {
+// gave up, then what is new, for which it waits up to BlockTime where wait is set.
+func (s *Stream) Fetch(ctx context.Context, limit int, wait bool) ([]Message, error) {
 	if s.history != "" {
 		if found, err := s.fetchHistory(ctx, limit); err != nil || len(found) > 0 {
 			return found, err
@@ -95,22 +96,25 @@ func (s *Stream) Fetch(ctx context.Context, limit int) ([]Message, error) {
 			return found, err
 		}
 	}
-	entries, err := s.read(ctx, ">", limit)
+	block := noBlock
+	if wait {
+		block = BlockTime
+	}
+	entries, err := s.read(ctx, ">", limit, block)
 	if err != nil {
 		return nil, err
 	}
 	return s.take(ctx, entries, func(int) int64 { return 1 })
 }
 
+// noBlock has go-redis leave BLOCK out of XREADGROUP.
+const noBlock time.Duration = -1
+
 // read reads entries for this consumer: new ones after ">", else its own pending ones
-// after that ID.
-func (s *Stream) read(ctx context.Context, after string, limit int) ([]redis.XMessage, error) {
+// after that ID, which are there or not: they must not block.
+func (s *Stream) read(ctx context.Context, after string, limit int, block time.Duration) ([]redis.XMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, BlockTime+OperationTimeout)
 	defer cancel()
-	block := BlockTime
-	if after != ">" {
-		block = -1 // no BLOCK: pending entries are there or not
-	}
 	streams, err := s.Client.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: s.Group, Consumer: s.Consumer, Streams: []string{s.Key, after},
 		Count: int64(limit), Block: block,
@@ -119,12 +123,12 @@ func (s *Stream) read(ctx context.Context, after string, limit int) ([]redis.XMe
 		return nil, nil
 	}
 	if err != nil {
-		if mayHappen(err) {
+		if connection.MayHaveHappened(err) {
 			s.mu.Lock()
 			s.doubtful = s.Now().Add(doubtTime)
 			s.mu.Unlock()
 		}
-		return nil, classify(fmt.Errorf("XREADGROUP %s %s: %w", s.Key, s.Group, err))
+		return nil, s.classify(fmt.Errorf("XREADGROUP %s %s: %w", s.Key, s.Group, err))
 	}
 	if len(streams) == 0 {
 		return nil, nil
@@ -139,7 +143,7 @@ func (s *Stream) take(ctx context.Context, entries []redis.XMessage, deliveries 
 	var messages []Message
 	for i, entry := range entries {
 		m := Message{
-			ID: entry.ID, Payload: payloadOf(entry.Values), Deliveries: deliveries(i),
+			Key: s.Key, ID: entry.ID, Payload: payloadOf(entry.Values), Deliveries: deliveries(i),
 			fields: entry.Values, fetched: now,
 		}
 		s.mu.Lock()
@@ -216,7 +220,7 @@ func (s *Stream) remove(ctx context.Context, b burial) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
 	if !b.dead {
-		return classify(wrap("XACK "+s.Key, s.Client.XAck(ctx, s.Key, s.Group, b.message.ID).Err()))
+		return s.classify(wrap("XACK "+s.Key, s.Client.XAck(ctx, s.Key, s.Group, b.message.ID).Err()))
 	}
 	values := make([]any, 0, 2*len(b.message.fields))
 	for _, field := range slices.Sorted(maps.Keys(b.message.fields)) {
@@ -227,7 +231,7 @@ func (s *Stream) remove(ctx context.Context, b burial) error {
 		tx.XAdd(ctx, &redis.XAddArgs{Stream: s.dead, Values: values})
 		return nil
 	})
-	return classify(wrap("MULTI, XACK "+s.Key, err))
+	return s.classify(wrap("MULTI, XACK "+s.Key, err))
 }
 
 // settleAll finishes what errors left open.
@@ -257,7 +261,7 @@ func (s *Stream) pending(ctx context.Context, id string) (int64, error) {
 		Stream: s.Key, Group: s.Group, Start: id, End: id, Count: 1,
 	}).Result()
 	if err != nil {
-		return 0, classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
+		return 0, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
 	if len(entries) == 0 {
 		return 0, nil

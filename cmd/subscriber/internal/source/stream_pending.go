@@ -17,7 +17,7 @@ const maxClaimScans = 10
 // held here: of an earlier process of that name, or of a reply that was lost.
 func (s *Stream) fetchHistory(ctx context.Context, limit int) ([]Message, error) {
 	for {
-		entries, err := s.read(ctx, s.history, limit)
+		entries, err := s.read(ctx, s.history, limit, noBlock)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +59,7 @@ func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 			MinIdle: s.claimIdle, Start: s.cursor, Count: int64(limit),
 		}).Result()
 		if err != nil {
-			return nil, classify(fmt.Errorf("XAUTOCLAIM %s %s: %w", s.Key, s.Group, err))
+			return nil, s.classify(fmt.Errorf("XAUTOCLAIM %s %s: %w", s.Key, s.Group, err))
 		}
 		s.cursor = next
 		if unknown := s.unknown(entries); len(unknown) > 0 {
@@ -87,7 +87,7 @@ func (s *Stream) takeAgain(ctx context.Context, entries []redis.XMessage) ([]Mes
 		return nil
 	})
 	if err != nil {
-		return nil, classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
+		return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
 	// What is not pending here any more was finished meanwhile.
 	var again []redis.XMessage
@@ -127,7 +127,7 @@ func (s *Stream) giveUp(ctx context.Context, m Message, idle time.Duration, deli
 	defer cancel()
 	err := s.Client.Do(ctx, "XCLAIM", s.Key, s.Group, s.Consumer, 0, m.ID,
 		"IDLE", idle.Milliseconds(), "RETRYCOUNT", max(0, deliveries), "JUSTID").Err()
-	return classify(wrap("XCLAIM "+s.Key, err))
+	return s.classify(wrap("XCLAIM "+s.Key, err))
 }
 
 // Close takes this consumer off the group where it has nothing pending; what it has, the
@@ -146,11 +146,11 @@ func (s *Stream) Close(ctx context.Context) error {
 		Stream: s.Key, Group: s.Group, Start: "-", End: "+", Count: 1, Consumer: s.Consumer,
 	}).Result()
 	if err != nil {
-		return classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
+		return s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
 	if len(pending) > 0 {
 		return nil
 	}
 	err = s.Client.XGroupDelConsumer(ctx, s.Key, s.Group, s.Consumer).Err()
-	return classify(wrap("XGROUP DELCONSUMER "+s.Key, err))
+	return s.classify(wrap("XGROUP DELCONSUMER "+s.Key, err))
 }

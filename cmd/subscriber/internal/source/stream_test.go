@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -36,7 +35,7 @@ func TestStreamBatch(t *testing.T) {
 	b := newTestbed(t)
 	b.add(t, "1", "2", "3")
 	s := b.stream(t)
-	batch, err := s.Fetch(t.Context(), 2)
+	batch, err := s.Fetch(t.Context(), 2, true)
 	require.NoError(t, err)
 	require.Len(t, batch, 2)
 	require.Equal(t, "1", batch[0].Payload)
@@ -49,11 +48,11 @@ func TestStreamLostReplies(t *testing.T) {
 		b := newTestbed(t)
 		b.add(t, "m")
 		s := b.stream(t)
-		_, err := s.Fetch(t.Context(), 1) // looks at the history, of which there is none
+		_, err := s.Fetch(t.Context(), 1, true) // looks at the history, of which there is none
 		require.NoError(t, err)
 		b.add(t, "n")
 		b.lost.lose("xreadgroup")
-		_, err = s.Fetch(t.Context(), 1)
+		_, err = s.Fetch(t.Context(), 1, true)
 		require.ErrorIs(t, err, errLost)
 		require.NoError(t, s.Recover(t.Context()))
 		require.Equal(t, "n", fetchOne(t, s).Payload, "m is in work here")
@@ -61,10 +60,10 @@ func TestStreamLostReplies(t *testing.T) {
 	t.Run("XREADGROUP, then a clean end: the consumer stays", func(t *testing.T) {
 		b := newTestbed(t)
 		s := b.stream(t)
-		_, err := s.Fetch(t.Context(), 1)
+		_, err := s.Fetch(t.Context(), 1, true)
 		require.NoError(t, err)
 		b.lost.lose("xreadgroup")
-		_, err = s.Fetch(t.Context(), 1)
+		_, err = s.Fetch(t.Context(), 1, true)
 		require.Error(t, err)
 		require.NoError(t, s.Close(t.Context()))
 		require.Len(t, b.client.XInfoConsumers(t.Context(), b.Key, b.Group).Val(), 1)
@@ -85,7 +84,7 @@ func TestStreamLostReplies(t *testing.T) {
 			}
 			require.ErrorIs(t, err, errLost)
 			require.NoError(t, s.Recover(t.Context()))
-			none, err := s.Fetch(t.Context(), 1)
+			none, err := s.Fetch(t.Context(), 1, true)
 			require.NoError(t, err)
 			require.Empty(t, none)
 			if dead {
@@ -143,12 +142,12 @@ func TestStreamHistoryLeavesOutWhatIsInWork(t *testing.T) {
 	b := newTestbed(t)
 	b.add(t, "1", "2", "3")
 	s := b.stream(t)
-	batch, err := s.Fetch(t.Context(), 3)
+	batch, err := s.Fetch(t.Context(), 3, true)
 	require.NoError(t, err)
 	s.drop(batch[2:]) // as after an error between the read and its end
 	require.NoError(t, s.Recover(t.Context()))
 	require.Equal(t, "3", fetchOne(t, s).Payload)
-	none, err := s.Fetch(t.Context(), 3)
+	none, err := s.Fetch(t.Context(), 3, true)
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
@@ -161,7 +160,7 @@ func TestStreamDeletedEntryIsAcknowledged(t *testing.T) {
 	require.NoError(t, b.client.XDel(t.Context(), b.Key, m.ID).Err())
 	s.drop([]Message{m})
 	require.NoError(t, s.Recover(t.Context()))
-	none, err := s.Fetch(t.Context(), 1)
+	none, err := s.Fetch(t.Context(), 1, true)
 	require.NoError(t, err)
 	require.Empty(t, none)
 	require.Empty(t, b.pendingEntries(t))
@@ -192,14 +191,4 @@ func TestPayload(t *testing.T) {
 			require.Equal(t, tc.want, payloadOf(tc.fields))
 		})
 	}
-}
-
-func TestMayHappen(t *testing.T) {
-	b := newTestbed(t)
-	nobody := Dial("127.0.0.1:1", "", "", 1)
-	defer nobody.Close()
-	require.False(t, mayHappen(nobody.Ping(t.Context()).Err()), "no connection")
-	require.False(t, mayHappen(b.client.Do(t.Context(), "NOSUCH").Err()), "refused")
-	require.True(t, mayHappen(errors.New("EOF")))
-	require.True(t, mayHappen(errLost))
 }

@@ -23,12 +23,17 @@ type fake struct {
 	calls    []string
 	fetchErr error
 	recovers int
+	waited   bool // a fetch was told to wait
 	retries  map[string]time.Duration
 	changed  chan struct{}
 }
 
 func newFake(batches ...[]source.Message) *fake {
 	return &fake{batches: batches, retries: map[string]time.Duration{}, changed: make(chan struct{}, 1000)}
+}
+
+func (f *fake) queue() Queue {
+	return Queue{Key: "q", Open: func(context.Context) (Source, error) { return f, nil }}
 }
 
 func (f *fake) call(what string) {
@@ -57,9 +62,10 @@ func (f *fake) Recover(context.Context) error {
 	return nil
 }
 
-func (f *fake) Fetch(_ context.Context, limit int) ([]source.Message, error) {
+func (f *fake) Fetch(_ context.Context, limit int, wait bool) ([]source.Message, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.waited = f.waited || wait
 	f.limits = append(f.limits, limit)
 	if err := f.fetchErr; err != nil {
 		f.fetchErr = nil
@@ -102,7 +108,7 @@ func batch(ids ...string) []source.Message {
 // run runs a worker until the end of the test, or until stop is called, which waits.
 func run(t *testing.T, f *fake, o Options) (stop func() error) {
 	t.Helper()
-	o.Source, o.Log, o.Metrics = f, slog.New(slog.DiscardHandler), metrics.New()
+	o.Queues, o.Log, o.Metrics = append(o.Queues, f.queue()), slog.New(slog.DiscardHandler), metrics.New()
 	if o.MessageTimeout == 0 {
 		o.MessageTimeout = time.Minute
 	}
@@ -227,7 +233,7 @@ func TestErrors(t *testing.T) {
 	t.Run("one that does not: the worker ends", func(t *testing.T) {
 		f := newFake()
 		f.fetchErr = source.ErrPermanent
-		o := Options{Concurrency: 1, BatchSize: 1, Source: f, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New()}
+		o := Options{Concurrency: 1, BatchSize: 1, Queues: []Queue{f.queue()}, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New()}
 		require.ErrorIs(t, New(o).Run(t.Context()), source.ErrPermanent)
 		require.Equal(t, []string{"close"}, f.calls)
 	})
@@ -239,4 +245,56 @@ func TestBackOff(t *testing.T) {
 		require.LessOrEqual(t, got, want)
 		require.GreaterOrEqual(t, got, want*3/4)
 	}
+}
+
+// Two queues of which one's server is away: the other goes on.
+func TestAQueueWhoseServerIsAwayHoldsUpNoOther(t *testing.T) {
+	good := newFake(batch("1"), batch("2"), batch("3"))
+	away := Queue{Key: "away", Open: func(context.Context) (Source, error) { return nil, errors.New("EOF") }}
+	stop := run(t, good, Options{Concurrency: 1, Queues: []Queue{away}, Deliver: func(context.Context, source.Message) error { return nil }})
+	eventually(t, func() bool { return good.seen("ack 3") == 1 })
+	require.NoError(t, stop())
+	require.Equal(t, 1, good.seen("close"))
+	require.False(t, good.waited, "it holds no slot while nothing is there")
+}
+
+func TestAPermanentErrorOfOneQueueEndsAll(t *testing.T) {
+	good := newFake(batch("1"))
+	begun := make(chan struct{})
+	bad := Queue{Key: "bad", Open: func(context.Context) (Source, error) {
+		<-begun
+		return nil, source.ErrPermanent
+	}}
+	o := Options{
+		Concurrency: 1, BatchSize: 1, MessageTimeout: time.Minute, Queues: []Queue{bad, good.queue()},
+		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
+		Deliver: func(context.Context, source.Message) error { close(begun); return nil },
+	}
+	require.ErrorIs(t, New(o).Run(t.Context()), source.ErrPermanent)
+	require.Equal(t, []string{"ack 1", "close"}, good.calls)
+}
+
+// The queue comes into being later.
+func TestAQueueThatDoesNotExistIsLookedForAgain(t *testing.T) {
+	f := newFake(batch("1"))
+	var looks atomic.Int64
+	late := Queue{Key: "late", Open: func(context.Context) (Source, error) {
+		if looks.Add(1) == 1 {
+			return nil, nil
+		}
+		return f, nil
+	}}
+	o := Options{
+		Concurrency: 1, BatchSize: 1, MessageTimeout: time.Minute, Queues: []Queue{late},
+		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
+		Deliver: func(context.Context, source.Message) error { return nil },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- New(o).Run(ctx) }()
+	eventually(t, func() bool { return f.seen("ack 1") == 1 })
+	cancel()
+	require.NoError(t, <-ended)
+	require.EqualValues(t, 2, looks.Load())
+	require.True(t, f.waited, "alone, it waits on the server")
 }

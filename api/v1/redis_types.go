@@ -1,0 +1,114 @@
+package v1
+
+// RedisMode is how the servers are set up.
+// +kubebuilder:validation:Enum=Standalone;Sentinel;Cluster
+type RedisMode string
+
+// The modes.
+const (
+	// RedisModeStandalone is one server, or a Service that leads to the master.
+	RedisModeStandalone RedisMode = "Standalone"
+	// RedisModeSentinel is a master that sentinels name: redisAddress is theirs.
+	RedisModeSentinel RedisMode = "Sentinel"
+	// RedisModeCluster is Redis Cluster, or DragonFly in cluster mode: redisAddress is that
+	// of some of its nodes.
+	RedisModeCluster RedisMode = "Cluster"
+)
+
+// RedisSpec says how the server is reached.
+// +kubebuilder:validation:XValidation:rule="has(self.mode) && self.mode == 'Sentinel' ? has(self.sentinelMaster) : !has(self.sentinelMaster)",fieldPath=".sentinelMaster",message="sentinelMaster belongs to mode Sentinel, which needs it: set both or neither"
+// +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.mode != 'Cluster' || !has(self.database) || self.database == 0",fieldPath=".database",message="a cluster has database 0 only: leave database out"
+// +kubebuilder:validation:XValidation:rule="(!has(self.sentinelUsernameSecret) && !has(self.sentinelPasswordSecret)) || (has(self.mode) && self.mode == 'Sentinel')",fieldPath=".sentinelPasswordSecret",message="sentinelUsernameSecret and sentinelPasswordSecret belong to mode Sentinel: leave them out"
+// +kubebuilder:validation:XValidation:rule="!has(self.usernameSecret) || has(self.passwordSecret)",fieldPath=".passwordSecret",message="usernameSecret is set, but passwordSecret is not: an ACL user needs both"
+// +kubebuilder:validation:XValidation:rule="!has(self.sentinelUsernameSecret) || has(self.sentinelPasswordSecret)",fieldPath=".sentinelPasswordSecret",message="sentinelUsernameSecret is set, but sentinelPasswordSecret is not: an ACL user needs both"
+type RedisSpec struct {
+	// mode is how the servers are set up. Workers get it as REDIS_MODE.
+	// +optional
+	// +kubebuilder:default=Standalone
+	Mode RedisMode `json:"mode,omitempty"`
+
+	// sentinelMaster is the name under which the sentinels know the master. Workers get it
+	// as REDIS_SENTINEL_MASTER.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	SentinelMaster string `json:"sentinelMaster,omitempty"`
+
+	// database is the number of the logical database (SELECT). Workers get it as
+	// REDIS_DATABASE.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=65535
+	Database int32 `json:"database,omitempty"`
+
+	// usernameSecret holds the ACL user's name; key defaults to username. Workers get it
+	// as REDIS_USERNAME.
+	// +optional
+	UsernameSecret *SecretKey `json:"usernameSecret,omitempty"`
+
+	// passwordSecret holds the password; key defaults to password. Workers get it as
+	// REDIS_PASSWORD. The scaler follows a change of the Secret within a minute; workers
+	// when they are restarted.
+	// +optional
+	PasswordSecret *SecretKey `json:"passwordSecret,omitempty"`
+
+	// sentinelUsernameSecret holds the name of the sentinels' ACL user; key defaults to
+	// username. Workers get it as REDIS_SENTINEL_USERNAME.
+	// +optional
+	SentinelUsernameSecret *SecretKey `json:"sentinelUsernameSecret,omitempty"`
+
+	// sentinelPasswordSecret holds the sentinels' password; key defaults to password.
+	// Workers get it as REDIS_SENTINEL_PASSWORD.
+	// +optional
+	SentinelPasswordSecret *SecretKey `json:"sentinelPasswordSecret,omitempty"`
+
+	// tls switches TLS on, by being there: "tls: {}" trusts the system's authorities.
+	// +optional
+	TLS *RedisTLS `json:"tls,omitempty"`
+}
+
+// RedisTLS says whom to trust, and who we are.
+type RedisTLS struct {
+	// caSecret holds the certificates of the authorities to trust, in PEM; key defaults to
+	// ca.crt. Unset: those of the system. Workers get the file as REDIS_TLS_CA_FILE.
+	// +optional
+	CASecret *SecretKey `json:"caSecret,omitempty"`
+
+	// clientCertificateSecret is a Secret of type kubernetes.io/tls (tls.crt and tls.key)
+	// for servers that ask for a client's certificate. Workers get the files as
+	// REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE.
+	// +optional
+	ClientCertificateSecret *SecretName `json:"clientCertificateSecret,omitempty"`
+
+	// serverName is the name that the server's certificate must have. Default: the host of
+	// the address. Workers get it as REDIS_TLS_SERVER_NAME.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ServerName string `json:"serverName,omitempty"`
+}
+
+// SecretKey is a key of a Secret in the channel's namespace.
+type SecretKey struct {
+	// name is the Secret's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// key is the key within the Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}
+
+// SecretName is a Secret in the channel's namespace.
+type SecretName struct {
+	// name is the Secret's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}

@@ -1,0 +1,181 @@
+// Package connection has how workers and publishers reach DragonFly or Redis: one server,
+// the master that sentinels name, or a cluster, each with credentials and TLS.
+package connection
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/address"
+)
+
+// Mode is how the servers are set up.
+type Mode string
+
+// The modes.
+const (
+	Standalone Mode = "Standalone"
+	Sentinel   Mode = "Sentinel" // the addresses are the sentinels'
+	Cluster    Mode = "Cluster"  // the addresses are those of some nodes
+)
+
+// The environment variables.
+const (
+	EnvAddr             = "REDIS_ADDR"              // host:port, several separated by commas; required
+	EnvMode             = "REDIS_MODE"              // Standalone (default), Sentinel or Cluster
+	EnvSentinelMaster   = "REDIS_SENTINEL_MASTER"   // the master's name; required with Sentinel
+	EnvDatabase         = "REDIS_DATABASE"          // 0 (default) to 65535; 0 in a cluster
+	EnvUsername         = "REDIS_USERNAME"          // default none
+	EnvPassword         = "REDIS_PASSWORD"          // default none
+	EnvUsernameFile     = "REDIS_USERNAME_FILE"     // in place of EnvUsername; read for each connection
+	EnvPasswordFile     = "REDIS_PASSWORD_FILE"     // in place of EnvPassword; read for each connection
+	EnvSentinelUsername = "REDIS_SENTINEL_USERNAME" // default none
+	EnvSentinelPassword = "REDIS_SENTINEL_PASSWORD" // default none
+	EnvTLS              = "REDIS_TLS"               // true or false (default)
+	EnvTLSCAFile        = "REDIS_TLS_CA_FILE"       // PEM; default the system's authorities
+	EnvTLSCertFile      = "REDIS_TLS_CERT_FILE"     // PEM; default no client certificate
+	EnvTLSKeyFile       = "REDIS_TLS_KEY_FILE"      // PEM; with EnvTLSCertFile
+	EnvTLSServerName    = "REDIS_TLS_SERVER_NAME"   // default the address's host
+)
+
+const maxDatabase = 65535
+
+// Settings say how to reach the servers. They are made by Parse.
+type Settings struct {
+	Mode           Mode
+	Addresses      []string
+	SentinelMaster string
+	Database       int
+
+	Username, Password                 string
+	UsernameFile, PasswordFile         string
+	SentinelUsername, SentinelPassword string
+
+	TLS *TLS // nil: plain connections
+}
+
+// CredentialsFromFiles tells whether the credentials may change while the process runs.
+func (s Settings) CredentialsFromFiles() bool { return s.UsernameFile != "" || s.PasswordFile != "" }
+
+// Lookup is where Parse finds settings, by the environment's names.
+type Lookup struct {
+	// Get returns a setting's value; empty counts as unset.
+	Get func(env string) string
+	// Name is what the user calls the setting: the variable itself, or a flag.
+	Name func(env string) string
+}
+
+// Parse reads the settings. The error names each that is wrong, its value and the remedy;
+// it never holds a password.
+func Parse(lookup Lookup) (Settings, error) {
+	p := parser{Lookup: lookup}
+	s := Settings{
+		Mode:           Mode(p.oneOf(EnvMode, string(Standalone), string(Sentinel), string(Cluster))),
+		SentinelMaster: p.Get(EnvSentinelMaster),
+		Username:       p.Get(EnvUsername), Password: p.Get(EnvPassword),
+		UsernameFile: p.Get(EnvUsernameFile), PasswordFile: p.Get(EnvPasswordFile),
+		SentinelUsername: p.Get(EnvSentinelUsername), SentinelPassword: p.Get(EnvSentinelPassword),
+	}
+	s.Addresses = p.addresses(s.Mode)
+	s.Database = p.database(s.Mode)
+	s.TLS = p.tls()
+	switch {
+	case s.Mode == Sentinel && s.SentinelMaster == "":
+		p.fail(EnvSentinelMaster, "set it to the name under which the sentinels know the master, for example mymaster")
+	case s.Mode != Sentinel && s.SentinelMaster != "":
+		p.fail(EnvSentinelMaster, "it belongs to sentinels: set %s to Sentinel, or leave it out", p.Name(EnvMode))
+	}
+	p.either(EnvUsername, EnvUsernameFile)
+	p.either(EnvPassword, EnvPasswordFile)
+	return s, errors.Join(p.errs...)
+}
+
+type parser struct {
+	Lookup
+	errs []error
+}
+
+func (p *parser) fail(env, format string, args ...any) {
+	p.failValue(env, p.Get(env), format, args...)
+}
+
+func (p *parser) failValue(env, value, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", p.Name(env), value, fmt.Sprintf(format, args...)))
+}
+
+// oneOf returns the default, which is the first of the choices, where the value is wrong.
+func (p *parser) oneOf(env string, choices ...string) string {
+	value := p.Get(env)
+	switch {
+	case value == "":
+		return choices[0]
+	case slices.Contains(choices, value):
+		return value
+	}
+	p.fail(env, "set it to one of %s", strings.Join(choices, ", "))
+	return choices[0]
+}
+
+func (p *parser) addresses(mode Mode) []string {
+	value := p.Get(EnvAddr)
+	if at := strings.LastIndexByte(value, '@'); at >= 0 || strings.Contains(value, "://") {
+		if at >= 0 {
+			value = "…" + value[at:] // what stands before it might be a password
+		}
+		p.failValue(EnvAddr, value, "set it to host:port without a scheme, user or path, for example dragonfly:6379; a password belongs in %s", EnvPassword)
+		return nil
+	}
+	list, err := address.ParseList(value)
+	switch {
+	case err != nil:
+		p.fail(EnvAddr, "%v", err)
+	case mode == Standalone && len(list) > 1:
+		p.fail(EnvAddr, "it names %d servers: name one, or set %s to Sentinel or Cluster", len(list), p.Name(EnvMode))
+	}
+	return list
+}
+
+func (p *parser) database(mode Mode) int {
+	value := p.Get(EnvDatabase)
+	if value == "" {
+		return 0
+	}
+	number, err := strconv.Atoi(value)
+	switch {
+	case err != nil || number < 0 || number > maxDatabase:
+		p.fail(EnvDatabase, "set it to a whole number from 0 to %d", maxDatabase)
+		return 0
+	case number > 0 && mode == Cluster:
+		p.fail(EnvDatabase, "a cluster has database 0 only: leave it out")
+	}
+	return number
+}
+
+func (p *parser) tls() *TLS {
+	t := TLS{
+		CAFile: p.Get(EnvTLSCAFile), CertFile: p.Get(EnvTLSCertFile), KeyFile: p.Get(EnvTLSKeyFile),
+		ServerName: p.Get(EnvTLSServerName),
+	}
+	if p.oneOf(EnvTLS, "false", "true") == "true" {
+		if (t.CertFile == "") != (t.KeyFile == "") {
+			p.fail(EnvTLSCertFile, "a client's certificate has two files: set %s too, or neither", p.Name(EnvTLSKeyFile))
+		}
+		return &t
+	}
+	for _, env := range []string{EnvTLSCAFile, EnvTLSCertFile, EnvTLSKeyFile, EnvTLSServerName} {
+		if p.Get(env) != "" {
+			p.fail(env, "it belongs to TLS: set %s to true, or leave it out", p.Name(EnvTLS))
+		}
+	}
+	return nil
+}
+
+// either refuses a value that comes both as such and in a file.
+func (p *parser) either(env, file string) {
+	if p.Get(env) != "" && p.Get(file) != "" {
+		p.fail(file, "%s is set, too: leave one of them out", p.Name(env))
+	}
+}

@@ -1,0 +1,231 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
+)
+
+// lane consumes one queue. Lanes share the worker's slots, for which they stand in line:
+// so each queue that has messages gets its turn, and one whose server is away holds up no
+// other.
+type lane struct {
+	*Worker
+	queue   Queue
+	log     *slog.Logger
+	source  Source      // nil until there is such a queue
+	recover atomic.Bool // the source must recover before the next fetch
+
+	ready     bool      // the source has recovered once
+	waiting   bool      // told that there is no such queue yet
+	idle      int       // fetches without a message, one after the other
+	downSince time.Time // when the server was lost; zero while it answers
+	up        bool      // counted among Worker.up
+}
+
+func (w *Worker) newLane(queue Queue) *lane {
+	l := &lane{Worker: w, queue: queue, log: w.Log}
+	if len(w.Queues) > 1 {
+		l.log = w.Log.With("key", queue.Key)
+	}
+	l.recover.Store(true)
+	return l
+}
+
+// consume returns at the end of ctx, or after an error that no retry can mend. maintain is
+// called when the source is first ready.
+func (l *lane) consume(ctx context.Context, maintain func(Source)) error {
+	// What has been sent to the server must be heard: a reply that is lost may hold a
+	// message. So only the pauses end with ctx.
+	detached := context.WithoutCancel(ctx)
+	for failures := 0; ctx.Err() == nil; {
+		err := l.next(ctx, detached, maintain)
+		if err == nil {
+			failures = 0
+			continue
+		}
+		if errors.Is(err, source.ErrPermanent) {
+			return err
+		}
+		l.recover.Store(true)
+		l.lost(err)
+		pause(ctx, backOff(firstPause, lastPause, failures))
+		failures++
+	}
+	return nil
+}
+
+// next opens and recovers the source where that is due, and fetches and begins one batch.
+func (l *lane) next(ctx, detached context.Context, maintain func(Source)) error {
+	if l.source == nil {
+		opened, err := l.queue.Open(detached)
+		if err != nil {
+			return err
+		}
+		if opened == nil {
+			l.awaitQueue(ctx)
+			return nil
+		}
+		l.source = opened
+	}
+	if l.recover.Swap(false) {
+		if err := l.source.Recover(detached); err != nil {
+			return err
+		}
+		l.restored()
+		if !l.ready {
+			l.ready = true
+			maintain(l.source)
+		}
+	}
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	// Only where no other queue needs the slot may it be held while nothing is there.
+	alone := len(l.Queues) == 1
+	batch, err := l.source.Fetch(detached, l.limit(), alone)
+	if err != nil || len(batch) == 0 {
+		<-l.slots
+		if err == nil && !alone {
+			pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+			l.idle++
+		}
+		return err
+	}
+	l.idle = 0
+	l.begin(ctx, batch)
+	return nil
+}
+
+// awaitQueue waits a little for the queue to exist.
+func (l *lane) awaitQueue(ctx context.Context) {
+	l.restored()
+	if !l.waiting {
+		l.log.Info("waiting for the queue to exist", "channel", l.queue.Key)
+		l.waiting = true
+	}
+	pause(ctx, openInterval)
+}
+
+// begin starts the work on a batch; a slot for the first message is taken. It gives back
+// those that can't begin soon, or before ctx ends.
+func (l *lane) begin(ctx context.Context, batch []source.Message) {
+	deadline := time.NewTimer(source.BeginWithin)
+	defer deadline.Stop()
+	for i, m := range batch {
+		if i > 0 && !l.slot(ctx, deadline.C) {
+			l.release(ctx, batch[i:])
+			return
+		}
+		if ctx.Err() != nil {
+			<-l.slots
+			l.release(ctx, batch[i:])
+			return
+		}
+		l.inWork.Go(func() {
+			defer func() { <-l.slots }()
+			l.process(context.WithoutCancel(ctx), m)
+		})
+	}
+}
+
+func (l *lane) release(ctx context.Context, messages []source.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := l.source.Release(ctx, messages); err != nil {
+		l.log.Debug("giving back messages failed; others will claim them", "messages", len(messages), "error", err)
+	}
+}
+
+// process does the work on one message, and tells the source how it ended.
+func (l *lane) process(ctx context.Context, m source.Message) {
+	l.Metrics.InWork.Inc()
+	defer l.Metrics.InWork.Dec()
+	began := time.Now()
+	work, cancel := context.WithTimeout(ctx, l.MessageTimeout)
+	err := l.Deliver(work, m)
+	cancel()
+	took := time.Since(began)
+	l.Metrics.Seconds.Observe(took.Seconds())
+	l.learn(took)
+	if err == nil {
+		l.Metrics.Deliveries.WithLabelValues(metrics.ResultAcknowledged).Inc()
+		err = l.source.Ack(ctx, m)
+	} else {
+		l.Metrics.Deliveries.WithLabelValues(metrics.ResultFailed).Inc()
+		l.log.Debug("a delivery failed", "id", m.ID, "deliveries", m.Deliveries, "error", err)
+		err = l.failed(ctx, m)
+	}
+	if err != nil {
+		l.log.Debug("the server did not take the end of a message; it will be told again", "id", m.ID, "error", err)
+		l.recover.Store(true)
+	}
+}
+
+func (l *lane) failed(ctx context.Context, m source.Message) error {
+	if l.MaxDeliveries > 0 && m.Deliveries >= l.MaxDeliveries {
+		return l.source.Bury(ctx, m)
+	}
+	most := min(lastRetry, l.MessageTimeout+source.ClaimMargin)
+	return l.source.Retry(ctx, m, backOff(firstRetry, most, int(min(m.Deliveries-1, 30))))
+}
+
+func (l *lane) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	var err error
+	for failures := 0; ctx.Err() == nil; failures++ {
+		if err = l.source.Close(ctx); err == nil {
+			return
+		}
+		if errors.Is(err, source.ErrPermanent) {
+			break
+		}
+		pause(ctx, backOff(firstPause, lastPause, failures))
+	}
+	l.log.Warn("could not take leave of the server; other workers will take over what is left", "error", err)
+}
+
+func (l *lane) lost(err error) {
+	l.waiting = false
+	l.connected(false)
+	if l.downSince.IsZero() {
+		l.downSince = time.Now()
+		l.log.Warn("the server does not answer; trying again", "error", err)
+	}
+}
+
+func (l *lane) restored() {
+	l.connected(true)
+	if !l.downSince.IsZero() {
+		l.log.Info("the server answers again", "after", time.Since(l.downSince).Round(time.Millisecond))
+		l.downSince = time.Time{}
+	}
+}
+
+// connected keeps the metric, which is 1 while the servers of all queues answer.
+func (l *lane) connected(up bool) {
+	if l.up == up {
+		return
+	}
+	l.up = up
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if up {
+		l.Worker.up++
+	} else {
+		l.Worker.up--
+	}
+	connected := 0.0
+	if l.Worker.up == len(l.Queues) {
+		connected = 1
+	}
+	l.Metrics.Connected.Set(connected)
+}

@@ -1,0 +1,235 @@
+package frameworks
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// counts are what BullMQ counts, by its own names of the states; and as due, those of the
+// delayed jobs whose time has come. What is zero is left out.
+type counts map[string]int64
+
+// options are those of a job.
+type options map[string]any
+
+// bullApp is an application that uses BullMQ.
+type bullApp struct {
+	*driver
+	reader *reader
+	major  string
+}
+
+// place is where an application keeps its queues.
+type place struct {
+	cluster bool
+	prefix  string
+	name    func(string) string // of a queue; nil: as it is
+}
+
+var places = map[string]place{
+	"default prefix":            {},
+	"prefix of one's own":       {prefix: "acme:jobs"},
+	"cluster, tagged prefix":    {cluster: true, prefix: "{bull}"},
+	"cluster, queues in braces": {cluster: true, name: func(name string) string { return "{" + name + "}" }},
+}
+
+// TestBullMQ runs each scenario with each major of BullMQ in each place.
+func TestBullMQ(t *testing.T) {
+	scenarios := map[string]func(t *testing.T, app *bullApp, mail, image string){
+		"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "oldest": bullOldest,
+	}
+	for _, bullmq := range []string{"bullmq", "bullmq5"} {
+		for name, place := range places {
+			t.Run(bullmq+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				server := place.start(t)
+				driver := startDriver(t, bullmq, place.prefix, server)
+				version := call[string](driver, "version", nil)
+				t.Logf("BullMQ %s", version)
+				for name, scenario := range scenarios {
+					t.Run(name, func(t *testing.T) {
+						mail, image := "mail-"+name, "image-"+name
+						if place.name != nil {
+							mail, image = place.name(mail), place.name(image)
+						}
+						app := &bullApp{
+							driver: driver.in(t),
+							reader: newReader(t, server, queue.BullMQ, place.prefix, mail, image),
+							major:  strings.Split(version, ".")[0],
+						}
+						scenario(t, app, mail, image)
+					})
+				}
+			})
+		}
+	}
+}
+
+// start runs the servers of such a place.
+func (p place) start(t *testing.T) broker.Server {
+	if p.cluster {
+		return broker.Server{Mode: broker.Cluster, Address: strings.Join(redistest.StartCluster(t, 3).Addrs(), ",")}
+	}
+	return broker.Server{Address: redistest.Start(t).Addr}
+}
+
+// depth is what the depth should be.
+func (c counts) depth(paused bool) count {
+	depth := count{InFlight: c["active"]}
+	if !paused {
+		depth.Ready = c["waiting"] + c["prioritized"] + c["due"]
+	}
+	return depth
+}
+
+// jobCounts is what BullMQ counts now.
+func (a *bullApp) jobCounts(queue string) counts {
+	a.t.Helper()
+	counts := call[counts](a.driver, "counts", map[string]any{"queue": queue})
+	maps.DeleteFunc(counts, func(_ string, n int64) bool { return n == 0 })
+	return counts
+}
+
+// check waits until BullMQ counts this, and then compares what the scaler reads: the depth,
+// and how many jobs were ever added.
+func (a *bullApp) check(step, queue string, want counts, added int64) {
+	a.t.Helper()
+	eventually(a.t, want, func() counts { return a.jobCounts(queue) }, step)
+	a.compare(step, queue, want.depth(false), added)
+	assert.Equal(a.t, want, a.jobCounts(queue), "%s: it changed meanwhile", step)
+}
+
+// compare compares what the scaler reads.
+func (a *bullApp) compare(step, queue string, want count, added int64) {
+	a.t.Helper()
+	read := a.reader.read(a.t)[queue]
+	assert.False(a.t, read.LowerBound, step)
+	assert.Equal(a.t, want, count{Ready: read.Ready, InFlight: read.InFlight}, step)
+	assert.Equal(a.t, added, read.Added, "%s: how many were added", step)
+}
+
+// pause pauses the queue, and checks that the scaler then counts what is in flight only.
+func (a *bullApp) pause(queue string, want counts, added int64) {
+	a.t.Helper()
+	a.of(queue, "pause")
+	a.checkPaused(queue, want, added)
+}
+
+// checkPaused is check for a queue that is paused; want is what it holds if it were not.
+func (a *bullApp) checkPaused(queue string, want counts, added int64) {
+	a.t.Helper()
+	depth := want.depth(true)
+	if n, waits := want["waiting"]; waits && a.major == "5" { // which has a list for them
+		want = maps.Clone(want)
+		delete(want, "waiting")
+		want["paused"] = n
+	}
+	eventually(a.t, want, func() counts { return a.jobCounts(queue) }, "paused")
+	a.compare("paused", queue, depth, added)
+	assert.Zero(a.t, a.reader.read(a.t)[queue].Oldest, "paused")
+}
+
+func bullWaiting(_ *testing.T, a *bullApp, mail, image string) {
+	a.check("new", mail, counts{}, 0)
+	a.add(mail, 3, nil)
+	a.add(image, 2, nil)
+	a.check("added", mail, counts{"waiting": 3}, 3)
+	a.check("added", image, counts{"waiting": 2}, 2)
+	a.add(mail, 2, options{"priority": 5})
+	a.check("prioritized", mail, counts{"waiting": 3, "prioritized": 2}, 5)
+	a.add(mail, 1, options{"delay": later.Milliseconds()})
+	a.check("delayed and not due", mail, counts{"waiting": 3, "prioritized": 2, "delayed": 1}, 6)
+	a.add(mail, 2, options{"delay": soon.Milliseconds()})
+	waiting := counts{"waiting": 3, "prioritized": 2, "delayed": 3, "due": 2}
+	a.check("delayed and due", mail, waiting, 8)
+
+	a.pause(mail, waiting, 8)
+	a.check("the other is not paused", image, counts{"waiting": 2}, 2)
+	a.add(mail, 1, nil) // while it is paused
+	waiting["waiting"]++
+	a.checkPaused(mail, waiting, 9)
+	a.of(mail, "resume")
+	a.check("resumed", mail, waiting, 9)
+}
+
+func bullWorking(_ *testing.T, a *bullApp, mail, image string) {
+	a.add(mail, 5, nil)
+	a.add(mail, 1, options{"delay": soon.Milliseconds()})
+	a.add(image, 1, nil)
+	a.check("added", mail, counts{"waiting": 5, "delayed": 1, "due": 1}, 6)
+	a.work(mail, 2) // which moves what is due
+	a.check("in flight", mail, counts{"waiting": 4, "active": 2}, 6)
+	a.pause(mail, counts{"waiting": 4, "active": 2}, 6)
+	a.release(mail, 1, "")
+	a.checkPaused(mail, counts{"waiting": 4, "active": 1, "completed": 1}, 6)
+	a.of(mail, "resume")
+	a.check("resumed", mail, counts{"waiting": 3, "active": 2, "completed": 1}, 6)
+	a.release(mail, 1, "failed for good")
+	a.check("failed", mail, counts{"waiting": 2, "active": 2, "completed": 1, "failed": 1}, 6)
+	a.release(mail, 4, "")
+	a.check("all done", mail, counts{"completed": 5, "failed": 1}, 6)
+
+	a.add(mail, 1, options{"attempts": 2, "backoff": later.Milliseconds()})
+	a.release(mail, 1, "try much later")
+	a.check("a retry that is not due", mail, counts{"delayed": 1, "completed": 5, "failed": 1}, 7)
+	a.of(mail, "stop")
+	a.check("a queue without a worker", image, counts{"waiting": 1}, 1)
+
+	a.add(image, 2, options{"jobId": "the-same"})
+	a.check("BullMQ's counter has what it refused, too", image, counts{"waiting": 2}, 3)
+}
+
+// A job that waits for its child is not ready.
+func bullParents(_ *testing.T, a *bullApp, mail, _ string) {
+	call[any](a.driver, "addWithChild", options{"queue": mail, "child": mail}) // two nodes of a cluster can't have them
+	a.check("waits for its child", mail, counts{"waiting-children": 1, "waiting": 1}, 2)
+	a.work(mail, 1)
+	a.check("the child is in flight", mail, counts{"waiting-children": 1, "active": 1}, 2)
+	a.release(mail, 1, "")
+	a.check("the child is done", mail, counts{"active": 1, "completed": 1}, 2)
+	a.release(mail, 1, "")
+	a.check("both are done", mail, counts{"completed": 2}, 2)
+	a.of(mail, "stop")
+}
+
+func bullOldest(t *testing.T, a *bullApp, mail, image string) {
+	oldest := func(queue string) time.Time { return a.reader.read(t)[queue].Oldest }
+	addedAgo := func(queue string, ago time.Duration, options options) time.Time {
+		options["timestamp"] = time.Now().Add(-ago).UnixMilli()
+		return a.add(queue, 1, options).time()
+	}
+	assert.Zero(t, oldest(mail), "nothing waits")
+	first := addedAgo(mail, 20*time.Minute, options{})
+	second := addedAgo(mail, 10*time.Minute, options{})
+	other := a.add(image, 1, nil).time()
+	assert.Equal(t, first, oldest(mail))
+	assert.Equal(t, other, oldest(image))
+
+	a.work(mail, 1)
+	a.check("in flight", mail, counts{"waiting": 1, "active": 1}, 2)
+	assert.Equal(t, second, oldest(mail), "what is in flight does not wait")
+	a.release(mail, 2, "")
+	a.check("all done", mail, counts{"completed": 2}, 2)
+	assert.Zero(t, oldest(mail), "nothing waits any more")
+	a.of(mail, "stop")
+
+	delayed := addedAgo(image, time.Hour, options{"delay": (30 * time.Minute).Milliseconds()})
+	a.check("due", image, counts{"waiting": 1, "delayed": 1, "due": 1}, 2)
+	assert.Equal(t, delayed.Add(30*time.Minute), oldest(image), "it waits since it was due")
+
+	prioritized := addedAgo(mail, 5*time.Minute, options{"priority": 5})
+	addedAgo(mail, 4*time.Minute, options{"priority": 5})
+	a.add(mail, 1, nil)
+	a.check("prioritized", mail, counts{"waiting": 1, "prioritized": 2, "completed": 2}, 5)
+	assert.Equal(t, prioritized, oldest(mail), "the first that is prioritized waits the longest")
+	waiting := addedAgo(mail, 6*time.Minute, options{"lifo": true}) // the next to be taken
+	assert.Equal(t, waiting, oldest(mail), "one of no priority waits longer")
+}

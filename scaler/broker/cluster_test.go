@@ -1,0 +1,199 @@
+package broker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// keysOf is a key for each master.
+func keysOf(t *testing.T, cluster *redistest.Cluster) []string {
+	t.Helper()
+	client := cluster.Client()
+	keys := make([]string, len(cluster.Addrs()))
+	for missing, i := len(keys), 0; missing > 0; i++ {
+		key := fmt.Sprint("q", i)
+		master, err := client.MasterForKey(t.Context(), key)
+		require.NoError(t, err)
+		for n, address := range cluster.Addrs() {
+			if master.Options().Addr == address && keys[n] == "" {
+				keys[n] = key
+				missing--
+			}
+		}
+	}
+	return keys
+}
+
+func clusterServer(cluster *redistest.Cluster) broker.Server {
+	return broker.Server{Mode: broker.Cluster, Address: cluster.Addrs()[0] + ", " + cluster.Addrs()[1]}
+}
+
+func TestQueuesOfAClusterAreReadByNode(t *testing.T) {
+	const queues = 100
+	cluster := redistest.StartCluster(t, 3)
+	client := cluster.Client()
+	pool := newPool(t, broker.Options{Tick: 200 * time.Millisecond})
+	server := clusterServer(cluster)
+	var all []queue.Queue
+	for i := range queues {
+		key := fmt.Sprint("list-", i)
+		require.NoError(t, client.LPush(t.Context(), key, "x").Err())
+		all = append(all, list(key))
+		stream := fmt.Sprint("stream-", i)
+		require.NoError(t, client.Do(t.Context(), "XADD", stream, "*", "a", "1").Err())
+		all = append(all, queue.Queue{Key: stream, Kind: queue.Stream})
+	}
+	samples, err := pool.Depths(t.Context(), server, all)
+	require.NoError(t, err)
+	for i, sample := range samples {
+		assert.EqualValues(t, 1, sample.Total(), "%v", all[i])
+	}
+	subscription, err := pool.Subscribe(server, all...)
+	require.NoError(t, err)
+	t.Cleanup(subscription.Close)
+	update := func() {
+		t.Helper()
+		select {
+		case <-subscription.Updates():
+		case <-time.After(deadline):
+			t.Fatal("the cluster is not read any more")
+		}
+	}
+	update()
+	for i, node := range cluster.Nodes {
+		reads, llens := calls(t, node, "role"), calls(t, node, "llen")
+		for calls(t, node, "role") < reads+5 {
+			update()
+		}
+		reads, llens = calls(t, node, "role")-reads, calls(t, node, "llen")-llens
+		owned := 0
+		for _, q := range all {
+			if q.Kind == queue.List && cluster.Owner(q.Key) == node {
+				owned++
+			}
+		}
+		assert.InDelta(t, reads*owned, llens, float64(owned), "node %d: one pipeline a tick, which ends with ROLE", i)
+	}
+	servers, watched := pool.Size()
+	assert.Equal(t, 1, servers)
+	assert.Equal(t, 2*queues, watched)
+}
+
+// While a slot moves, and after, no read fails and none is 0.
+func TestASlotThatMovesIsFollowed(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	client := cluster.Client()
+	keys := keysOf(t, cluster)
+	moving, absent := keys[0], "{"+keys[0]+"}:absent"
+	require.NoError(t, client.LPush(t.Context(), moving, "a", "b", "c").Err())
+	require.NoError(t, client.LPush(t.Context(), queue.ProcessingKey(moving, "w"), "d").Err())
+	require.NoError(t, client.ZAdd(t.Context(), queue.ConsumersKey(moving), z("w")).Err())
+	pool := newPool(t, broker.Options{})
+	server := clusterServer(cluster)
+	becomes(t, pool, server, moving, 4)
+	becomes(t, pool, server, absent, 0)
+	unchanged := func(reads int) {
+		t.Helper()
+		var last time.Time
+		for seen := 0; seen < reads; {
+			sample, err := pool.Depth(t.Context(), server, list(moving))
+			require.NoError(t, err)
+			require.EqualValues(t, 4, sample.Total())
+			none, err := pool.Depth(t.Context(), server, list(absent))
+			require.NoError(t, err)
+			require.Zero(t, none.Total())
+			if sample.At.After(last) {
+				last = sample.At
+				seen++
+			}
+			<-time.After(tick / 4)
+		}
+	}
+	target := cluster.Nodes[1]
+	cluster.MigrateSlotWith(t, moving, target, func() { unchanged(5) })
+	unchanged(5)
+	before := calls(t, cluster.Nodes[0], "llen")
+	require.Eventually(t, func() bool {
+		now := calls(t, cluster.Nodes[0], "llen")
+		quiet := now == before
+		before = now
+		return quiet
+	}, deadline, 10*tick, "the old node is not asked any more")
+	unchanged(5)
+}
+
+// A node that is silent does not delay the queues of the others.
+func TestASilentNodeDelaysNoOther(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3, "--cluster-require-full-coverage", "no")
+	keys := keysOf(t, cluster)
+	for i, key := range keys {
+		require.NoError(t, cluster.Nodes[i].Client().LPush(t.Context(), key, "x").Err())
+	}
+	pool := newPool(t, broker.Options{Tick: 50 * time.Millisecond, ReadTimeout: time.Second})
+	server := broker.Server{Mode: broker.Cluster, Address: cluster.Addrs()[0] + "," + cluster.Addrs()[1] + "," + cluster.Addrs()[2]}
+	for _, key := range keys {
+		becomes(t, pool, server, key, 1)
+	}
+	cluster.Nodes[2].Pause()
+	defer cluster.Nodes[2].Resume()
+	began := time.Now()
+	var slow error
+	for time.Since(began) < 3*time.Second {
+		for _, key := range keys[:2] {
+			asked := time.Now()
+			sample, err := pool.Depth(t.Context(), server, list(key))
+			require.NoError(t, err)
+			require.EqualValues(t, 1, sample.Total())
+			require.Less(t, time.Since(asked), 500*time.Millisecond)
+			require.Less(t, time.Since(sample.At), 500*time.Millisecond)
+		}
+		if time.Since(began) > 1500*time.Millisecond && slow == nil {
+			_, slow = pool.Depth(t.Context(), server, list(keys[2]))
+		}
+		<-time.After(tick)
+	}
+	assert.Contains(t, []broker.Cause{broker.Slow, broker.Unreachable}, causeOf(slow), "%v", slow)
+	assert.ErrorContains(t, slow, "node "+cluster.Nodes[2].Addr)
+	cluster.Nodes[2].Resume()
+	becomes(t, pool, server, keys[2], 1)
+}
+
+// The first look at the slots does not wait for a node that is silent, either.
+func TestASilentSeedIsPassedOver(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	keys := keysOf(t, cluster)
+	pool := newPool(t, broker.Options{ReadTimeout: 1500 * time.Millisecond})
+	server := broker.Server{Mode: broker.Cluster, Address: silent(t) + "," + cluster.Addrs()[0]}
+	began := time.Now()
+	becomes(t, pool, server, keys[0], 0)
+	assert.Less(t, time.Since(began), 3*time.Second)
+}
+
+func TestModesThatAreNotSo(t *testing.T) {
+	single := redistest.Start(t)
+	cluster := redistest.StartCluster(t, 3)
+	tests := map[string]struct {
+		server broker.Server
+		words  string
+	}{
+		"Cluster for a single server":  {broker.Server{Mode: broker.Cluster, Address: single.Addr}, "the server is not in a cluster: leave redisMode out"},
+		"Standalone for a cluster":     {broker.Server{Address: cluster.Addrs()[0]}, "the server is one of a cluster: set redisMode to Cluster"},
+		"Sentinel for a single server": {broker.Server{Mode: broker.Sentinel, Address: single.Addr, SentinelMaster: "mymaster"}, "the server is not a sentinel"},
+	}
+	key := keysOf(t, cluster)[2]
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			pool := newPool(t, broker.Options{})
+			_, err := pool.Depth(t.Context(), test.server, list(key))
+			assert.ErrorContains(t, err, test.words)
+		})
+	}
+}

@@ -1,0 +1,177 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// dialer makes the connections to a server, and to those that a sentinel or a cluster names.
+type dialer struct {
+	allowed Allowlist
+	tls     *tls.Config   // nil: not encrypted
+	timeout time.Duration // to connect, with the TLS handshake
+}
+
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	// Who waits for the connection waits no longer than that, and is to be told why.
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	dialer := net.Dialer{}
+	if !d.allowed.allowsName(host) {
+		if len(d.allowed.networks) == 0 {
+			return nil, &NotAllowedError{Address: address}
+		}
+		// What a name resolves to is known, and can't change any more, only here.
+		dialer.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+			ip, err := netip.ParseAddrPort(resolved)
+			if err != nil || !d.allowed.allowsIP(ip.Addr()) {
+				return &NotAllowedError{Address: address, IP: ip.Addr().String()}
+			}
+			return nil
+		}
+	}
+	connection, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if d.tls == nil {
+		return plain(connection), nil
+	}
+	config := d.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	encrypted := tls.Client(connection, config)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		_ = connection.Close() // it was never used
+		return nil, handshakeError(address, err)
+	}
+	return &tlsConn{Conn: encrypted, address: address, certified: len(config.Certificates) > 0}, nil
+}
+
+// TLSError is a connection that could not be encrypted as it should be, or that should have
+// been encrypted.
+type TLSError struct {
+	Address string
+	Err     error
+	Hint    string // what it probably means; may be empty
+}
+
+func (e *TLSError) Unwrap() error { return e.Err }
+
+func (e *TLSError) Error() string {
+	text := fmt.Sprintf("TLS with %s: %v", e.Address, e.Err)
+	if e.Hint != "" {
+		text += " (" + e.Hint + ")"
+	}
+	return text
+}
+
+// handshakeError tells what a failed handshake probably means.
+func handshakeError(address string, err error) error {
+	failure := &TLSError{Address: address, Err: err}
+	switch {
+	case errors.As(err, new(tls.RecordHeaderError)):
+		failure.Hint = "the server does not expect TLS there"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		failure.Hint = "it took the connection and did not answer: perhaps it does not expect TLS there"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		failure.Hint = "it ended the connection: perhaps it does not expect TLS there"
+	}
+	return failure
+}
+
+// tlsConn is an encrypted connection. With TLS 1.3 a client hears only after the handshake,
+// instead of its first reply, that the server refuses its certificate.
+type tlsConn struct {
+	*tls.Conn
+	address   string
+	certified bool        // a client certificate was at hand
+	answered  atomic.Bool // something was received
+}
+
+func (c *tlsConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, c.seen(n, err)
+}
+
+func (c *tlsConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.seen(0, err)
+}
+
+func (c *tlsConn) seen(received int, err error) error {
+	if received > 0 {
+		c.answered.Store(true)
+	}
+	if err == nil || c.answered.Load() {
+		return err
+	}
+	var network *net.OpError
+	refused := errors.As(err, &network) && network.Op == "remote error" // an alert, says crypto/tls
+	if !refused && !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	hint := "the server wants a client certificate, it seems, and none is named"
+	if c.certified {
+		hint = "the server does not accept the client certificate, it seems"
+	}
+	return outer(&TLSError{Address: c.address, Err: err, Hint: hint})
+}
+
+// outer wraps an error once more: go-redis takes one wrapping off what a new connection's
+// first reply came to.
+func outer(err error) error { return fmt.Errorf("%w", err) }
+
+// plainConn is a connection that is not encrypted. Embedding TCPConn keeps go-redis's check
+// of idle connections, which needs the socket.
+type plainConn struct {
+	*net.TCPConn
+	answered atomic.Bool // something was received
+}
+
+func plain(connection net.Conn) net.Conn {
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		return &plainConn{TCPConn: tcp}
+	}
+	return connection
+}
+
+// tlsAlert is the first byte of a TLS alert record (RFC 8446, section 5.1). No reply of
+// RESP begins so.
+const tlsAlert = 0x15
+
+var (
+	errAnswersTLS = errors.New("it answers with a TLS alert")
+	// errHungUp is no certain sign: a proxy without a server behind it hangs up, too.
+	errHungUp = errors.New("the server ended the connection before its first answer (perhaps it expects TLS there)")
+)
+
+func (c *plainConn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if c.answered.Load() {
+		return n, err
+	}
+	switch {
+	case n > 0 && p[0] == tlsAlert:
+		return 0, outer(&TLSError{Address: c.RemoteAddr().String(), Err: errAnswersTLS, Hint: "the server expects TLS there"})
+	case n > 0:
+		c.answered.Store(true)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return 0, outer(fmt.Errorf("%w: %w", errHungUp, err))
+	}
+	return n, err
+}

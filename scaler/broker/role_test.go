@@ -1,0 +1,126 @@
+package broker_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+)
+
+// service stands for a Service: it leads new connections to the server that it selects, and
+// leaves those that there are.
+type service struct {
+	address string
+
+	mu     sync.Mutex
+	server string
+}
+
+func newService(t *testing.T, server string) *service {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	s := &service{address: listener.Addr().String(), server: server}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.serve(t, client)
+		}
+	}()
+	return s
+}
+
+func (s *service) selects(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server = server
+}
+
+func (s *service) serve(t *testing.T, client net.Conn) {
+	s.mu.Lock()
+	address := s.server
+	s.mu.Unlock()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
+	go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+	go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
+}
+
+// A failover as an operator does it: the master is demoted, and the Service moves on. What
+// the old one answers on the connections that there are does not count.
+func TestADemotedMasterIsLeft(t *testing.T) {
+	old, successor := redistest.Start(t), redistest.Start(t)
+	require.NoError(t, old.Client().LPush(t.Context(), "q", "a").Err())
+	require.NoError(t, successor.Client().LPush(t.Context(), "q", "a", "b").Err())
+	service := newService(t, old.Addr)
+	pool := newPool(t, broker.Options{})
+	server := broker.Server{Address: service.address}
+	becomes(t, pool, server, "q", 1)
+
+	// It goes on answering with what it has: its new master is not there.
+	require.NoError(t, old.Client().Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
+	demoted := time.Now()
+	var err error
+	require.Eventually(t, func() bool {
+		var sample broker.Sample
+		if sample, err = pool.Depth(t.Context(), server, list("q")); err == nil {
+			require.False(t, sample.At.After(demoted), "a depth of the demoted master was recorded")
+		}
+		return err != nil
+	}, deadline, tick/4)
+	assert.Less(t, time.Since(demoted), time.Second/2)
+	assert.Equal(t, broker.StaleReplica, causeOf(err), "%v", err)
+	assert.ErrorContains(t, err, "is a replica of 127.0.0.1:1 now")
+
+	service.selects(successor.Addr)
+	moved := time.Now()
+	becomes(t, pool, server, "q", 2)
+	assert.Less(t, time.Since(moved), time.Second, "the old connections were not kept, nor was there a back-off")
+}
+
+// A user who may not run ROLE: that is noted once, and the depths are read.
+func TestARoleThatIsNotTold(t *testing.T) {
+	server := redistest.Start(t)
+	require.NoError(t, server.Client().Do(t.Context(), "ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@read", "+hello", "+auth").Err())
+	require.NoError(t, server.Client().LPush(t.Context(), "q", "a").Err())
+	var log log
+	pool := newPool(t, broker.Options{Logger: log.logger()})
+	wanted := broker.Server{Address: server.Addr, Username: broker.Secret{Value: "reader"}, Password: broker.Secret{Value: "pw"}}
+	becomes(t, pool, wanted, "q", 1)
+	before := calls(t, server, "llen")
+	require.Eventually(t, func() bool {
+		_, err := pool.Depth(t.Context(), wanted, list("q"))
+		require.NoError(t, err)
+		return calls(t, server, "llen") > before+10
+	}, deadline, tick)
+	assert.Equal(t, 1, strings.Count(log.String(), "let its user run ROLE"), log.String())
+}
+
+func TestALoadingServerIsNotEmpty(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	require.NoError(t, client.LPush(t.Context(), "q", "a").Err())
+	pool := newPool(t, broker.Options{})
+	becomes(t, pool, broker.Server{Address: server.Addr}, "q", 1)
+	// A replica that may not serve what it has says MASTERDOWN, and that it is a replica.
+	require.NoError(t, client.ConfigSet(t.Context(), "replica-serve-stale-data", "no").Err())
+	require.NoError(t, client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
+	becomes(t, pool, broker.Server{Address: server.Addr}, "q", broker.StaleReplica)
+	require.NoError(t, client.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
+	becomes(t, pool, broker.Server{Address: server.Addr}, "q", 1)
+}

@@ -1,0 +1,134 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// Keys of Secrets, as type kubernetes.io/tls and cert-manager name them.
+const (
+	caKey          = "ca.crt"
+	certificateKey = "tls.crt"
+	privateKeyKey  = "tls.key"
+)
+
+// material is the content of the Secrets that a server refers to. It is comparable, so
+// that a change is noticed. It must not be logged.
+type material struct {
+	username, password                 string
+	sentinelUsername, sentinelPassword string
+	ca, certificate, privateKey        string
+}
+
+// SecretError is a Secret without what a server needs of it. It never shows a value.
+type SecretError struct {
+	Purpose         string // what it is for, in words
+	Namespace, Name string
+	Key             string // empty: the Secret itself can't be read
+	Err             error
+}
+
+func (e *SecretError) Unwrap() error { return e.Err }
+
+func (e *SecretError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("Secret %s/%s with %s can't be read: %v", e.Namespace, e.Name, e.Purpose, e.Err)
+	}
+	return fmt.Sprintf("key %s of Secret %s/%s with %s: %v", e.Key, e.Namespace, e.Name, e.Purpose, e.Err)
+}
+
+var (
+	errNoSecrets = errors.New("the scaler has no access to Secrets")
+	errNoKey     = errors.New("the Secret does not have the key, or it is empty")
+)
+
+// reading resolves the references of one server; each Secret is read once.
+type reading struct {
+	ctx     context.Context //nolint:containedctx // it lasts as long as the one call of resolve
+	source  Secrets
+	server  Server
+	secrets map[string]map[string][]byte
+}
+
+// resolve reads what the server refers to.
+func resolve(ctx context.Context, source Secrets, server Server) (material, error) {
+	r := reading{ctx: ctx, source: source, server: server, secrets: map[string]map[string][]byte{}}
+	var m material
+	var errs [7]error
+	m.username, errs[0] = r.value("the username", server.Username, "username")
+	m.password, errs[1] = r.value("the password", server.Password, "password")
+	m.sentinelUsername, errs[2] = r.value("the sentinels' username", server.SentinelUsername, "username")
+	m.sentinelPassword, errs[3] = r.value("the sentinels' password", server.SentinelPassword, "password")
+	if server.TLS.Enabled {
+		certificate := server.TLS.Certificate
+		m.ca, errs[4] = r.value("the CA", server.TLS.CA, caKey)
+		m.certificate, errs[5] = r.value("the client certificate", Secret{Name: certificate.Name}, certificateKey)
+		m.privateKey, errs[6] = r.value("the client certificate", Secret{Name: certificate.Name}, privateKeyKey)
+	}
+	for _, err := range errs {
+		if err != nil {
+			return material{}, err
+		}
+	}
+	return m, nil
+}
+
+// value is that of a secret, or of the key of the Secret that it refers to.
+func (r *reading) value(purpose string, secret Secret, defaultKey string) (string, error) {
+	if secret.Name == "" {
+		return secret.Value, nil
+	}
+	failure := &SecretError{Purpose: purpose, Namespace: r.server.Namespace, Name: secret.Name}
+	data, ok := r.secrets[secret.Name]
+	if !ok {
+		if r.source == nil {
+			failure.Err = errNoSecrets
+			return "", failure
+		}
+		var err error
+		if data, err = r.source.Secret(r.ctx, r.server.Namespace, secret.Name); err != nil {
+			failure.Err = err
+			return "", failure
+		}
+		r.secrets[secret.Name] = data
+	}
+	failure.Key = cmp.Or(secret.Key, defaultKey)
+	value := data[failure.Key]
+	if len(value) == 0 {
+		failure.Err = errNoKey
+		return "", failure
+	}
+	return string(value), nil
+}
+
+// tlsConfig is that of connections to the server; nil where they are not encrypted.
+func (m material) tlsConfig(server Server) (*tls.Config, error) {
+	if !server.TLS.Enabled {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server.TLS.ServerName}
+	if m.ca != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(m.ca)) {
+			return nil, &SecretError{
+				Purpose: "the CA", Namespace: server.Namespace, Name: server.TLS.CA.Name,
+				Key: cmp.Or(server.TLS.CA.Key, caKey), Err: errors.New("it holds no certificate in PEM"),
+			}
+		}
+	}
+	if m.certificate != "" {
+		pair, err := tls.X509KeyPair([]byte(m.certificate), []byte(m.privateKey))
+		if err != nil {
+			return nil, &SecretError{
+				Purpose: "the client certificate", Namespace: server.Namespace, Name: server.TLS.Certificate.Name,
+				Key: certificateKey + " and " + privateKeyKey, Err: err,
+			}
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}

@@ -1,0 +1,74 @@
+package broker_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+)
+
+func z(member string) redis.Z { return redis.Z{Member: member} }
+
+func TestSentinelsLeadToTheMaster(t *testing.T) {
+	sentinel := redistest.StartSentinel(t)
+	require.NoError(t, sentinel.Client().LPush(t.Context(), "q", "a", "b").Err())
+	server := broker.Server{Mode: broker.Sentinel, SentinelMaster: sentinel.MasterName, Address: strings.Join(sentinel.SentinelAddrs(), ",")}
+	pool := newPool(t, broker.Options{Tick: 100 * time.Millisecond})
+	becomes(t, pool, server, "q", 2)
+
+	unknown := server
+	unknown.SentinelMaster = "other"
+	_, err := pool.Depth(t.Context(), unknown, list("q"))
+	assert.ErrorContains(t, err, `no sentinel knows a master "other": correct sentinelMaster`)
+
+	old := sentinel.Master()
+	master := sentinel.Failover(t)
+	require.NotEqual(t, old.Addr, master.Addr)
+	require.NoError(t, master.Client().LPush(t.Context(), "q", "c").Err())
+	switched := time.Now()
+	becomes(t, pool, server, "q", 3)
+	assert.Less(t, time.Since(switched), 5*time.Second)
+
+	// Both others have it, and are replicas.
+	require.Eventually(t, func() bool {
+		replicas, err := master.Client().Wait(t.Context(), 2, time.Second).Result()
+		return err == nil && replicas == 2
+	}, 30*time.Second, tick)
+
+	// A sentinel that does not answer is left for another, and a master that does not for
+	// the one that takes its place.
+	sentinel.Sentinels[0].Pause()
+	defer sentinel.Sentinels[0].Resume()
+	master.Pause()
+	defer master.Resume()
+	next := sentinel2(t, sentinel, master)
+	require.NoError(t, next.Client().LPush(t.Context(), "q", "d").Err())
+	switched = time.Now()
+	becomes(t, pool, server, "q", 4)
+	t.Logf("the new master was read %s after it was one", time.Since(switched))
+}
+
+// sentinel2 waits for another master than old, where the first sentinel does not answer.
+func sentinel2(t *testing.T, sentinel *redistest.Sentinel, old *redistest.Server) *redistest.Server {
+	t.Helper()
+	var master *redistest.Server
+	require.Eventually(t, func() bool {
+		for _, server := range sentinel.Data {
+			if server == old {
+				continue
+			}
+			role, err := server.Client().Do(t.Context(), "ROLE").Slice()
+			if err == nil && role[0] == "master" {
+				master = server
+			}
+		}
+		return master != nil
+	}, 30*time.Second, 100*time.Millisecond)
+	return master
+}

@@ -1,0 +1,54 @@
+package queue
+
+import (
+	"github.com/redis/go-redis/v9"
+)
+
+// consumed is a kindReader of a queue whose work in flight is with consumers who are named
+// in a key of their own: askConsumers, or a question shared with others, follows ask.
+type consumed interface {
+	kindReader
+	// question is nil where there can be no consumers.
+	question(q *Queue) *question
+	// askConsumers appends the commands that tell who the consumers are.
+	askConsumers(commands []redis.Cmder, q *Queue) []redis.Cmder
+}
+
+// question is what is known of whether a list has consumers.
+type question struct {
+	key any // ConsumersKey, as an argument of a command, once it was needed
+	// shared is this round's question whether any of several lists has consumers; nil
+	// where this queue is asked alone.
+	shared *redis.IntCmd
+	// named is set where the answer was yes: this queue is asked alone, and tells.
+	named bool
+	// apart is set on a server that takes no question about keys of several slots.
+	apart bool
+}
+
+// keyOf is the key of the list's consumers, as an argument of a command.
+func (c *question) keyOf(q *Queue) any {
+	if c.key == nil {
+		c.key = ConsumersKey(q.Key)
+	}
+	return c.key
+}
+
+// read reads the answer whether a queue whose consumers are not known has any. Where
+// certain is false, it must be asked alone in another round.
+func (c *question) read(alone *redis.IntCmd) (named, certain bool, err error) {
+	command := alone
+	if c.shared != nil {
+		command = c.shared
+	}
+	count, err := command.Result()
+	if err != nil && c.shared != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
+		c.apart = true
+		return false, false, nil
+	}
+	if err != nil {
+		return false, true, err
+	}
+	c.named = count > 0
+	return c.named, c.shared == nil || count == 0, nil
+}

@@ -1,0 +1,137 @@
+package queue_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// Sidekiq is not run here: these are fixtures that follow its layout (lib/sidekiq/api.rb,
+// launcher.rb, client.rb).
+
+// enqueue pushes jobs as Sidekiq's client does.
+func enqueue(key string, at ...string) steps {
+	var all steps
+	for _, enqueuedAt := range at {
+		all = append(all, do("LPUSH", key, fmt.Sprintf(`{"class":"Job","jid":"x","args":[],"enqueued_at":%s}`, enqueuedAt)))
+	}
+	return all
+}
+
+// process is a beat of a Sidekiq process.
+func process(prefix, identity, info string, busy int) steps {
+	return steps{do("SADD", prefix+"processes", identity), do("HSET", prefix+identity, "info", info, "busy", busy, "beat", seconds(-3), "quiet", "false")}
+}
+
+func serving(queues string) string {
+	return `{"hostname":"app-1","pid":7,"concurrency":5,"queues":[` + queues + `],"labels":[]}`
+}
+
+func all(parts ...steps) (joined steps) {
+	for _, part := range parts {
+		joined = append(joined, part...)
+	}
+	return joined
+}
+
+func TestSidekiqFixtures(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	waiting := enqueue("queue:a", seconds(-60), seconds(-20), seconds(-10))
+	testPreset(t, client, queue.Sidekiq, true, map[string]presetCase{
+		"nothing": {names: []string{"a"}},
+		"two queues, and one that is not asked about": {names: []string{"a", "b"}, ready: 5, oldest: ago(90 * time.Second),
+			prepare: all(waiting, enqueue("queue:b", seconds(-90), seconds(-5)), enqueue("queue:c", seconds(-900)))},
+		"milliseconds, as since Sidekiq 8": {names: []string{"a"}, ready: 2, oldest: ago(70 * time.Second),
+			prepare: enqueue("queue:a", ms(-70), ms(-2))},
+		"namespace": {prefix: "shop", names: []string{"a"}, ready: 2, inFlight: 2, oldest: ago(30 * time.Second),
+			prepare: all(enqueue("shop:queue:a", seconds(-30), seconds(-2)), process("shop:", "app-1:7:ab", serving(`"a"`), 2), waiting)},
+		"due jobs are ready, once, and others are not": {names: []string{"a", "b"}, ready: 6, oldest: ago(80 * time.Second),
+			prepare: all(waiting, steps{
+				do("ZADD", "schedule", seconds(-80), "s1", seconds(-1), "s2", seconds(60), "s3"),
+				do("ZADD", "retry", seconds(-15), "r1", seconds(600), "r2", seconds(900), "r3")})},
+		"jobs in work, of the processes that serve a queue": {names: []string{"a", "b"}, inFlight: 3 + 4,
+			prepare: all(process("", "app-1:7:ab", serving(`"a","low"`), 3), process("", "app-2:9:cd", serving(`"b"`), 4),
+				process("", "app-3:1:ef", serving(`"mail"`), 50))},
+		"trap: a dead process stays in the set, and its hash has expired": {names: []string{"a"}, inFlight: 3,
+			prepare: all(process("", "app-1:7:ab", serving(`"a"`), 3), steps{do("SADD", "processes", "app-0:1:dead")})},
+		"a process that does not say whom it serves counts": {names: []string{"a"}, inFlight: 2 + 4 + 8,
+			prepare: all(process("", "p:1", "not JSON", 2), process("", "p:2", `{"pid":1}`, 4), steps{
+				do("SADD", "processes", "p:3"), do("HSET", "p:3", "busy", 8)})},
+		"queues by capsules": {names: []string{"a"}, inFlight: 2,
+			prepare: all(process("", "p:1", `{"capsules":{"default":{"weights":{"a":1}}}}`, 2),
+				process("", "p:2", `{"capsules":{"default":{"weights":{"mail":0}}}}`, 4))},
+	})
+	wrongTypes(t, client, queue.OfPreset(queue.Sidekiq, "", []string{"a"}, true), map[string]string{
+		"queue:a":   "hold a list, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
+		"schedule":  "hold a sorted set, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
+		"retry":     "hold a sorted set, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
+		"processes": "hold a set, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
+	})
+}
+
+// Known processes are asked in the round that asks who they are: one more where the set
+// has changed, and none of the work is missed in that read.
+func TestSidekiqProcessesComeAndGo(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	queues := queue.OfPreset(queue.Sidekiq, "", []string{"a"}, false)
+	reader := newReader(queues[1])
+	batch := queue.NewBatch([]*queue.Reader{reader})
+	stages := []struct {
+		change   steps
+		inFlight int64
+		rounds   int
+	}{
+		{nil, 0, 1},
+		{process("", "p:1", serving(`"a"`), 1), 1, 2},
+		{process("", "p:1", serving(`"a"`), 2), 2, 1},
+		{process("", "p:2", serving(`"a"`), 4), 6, 2},
+		{process("", "p:2", serving(`"b"`), 4), 2, 1},
+		{steps{do("DEL", "p:1")}, 0, 1},
+		{steps{do("DEL", "processes")}, 0, 2},
+	}
+	for i, stage := range stages {
+		for _, step := range stage.change {
+			step(t, client)
+		}
+		assert.Equal(t, stage.rounds, readAt(t, client, batch), "stage %d", i)
+		depth, err := reader.Result()
+		require.NoError(t, err)
+		assert.Equal(t, queue.Depth{Kind: queue.SidekiqShared, InFlight: stage.inFlight, Added: -1}, depth, "stage %d", i)
+	}
+}
+
+func TestPresetsQueues(t *testing.T) {
+	names := []string{"a", "b"}
+	of := func(kind queue.Kind, key, prefix string, age bool) queue.Queue {
+		return queue.Queue{Key: key, Kind: kind, Prefix: prefix, Age: age}
+	}
+	tests := map[queue.Kind]struct {
+		prefix string
+		want   []queue.Queue
+		nodes  []string
+	}{
+		queue.Sidekiq: {"ns", []queue.Queue{of(queue.Sidekiq, "a", "ns", true), of(queue.Sidekiq, "b", "ns", true), of(queue.SidekiqShared, "a,b", "ns", true)},
+			[]string{"ns:queue:a", "ns:queue:b", "ns:schedule"}},
+		queue.Celery: {"p_", []queue.Queue{of(queue.Celery, "a", "p_", true), of(queue.Celery, "b", "p_", true), of(queue.CeleryShared, "a,b", "p_", false)},
+			[]string{"p_a", "p_b", "p_unacked"}},
+		queue.BullMQ: {"", []queue.Queue{of(queue.BullMQ, "a", "", true), of(queue.BullMQ, "b", "", true)}, []string{"bull:a:wait", "bull:b:wait"}},
+		queue.Asynq:  {"", []queue.Queue{of(queue.Asynq, "a", "", true), of(queue.Asynq, "b", "", true)}, []string{"asynq:{a}:pending", "asynq:{b}:pending"}},
+		queue.RQ:     {"", []queue.Queue{of(queue.RQ, "a", "", true), of(queue.RQ, "b", "", true)}, []string{"rq:queue:a", "rq:queue:b"}},
+	}
+	for preset, test := range tests {
+		got := queue.OfPreset(preset, test.prefix, names, true)
+		assert.Equal(t, test.want, got)
+		for i, q := range got {
+			assert.Equal(t, test.nodes[i], q.RoutingKey())
+		}
+	}
+	assert.Equal(t, "orders", queue.Queue{Key: "orders", Kind: queue.Auto}.RoutingKey())
+}

@@ -1,0 +1,174 @@
+package scaler
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/address"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+)
+
+// server is the trigger's server. A host without a dot is a Service in the namespace of
+// the ScaledObject, as it is for the pods of its target; the scaler's own namespace is
+// another.
+func (s *Service) server(r request) broker.Server {
+	redis := r.trigger.Redis
+	server := broker.Server{
+		Mode:             broker.Mode(redis.Mode),
+		Address:          s.addresses(redis.Address, r.namespace),
+		SentinelMaster:   redis.SentinelMaster,
+		Database:         redis.Database,
+		Username:         broker.Secret(redis.Username),
+		Password:         broker.Secret(redis.Password),
+		SentinelUsername: broker.Secret(redis.SentinelUsername),
+		SentinelPassword: broker.Secret(redis.SentinelPassword),
+	}
+	if redis.TLS {
+		server.TLS = broker.TLS{
+			Enabled:     true,
+			ServerName:  redis.TLSServerName,
+			CA:          broker.Secret(redis.CA),
+			Certificate: broker.Secret{Name: redis.ClientCertificate},
+		}
+	}
+	if redis.RefersToSecrets() {
+		// Else the namespaces share the server's connections.
+		server.Namespace = r.namespace
+	}
+	return server
+}
+
+func (s *Service) addresses(list, namespace string) string {
+	if s.targets == nil || namespace == "" {
+		return list
+	}
+	addresses, err := address.ParseList(list)
+	if err != nil {
+		return list // Parse has refused it before
+	}
+	for i := range addresses {
+		host, port, err := address.Parse(addresses[i])
+		if err == nil && host != "localhost" && !strings.ContainsAny(host, ".:") {
+			addresses[i] = net.JoinHostPort(host+"."+namespace+".svc", port)
+		}
+	}
+	return strings.Join(addresses, ",")
+}
+
+var kinds = map[trigger.QueueType]queue.Kind{
+	trigger.Auto: queue.Auto, trigger.List: queue.List, trigger.Stream: queue.Stream,
+	trigger.SortedSet: queue.SortedSet, trigger.PubSub: queue.PubSub,
+}
+
+var presets = map[trigger.Preset]queue.Kind{
+	trigger.Sidekiq: queue.Sidekiq, trigger.Celery: queue.Celery, trigger.BullMQ: queue.BullMQ,
+	trigger.Asynq: queue.Asynq, trigger.RQ: queue.RQ,
+}
+
+var scores = map[trigger.Score]queue.Score{
+	trigger.AnyScore: queue.AnyScore, trigger.UnixSeconds: queue.UnixSeconds, trigger.UnixMilliseconds: queue.UnixMilliseconds,
+}
+
+// kind is what the trigger says of its queues.
+func (r request) kind() queue.Kind {
+	if preset := r.trigger.Queue.Preset; preset != "" {
+		return presets[preset]
+	}
+	return kinds[r.trigger.Queue.Type]
+}
+
+// queues are all whose depths are summed.
+func (r request) queues() []queue.Queue {
+	spec, names, age := r.trigger.Queue, r.trigger.QueueKeys(), r.trigger.Policy.MaxAge > 0
+	if spec.Preset != "" {
+		return queue.OfPreset(r.kind(), spec.KeyPrefix, names, age)
+	}
+	queues := make([]queue.Queue, len(names))
+	for i, name := range names {
+		queues[i] = queue.Queue{Key: name, Kind: r.kind(), Group: spec.ConsumerGroup, Score: scores[spec.Score], Age: age}
+	}
+	return queues
+}
+
+// reading is what was read of a trigger's queues, added up.
+type reading struct {
+	queues  []queue.Queue
+	samples []broker.Sample // of each; none where the depth is the caller's
+
+	kind            queue.Kind // of them all, or mixed
+	ready, inFlight int64
+	lowerBound      bool
+	at              time.Time // when the oldest of them was read
+	rate            *float64  // messages that arrive per second; nil while unknown
+	rateLowerBound  bool
+	oldest          time.Time // when the oldest waiting message came; zero: none, or not asked
+}
+
+// mixed is the kind of queues of several kinds.
+const mixed queue.Kind = "mixed"
+
+func (r reading) depth() int64 { return r.ready + r.inFlight }
+
+// read reads the trigger's queues.
+func (s *Service) read(ctx context.Context, r request) (reading, error) {
+	queues := r.queues()
+	samples, err := s.pool.Depths(ctx, s.server(r), queues)
+	if err != nil {
+		return reading{}, brokerError(err)
+	}
+	return sum(queues, samples), nil
+}
+
+func sum(queues []queue.Queue, samples []broker.Sample) reading {
+	total := reading{queues: queues, samples: samples, kind: queue.None, at: samples[0].At}
+	for i, sample := range samples {
+		total.ready += sample.Ready
+		total.inFlight += sample.InFlight
+		total.lowerBound = total.lowerBound || sample.LowerBound
+		if sample.At.Before(total.at) {
+			total.at = sample.At
+		}
+		if oldest := sample.Oldest; !oldest.IsZero() && (total.oldest.IsZero() || oldest.Before(total.oldest)) {
+			total.oldest = oldest
+		}
+		if queues[i].IsShared() {
+			continue // nothing arrives there that did not arrive in a queue
+		}
+		switch {
+		case sample.Kind == queue.None, sample.Kind == total.kind:
+		case total.kind == queue.None:
+			total.kind = sample.Kind
+		default:
+			total.kind = mixed
+		}
+		total.addRate(sample)
+	}
+	total.rateLowerBound = total.rateLowerBound && total.rate != nil
+	return total
+}
+
+// addRate adds a queue's rate. One that is unknown makes the sum a lower bound.
+func (r *reading) addRate(sample broker.Sample) {
+	if sample.Rate == nil {
+		r.rateLowerBound = true
+		return
+	}
+	rate := *sample.Rate
+	if r.rate != nil {
+		rate += *r.rate
+	}
+	r.rate = &rate
+	r.rateLowerBound = r.rateLowerBound || sample.RateLowerBound
+}
+
+// oldestAge is how long the oldest message has waited by now.
+func (r reading) oldestAge(now time.Time) time.Duration {
+	if r.oldest.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(r.oldest))
+}

@@ -1,0 +1,197 @@
+package trigger
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// QueueType is the kind of queue that a trigger names.
+type QueueType string
+
+// The kinds of queue.
+const (
+	Auto      QueueType = "Auto" // ask the server
+	List      QueueType = "List"
+	Stream    QueueType = "Stream"
+	SortedSet QueueType = "SortedSet"
+	PubSub    QueueType = "PubSub"
+)
+
+var queueTypes = []QueueType{Auto, List, Stream, SortedSet, PubSub}
+
+// Preset is a job framework whose keys are known; empty: none.
+type Preset string
+
+// The presets.
+const (
+	Sidekiq Preset = "Sidekiq"
+	Celery  Preset = "Celery"
+	BullMQ  Preset = "BullMQ"
+	Asynq   Preset = "Asynq"
+	RQ      Preset = "RQ"
+)
+
+var presets = []Preset{"", Sidekiq, Celery, BullMQ, Asynq, RQ}
+
+// Score is what the score of a sorted set's members says.
+type Score string
+
+// The meanings of a score.
+const (
+	AnyScore         Score = "Any"
+	UnixSeconds      Score = "UnixSeconds"      // ready from that time on
+	UnixMilliseconds Score = "UnixMilliseconds" // ready from that time on
+)
+
+var scores = []Score{AnyScore, UnixSeconds, UnixMilliseconds}
+
+// MaxKeys is how many keys a trigger may sum.
+const MaxKeys = 32
+
+// Queue says what the queue is made of.
+type Queue struct {
+	Type          QueueType
+	Keys          []string // nil: channelName alone
+	Preset        Preset
+	KeyPrefix     string // empty: the framework's own
+	ConsumerGroup string // empty: the stream's only group
+	Score         Score
+}
+
+// QueueKeys are the keys, or the names of a preset's queues: one at least.
+func (t Trigger) QueueKeys() []string {
+	if len(t.Queue.Keys) > 0 {
+		return t.Queue.Keys
+	}
+	return []string{t.ChannelName}
+}
+
+func (p *parser) queue() Queue {
+	return Queue{
+		Type:          oneOf(p, KeyQueueType, queueTypes),
+		Keys:          p.keys(),
+		Preset:        oneOf(p, KeyPreset, presets),
+		KeyPrefix:     p.metadata[KeyKeyPrefix],
+		ConsumerGroup: p.metadata[KeyConsumerGroup],
+		Score:         oneOf(p, KeyScore, scores),
+	}
+}
+
+// keys reads "a,b", or a JSON array where a key has a comma in it.
+func (p *parser) keys() []string {
+	value := p.metadata[KeyKeys]
+	if value == "" {
+		return nil
+	}
+	var keys []string
+	if strings.HasPrefix(value, "[") {
+		if err := json.Unmarshal([]byte(value), &keys); err != nil {
+			p.fail(KeyKeys, `what begins with "[" must be a JSON array of strings, for example ["orders","payments"]`)
+			return nil
+		}
+	} else {
+		keys = strings.Split(value, ",")
+		for i := range keys {
+			keys[i] = strings.TrimSpace(keys[i])
+		}
+	}
+	sorted := slices.Sorted(slices.Values(keys))
+	switch {
+	case len(keys) == 0 || len(keys) > MaxKeys:
+		p.fail(KeyKeys, "it must name 1 to %d keys", MaxKeys)
+	case slices.Contains(keys, ""):
+		p.fail(KeyKeys, "one of the keys is empty: separate them by single commas, for example orders,payments")
+	case len(slices.Compact(sorted)) < len(keys):
+		p.fail(KeyKeys, "a key is named twice, and would be counted twice: name each once")
+	}
+	return keys
+}
+
+func (q Queue) render(m map[string]string) {
+	m[KeyQueueType] = string(q.Type)
+	set := func(key, value string) {
+		if value != "" {
+			m[key] = value
+		}
+	}
+	set(KeyKeys, renderKeys(q.Keys))
+	set(KeyPreset, string(q.Preset))
+	set(KeyKeyPrefix, q.KeyPrefix)
+	set(KeyConsumerGroup, q.ConsumerGroup)
+	if q.Score != AnyScore {
+		set(KeyScore, string(q.Score))
+	}
+}
+
+func renderKeys(keys []string) string {
+	plain := func(key string) bool {
+		return key != "" && !strings.ContainsAny(key, ",[") && strings.TrimSpace(key) == key
+	}
+	if slices.ContainsFunc(keys, func(key string) bool { return !plain(key) }) {
+		array, err := json.Marshal(keys)
+		if err == nil { // strings always can
+			return string(array)
+		}
+	}
+	return strings.Join(keys, ",")
+}
+
+// checkQueue refuses what does not go together; the rules are those of the CRD.
+func (p *parser) checkQueue(t Trigger) {
+	q := t.Queue
+	if q.Preset != "" && q.Type != Auto {
+		p.fail(KeyQueueType, "the preset %s says what the keys hold; leave queueType out", q.Preset)
+	}
+	if q.ConsumerGroup != "" && (q.Preset != "" || q.Type != Auto && q.Type != Stream) {
+		p.fail(KeyConsumerGroup, "only a stream has consumer groups; leave it out, or set queueType to Stream and leave preset out")
+	}
+	if q.Score != AnyScore && (q.Preset != "" || q.Type != Auto && q.Type != SortedSet) {
+		p.fail(KeyScore, "only a sorted set has scores; leave it out, or set queueType to SortedSet and leave preset out")
+	}
+	if q.KeyPrefix != "" && q.Preset != Sidekiq && q.Preset != Celery && q.Preset != BullMQ {
+		p.fail(KeyKeyPrefix, "it belongs to the presets Sidekiq, Celery and BullMQ; leave it out, and write keys in full")
+	}
+	if t.Policy.MaxAge > 0 {
+		p.checkMaxAge(q)
+	}
+	if q.Type == PubSub && t.Policy.MinReplicas == 0 {
+		p.fail(KeyMinReplicas, "it must be at least 1 for queueType PubSub, because what is published while nobody listens is gone; raise it, or use a Stream")
+	}
+	if t.Redis.Mode == Cluster {
+		p.checkClusterQueue(t)
+	}
+}
+
+func (p *parser) checkMaxAge(q Queue) {
+	switch {
+	case q.Preset == Celery, q.Preset == "" && (q.Type == List || q.Type == PubSub):
+		what := "of a " + string(q.Type)
+		if q.Preset != "" {
+			what = "of " + string(q.Preset)
+		}
+		p.fail(KeyMaxAge, "nothing records when a message %s came; leave it out, or use a Stream", what)
+	case q.Type == SortedSet && q.Score == AnyScore:
+		p.fail(KeyMaxAge, "the age of a sorted set's members is known from their score only; set score to UnixSeconds or UnixMilliseconds, or leave maxAge out")
+	}
+}
+
+// checkClusterQueue refuses presets whose keys a cluster would spread over its nodes.
+func (p *parser) checkClusterQueue(t Trigger) {
+	switch t.Queue.Preset {
+	case Sidekiq, Celery, RQ:
+		p.fail(KeyPreset, "it does not work on a cluster, because its keys are on several nodes; use redisMode Standalone or Sentinel")
+	case BullMQ:
+		for _, name := range t.QueueKeys() {
+			if !tagged(t.Queue.KeyPrefix + ":" + name) {
+				p.fail(KeyKeyPrefix, "on a cluster BullMQ needs a hash tag, so that the keys of queue %q are on one node; make it {bull}, for example, or put the queue's name in braces", name)
+			}
+		}
+	}
+}
+
+// tagged tells whether a key has a hash tag (Redis Cluster specification, "Hash tags").
+func tagged(key string) bool {
+	open := strings.IndexByte(key, '{')
+	return open >= 0 && strings.IndexByte(key[open:], '}') > 1
+}

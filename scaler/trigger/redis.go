@@ -1,0 +1,158 @@
+package trigger
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/address"
+)
+
+// Mode is how the servers are set up.
+type Mode string
+
+// The modes.
+const (
+	Standalone Mode = "Standalone"
+	Sentinel   Mode = "Sentinel"
+	Cluster    Mode = "Cluster"
+)
+
+var modes = []Mode{Standalone, Sentinel, Cluster}
+
+// maxDatabase is the greatest number of a database; a server has 16 by default.
+const maxDatabase = 65535
+
+// Secret is a reference to a key of a Secret in the ScaledObject's namespace, or the value
+// itself, which came from an environment; the zero value is neither.
+type Secret struct {
+	Name, Key string
+	Value     string
+}
+
+// IsZero tells whether nothing is given.
+func (s Secret) IsZero() bool { return s == Secret{} }
+
+// Redis says how the server is reached.
+type Redis struct {
+	Address        string // host:port, several separated by commas in modes Sentinel and Cluster
+	Mode           Mode
+	SentinelMaster string
+	Database       int
+
+	Username, Password                 Secret
+	SentinelUsername, SentinelPassword Secret
+
+	TLS               bool
+	TLSServerName     string // empty: the host of the address
+	CA                Secret
+	ClientCertificate string // the Secret's name
+}
+
+// RefersToSecrets tells whether any Secret is named.
+func (r Redis) RefersToSecrets() bool {
+	return r.Username.Name != "" || r.Password.Name != "" || r.SentinelUsername.Name != "" ||
+		r.SentinelPassword.Name != "" || r.CA.Name != "" || r.ClientCertificate != ""
+}
+
+func (p *parser) redis() Redis {
+	return Redis{
+		Address:           p.text(KeyRedisAddress, DefaultRedisAddress),
+		Mode:              oneOf(p, KeyRedisMode, modes),
+		SentinelMaster:    p.metadata[KeySentinelMaster],
+		Database:          int(p.number(KeyDatabase, 0, 32)),
+		Username:          p.secret(KeyUsername, KeyUsernameFromSecret, "username"),
+		Password:          p.secret(KeyPassword, KeyPasswordFromSecret, "password"),
+		SentinelUsername:  p.secret(KeySentinelUsername, KeySentinelUsernameFromSecret, "username"),
+		SentinelPassword:  p.secret(KeySentinelPassword, KeySentinelPasswordFromSecret, "password"),
+		TLS:               oneOf(p, KeyTLS, []string{"false", "true"}) == "true",
+		TLSServerName:     p.metadata[KeyTLSServerName],
+		CA:                p.secret("", KeyCAFromSecret, "ca.crt"),
+		ClientCertificate: p.metadata[KeyClientCertificateFromSecret],
+	}
+}
+
+// secret reads a value, or a reference "name/key" whose key has a default.
+func (p *parser) secret(valueKey, referenceKey, defaultKey string) Secret {
+	value, reference := p.metadata[valueKey], p.metadata[referenceKey]
+	if reference == "" {
+		return Secret{Value: value}
+	}
+	if value != "" {
+		p.fail(referenceKey, "%s gives it too: leave one of the two out", valueKey)
+	}
+	name, key, found := strings.Cut(reference, "/")
+	if !found {
+		key = defaultKey
+	}
+	if name == "" || key == "" || strings.ContainsAny(key, "/ ") || strings.Contains(name, " ") {
+		p.fail(referenceKey, "it must be the name of a Secret and a key in it, for example redis-auth/%s", defaultKey)
+	}
+	return Secret{Name: name, Key: key}
+}
+
+func (r Redis) render(m map[string]string) {
+	m[KeyRedisAddress] = r.Address
+	set := func(key, value string) {
+		if value != "" {
+			m[key] = value
+		}
+	}
+	if r.Mode != Standalone {
+		m[KeyRedisMode] = string(r.Mode)
+	}
+	set(KeySentinelMaster, r.SentinelMaster)
+	if r.Database != 0 {
+		m[KeyDatabase] = strconv.Itoa(r.Database)
+	}
+	secret := func(valueKey, referenceKey string, s Secret) {
+		if s.Name != "" {
+			m[referenceKey] = s.Name + "/" + s.Key
+		} else if s.Value != "" {
+			m[valueKey] = s.Value
+		}
+	}
+	secret(KeyUsername, KeyUsernameFromSecret, r.Username)
+	secret(KeyPassword+fromEnvSuffix, KeyPasswordFromSecret, r.Password)
+	secret(KeySentinelUsername, KeySentinelUsernameFromSecret, r.SentinelUsername)
+	secret(KeySentinelPassword+fromEnvSuffix, KeySentinelPasswordFromSecret, r.SentinelPassword)
+	if r.TLS {
+		m[KeyTLS] = "true"
+	}
+	set(KeyTLSServerName, r.TLSServerName)
+	secret("", KeyCAFromSecret, r.CA)
+	set(KeyClientCertificateFromSecret, r.ClientCertificate)
+}
+
+// checkRedis refuses what does not go together; the rules are those of the CRD.
+func (p *parser) checkRedis(r Redis) {
+	addresses, err := address.ParseList(r.Address)
+	switch {
+	case err != nil:
+		p.fail(KeyRedisAddress, "%v", err)
+	case len(addresses) > 1 && r.Mode == Standalone:
+		p.fail(KeyRedisAddress, "several servers are for redisMode Sentinel or Cluster only; name one, or set redisMode")
+	}
+	switch {
+	case r.Mode == Sentinel && r.SentinelMaster == "":
+		p.fail(KeySentinelMaster, "it must be the name under which the sentinels know the master, for example mymaster")
+	case r.Mode != Sentinel && r.SentinelMaster != "":
+		p.fail(KeySentinelMaster, "it belongs to redisMode Sentinel; leave it out, or set redisMode")
+	case r.Mode != Sentinel && (!r.SentinelUsername.IsZero() || !r.SentinelPassword.IsZero()):
+		p.fail(KeySentinelPasswordFromSecret, "sentinels' credentials belong to redisMode Sentinel; leave them out, or set redisMode")
+	}
+	switch {
+	case r.Database < 0 || r.Database > maxDatabase:
+		p.fail(KeyDatabase, "it must be from 0 to %d", maxDatabase)
+	case r.Mode == Cluster && r.Database != 0:
+		p.fail(KeyDatabase, "a cluster has database 0 only; leave it out")
+	}
+	if !r.Username.IsZero() && r.Password.IsZero() {
+		p.fail(KeyPasswordFromSecret, "an ACL user needs a password, too; set it, or leave the username out")
+	}
+	if !r.SentinelUsername.IsZero() && r.SentinelPassword.IsZero() {
+		p.fail(KeySentinelPasswordFromSecret, "an ACL user needs a password, too; set it, or leave the username out")
+	}
+	if !r.TLS && (r.TLSServerName != "" || !r.CA.IsZero() || r.ClientCertificate != "") {
+		p.fail(KeyTLS, "tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS; set tls to true, or leave them out")
+	}
+}
