@@ -148,7 +148,7 @@ func openQueues(settings config.Config, measures *metrics.Metrics, log *slog.Log
 	for _, key := range settings.Keys {
 		options.Key = key
 		if settings.QueueType == config.PubSub {
-			options.Client = connect(source.ClientName(key))
+			options.Client = connect(queue.ClientName(key))
 		}
 		queues = append(queues, worker.Queue{Key: key, Open: opener(settings.QueueType, options)})
 	}

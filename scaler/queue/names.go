@@ -2,7 +2,10 @@
 // and how to read the replies. It does no I/O.
 package queue
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Names that cmd/subscriber and the scaler share. A list has no consumer groups, so the
 // subscriber keeps what it holds in lists of its own, and names them in a sorted set:
@@ -37,6 +40,21 @@ func hashTagged(key string) string {
 		}
 	}
 	return "{" + key + "}"
+}
+
+// ClientName is how cmd/subscriber names its connections that are subscribed to a channel
+// (CLIENT SETNAME), so that they are found in CLIENT LIST: pubsub:<channel>.
+// Redis takes visible ASCII only there; all else, and %, is written as %XX.
+func ClientName(channel string) string {
+	name := []byte("pubsub:")
+	for _, c := range []byte(channel) {
+		if c < '!' || c > '~' || c == '%' {
+			name = fmt.Appendf(name, "%%%02X", c)
+		} else {
+			name = append(name, c)
+		}
+	}
+	return string(name)
 }
 
 // DefaultConsumerGroup is the group in which cmd/subscriber reads a stream when the

@@ -126,7 +126,7 @@ func (p *pubSubReader) lookAtClients(r round) (done bool, err error) {
 	if err != nil && !refusal(err) {
 		return true, err
 	}
-	if bytes, ok := clientBytes(list, "pubsub:"+r.queue.Key); ok && err == nil {
+	if bytes, ok := clientBytes(list, ClientName(r.queue.Key)); ok && err == nil {
 		p.backlog, p.at = bytes, r.now
 		return true, nil
 	}

@@ -45,24 +45,9 @@ type subscription struct {
 }
 
 // NewPubSub returns the source of a channel. Its client should be its own, and named
-// ClientName, as the connections get the client's name. Recover must succeed before the
+// queue.ClientName, as the connections get the client's name. Recover must succeed before the
 // first Fetch.
 func NewPubSub(o Options) *PubSub { return &PubSub{Options: o} }
-
-// ClientName is how the connections that are subscribed to a channel are named on the
-// server (CLIENT SETNAME), so that a reader of CLIENT LIST finds them: pubsub:<channel>.
-// Redis takes visible ASCII only there; all else, and %, is written as %XX.
-func ClientName(channel string) string {
-	name := []byte("pubsub:")
-	for _, c := range []byte(channel) {
-		if c < '!' || c > '~' || c == '%' {
-			name = fmt.Appendf(name, "%%%02X", c)
-		} else {
-			name = append(name, c)
-		}
-	}
-	return string(name)
-}
 
 // Maintain does nothing until ctx ends: Fetch looks after the subscription.
 func (s *PubSub) Maintain(ctx context.Context) { <-ctx.Done() }

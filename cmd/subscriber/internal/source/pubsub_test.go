@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 func (b *testbed) pubsub(t *testing.T) *PubSub {
 	t.Helper()
-	client := connection.Settings{Addresses: []string{b.client.Options().Addr}}.New(connection.Options{PoolSize: 2, Name: ClientName(b.Key)})
+	client := connection.Settings{Addresses: []string{b.client.Options().Addr}}.New(connection.Options{PoolSize: 2, Name: queue.ClientName(b.Key)})
 	t.Cleanup(func() { _ = client.Close() })
 	b.Client = client
 	s := NewPubSub(b.Options)
@@ -137,12 +138,4 @@ func TestPubSubRefused(t *testing.T) {
 	err := NewPubSub(b.Options).Recover(t.Context())
 	require.ErrorIs(t, err, ErrPermanent)
 	require.ErrorContains(t, err, "for PubSub, the channel")
-}
-
-func TestClientName(t *testing.T) {
-	for channel, want := range map[string]string{
-		"orders": "pubsub:orders", "a b": "pubsub:a%20b", "100%": "pubsub:100%25", "é": "pubsub:%C3%A9",
-	} {
-		require.Equal(t, want, ClientName(channel))
-	}
 }
