@@ -126,6 +126,12 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	case found && live.DeletionTimestamp != nil:
 		return live, nil
 	}
+	if !found {
+		live = nil
+	}
+	if err := checkScaling(channel); err != nil {
+		return live, err
+	}
 	desired, err := applyForm(buildScaledObject(channel, r.scaler))
 	if err != nil {
 		return nil, err
@@ -137,8 +143,6 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		}
 		desired.SetUID(live.UID)
 		options = append(options, client.ForceOwnership)
-	} else {
-		live = nil
 	}
 	err = r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
 	switch {

@@ -134,7 +134,7 @@ func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel
 			return seen, nil
 		}
 	}
-	if deployment == nil {
+	if deployment == nil || channel.Spec.Paused {
 		return seen, nil
 	}
 	return seen, r.syncReplicas(ctx, channel, deployment)

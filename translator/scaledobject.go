@@ -41,7 +41,7 @@ type ScalerRef struct {
 }
 
 // buildScaledObject is the ScaledObject of a channel with autoscaling on. It carries no
-// annotation: KEDA copies all of them to the HPA.
+// annotation but that of a pause: KEDA copies all of them to the HPA.
 func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha1.ScaledObject {
 	labels := recommendedLabels(channel)
 	labels[v1.LabelChannel] = channel.Name
@@ -53,6 +53,8 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			Name:      channel.Name,
 			Namespace: channel.Namespace,
 			Labels:    labels,
+			// Nothing else of the channel's annotations and labels.
+			Annotations: pauseOf(channel).annotations(),
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(channel, v1.GroupVersion.WithKind("PubSubChannel")),
 			},

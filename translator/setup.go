@@ -102,7 +102,7 @@ func Setup(mgr manager.Manager, options Options) error {
 	}
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
-		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesRawSource(source.Func(r.observer.deliver)).
 		WithOptions(controller.Options{

@@ -45,6 +45,7 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 		setCondition(&next, channel, connectedCondition(channel, seen.answer), now)
 	}
 	setScaled(&next, channel, seen, now)
+	setCondition(&next, channel, pausedCondition(channel, seen.scaledObject), now)
 	ready := readyCondition(channel, seen)
 	setCondition(&next, channel, ready, now)
 	next.Phase = nextPhase(channel, seen, ready.Reason)

@@ -60,6 +60,14 @@ type PubSubChannelSpec struct {
 	// +optional
 	AutoScaling *AutoScalingSpec `json:"autoScaling,omitempty"`
 
+	// paused holds the number of workers as it is now, until it is false again: with
+	// autoScaling on, KEDA stops scaling; with it off, replicas is not put back. All other
+	// edits still take effect. KEDA's own annotations (autoscaling.keda.sh/paused-replicas,
+	// paused, paused-scale-in, paused-scale-out) may be set on the channel instead; paused
+	// goes before them.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
 	// queue says what kind of queue channelName is.
 	// +optional
 	Queue *QueueSpec `json:"queue,omitempty"`
@@ -78,6 +86,7 @@ type PubSubChannelSpec struct {
 // +kubebuilder:printcolumn:name="Queue",type=integer,JSONPath=`.status.queueDepth`
 // +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`,priority=1
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,priority=1
+// +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,priority=1
 // +kubebuilder:printcolumn:name="Rate",type=integer,JSONPath=`.status.messageRate`,priority=1
 // +kubebuilder:printcolumn:name="Last Scaled",type=date,JSONPath=`.status.lastScaleTime`,priority=1
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Scaled")].message`,priority=1

@@ -1,0 +1,19 @@
+package v1
+
+// ConditionPaused is True while scaling is held, by spec.paused or by one of KEDA's
+// annotations.
+const ConditionPaused = "Paused"
+
+// Reasons of the Paused condition.
+const (
+	ReasonPausedBySpec         = "PausedBySpec"         // spec.paused is true
+	ReasonPausedByAnnotation   = "PausedByAnnotation"   // the channel carries one of KEDA's pause annotations
+	ReasonPausedOnScaledObject = "PausedOnScaledObject" // somebody annotated the ScaledObject itself
+	ReasonPauseIgnored         = "PauseIgnored"         // KEDA's annotations do nothing while autoScaling is off
+	ReasonNotPaused            = "NotPaused"            // nothing asks for a pause
+)
+
+// Reasons of the Scaled condition, besides the scaler's own.
+const (
+	ReasonPaused = "Paused" // a pause keeps the number of workers
+)
