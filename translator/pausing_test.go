@@ -123,7 +123,7 @@ func TestScaledWhilePaused(t *testing.T) {
 		"nobody asks for that": {annotated(map[string]string{pausedAll: "false"}), up, "False", "AboveUpperBound", "4 → 6"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := scaledCondition(testChannel(scaled(), test.change), observed{deployment: workers(4, 4, 4), answer: test.answer})
+			got, ok := scaledCondition(testChannel(scaled(), test.change), observed{deployment: workers(4, 4, 4), answer: test.answer}, now)
 			assert.True(t, ok)
 			assert.Equal(t, test.state, got.Status)
 			assert.Equal(t, test.reason, got.Reason)

@@ -68,7 +68,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	switch {
 	case err == nil && seen.problem == nil:
-		return reconcile.Result{}, nil
+		return reconcile.Result{RequeueAfter: lookAgain(channel, seen, r.now())}, nil
 	case err == nil:
 		// What stands in the way is not watched.
 		return reconcile.Result{RequeueAfter: r.interval}, nil

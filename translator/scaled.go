@@ -2,6 +2,7 @@ package translator
 
 import (
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -12,21 +13,25 @@ import (
 
 // scaledCondition tells what was last decided about the number of workers; false while
 // nothing is known yet.
-func scaledCondition(channel *v1.PubSubChannel, seen observed) (metav1.Condition, bool) {
+func scaledCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (metav1.Condition, bool) {
 	switch {
 	case !autoScalingEnabled(channel):
 		return notScaled(channel, seen), true
 	case seen.problem != nil:
 		return condition(v1.ConditionScaled, metav1.ConditionFalse, seen.problem.reason, seen.problem.message), true
+	case fallsBack(channel, seen.scaledObject):
+		return fallbackCondition(channel, seen), true
 	case seen.answer == nil:
 		return metav1.Condition{}, false
 	case seen.answer.err != nil:
 		_, code, message := unreachable(seen.answer.err)
 		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonDecisionUnknown,
 			fmt.Sprintf("the scaler can't decide (%s): %s", code, message)), true
-	default:
-		return decidedCondition(channel, seen.answer.response), true
 	}
+	if held, ok := heldCondition(channel, seen, now); ok {
+		return held, true
+	}
+	return decidedCondition(channel, seen.answer.response), true
 }
 
 // notScaled is the condition while autoscaling is off.

@@ -70,7 +70,8 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			Advanced: &kedav1alpha1.AdvancedConfig{
 				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: behavior.For(spec)},
 			},
-			Triggers: []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)},
+			Triggers: buildTriggers(channel, scaler),
+			Fallback: autoScaling(channel).Fallback,
 		},
 	}
 	if spec.MinReplicas == 0 {
@@ -82,6 +83,15 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 		}
 	}
 	return scaledObject
+}
+
+// buildTriggers are our own, which the scaler looks for first, the schedules', and the
+// channel's further ones as they are.
+func buildTriggers(channel *v1.PubSubChannel, scaler ScalerRef) []kedav1alpha1.ScaleTriggers {
+	auto := autoScaling(channel)
+	triggers := []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)}
+	triggers = append(triggers, buildSchedules(auto.Schedules)...)
+	return append(triggers, auto.Triggers...)
 }
 
 func buildTrigger(channel *v1.PubSubChannel, scaler ScalerRef) kedav1alpha1.ScaleTriggers {

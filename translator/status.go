@@ -94,7 +94,7 @@ func wholeRate(response *inspectv1.ExplainResponse) int64 {
 
 // setScaled sets the Scaled condition, where there is something to say.
 func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) {
-	if condition, ok := scaledCondition(channel, seen); ok {
+	if condition, ok := scaledCondition(channel, seen, now); ok {
 		setCondition(next, channel, condition, now)
 	}
 }

@@ -15,5 +15,8 @@ const (
 
 // Reasons of the Scaled condition, besides the scaler's own.
 const (
-	ReasonPaused = "Paused" // a pause keeps the number of workers
+	ReasonPaused         = "Paused"         // a pause keeps the number of workers
+	ReasonHeldBySchedule = "HeldBySchedule" // a schedule keeps more workers than the queue asks for
+	ReasonHeldByTrigger  = "HeldByTrigger"  // another trigger does
+	ReasonFallback       = "Fallback"       // KEDA can't read a trigger, and does what fallback says
 )
