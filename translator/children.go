@@ -49,9 +49,11 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 		return nil, err
 	case !found:
 		return nil, r.createDeployment(ctx, channel, desired)
-	case !metav1.IsControlledBy(live, channel):
-		return nil, conflictWith("Deployment", live, channel)
-	case live.DeletionTimestamp != nil:
+	}
+	if err := checkOwner(live, channel); err != nil {
+		return nil, err
+	}
+	if live.DeletionTimestamp != nil {
 		return live, nil // once it is gone, it is made anew
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)

@@ -1,5 +1,9 @@
 package v1
 
+// AnnotationAdoptedBy, on a Deployment that nobody controls, is its owner's consent that
+// the channel named by its value takes the Deployment over.
+const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
+
 // ConditionPaused is True while scaling is held, by spec.paused or by one of KEDA's
 // annotations.
 const ConditionPaused = "Paused"
