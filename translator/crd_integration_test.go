@@ -162,4 +162,5 @@ func TestDefaults(t *testing.T) {
 			"activationQueueDepth": int64(0), "maxScaleDownStep": "20%",
 		},
 	}, u.Object["spec"])
+	assert.Equal(t, map[string]any{"observedGeneration": int64(-1)}, u.Object["status"], "nobody has looked at it yet")
 }

@@ -31,7 +31,7 @@ func scaledCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 	if held, ok := heldCondition(channel, seen, now); ok {
 		return held, true
 	}
-	return decidedCondition(channel, seen.answer.response), true
+	return decidedCondition(channel, seen), true
 }
 
 // notScaled is the condition while autoscaling is off.
@@ -45,7 +45,8 @@ func notScaled(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 }
 
 // decidedCondition is the condition where the scaler decided.
-func decidedCondition(channel *v1.PubSubChannel, response *inspectv1.ExplainResponse) metav1.Condition {
+func decidedCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
+	response := seen.answer.response
 	status := metav1.ConditionFalse
 	if response.GetAction() == inspectv1.Action_ACTION_HOLD {
 		status = metav1.ConditionTrue
@@ -58,5 +59,27 @@ func decidedCondition(channel *v1.PubSubChannel, response *inspectv1.ExplainResp
 	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
 		reason = v1.ReasonDecisionUnknown
 	}
-	return condition(v1.ConditionScaled, status, reason, response.GetLastingExplanation())
+	return condition(v1.ConditionScaled, status, reason, response.GetLastingExplanation()+kedaSays(channel, seen))
+}
+
+// kedaSays is what KEDA reports beside the decision, where it explains what happens: an HPA
+// that does not carry the decision out, and a target that KEDA counts as idle and so takes,
+// or keeps, to 0.
+func kedaSays(channel *v1.PubSubChannel, seen observed) string {
+	if seen.scaledObject == nil {
+		return ""
+	}
+	conditions := seen.scaledObject.Status.Conditions
+	if conditions == nil {
+		return ""
+	}
+	hpa, active := conditions.GetHPAActiveCondition(), conditions.GetActiveCondition()
+	switch {
+	case seen.answer.response.GetAction() != inspectv1.Action_ACTION_HOLD && hpa.IsFalse():
+		return fmt.Sprintf("; but KEDA reports (%s): %s", hpa.Reason, hpa.Message)
+	case policySpec(channel.Spec.AutoScaling).MinReplicas == 0 && active.IsFalse():
+		return fmt.Sprintf("; KEDA reports (%s): %s", active.Reason, active.Message)
+	default:
+		return ""
+	}
 }

@@ -49,6 +49,7 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 	ready := readyCondition(channel, seen)
 	setCondition(&next, channel, ready, now)
 	next.Phase = nextPhase(channel, seen, ready.Reason)
+	setProgress(&next, channel, ready, now)
 	return next, change
 }
 

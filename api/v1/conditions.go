@@ -8,6 +8,15 @@ const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
 // annotations.
 const ConditionPaused = "Paused"
 
+// Conditions that kstatus reads (sigs.k8s.io/cli-utils, pkg/kstatus). Each is there only
+// while it is true, with the reason and the words of the Ready condition.
+const (
+	// ConditionReconciling is True while the channel is on its way to be ready.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True while somebody has to change something.
+	ConditionStalled = "Stalled"
+)
+
 // Reasons of the Paused condition.
 const (
 	ReasonPausedBySpec         = "PausedBySpec"         // spec.paused is true

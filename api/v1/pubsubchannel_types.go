@@ -102,7 +102,10 @@ type PubSubChannel struct {
 	Spec PubSubChannelSpec `json:"spec"`
 
 	// status is what was last observed.
+	// The default tells a channel that nobody has looked at yet from one that is as it
+	// should be.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status PubSubChannelStatus `json:"status,omitempty,omitzero"`
 }
 
