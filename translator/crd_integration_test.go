@@ -50,6 +50,11 @@ func inSchedule(key string, value any) func(*string, map[string]any, map[string]
 	return inAutoScaling("schedules", []any{schedule(key, value)})
 }
 
+// inTemplateLabels sets a label of spec.template.
+func inTemplateLabels(key, value string) func(*string, map[string]any, map[string]any) {
+	return inSpec("template", map[string]any{"metadata": map[string]any{"labels": map[string]any{key: value}}})
+}
+
 func many(n int, item func(int) any) []any {
 	var items []any
 	for i := range n {
@@ -124,11 +129,28 @@ var rules = map[string]struct {
 	"fallback":                     {inAutoScaling("fallback", map[string]any{"failureThreshold": int64(3), "replicas": int64(5)}), ""},
 	"fallback of an unknown kind":  {inAutoScaling("fallback", map[string]any{"failureThreshold": int64(3), "replicas": int64(5), "behavior": "x"}), "Unsupported value"},
 	"fallback below 0":             {inAutoScaling("fallback", map[string]any{"failureThreshold": int64(3), "replicas": int64(-5)}), "fallback.replicas"},
-	"paused of a word":             {inSpec("paused", "yes"), "spec.paused"},
-	"name of 54":                   {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 54) }, ""},
-	"name of 55, autoscaled":       {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 55) }, "at most 54 characters while autoScaling is enabled"},
-	"name of 63, not autoscaled":   {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 63), false }, ""},
-	"name of 64":                   {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 64), false }, "at most 63 characters"},
+	"template":                     {inSpec("template", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}, "spec": map[string]any{"nodeSelector": map[string]any{"disk": "ssd"}}}), ""},
+	"template of a word":           {inSpec("template", map[string]any{"spec": "x"}), "spec.template.spec"},
+	"template with our labels":     {inTemplateLabels("app", "pubsub-subscriber"), ""},
+	"template with another app":    {inTemplateLabels("app", "mine"), "the label app selects the workers and can't be changed"},
+	"template, another channel":    {inTemplateLabels("pubsubchannel", "mine"), "the label pubsubchannel selects the workers and can't be changed"},
+	"template, the same channel":   {inTemplateLabels("pubsubchannel", "base"), ""},
+	"resources of numbers":         {inSpec("resources", map[string]any{"limits": map[string]any{"cpu": int64(1), "memory": "1Gi", "nvidia.com/gpu": int64(1)}, "requests": map[string]any{"cpu": "0.5"}}), ""},
+	"resources of no quantity":     {inSpec("resources", map[string]any{"limits": map[string]any{"memory": "1 GB"}}), "spec.resources.limits.memory"},
+	"resources with claims":        {inSpec("resources", map[string]any{"claims": []any{map[string]any{"name": "gpu", "request": "one"}}}), ""},
+	"env of every source": {inSpec("env", []any{
+		map[string]any{"name": "A", "value": "1"},
+		map[string]any{"name": "B", "valueFrom": map[string]any{"fieldRef": map[string]any{"fieldPath": "spec.nodeName"}}},
+		map[string]any{"name": "C", "valueFrom": map[string]any{"resourceFieldRef": map[string]any{"resource": "limits.cpu", "divisor": "1m"}}},
+		map[string]any{"name": "D", "valueFrom": map[string]any{"configMapKeyRef": map[string]any{"name": "c", "key": "k", "optional": true}}},
+		map[string]any{"name": "E", "valueFrom": map[string]any{"secretKeyRef": map[string]any{"name": "s", "key": "k"}}},
+	}), ""},
+	"env without a name":         {inSpec("env", []any{map[string]any{"value": "1"}}), "spec.env[0].name"},
+	"paused of a word":           {inSpec("paused", "yes"), "spec.paused"},
+	"name of 54":                 {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 54) }, ""},
+	"name of 55, autoscaled":     {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 55) }, "at most 54 characters while autoScaling is enabled"},
+	"name of 63, not autoscaled": {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 63), false }, ""},
+	"name of 64":                 {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 64), false }, "at most 63 characters"},
 }
 
 func TestRules(t *testing.T) {

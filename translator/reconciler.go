@@ -117,6 +117,9 @@ func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel
 	if err != nil {
 		return seen, err
 	}
+	if err := r.syncDisruptionBudget(ctx, channel, deployment); err != nil {
+		return seen, err
+	}
 	if autoScalingEnabled(channel) {
 		if !r.kedaInstalled.Load() {
 			return seen, errKEDANotInstalled

@@ -56,6 +56,10 @@ type PubSubChannelSpec struct {
 	// +listMapKey=name
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
+	// template is a part of a pod template, merged over the one that the operator makes.
+	// +optional
+	Template *PodTemplate `json:"template,omitempty"`
+
 	// autoScaling lets the fleet follow the depth of the queue. (original)
 	// +optional
 	AutoScaling *AutoScalingSpec `json:"autoScaling,omitempty"`
@@ -93,6 +97,7 @@ type PubSubChannelSpec struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name must have at most 63 characters, because the workers carry it as a label: choose a shorter name"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.autoScaling) || !self.spec.autoScaling.enabled || self.metadata.name.size() <= 54",message="metadata.name must have at most 54 characters while autoScaling is enabled, because KEDA's HPA keda-hpa-<name> must fit in 63: choose a shorter name or switch autoScaling off"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.template) || !has(self.spec.template.metadata) || !has(self.spec.template.metadata.labels) || !('pubsubchannel' in self.spec.template.metadata.labels) || self.spec.template.metadata.labels['pubsubchannel'] == self.metadata.name",fieldPath=".spec.template.metadata.labels",message="the label pubsubchannel selects the workers and can't be changed: leave it out"
 type PubSubChannel struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
