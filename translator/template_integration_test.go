@@ -57,6 +57,7 @@ func TestTemplateMistakesShow(t *testing.T) {
 	for name, test := range map[string]struct{ template, words string }{
 		"found by us":             {`{spec: {nodeSelectr: {a: b}}}`, `unknown field "nodeSelectr"`},
 		"found by the API server": {`{spec: {containers: [{name: subscriber, volumeMounts: [{name: gone, mountPath: /x}]}]}}`, "gone"},
+		"found by the merge":      {`{spec: {resourceClaims: [{name: twin}, {name: twin}]}}`, `duplicate entries for key [name="twin"]`},
 		"two sources of a volume": {`{spec: {volumes: [{name: a, emptyDir: {}, configMap: {name: c}}]}}`, "may not specify more than 1 volume type"},
 	} {
 		t.Run(name, func(t *testing.T) {

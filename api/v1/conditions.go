@@ -1,6 +1,6 @@
 package v1
 
-// AnnotationAdoptedBy, on a Deployment that nobody controls, is its owner's consent that
+// AnnotationAdoptedBy is, on a Deployment that nobody controls, its owner's consent that
 // the channel named by its value takes the Deployment over.
 const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
 

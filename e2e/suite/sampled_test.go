@@ -66,10 +66,11 @@ func (s *space) neverDips(deployment, what string, act func(), after int32, sett
 	})
 	// What comes late would come with the next syncs.
 	s.assertStable(env.syncs(2), fmt.Sprintf("%s: it stays at %d", what, after), func(ctx context.Context) error {
-		if wanted, _, err := s.replicasOf(ctx, deployment); err != nil || wanted != after {
-			return fmt.Errorf("spec.replicas is %d (%v)", wanted, err)
+		wanted, _, err := s.replicasOf(ctx, deployment)
+		if err == nil && wanted != after {
+			err = fmt.Errorf("spec.replicas is %d", wanted)
 		}
-		return nil
+		return err
 	})
 	stop()
 	sampling.Wait()

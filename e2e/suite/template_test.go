@@ -52,8 +52,11 @@ func TestTemplate(t *testing.T) {
 	budget := &policyv1.PodDisruptionBudget{}
 	require.NoError(t, env.client.Get(t.Context(), s.key(deploymentOf(channel)), budget))
 	s.until(env.settling(), "the budget lets one worker of three go", func(ctx context.Context) error {
-		if err := env.client.Get(ctx, s.key(deploymentOf(channel)), budget); err != nil || budget.Status.DisruptionsAllowed != 1 {
-			return fmt.Errorf("%d may go (%v)", budget.Status.DisruptionsAllowed, err)
+		if err := env.client.Get(ctx, s.key(deploymentOf(channel)), budget); err != nil {
+			return err
+		}
+		if allowed := budget.Status.DisruptionsAllowed; allowed != 1 {
+			return fmt.Errorf("%d may go", allowed)
 		}
 		return nil
 	})
