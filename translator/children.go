@@ -49,9 +49,11 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 		return nil, err
 	case !found:
 		return nil, r.createDeployment(ctx, channel, desired)
-	case !metav1.IsControlledBy(live, channel):
-		return nil, conflictWith("Deployment", live, channel)
-	case live.DeletionTimestamp != nil:
+	}
+	if err := checkOwner(live, channel); err != nil {
+		return nil, err
+	}
+	if live.DeletionTimestamp != nil {
 		return live, nil // once it is gone, it is made anew
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
@@ -126,6 +128,12 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	case found && live.DeletionTimestamp != nil:
 		return live, nil
 	}
+	if !found {
+		live = nil
+	}
+	if err := checkScaling(channel); err != nil {
+		return live, err
+	}
 	desired, err := applyForm(buildScaledObject(channel, r.scaler))
 	if err != nil {
 		return nil, err
@@ -137,8 +145,6 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		}
 		desired.SetUID(live.UID)
 		options = append(options, client.ForceOwnership)
-	} else {
-		live = nil
 	}
 	err = r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
 	switch {

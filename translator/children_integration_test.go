@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,17 @@ func hasTrigger(key, value string) func(*kedav1alpha1.ScaledObject) bool {
 	return func(so *kedav1alpha1.ScaledObject) bool { return so.Spec.Triggers[0].Metadata[key] == value }
 }
 
+// hasTriggers wants the triggers to have these names.
+func hasTriggers(names ...string) func(*kedav1alpha1.ScaledObject) bool {
+	return func(so *kedav1alpha1.ScaledObject) bool {
+		var got []string
+		for _, trigger := range so.Spec.Triggers {
+			got = append(got, trigger.Name)
+		}
+		return slices.Equal(names, got)
+	}
+}
+
 // hasEnv wants a variable of the workers to have a value; empty: or not to be there.
 func hasEnv(name, value string) func(*appsv1.Deployment) bool {
 	return func(d *appsv1.Deployment) bool { return envMap(d)[name] == value }
@@ -179,6 +191,18 @@ var edits = []struct {
 	{"activationQueueDepth", auto(func(a *v1.AutoScalingSpec) { a.ActivationQueueDepth = 3 }), nil, hasTrigger("activationQueueDepth", "3")},
 	{"maxScaleUpStep", auto(func(a *v1.AutoScalingSpec) { a.MaxScaleUpStep = ptr.To(intstr.FromInt32(2)) }), nil, hasTrigger("maxScaleUpStep", "2")},
 	{"maxScaleUpStep, gone", auto(func(a *v1.AutoScalingSpec) { a.MaxScaleUpStep = nil }), nil, hasTrigger("maxScaleUpStep", "")},
+	{"schedules", auto(func(a *v1.AutoScalingSpec) {
+		a.Schedules = []v1.Schedule{office(), office(func(s *v1.Schedule) { s.Name, s.MinReplicas = "sale", 9 })}
+	}), nil, hasTriggers("", "office", "sale")},
+	{"schedules, fewer", auto(func(a *v1.AutoScalingSpec) { a.Schedules = a.Schedules[1:] }), nil, func(so *kedav1alpha1.ScaledObject) bool {
+		return hasTriggers("", "sale")(so) && so.Spec.Triggers[1].Metadata["desiredReplicas"] == "9"
+	}},
+	{"triggers", auto(func(a *v1.AutoScalingSpec) { a.Triggers = []kedav1alpha1.ScaleTriggers{cpu("busy")} }), nil, hasTriggers("", "sale", "busy")},
+	{"schedules and triggers, gone", auto(func(a *v1.AutoScalingSpec) { a.Schedules, a.Triggers = nil, nil }), nil, hasTriggers("")},
+	{"fallback", auto(func(a *v1.AutoScalingSpec) { a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6} }), nil, func(so *kedav1alpha1.ScaledObject) bool {
+		return so.Spec.Fallback != nil && *so.Spec.Fallback == kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6, Behavior: "static"}
+	}},
+	{"fallback, gone", auto(func(a *v1.AutoScalingSpec) { a.Fallback = nil }), nil, func(so *kedav1alpha1.ScaledObject) bool { return so.Spec.Fallback == nil }},
 	{"maxScaleDownStep", auto(func(a *v1.AutoScalingSpec) { a.MaxScaleDownStep = ptr.To(intstr.FromString("30%")) }), nil, hasTrigger("maxScaleDownStep", "30%")},
 }
 

@@ -10,7 +10,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
-	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
 func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
@@ -33,34 +32,6 @@ func connectedCondition(channel *v1.PubSubChannel, a *answer) metav1.Condition {
 			fmt.Sprintf("the scaler does not answer (%s): %s", code, message))
 	}
 	return condition(v1.ConditionConnected, metav1.ConditionFalse, code.String(), message)
-}
-
-// scaledCondition tells what was last decided about the number of workers; false while
-// nothing is known yet.
-func scaledCondition(channel *v1.PubSubChannel, seen observed) (metav1.Condition, bool) {
-	switch {
-	case !autoScalingEnabled(channel):
-		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonAutoScalingDisabled,
-			fmt.Sprintf("autoScaling is off: spec.replicas asks for %d", specReplicas(channel))), true
-	case seen.problem != nil:
-		return condition(v1.ConditionScaled, metav1.ConditionFalse, seen.problem.reason, seen.problem.message), true
-	case seen.answer == nil:
-		return metav1.Condition{}, false
-	case seen.answer.err != nil:
-		_, code, message := unreachable(seen.answer.err)
-		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonDecisionUnknown,
-			fmt.Sprintf("the scaler can't decide (%s): %s", code, message)), true
-	}
-	response := seen.answer.response
-	status := metav1.ConditionFalse
-	if response.GetAction() == inspectv1.Action_ACTION_HOLD {
-		status = metav1.ConditionTrue
-	}
-	reason := reasonName(response.GetReason())
-	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
-		reason = v1.ReasonDecisionUnknown
-	}
-	return condition(v1.ConditionScaled, status, reason, response.GetLastingExplanation()), true
 }
 
 // readyCondition tells whether the wanted workers are up and what scales them is in place;

@@ -3,6 +3,7 @@
 package translator
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -34,6 +35,33 @@ func inSpec(key string, value any) func(*string, map[string]any, map[string]any)
 // inAutoScaling sets a field of spec.autoScaling.
 func inAutoScaling(key string, value any) func(*string, map[string]any, map[string]any) {
 	return func(_ *string, _, auto map[string]any) { auto[key] = value }
+}
+
+// schedule is a valid one but for a field; nil: without it.
+func schedule(key string, value any) map[string]any {
+	s := map[string]any{"name": "office", "timezone": "Europe/Berlin", "start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "minReplicas": int64(5)}
+	if s[key] = value; value == nil {
+		delete(s, key)
+	}
+	return s
+}
+
+// inSchedule sets a field of the only schedule.
+func inSchedule(key string, value any) func(*string, map[string]any, map[string]any) {
+	return inAutoScaling("schedules", []any{schedule(key, value)})
+}
+
+// inTemplateLabels sets a label of spec.template.
+func inTemplateLabels(key, value string) func(*string, map[string]any, map[string]any) {
+	return inSpec("template", map[string]any{"metadata": map[string]any{"labels": map[string]any{key: value}}})
+}
+
+func many(n int, item func(int) any) []any {
+	var items []any
+	for i := range n {
+		items = append(items, item(i))
+	}
+	return items
 }
 
 // rule is a change of the valid base, and the words of the refusal.
@@ -81,10 +109,52 @@ var rules = map[string]rule{
 	"queue type of none":           {inSpec("queue", map[string]any{"type": "Topic"}), "Unsupported value"},
 	"consumerGroup of a list":      {inSpec("queue", map[string]any{"type": "List", "consumerGroup": "g"}), "consumerGroup belongs to a stream"},
 	"consumerGroup of Auto":        {inSpec("queue", map[string]any{"consumerGroup": "g"}), ""},
-	"name of 54":                   {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 54) }, ""},
-	"name of 55, autoscaled":       {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 55) }, "at most 54 characters while autoScaling is enabled"},
-	"name of 63, not autoscaled":   {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 63), false }, ""},
-	"name of 64":                   {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 64), false }, "at most 63 characters"},
+	"schedule":                     {inSchedule("name", "office"), ""},
+	"schedule without a name":      {inSchedule("name", nil), "schedules[0].name: Required value"},
+	"schedule of a bad name":       {inSchedule("name", "Office hours"), "name must consist of lower case letters"},
+	"schedule twice":               {inAutoScaling("schedules", []any{schedule("name", "a"), schedule("name", "a")}), "Duplicate value"},
+	"schedules of two names":       {inAutoScaling("schedules", []any{schedule("name", "a"), schedule("name", "b")}), ""},
+	"schedule without a timezone":  {inSchedule("timezone", nil), "schedules[0].timezone: Required value"},
+	"schedule of an unknown zone":  {inSchedule("timezone", "Europe/Entenhausen"), "Europe/Entenhausen"},
+	"schedule of the local zone":   {inSchedule("timezone", "Local"), "timezone must be the IANA name"},
+	"schedule of an offset":        {inSchedule("timezone", "+02:00"), "timezone must be the IANA name"},
+	"schedule of UTC":              {inSchedule("timezone", "UTC"), ""},
+	"schedule of three parts":      {inSchedule("timezone", "America/Argentina/Buenos_Aires"), ""},
+	"schedule, start of 4 fields":  {inSchedule("start", "0 8 * *"), "start must be a cron expression of five fields"},
+	"schedule, start of a word":    {inSchedule("start", "@daily"), "start must be a cron expression of five fields"},
+	"schedule, end of 6 fields":    {inSchedule("end", "0 0 8 * * *"), "end must be a cron expression of five fields"},
+	"schedule, end is start":       {inSchedule("end", "0 8 * * 1-5"), "end must not be the same as start"},
+	"schedule of no workers":       {inSchedule("minReplicas", int64(0)), "minReplicas"},
+	"schedule over maxReplicas":    {inSchedule("minReplicas", int64(11)), "minReplicas of a schedule must not be greater than maxReplicas"},
+	"33 schedules":                 {inAutoScaling("schedules", many(33, func(i int) any { return schedule("name", fmt.Sprint("s", i)) })), "must have at most 32 items"},
+	"trigger":                      {inAutoScaling("triggers", []any{map[string]any{"type": "cpu", "metricType": "Utilization", "metadata": map[string]any{"value": "60"}}}), ""},
+	"trigger without a type":       {inAutoScaling("triggers", []any{map[string]any{"metadata": map[string]any{}}}), "triggers[0].type: Required value"},
+	"33 triggers":                  {inAutoScaling("triggers", many(33, func(int) any { return map[string]any{"type": "cpu", "metadata": map[string]any{}} })), "must have at most 32 items"},
+	"fallback":                     {inAutoScaling("fallback", map[string]any{"failureThreshold": int64(3), "replicas": int64(5)}), ""},
+	"fallback of an unknown kind":  {inAutoScaling("fallback", map[string]any{"failureThreshold": int64(3), "replicas": int64(5), "behavior": "x"}), "Unsupported value"},
+	"fallback below 0":             {inAutoScaling("fallback", map[string]any{"failureThreshold": int64(3), "replicas": int64(-5)}), "fallback.replicas"},
+	"template":                     {inSpec("template", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}, "spec": map[string]any{"nodeSelector": map[string]any{"disk": "ssd"}}}), ""},
+	"template of a word":           {inSpec("template", map[string]any{"spec": "x"}), "spec.template.spec"},
+	"template with our labels":     {inTemplateLabels("app", "pubsub-subscriber"), ""},
+	"template with another app":    {inTemplateLabels("app", "mine"), "the label app selects the workers and can't be changed"},
+	"template, another channel":    {inTemplateLabels("pubsubchannel", "mine"), "the label pubsubchannel selects the workers and can't be changed"},
+	"template, the same channel":   {inTemplateLabels("pubsubchannel", "base"), ""},
+	"resources of numbers":         {inSpec("resources", map[string]any{"limits": map[string]any{"cpu": int64(1), "memory": "1Gi", "nvidia.com/gpu": int64(1)}, "requests": map[string]any{"cpu": "0.5"}}), ""},
+	"resources of no quantity":     {inSpec("resources", map[string]any{"limits": map[string]any{"memory": "1 GB"}}), "spec.resources.limits.memory"},
+	"resources with claims":        {inSpec("resources", map[string]any{"claims": []any{map[string]any{"name": "gpu", "request": "one"}}}), ""},
+	"env of every source": {inSpec("env", []any{
+		map[string]any{"name": "A", "value": "1"},
+		map[string]any{"name": "B", "valueFrom": map[string]any{"fieldRef": map[string]any{"fieldPath": "spec.nodeName"}}},
+		map[string]any{"name": "C", "valueFrom": map[string]any{"resourceFieldRef": map[string]any{"resource": "limits.cpu", "divisor": "1m"}}},
+		map[string]any{"name": "D", "valueFrom": map[string]any{"configMapKeyRef": map[string]any{"name": "c", "key": "k", "optional": true}}},
+		map[string]any{"name": "E", "valueFrom": map[string]any{"secretKeyRef": map[string]any{"name": "s", "key": "k"}}},
+	}), ""},
+	"env without a name":         {inSpec("env", []any{map[string]any{"value": "1"}}), "spec.env[0].name"},
+	"paused of a word":           {inSpec("paused", "yes"), "spec.paused"},
+	"name of 54":                 {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 54) }, ""},
+	"name of 55, autoscaled":     {func(name *string, _, _ map[string]any) { *name = strings.Repeat("n", 55) }, "at most 54 characters while autoScaling is enabled"},
+	"name of 63, not autoscaled": {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 63), false }, ""},
+	"name of 64":                 {func(name *string, _, auto map[string]any) { *name, auto["enabled"] = strings.Repeat("n", 64), false }, "at most 63 characters"},
 }
 
 func TestRules(t *testing.T) {
@@ -124,4 +194,5 @@ func TestDefaults(t *testing.T) {
 			"activationQueueDepth": int64(0), "maxScaleDownStep": "20%",
 		},
 	}, u.Object["spec"])
+	assert.Equal(t, map[string]any{"observedGeneration": int64(-1)}, u.Object["status"], "nobody has looked at it yet")
 }

@@ -79,16 +79,20 @@ func buildDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfig
 		WithSecurityContext(corev1ac.PodSecurityContext().
 			WithRunAsNonRoot(true).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+	template, err := completeTemplate(channel, corev1ac.PodTemplateSpec().
+		WithLabels(selectorLabels(channel)).
+		WithLabels(recommendedLabels(channel)).
+		WithSpec(pod))
+	if err != nil {
+		return nil, err
+	}
 	return appsv1ac.Deployment(deploymentName(channel), channel.Namespace).
 		WithLabels(selectorLabels(channel)).
 		WithLabels(recommendedLabels(channel)).
 		WithOwnerReferences(ownerReference(channel)).
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(channel))).
-			WithTemplate(corev1ac.PodTemplateSpec().
-				WithLabels(selectorLabels(channel)).
-				WithLabels(recommendedLabels(channel)).
-				WithSpec(pod))), nil
+			WithTemplate(template)), nil
 }
 
 func buildContainer(channel *v1.PubSubChannel) (*corev1ac.ContainerApplyConfiguration, error) {

@@ -52,6 +52,13 @@ type answer struct {
 	question question
 	response *inspectv1.ExplainResponse // nil where err is not
 	err      error
+	since    time.Time // when the scaler first gave this decision to this question
+}
+
+// decides reports whether the other answer is to the same question, with the same decision.
+func (a *answer) decides(other *answer) bool {
+	return other != nil && a.err == nil && other.err == nil && a.question.equal(other.question) &&
+		a.response.GetAction() == other.response.GetAction()
 }
 
 // depth is the queue's depth in messages; nil while it is unknown.

@@ -135,7 +135,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	if ctx.Err() != nil {
 		return // we are stopping: the error says nothing of the scaler
 	}
-	if o.keep(key, &answer{question: q, response: response, err: err}) {
+	if o.keep(key, &answer{question: q, response: response, err: err, since: o.clock.Now()}) {
 		select {
 		case o.changed <- key:
 		case <-ctx.Done():
@@ -154,6 +154,9 @@ func (o *observer) keep(key types.NamespacedName, a *answer) bool {
 		return false // deleted meanwhile
 	}
 	last := f.answer
+	if a.decides(last) {
+		a.since = last.since
+	}
 	f.answer = a
 	return !a.sameAs(last)
 }

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -138,7 +139,7 @@ func hasKeys(item any, key string) bool {
 		return false
 	}
 	var keys map[string]any
-	if json.Unmarshal([]byte(text), &keys) != nil {
+	if utiljson.Unmarshal([]byte(text), &keys) != nil { // whole numbers as int64, as they are in the item
 		return false
 	}
 	fields, ok := item.(map[string]any)

@@ -60,11 +60,19 @@ func problemOf(err error) *problem {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), deniedByAdmission(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), deniedByAdmission(err), notApplicable(err):
 		return &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: "the API server refuses what the channel asks for: " + err.Error()}
 	default:
 		return nil
 	}
+}
+
+// notApplicable tells what server-side apply can't read, such as a list that has a key
+// twice, from a failure of the API server's own: both have the code 500 and no reason
+// (Kubernetes 1.36, staging/src/k8s.io/apimachinery/pkg/util/managedfields/internal/
+// structuredmerge.go, Apply).
+func notApplicable(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "failed to create typed patch object")
 }
 
 // deniedByAdmission tells an admission webhook's or policy's refusal from a missing

@@ -43,7 +43,10 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 			LastingExplanation: "holding at 3: the 60 s cooldown lasts until 15:04:05 UTC",
 		}, nil
 	})
-	channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) {
+	channel := s.channel(t, scaled(func(a *v1.AutoScalingSpec) {
+		a.Schedules, a.Triggers = []v1.Schedule{office()}, []kedav1alpha1.ScaleTriggers{cpu("busy")}
+		a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6}
+	}), templated(t, richTemplate), paused, func(c *v1.PubSubChannel) {
 		c.Namespace = namespace
 		// Whatever the API server writes otherwise than it was asked.
 		c.Spec.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("1000m"), "memory": resource.MustParse("1024Mi")}
@@ -59,21 +62,24 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	eventually(t, s, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")
 	eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return c.Status.QueueDepth != nil }, "the depth is told")
 
-	versions := []string{deployment.ResourceVersion, so.ResourceVersion, channel.ResourceVersion}
+	budget := budgetOf(channel)
+	s.get(t, budget)
+	versions := []string{budget.ResourceVersion, deployment.ResourceVersion, so.ResourceVersion, channel.ResourceVersion}
 	applies := s.log.count("trying again")
 	for round := range 5 {
 		// An annotation of somebody else's on a child has the channel reconciled.
 		before := so.DeepCopy()
-		so.Annotations = map[string]string{"theirs": fmt.Sprint(round)}
+		so.Annotations["theirs"] = fmt.Sprint(round)
 		require.NoError(t, s.Patch(t.Context(), so, client.MergeFrom(before)))
-		versions[1] = so.ResourceVersion
+		versions[2] = so.ResourceVersion
 		from := asked.Load()
 		require.Eventually(t, func() bool { return asked.Load() >= from+2 }, soon, tick)
 	}
+	s.get(t, budget)
 	s.get(t, deployment)
 	s.get(t, so)
 	s.get(t, channel)
-	assert.Equal(t, []string{deployment.ResourceVersion, so.ResourceVersion, channel.ResourceVersion}, versions)
+	assert.Equal(t, []string{budget.ResourceVersion, deployment.ResourceVersion, so.ResourceVersion, channel.ResourceVersion}, versions)
 	assert.Equal(t, applies, s.log.count("trying again"))
 	// The API server drops a write that changes nothing, so its versions alone don't tell
 	// that none was sent.
@@ -83,6 +89,11 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, same, "ScaledObject")
 	assert.True(t, deploymentApplied(t, channel, deployment), "Deployment")
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(buildDisruptionBudget(channel))
+	require.NoError(t, err)
+	same, err = applied(fields, budget)
+	require.NoError(t, err)
+	assert.True(t, same, "PodDisruptionBudget")
 }
 
 // deploymentApplied reports whether the Deployment needs no further apply.

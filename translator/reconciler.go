@@ -68,7 +68,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	switch {
 	case err == nil && seen.problem == nil:
-		return reconcile.Result{}, nil
+		return reconcile.Result{RequeueAfter: lookAgain(channel, seen, r.now())}, nil
 	case err == nil:
 		// What stands in the way is not watched.
 		return reconcile.Result{RequeueAfter: r.interval}, nil
@@ -117,6 +117,9 @@ func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel
 	if err != nil {
 		return seen, err
 	}
+	if err := r.syncDisruptionBudget(ctx, channel, deployment); err != nil {
+		return seen, err
+	}
 	if autoScalingEnabled(channel) {
 		if !r.kedaInstalled.Load() {
 			return seen, errKEDANotInstalled
@@ -134,7 +137,7 @@ func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel
 			return seen, nil
 		}
 	}
-	if deployment == nil {
+	if deployment == nil || channel.Spec.Paused {
 		return seen, nil
 	}
 	return seen, r.syncReplicas(ctx, channel, deployment)

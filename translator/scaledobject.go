@@ -41,7 +41,7 @@ type ScalerRef struct {
 }
 
 // buildScaledObject is the ScaledObject of a channel with autoscaling on. It carries no
-// annotation: KEDA copies all of them to the HPA.
+// annotation but that of a pause: KEDA copies all of them to the HPA.
 func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha1.ScaledObject {
 	labels := recommendedLabels(channel)
 	labels[v1.LabelChannel] = channel.Name
@@ -53,6 +53,8 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			Name:      channel.Name,
 			Namespace: channel.Namespace,
 			Labels:    labels,
+			// Nothing else of the channel's annotations and labels.
+			Annotations: pauseOf(channel).annotations(),
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(channel, v1.GroupVersion.WithKind("PubSubChannel")),
 			},
@@ -68,7 +70,8 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			Advanced: &kedav1alpha1.AdvancedConfig{
 				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: behavior.For(spec)},
 			},
-			Triggers: []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)},
+			Triggers: buildTriggers(channel, scaler),
+			Fallback: autoScaling(channel).Fallback,
 		},
 	}
 	if spec.MinReplicas == 0 {
@@ -80,6 +83,15 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 		}
 	}
 	return scaledObject
+}
+
+// buildTriggers are our own, which the scaler looks for first, the schedules', and the
+// channel's further ones as they are.
+func buildTriggers(channel *v1.PubSubChannel, scaler ScalerRef) []kedav1alpha1.ScaleTriggers {
+	auto := autoScaling(channel)
+	triggers := []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)}
+	triggers = append(triggers, buildSchedules(auto.Schedules)...)
+	return append(triggers, auto.Triggers...)
 }
 
 func buildTrigger(channel *v1.PubSubChannel, scaler ScalerRef) kedav1alpha1.ScaleTriggers {

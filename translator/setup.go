@@ -11,6 +11,7 @@ import (
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
@@ -54,7 +55,7 @@ type Options struct {
 
 // AddToScheme adds all types that the controller reads and writes.
 func AddToScheme(scheme *runtime.Scheme) error {
-	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return fmt.Errorf("building the scheme: %w", err)
 		}
@@ -62,15 +63,16 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// CacheOptions makes the manager's cache hold the operator's own Deployments alone. They
-// keep their managedFields, which tell who owns what; channels don't need theirs.
+// CacheOptions makes the manager's cache hold the operator's own Deployments and
+// PodDisruptionBudgets alone. They keep their managedFields, which tell who owns what;
+// channels don't need theirs.
 func CacheOptions() cache.Options {
+	ours := labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp})
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}: {
-				Label: labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp}),
-			},
-			&v1.PubSubChannel{}: {Transform: cache.TransformStripManagedFields()},
+			&appsv1.Deployment{}:            {Label: ours},
+			&policyv1.PodDisruptionBudget{}: {Label: ours, Transform: slimDisruptionBudget},
+			&v1.PubSubChannel{}:             {Transform: cache.TransformStripManagedFields()},
 		},
 	}
 }
@@ -102,8 +104,10 @@ func Setup(mgr manager.Manager, options Options) error {
 	}
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
-		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		// Its status, which changes with every pod, is no business of ours.
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(r.observer.deliver)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentReconciles,

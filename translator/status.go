@@ -45,9 +45,11 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 		setCondition(&next, channel, connectedCondition(channel, seen.answer), now)
 	}
 	setScaled(&next, channel, seen, now)
+	setCondition(&next, channel, pausedCondition(channel, seen.scaledObject), now)
 	ready := readyCondition(channel, seen)
 	setCondition(&next, channel, ready, now)
 	next.Phase = nextPhase(channel, seen, ready.Reason)
+	setProgress(&next, channel, ready, now)
 	return next, change
 }
 
@@ -93,7 +95,7 @@ func wholeRate(response *inspectv1.ExplainResponse) int64 {
 
 // setScaled sets the Scaled condition, where there is something to say.
 func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) {
-	if condition, ok := scaledCondition(channel, seen); ok {
+	if condition, ok := scaledCondition(channel, seen, now); ok {
 		setCondition(next, channel, condition, now)
 	}
 }

@@ -227,6 +227,7 @@ func TestProblemOf(t *testing.T) {
 		"invalid":            {apierrors.NewInvalid(kind, "d", nil), v1.ReasonInvalidSpec},
 		"bad request":        {apierrors.NewBadRequest("x"), v1.ReasonInvalidSpec},
 		"denied":             {apierrors.NewForbidden(resource, "d", errors.New(`admission webhook "w" denied the request: no`)), v1.ReasonInvalidSpec},
+		"a list's key twice": {fmt.Errorf("applying: %w", errors.New("failed to create typed patch object (shop/d; apps/v1, Kind=Deployment): .spec: duplicate entries for key [name=\"a\"]")), v1.ReasonInvalidSpec},
 		"lacking permission": {apierrors.NewForbidden(resource, "d", errors.New("no RBAC")), ""},
 		"conflict":           {apierrors.NewConflict(resource, "d", errors.New("x")), ""},
 		"unreachable":        {errors.New("connection refused"), ""},

@@ -257,6 +257,14 @@ func (s *server) scale(t *testing.T, deployment *appsv1.Deployment, replicas int
 	require.NoError(t, s.SubResource("scale").Update(t.Context(), deployment, client.WithSubResourceBody(scale), client.FieldOwner("kube-controller-manager")))
 }
 
+// scaleChannel is kubectl scale psc.
+func (s *server) scaleChannel(t *testing.T, channel *v1.PubSubChannel, replicas int32) {
+	t.Helper()
+	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	require.NoError(t, s.SubResource("scale").Update(t.Context(), channel, client.WithSubResourceBody(scale), client.FieldOwner("kubectl")))
+	s.get(t, channel)
+}
+
 // events are the notes of all Scaled events of a channel, oldest first.
 func (s *server) events(t *testing.T, channel *v1.PubSubChannel) []string {
 	t.Helper()

@@ -1,6 +1,9 @@
 package v1
 
-import "k8s.io/apimachinery/pkg/util/intstr"
+import (
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
 
 // AutoScalingSpec holds the limits, the two thresholds and the cooldown.
 //
@@ -10,6 +13,7 @@ import "k8s.io/apimachinery/pkg/util/intstr"
 //
 // +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas must not be greater than maxReplicas (default 10): lower minReplicas or raise maxReplicas"
 // +kubebuilder:validation:XValidation:rule="self.scaleDownThreshold < self.scaleUpThreshold",fieldPath=".scaleDownThreshold",message="scaleDownThreshold must be less than scaleUpThreshold (default 150), or the fleet could never hold: lower scaleDownThreshold or raise scaleUpThreshold"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)",fieldPath=".schedules",message="minReplicas of a schedule must not be greater than maxReplicas (default 10): lower it or raise maxReplicas"
 type AutoScalingSpec struct {
 	// enabled switches autoscaling on. (original)
 	// +optional
@@ -87,4 +91,25 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",message="maxScaleDownStep must be a number of at least 1 or a percentage from 1% to 100%: leave it out for 20%"
 	MaxScaleDownStep *intstr.IntOrString `json:"maxScaleDownStep,omitempty"`
+
+	// schedules keep more workers than the queue asks for at certain hours.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Schedules []Schedule `json:"schedules,omitempty"`
+
+	// triggers are further ones of KEDA's, passed on unchanged: prometheus or cpu, for
+	// example, with their TriggerAuthentications. The greatest of what all triggers ask for
+	// counts, within minReplicas and maxReplicas.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Triggers []kedav1alpha1.ScaleTriggers `json:"triggers,omitempty"`
+
+	// fallback is KEDA's, passed on unchanged: how many workers there are to be after
+	// failureThreshold failures in a row to read the queue or another trigger. Unset: the
+	// number stays as it is.
+	// +optional
+	Fallback *kedav1alpha1.Fallback `json:"fallback,omitempty"`
 }

@@ -64,9 +64,21 @@ type PubSubChannelSpec struct {
 	// +listMapKey=name
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
+	// template is a part of a pod template, merged over the one that the operator makes.
+	// +optional
+	Template *PodTemplate `json:"template,omitempty"`
+
 	// autoScaling lets the fleet follow the depth of the queue. (original)
 	// +optional
 	AutoScaling *AutoScalingSpec `json:"autoScaling,omitempty"`
+
+	// paused holds the number of workers as it is now, until it is false again: with
+	// autoScaling on, KEDA stops scaling; with it off, replicas is not put back. All other
+	// edits still take effect. KEDA's own annotations (autoscaling.keda.sh/paused-replicas,
+	// paused, paused-scale-in, paused-scale-out) may be set on the channel instead; paused
+	// goes before them.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
 
 	// queue says what kind of queue channelName is, and which other keys belong to it.
 	// +optional
@@ -90,12 +102,14 @@ type PubSubChannelSpec struct {
 // +kubebuilder:printcolumn:name="Queue",type=integer,JSONPath=`.status.queueDepth`
 // +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`,priority=1
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,priority=1
+// +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,priority=1
 // +kubebuilder:printcolumn:name="Rate",type=integer,JSONPath=`.status.messageRate`,priority=1
 // +kubebuilder:printcolumn:name="Last Scaled",type=date,JSONPath=`.status.lastScaleTime`,priority=1
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Scaled")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name must have at most 63 characters, because the workers carry it as a label: choose a shorter name"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.autoScaling) || !self.spec.autoScaling.enabled || self.metadata.name.size() <= 54",message="metadata.name must have at most 54 characters while autoScaling is enabled, because KEDA's HPA keda-hpa-<name> must fit in 63: choose a shorter name or switch autoScaling off"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.template) || !has(self.spec.template.metadata) || !has(self.spec.template.metadata.labels) || !('pubsubchannel' in self.spec.template.metadata.labels) || self.spec.template.metadata.labels['pubsubchannel'] == self.metadata.name",fieldPath=".spec.template.metadata.labels",message="the label pubsubchannel selects the workers and can't be changed: leave it out"
 type PubSubChannel struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -105,7 +119,10 @@ type PubSubChannel struct {
 	Spec PubSubChannelSpec `json:"spec"`
 
 	// status is what was last observed.
+	// The default tells a channel that nobody has looked at yet from one that is as it
+	// should be.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status PubSubChannelStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -1,0 +1,35 @@
+package v1
+
+// AnnotationAdoptedBy is, on a Deployment that nobody controls, its owner's consent that
+// the channel named by its value takes the Deployment over.
+const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
+
+// ConditionPaused is True while scaling is held, by spec.paused or by one of KEDA's
+// annotations.
+const ConditionPaused = "Paused"
+
+// Conditions that kstatus reads (sigs.k8s.io/cli-utils, pkg/kstatus). Each is there only
+// while it is true, with the reason and the words of the Ready condition.
+const (
+	// ConditionReconciling is True while the channel is on its way to be ready.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True while somebody has to change something.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of the Paused condition.
+const (
+	ReasonPausedBySpec         = "PausedBySpec"         // spec.paused is true
+	ReasonPausedByAnnotation   = "PausedByAnnotation"   // the channel carries one of KEDA's pause annotations
+	ReasonPausedOnScaledObject = "PausedOnScaledObject" // somebody annotated the ScaledObject itself
+	ReasonPauseIgnored         = "PauseIgnored"         // KEDA's annotations do nothing while autoScaling is off
+	ReasonNotPaused            = "NotPaused"            // nothing asks for a pause
+)
+
+// Reasons of the Scaled condition, besides the scaler's own.
+const (
+	ReasonPaused         = "Paused"         // a pause keeps the number of workers
+	ReasonHeldBySchedule = "HeldBySchedule" // a schedule keeps more workers than the queue asks for
+	ReasonHeldByTrigger  = "HeldByTrigger"  // another trigger does
+	ReasonFallback       = "Fallback"       // KEDA can't read a trigger, and does what fallback says
+)

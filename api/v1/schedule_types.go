@@ -1,0 +1,43 @@
+package v1
+
+// Schedule keeps a number of workers at certain hours, as KEDA's cron trigger does: the
+// greater of what it and the queue ask for counts. Between two schedules, and outside all,
+// the queue alone does.
+//
+// +kubebuilder:validation:XValidation:rule="self.start != self.end",fieldPath=".end",message="end must not be the same as start: a schedule that ends when it starts keeps nothing"
+type Schedule struct {
+	// name tells the schedule from others and from triggers, which are named alike.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="name must consist of lower case letters, digits and '-', for example office-hours"
+	Name string `json:"name"`
+
+	// timezone is that of start and end, by its IANA name: Europe/Berlin or UTC, for
+	// example. Daylight saving time is followed.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="timestamp('2026-01-01T00:00:00Z').getFullYear(self) > 0",message="timezone must be the IANA name of a time zone, for example Europe/Berlin or UTC"
+	// +kubebuilder:validation:XValidation:rule="self != 'Local' && self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$')",message="timezone must be the IANA name of a time zone, for example Europe/Berlin or UTC"
+	Timezone string `json:"timezone"`
+
+	// start is when the schedule begins to keep workers: a cron expression of five fields
+	// (minute, hour, day of the month, month, day of the week), for example 0 8 * * 1-5.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *[^ ]+( +[^ ]+){4} *$')",message="start must be a cron expression of five fields (minute, hour, day of the month, month, day of the week), for example 0 8 * * 1-5"
+	Start string `json:"start"`
+
+	// end is when it stops to: a cron expression as start is.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *[^ ]+( +[^ ]+){4} *$')",message="end must be a cron expression of five fields (minute, hour, day of the month, month, day of the week), for example 0 18 * * 1-5"
+	End string `json:"end"`
+
+	// minReplicas is the least number of workers from start to end.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MinReplicas int32 `json:"minReplicas"`
+}

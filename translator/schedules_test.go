@@ -1,0 +1,170 @@
+package translator
+
+import (
+	"testing"
+	"time"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// office keeps five workers from 8 to 18 on working days.
+func office(change ...func(*v1.Schedule)) v1.Schedule {
+	schedule := v1.Schedule{Name: "office", Timezone: "Europe/Berlin", Start: "0 8 * * 1-5", End: "0 18 * * 1-5", MinReplicas: 5}
+	for _, c := range change {
+		c(&schedule)
+	}
+	return schedule
+}
+
+// cpu is a trigger that has nothing to do with the queue.
+func cpu(name string) kedav1alpha1.ScaleTriggers {
+	return kedav1alpha1.ScaleTriggers{Type: "cpu", Name: name, MetricType: autoscalingv2.UtilizationMetricType, Metadata: map[string]string{"value": "60"}}
+}
+
+func TestTriggers(t *testing.T) {
+	prometheus := kedav1alpha1.ScaleTriggers{
+		Type: "prometheus", Name: "lag", Metadata: map[string]string{"serverAddress": "http://p:9090", "query": "lag", "threshold": "5"},
+		AuthenticationRef: &kedav1alpha1.AuthenticationRef{Name: "bearer"}, UseCachedMetrics: true,
+	}
+	fallback := &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6, Behavior: "currentReplicasIfHigher"}
+	so := buildScaledObject(testChannel(scaled(func(a *v1.AutoScalingSpec) {
+		a.Schedules = []v1.Schedule{office(), office(func(s *v1.Schedule) { s.Name, s.MinReplicas = "sale", 9 })}
+		a.Triggers = []kedav1alpha1.ScaleTriggers{prometheus, cpu("")}
+		a.Fallback = fallback
+	})), ScalerRef{Address: "s:1"})
+	require.Len(t, so.Spec.Triggers, 5)
+	assert.Equal(t, "external-push", so.Spec.Triggers[0].Type, "ours is the first: the scaler looks for it")
+	assert.Equal(t, kedav1alpha1.ScaleTriggers{
+		Type: "cron", Name: "office", MetricType: autoscalingv2.AverageValueMetricType,
+		Metadata: map[string]string{"timezone": "Europe/Berlin", "start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "desiredReplicas": "5"},
+	}, so.Spec.Triggers[1])
+	assert.Equal(t, "9", so.Spec.Triggers[2].Metadata["desiredReplicas"])
+	assert.Equal(t, []kedav1alpha1.ScaleTriggers{prometheus, cpu("")}, so.Spec.Triggers[3:], "unchanged")
+	assert.Equal(t, fallback, so.Spec.Fallback)
+}
+
+func TestCheckScaling(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1.AutoScalingSpec)
+		want   []string // empty: nothing wrong
+	}{
+		"nothing":    {func(*v1.AutoScalingSpec) {}, nil},
+		"a schedule": {func(a *v1.AutoScalingSpec) { a.Schedules = []v1.Schedule{office()} }, nil},
+		"names of months, days": {func(a *v1.AutoScalingSpec) {
+			a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.Start = "*/5 0 1 JAN MON-FRI" })}
+		}, nil},
+		"an unknown time zone": {
+			func(a *v1.AutoScalingSpec) {
+				a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.Timezone = "Europe/Entenhausen" })}
+			},
+			[]string{`schedules office: timezone is "Europe/Entenhausen"`, "IANA name"},
+		},
+		"no cron expression": {
+			func(a *v1.AutoScalingSpec) {
+				a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.Start = "0 25 * * 1" })}
+			},
+			[]string{`start is "0 25 * * 1"`, "above maximum"},
+		},
+		"a descriptor, which KEDA does not read": {
+			func(a *v1.AutoScalingSpec) {
+				a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.End = "@daily" })}
+			},
+			[]string{`end is "@daily"`, "five fields"},
+		},
+		"a trigger named as a schedule": {
+			func(a *v1.AutoScalingSpec) {
+				a.Schedules, a.Triggers = []v1.Schedule{office()}, []kedav1alpha1.ScaleTriggers{cpu("office")}
+			},
+			[]string{"spec.autoScaling.triggers", `"office" is defined multiple times`},
+		},
+		"two triggers of one name": {
+			func(a *v1.AutoScalingSpec) { a.Triggers = []kedav1alpha1.ScaleTriggers{cpu("a"), cpu("a")} },
+			[]string{`"a" is defined multiple times`},
+		},
+		"cached metrics of cpu": {
+			func(a *v1.AutoScalingSpec) {
+				t := cpu("a")
+				t.UseCachedMetrics = true
+				a.Triggers = []kedav1alpha1.ScaleTriggers{t}
+			},
+			[]string{"useCachedMetrics"},
+		},
+		"a fallback": {func(a *v1.AutoScalingSpec) {
+			a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 5, Behavior: "static"}
+		}, nil},
+		"a fallback below 0": {
+			func(a *v1.AutoScalingSpec) { a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: -1} },
+			[]string{"spec.autoScaling.fallback", "FailureThreshold=-1"},
+		},
+		"a fallback by modifiers": {
+			func(a *v1.AutoScalingSpec) {
+				a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 1, Behavior: "scalingModifiers"}
+			},
+			[]string{"scalingModifiers", "set behavior to static"},
+		},
+		"everything at once": {
+			func(a *v1.AutoScalingSpec) {
+				a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.Timezone, s.Start = "X", "y" })}
+				a.Triggers = []kedav1alpha1.ScaleTriggers{cpu("office")}
+			},
+			[]string{"timezone", "multiple times"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := checkScaling(testChannel(scaled(test.change)))
+			if test.want == nil {
+				assert.NoError(t, err)
+				return
+			}
+			for _, words := range test.want {
+				assert.ErrorContains(t, err, words)
+			}
+			require.NotNil(t, problemOf(err))
+			assert.Equal(t, v1.ReasonInvalidSpec, problemOf(err).reason)
+		})
+	}
+}
+
+// The hours are KEDA's: it asks which comes next, the start or the end.
+func TestHours(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	at := func(month time.Month, day, hour, minute int) time.Time {
+		return time.Date(2026, month, day, hour, minute, 0, 0, berlin)
+	}
+	night := office(func(s *v1.Schedule) { s.Start, s.End = "0 22 * * *", "0 6 * * *" })
+	for name, test := range map[string]struct {
+		schedule v1.Schedule
+		now      time.Time
+		end      time.Time // zero: it does not keep workers
+	}{
+		"before":                         {office(), at(1, 5, 7, 59), time.Time{}},
+		"at the start":                   {office(), at(1, 5, 8, 0), at(1, 5, 18, 0)},
+		"within":                         {office(), at(1, 5, 12, 0), at(1, 5, 18, 0)},
+		"at the end":                     {office(), at(1, 5, 18, 0), time.Time{}},
+		"at the weekend":                 {office(), at(1, 3, 12, 0), time.Time{}},
+		"over midnight, before":          {night, at(1, 5, 23, 30), at(1, 6, 6, 0)},
+		"over midnight, after":           {night, at(1, 6, 1, 0), at(1, 6, 6, 0)},
+		"by day":                         {night, at(1, 6, 12, 0), time.Time{}},
+		"another zone's clock":           {office(), at(1, 5, 8, 30).UTC(), at(1, 5, 18, 0)},
+		"in summer, by the summer clock": {office(), time.Date(2026, 7, 6, 6, 30, 0, 0, time.UTC), at(7, 6, 18, 0)},
+		"in winter, that is too early":   {office(), time.Date(2026, 1, 5, 6, 30, 0, 0, time.UTC), time.Time{}},
+		"on the day the clock springs":   {office(func(s *v1.Schedule) { s.Start, s.End = "0 1 * * *", "0 4 * * *" }), at(3, 29, 3, 30), at(3, 29, 4, 0)},
+		"on the day the clock goes back": {office(func(s *v1.Schedule) { s.Start, s.End = "0 1 * * *", "0 4 * * *" }), at(10, 25, 2, 30), at(10, 25, 4, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hours, err := readHours(test.schedule)
+			require.NoError(t, err)
+			end, active := hours.until(test.now)
+			assert.Equal(t, !test.end.IsZero(), active)
+			if active {
+				assert.True(t, test.end.Equal(end), "%s, not %s", end, test.end)
+			}
+		})
+	}
+}
