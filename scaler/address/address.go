@@ -16,7 +16,7 @@ const MaxServers = 32
 // Parse refuses what is not host:port.
 func Parse(address string) (host, port string, err error) {
 	host, port, err = net.SplitHostPort(address)
-	if err != nil || host == "" {
+	if err != nil || host == "" || strings.Contains(address, "://") {
 		return "", "", errors.New("it must be host:port without a scheme, for example dragonfly:6379")
 	}
 	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {

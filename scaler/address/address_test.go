@@ -31,6 +31,7 @@ func TestWrongAddresses(t *testing.T) {
 		"no port":       {"dragonfly", "it must be host:port without a scheme"},
 		"no host":       {":6379", "it must be host:port without a scheme"},
 		"a scheme":      {"redis://dragonfly:6379", "it must be host:port without a scheme"},
+		"scheme alone":  {"redis://dragonfly", "it must be host:port without a scheme"},
 		"a user":        {"me@dragonfly:6379", "without a scheme, user or path"},
 		"port 0":        {"dragonfly:0", `the port "0" must be a number from 1 to 65535`},
 		"port too big":  {"dragonfly:65536", `the port "65536" must be a number`},
