@@ -139,7 +139,8 @@ func aged(depth Depth, first *entryID, r round) (Depth, bool, error) {
 //   - it is nil for a group created at $ or at an arbitrary id until its first read, and
 //     behind an XDEL tombstone;
 //   - it counts entries that were trimmed or deleted before they were delivered;
-//   - XGROUP SETID to an older id leaves it stale on DragonFly.
+//   - XGROUP SETID to an older id leaves it stale on DragonFly: 0 is believed only where
+//     nothing newer than what was delivered was ever added.
 func streamDepth(info streamInfo, group *groupInfo) (depth Depth, exact bool, err error) {
 	depth = Depth{Kind: Stream, Added: info.added}
 	if group == nil { // nobody has read yet: all of it waits
@@ -157,7 +158,7 @@ func streamDepth(info streamInfo, group *groupInfo) (depth Depth, exact bool, er
 	case info.first != nil && group.delivered.before(*info.first):
 		depth.Ready = info.length
 		return depth, true, nil
-	case group.lag >= 0:
+	case group.lag > 0 && !group.delivered.before(info.maxDeleted):
 		depth.Ready = min(group.lag, info.length)
 		return depth, true, nil
 	}

@@ -14,6 +14,7 @@ type streamInfo struct {
 	lastGenerated string
 	first         *entryID // the oldest entry; nil in an empty stream
 	added         int64    // entries-added, -1 before Redis 7.0
+	maxDeleted    entryID  // the newest entry that XDEL removed; 0-0 before Redis 7.0
 }
 
 // groupInfo is what XINFO GROUPS tells of one group.
@@ -43,6 +44,11 @@ func infoOf(cmd *redis.Cmd) (streamInfo, error) {
 	}
 	if added, ok := f.value("entries-added").(int64); ok {
 		info.added = added
+	}
+	if deleted, ok := f.value("max-deleted-entry-id").(string); ok {
+		if info.maxDeleted, err = parseID(deleted); err != nil {
+			return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+		}
 	}
 	// first-entry is [id, [field, value, …]], or nil in an empty stream.
 	if entry, ok := f.value("first-entry").([]any); ok && len(entry) > 0 {

@@ -1,0 +1,252 @@
+//go:build integration
+
+package brokertest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// silence is how long a client must have sent nothing for the toll to let replies pass. A
+// pipeline never pauses for so long; who waits for a reply does nothing else.
+const silence = 300 * time.Millisecond
+
+// toll is a proxy that counts round trips: it keeps replies back until the client has
+// fallen silent, so that all that it sends without waiting is one.
+type toll struct {
+	address string
+
+	mu    sync.Mutex
+	trips []string // when each began, and with what
+}
+
+func newToll(t *testing.T, server string) *toll {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	l := &toll{address: listener.Addr().String()}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			backend, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			t.Cleanup(func() { _ = client.Close(); _ = backend.Close() })
+			c := &tolled{toll: l}
+			go c.requests(backend, client)
+			go c.replies(client, backend)
+		}
+	}()
+	return l
+}
+
+func (l *toll) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.trips)
+}
+
+// tolled is one connection.
+type tolled struct {
+	toll *toll
+
+	mu      sync.Mutex
+	sent    time.Time // when the client last sent something
+	waiting bool      // it has sent something, and no reply was let pass since
+}
+
+// rare tells what go-redis sends once in a connection's life, and a question for a
+// cluster's slots, which it asks now and then: on a connection of their own, where the
+// tick's is in use.
+func rare(begin []byte) bool {
+	begin = bytes.ToLower(begin[:min(len(begin), 20)])
+	return bytes.Contains(begin, []byte("hello")) || bytes.Contains(begin, []byte("cluster"))
+}
+
+func (c *tolled) requests(server, client net.Conn) {
+	defer server.Close()
+	buffer := make([]byte, 1<<20)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		c.sent = time.Now()
+		if !c.waiting && !rare(buffer[:n]) {
+			c.toll.mu.Lock()
+			c.toll.trips = append(c.toll.trips, fmt.Sprintf("%s %d %.60q", c.sent.Format("05.000"), n, buffer[:n]))
+			c.toll.mu.Unlock()
+		}
+		c.waiting = true
+		c.mu.Unlock()
+		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (c *tolled) replies(client, server net.Conn) {
+	defer client.Close()
+	buffer := make([]byte, 1<<20)
+	for {
+		n, err := server.Read(buffer)
+		if err != nil {
+			return
+		}
+		for c.quietIn() > 0 {
+			<-time.After(c.quietIn())
+		}
+		c.mu.Lock()
+		c.waiting = false
+		c.mu.Unlock()
+		if _, err := client.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// quietIn is how long the client must yet be silent; nothing where its replies pass already.
+func (c *tolled) quietIn() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.waiting {
+		return 0
+	}
+	return time.Until(c.sent.Add(silence))
+}
+
+const (
+	manyQueues  = 1000
+	countedRead = 5 // ticks
+)
+
+// fillMany makes a thousand queues: lists, lists with a consumer, streams and sorted sets.
+func fillMany(t *testing.T, client redis.UniversalClient) []queue.Queue {
+	t.Helper()
+	var queues []queue.Queue
+	_, err := client.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
+		for i := range manyQueues {
+			key := fmt.Sprint("q", i)
+			kind := queue.Auto
+			switch i % 4 {
+			case 0:
+				pipe.LPush(t.Context(), key, "a", "b")
+			case 1:
+				pipe.LPush(t.Context(), key, "a")
+				pipe.ZAdd(t.Context(), queue.ConsumersKey(key), redis.Z{Member: "w"})
+				pipe.LPush(t.Context(), queue.ProcessingKey(key, "w"), "b")
+			case 2:
+				pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []any{"a", "b"}})
+				pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []any{"a", "b"}})
+			case 3:
+				kind = queue.SortedSet
+				pipe.ZAdd(t.Context(), key, redis.Z{Member: "a"}, redis.Z{Member: "b"})
+			}
+			queues = append(queues, queue.Queue{Key: key, Kind: kind})
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	return queues
+}
+
+// A thousand queues take one round trip a tick; in a cluster, one to each node.
+func TestATickIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []broker.Mode{broker.Standalone, broker.Cluster} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, mode, false, false)
+			queues := fillMany(t, d.client)
+			tolls := map[*redistest.Server]*toll{}
+			var addresses []string
+			for _, node := range d.nodes {
+				tolls[node] = newToll(t, node.Addr)
+				addresses = append(addresses, tolls[node].address)
+			}
+			of := map[*redistest.Server]queue.Queue{} // the last queue of each node
+			for _, q := range queues {
+				of[d.nodeOf(q.Key)] = q
+			}
+			require.Len(t, of, len(d.nodes))
+			if d.cluster != nil {
+				d.cluster.Announce(func(node *redistest.Server) string { return tolls[node].address })
+			}
+			server := broker.Server{Mode: mode, Address: strings.Join(addresses, ",")}
+			pool := d.pool(t, broker.Options{Tick: time.Second, ReadTimeout: deadline})
+			everything, err := pool.Subscribe(server, queues...)
+			require.NoError(t, err)
+			defer everything.Close()
+			for _, sample := range must(depths(t, pool, server, queues...))(t) {
+				assert.EqualValues(t, 2, sample.Total())
+			}
+			var wait sync.WaitGroup
+			for node, q := range of {
+				wait.Go(func() { countTrips(t, pool, server, q, tolls[node]) })
+			}
+			wait.Wait()
+			for _, sample := range must(depths(t, pool, server, queues...))(t) {
+				assert.EqualValues(t, 2, sample.Total())
+			}
+		})
+	}
+}
+
+func must(samples []broker.Sample, err error) func(t *testing.T) []broker.Sample {
+	return func(t *testing.T) []broker.Sample {
+		t.Helper()
+		require.NoError(t, err)
+		return samples
+	}
+}
+
+// countTrips compares the ticks of one node, of which its queue tells, with its round trips.
+func countTrips(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue, l *toll) {
+	subscription, err := pool.Subscribe(server, q)
+	if !assert.NoError(t, err) {
+		return
+	}
+	defer subscription.Close()
+	update := func() bool {
+		select {
+		case <-subscription.Updates():
+			return true
+		case <-time.After(deadline):
+			return assert.Fail(t, "no tick")
+		}
+	}
+	for range 4 { // what was read before; kinds and consumers become known
+		if !update() {
+			return
+		}
+	}
+	before := l.count()
+	for range countedRead {
+		if !update() {
+			return
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	assert.Len(t, l.trips[before:], countedRead, "round trips of %d ticks, after %q", countedRead, l.trips[before-1])
+}
