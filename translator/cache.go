@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"unique"
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -49,12 +52,13 @@ func slimChannel(object any) (any, error) {
 	}
 	channel.ManagedFields = nil
 	dropNotes(channel)
+	channel = channel.DeepCopy() // without the slack that a decoder leaves in slices and maps
 	for i := range channel.Status.Conditions {
 		condition := &channel.Status.Conditions[i]
 		condition.Type, condition.Reason = interned(condition.Type), interned(condition.Reason)
 		condition.Status = metav1.ConditionStatus(interned(string(condition.Status)))
 	}
-	return channel.DeepCopy(), nil // without the slack that a decoder leaves in slices and maps
+	return channel, nil
 }
 
 func slimDeployment(object any) (any, error) {
@@ -65,21 +69,30 @@ func slimDeployment(object any) (any, error) {
 	keepOwners(deployment)
 	dropNotes(deployment)
 	deployment.Labels = internedMap(deployment.Labels)
-	template := &deployment.Spec.Template
-	if template.Labels = internedMap(template.Labels); maps.Equal(template.Labels, deployment.Labels) {
-		template.Labels = deployment.Labels
+	spec := &deployment.Spec
+	if spec.Selector != nil {
+		spec.Selector.MatchLabels = internedMap(spec.Selector.MatchLabels)
 	}
-	if selector := deployment.Spec.Selector; selector != nil {
-		selector.MatchLabels = internedMap(selector.MatchLabels)
+	spec.Strategy.RollingUpdate = rollingUpdates.share(spec.Strategy.RollingUpdate)
+	if spec.Template.Labels = internedMap(spec.Template.Labels); maps.Equal(spec.Template.Labels, deployment.Labels) {
+		spec.Template.Labels = deployment.Labels
 	}
-	for i := range template.Spec.Containers {
-		slimContainer(&template.Spec.Containers[i])
+	pod := &spec.Template.Spec
+	pod.SecurityContext = podSecurity.share(pod.SecurityContext)
+	for i := range pod.Containers {
+		slimContainer(&pod.Containers[i])
+	}
+	for i := range pod.TopologySpreadConstraints {
+		if spread := &pod.TopologySpreadConstraints[i]; apiequality.Semantic.DeepEqual(spread.LabelSelector, spec.Selector) {
+			spread.LabelSelector = spec.Selector
+		}
 	}
 	return deployment, nil
 }
 
 func slimContainer(container *corev1.Container) {
 	container.Name, container.Image = interned(container.Name), interned(container.Image)
+	container.SecurityContext = containerSecurity.share(container.SecurityContext)
 	for i := range container.Env {
 		container.Env[i].Name = interned(container.Env[i].Name)
 	}
@@ -105,13 +118,18 @@ func slimScaledObject(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
+	scaledObject.Status = kedav1alpha1.ScaledObjectStatus{Conditions: scaledObject.Status.Conditions}
+	managed := scaledObject.ManagedFields
+	scaledObject.ManagedFields = nil
+	scaledObject = scaledObject.DeepCopy() // without the slack that a decoder leaves in slices and maps
+	scaledObject.ManagedFields = managed
 	keepOwners(scaledObject)
+	scaledObject.Spec.Advanced = advanced.share(scaledObject.Spec.Advanced)
 	scaledObject.Labels = internedMap(scaledObject.Labels)
 	for i := range scaledObject.Spec.Triggers {
 		scaledObject.Spec.Triggers[i].Metadata = internedMap(scaledObject.Spec.Triggers[i].Metadata)
 	}
-	scaledObject.Status = kedav1alpha1.ScaledObjectStatus{Conditions: scaledObject.Status.Conditions}
-	return scaledObject.DeepCopy(), nil
+	return scaledObject, nil
 }
 
 // keepOwners keeps of managedFields what applied and othersOwnReplicas look for: the main
@@ -127,10 +145,27 @@ func keepOwners(object client.Object) {
 			Manager:     interned(entry.Manager),
 			Operation:   metav1.ManagedFieldsOperationType(interned(string(entry.Operation))),
 			Subresource: interned(entry.Subresource),
-			FieldsV1:    owned.share(entry.FieldsV1),
+			FieldsV1:    owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), metav1.GetControllerOfNoCopy(object))),
 		})
 	}
 	object.SetManagedFields(kept)
+	owners := object.GetOwnerReferences()
+	for i := range owners {
+		owner := &owners[i]
+		owner.APIVersion, owner.Kind, owner.Name = interned(owner.APIVersion), interned(owner.Kind), interned(owner.Name)
+		owner.UID = types.UID(interned(string(owner.UID)))
+	}
+	object.SetOwnerReferences(owners)
+}
+
+// withoutUID names the reference to the channel by its being the controller's, of which
+// there is one, in place of its uid: that alone would make every set of fields another.
+// What is found by the key is compared in whole, uid included.
+func withoutUID(fields []byte, controller *metav1.OwnerReference) []byte {
+	if controller == nil {
+		return fields
+	}
+	return bytes.ReplaceAll(fields, []byte(`{\"uid\":\"`+string(controller.UID)+`\"}`), []byte(`{\"controller\":true}`))
 }
 
 // notes are annotations that others write and that nobody reads here; one of them holds a
@@ -176,8 +211,7 @@ var owned = ownedFields{sets: map[string]*metav1.FieldsV1{}}
 
 // share returns the one copy, which nobody may change: what is read from a cache is a copy
 // of its own.
-func (o *ownedFields) share(fields *metav1.FieldsV1) *metav1.FieldsV1 {
-	raw := fields.GetRawBytes()
+func (o *ownedFields) share(raw []byte) *metav1.FieldsV1 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if set, ok := o.sets[string(raw)]; ok {
@@ -186,6 +220,30 @@ func (o *ownedFields) share(fields *metav1.FieldsV1) *metav1.FieldsV1 {
 	if len(o.sets) >= ownedFieldsKept {
 		clear(o.sets)
 	}
-	o.sets[string(raw)] = fields
-	return fields
+	set := metav1.NewFieldsV1(string(raw))
+	o.sets[string(raw)] = set
+	return set
+}
+
+// latest is the value that the latest object had, and nearly all others have too.
+type latest[T any] struct{ value atomic.Pointer[T] }
+
+// Parts of objects that are the same for most channels.
+var (
+	rollingUpdates    latest[appsv1.RollingUpdateDeployment]
+	podSecurity       latest[corev1.PodSecurityContext]
+	containerSecurity latest[corev1.SecurityContext]
+	advanced          latest[kedav1alpha1.AdvancedConfig]
+)
+
+// share returns the latest value where it is the same; nobody may change it.
+func (l *latest[T]) share(value *T) *T {
+	if value == nil {
+		return nil
+	}
+	if last := l.value.Load(); last != nil && apiequality.Semantic.DeepEqual(last, value) {
+		return last
+	}
+	l.value.Store(value)
+	return value
 }

@@ -137,6 +137,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	}
 	if response != nil { // kept for as long as the channel lives, so without what nobody reads
 		response.Explanation, response.Keys, response.Policy = "", nil, nil
+		response.SampleAge, response.CooldownLeft, response.LastScaleTime = nil, nil, nil
 	}
 	if o.keep(key, &answer{question: q, response: response, err: err, since: o.clock.Now()}) {
 		select {

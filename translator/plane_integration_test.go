@@ -114,10 +114,10 @@ func (p *plane) kill(tb testing.TB, name string) {
 	require.NoError(tb, syscall.Kill(pid, syscall.SIGKILL))
 }
 
-// user is a client's configuration of somebody who is in no group of administrators.
-func (p *plane) user(tb testing.TB, name string) *rest.Config {
+// userIn is a client's configuration of a user in these groups.
+func (p *plane) userIn(tb testing.TB, name string, groups ...string) *rest.Config {
 	tb.Helper()
-	user, err := p.env.AddUser(envtest.User{Name: name, Groups: []string{"system:serviceaccounts"}}, &rest.Config{QPS: -1})
+	user, err := p.env.AddUser(envtest.User{Name: name, Groups: groups}, &rest.Config{QPS: -1})
 	require.NoError(tb, err)
 	return user.Config()
 }
