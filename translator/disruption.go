@@ -99,12 +99,3 @@ func (r *Reconciler) removeDisruptionBudget(ctx context.Context, channel *v1.Pub
 	}
 	return nil
 }
-
-// slimDisruptionBudget keeps of a budget in the cache what syncDisruptionBudget reads. Its
-// status changes with every pod.
-func slimDisruptionBudget(object any) (any, error) {
-	if budget, ok := object.(*policyv1.PodDisruptionBudget); ok {
-		budget.Status = policyv1.PodDisruptionBudgetStatus{}
-	}
-	return object, nil
-}

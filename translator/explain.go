@@ -3,7 +3,6 @@ package translator
 import (
 	"context"
 	"errors"
-	"maps"
 	"strings"
 	"time"
 
@@ -13,12 +12,14 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
 // Explainer asks the scaler what it would decide now, and why.
 type Explainer interface {
 	// Explain answers as Inspector.Explain does. Its errors are gRPC statuses; those of
 	// the scaler's own carry a google.rpc.ErrorInfo of the domain pubsub.jawaracloud.io.
+	// The answer is the caller's to change.
 	Explain(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error)
 }
 
@@ -27,19 +28,15 @@ const scalerErrorDomain = "pubsub.jawaracloud.io"
 
 // question is what the scaler is asked about one channel.
 type question struct {
-	metadata map[string]string // the trigger's
-	replicas int32             // the Deployment's spec.replicas
+	trigger  trigger.Trigger
+	replicas int32 // the Deployment's spec.replicas
 	// scaled is true where KEDA scales the target. Only then is the cluster asked for
 	// replicas and the last scaling; else the scaler needs nothing but the queue.
 	scaled bool
 }
 
-func (q question) equal(other question) bool {
-	return q.replicas == other.replicas && q.scaled == other.scaled && maps.Equal(q.metadata, other.metadata)
-}
-
 func (q question) request(namespace, name string) *inspectv1.ExplainRequest {
-	request := &inspectv1.ExplainRequest{Namespace: namespace, Name: name, ScalerMetadata: q.metadata}
+	request := &inspectv1.ExplainRequest{Namespace: namespace, Name: name, ScalerMetadata: q.trigger.Metadata()}
 	if !q.scaled {
 		request.Replicas = &q.replicas
 		request.LastScaleTime = timestamppb.New(time.Unix(0, 0)) // never
@@ -57,7 +54,7 @@ type answer struct {
 
 // decides reports whether the other answer is to the same question, with the same decision.
 func (a *answer) decides(other *answer) bool {
-	return other != nil && a.err == nil && other.err == nil && a.question.equal(other.question) &&
+	return other != nil && a.err == nil && other.err == nil && a.question == other.question &&
 		a.response.GetAction() == other.response.GetAction()
 }
 
@@ -75,7 +72,7 @@ func (a *answer) sameAs(other *answer) bool {
 	if a == nil || other == nil {
 		return a == other
 	}
-	if (a.err == nil) != (other.err == nil) || !a.question.equal(other.question) {
+	if (a.err == nil) != (other.err == nil) || a.question != other.question {
 		return false
 	}
 	if a.err != nil {

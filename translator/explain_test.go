@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
 // scalerError is one of the scaler's own.
@@ -106,7 +107,7 @@ func TestObserverPace(t *testing.T) {
 	t.Cleanup(func() { cancel(); assert.NoError(t, <-ended) })
 
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
-	q := question{metadata: map[string]string{"channelName": "a"}, replicas: 3}
+	q := question{trigger: trigger.Trigger{ChannelName: "a"}, replicas: 3}
 	next := func() *inspectv1.ExplainRequest {
 		select {
 		case request := <-asked:
@@ -143,7 +144,7 @@ func TestObserverPace(t *testing.T) {
 	assert.EqualValues(t, 4, next().GetReplicas())
 	assert.Equal(t, key, <-o.changed, "an answer to a new question is news")
 
-	q.metadata = map[string]string{"channelName": "b"}
+	q.trigger.ChannelName = "b"
 	assert.Nil(t, o.follow(key, q), "another queue's depth is no answer")
 	assert.Equal(t, "b", next().GetScalerMetadata()["channelName"])
 	<-o.changed

@@ -69,7 +69,7 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 		f = &following{}
 		o.followed[key] = f
 	}
-	asked := known && f.question.equal(q)
+	asked := known && f.question == q
 	f.question = q
 	last := f.answer
 	o.mu.Unlock()
@@ -86,7 +86,7 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 // sameQueue reports whether an answer to one question may stand for the other.
 func sameQueue(a, b question) bool {
 	b.replicas, b.scaled = a.replicas, a.scaled
-	return a.equal(b)
+	return a == b
 }
 
 // forget ends the questions about a channel.
@@ -134,6 +134,10 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	cancel()
 	if ctx.Err() != nil {
 		return // we are stopping: the error says nothing of the scaler
+	}
+	if response != nil { // kept for as long as the channel lives, so without what nobody reads
+		response.Explanation, response.Keys, response.Policy = "", nil, nil
+		response.SampleAge, response.CooldownLeft, response.LastScaleTime = nil, nil, nil
 	}
 	if o.keep(key, &answer{question: q, response: response, err: err, since: o.clock.Now()}) {
 		select {

@@ -95,7 +95,7 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	if seen.problem = problemOf(err); seen.problem != nil {
 		err = nil
 	}
-	q := question{metadata: triggerFor(channel).Metadata(), replicas: firstReplicas(channel)}
+	q := question{trigger: triggerFor(channel), replicas: firstReplicas(channel)}
 	if seen.deployment != nil {
 		q.replicas = ptr.Deref(seen.deployment.Spec.Replicas, 1)
 	}

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -63,31 +62,14 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// CacheOptions makes the manager's cache hold the operator's own Deployments and
-// PodDisruptionBudgets alone. They keep their managedFields, which tell who owns what;
-// channels don't need theirs.
-func CacheOptions() cache.Options {
-	ours := labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp})
-	return cache.Options{
-		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:            {Label: ours},
-			&policyv1.PodDisruptionBudget{}: {Label: ours, Transform: slimDisruptionBudget},
-			&v1.PubSubChannel{}:             {Transform: cache.TransformStripManagedFields()},
-		},
-	}
-}
-
 // Setup adds the controller, and what it needs, to a manager whose cache has CacheOptions.
 // It works with and without KEDA's CRDs, and starts to autoscale when they appear.
 func Setup(mgr manager.Manager, options Options) error {
 	// A cache of its own, because the manager's can't be told of a resource that is not
 	// there yet. It starts no informer before it is first read.
-	scaledObjects, err := cache.New(mgr.GetConfig(), cache.Options{
-		HTTPClient:           mgr.GetHTTPClient(),
-		Scheme:               mgr.GetScheme(),
-		Mapper:               mgr.GetRESTMapper(),
-		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{labelManagedBy: v1.OperatorApp}),
-	})
+	cached := scaledObjectCacheOptions()
+	cached.HTTPClient, cached.Scheme, cached.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
+	scaledObjects, err := cache.New(mgr.GetConfig(), cached)
 	if err != nil {
 		return fmt.Errorf("building the cache of ScaledObjects: %w", err)
 	}

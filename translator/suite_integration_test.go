@@ -150,8 +150,15 @@ var shared = sync.OnceValues(func() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startServer(channelCRDs, keda)
+	s, err := startServer(channelCRDs, keda)
+	if s != nil {
+		stopShared = s.stop
+	}
+	return s, err
 })
+
+// stopShared is set once there is a shared server.
+var stopShared func() error
 
 // sharedServer is the one that most tests use, each in a namespace of its own.
 func sharedServer(t *testing.T) *server {
@@ -164,8 +171,8 @@ func sharedServer(t *testing.T) *server {
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	code := m.Run()
-	if s, _ := shared(); s != nil {
-		if err := s.stop(); err != nil {
+	if stopShared != nil {
+		if err := stopShared(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the API server:", err)
 		}
 	}
