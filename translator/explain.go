@@ -35,6 +35,10 @@ type question struct {
 	scaled bool
 }
 
+func (q question) equal(other question) bool {
+	return q.replicas == other.replicas && q.scaled == other.scaled && q.trigger.Equal(other.trigger)
+}
+
 func (q question) request(namespace, name string) *inspectv1.ExplainRequest {
 	request := &inspectv1.ExplainRequest{Namespace: namespace, Name: name, ScalerMetadata: q.trigger.Metadata()}
 	if !q.scaled {
@@ -54,7 +58,7 @@ type answer struct {
 
 // decides reports whether the other answer is to the same question, with the same decision.
 func (a *answer) decides(other *answer) bool {
-	return other != nil && a.err == nil && other.err == nil && a.question == other.question &&
+	return other != nil && a.err == nil && other.err == nil && a.question.equal(other.question) &&
 		a.response.GetAction() == other.response.GetAction()
 }
 
@@ -72,7 +76,7 @@ func (a *answer) sameAs(other *answer) bool {
 	if a == nil || other == nil {
 		return a == other
 	}
-	if (a.err == nil) != (other.err == nil) || a.question != other.question {
+	if (a.err == nil) != (other.err == nil) || !a.question.equal(other.question) {
 		return false
 	}
 	if a.err != nil {

@@ -69,7 +69,7 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 		f = &following{}
 		o.followed[key] = f
 	}
-	asked := known && f.question == q
+	asked := known && f.question.equal(q)
 	f.question = q
 	last := f.answer
 	o.mu.Unlock()
@@ -86,7 +86,7 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 // sameQueue reports whether an answer to one question may stand for the other.
 func sameQueue(a, b question) bool {
 	b.replicas, b.scaled = a.replicas, a.scaled
-	return a == b
+	return a.equal(b)
 }
 
 // forget ends the questions about a channel.
