@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,12 +55,28 @@ func main() {
 	klog.SetSlogLogger(logger)
 	grpclog.SetLoggerV2(quietGRPC(logger))
 	redis.SetLogger(quietRedis{logger})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, options, logger); err != nil {
+	context.AfterFunc(signalled, stop) // a second signal ends the process at once
+	if err := run(lingering(signalled, options.shutdownDelay, logger), options, logger); err != nil {
 		logger.Error("scaler stopped", "error", err)
 		os.Exit(exitFailure)
 	}
+}
+
+// lingering ends that long after ctx does. KEDA's gRPC client looks up the scalers' addresses
+// when a connection breaks, but at most every 30 s (grpc-go, internal/resolver/dns,
+// MinResolutionInterval): where all scalers are replaced within that time it would know none.
+func lingering(ctx context.Context, delay time.Duration, logger *slog.Logger) context.Context {
+	if delay <= 0 {
+		return ctx
+	}
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		logger.Info("scaler stops soon", "in", delay.String())
+		time.AfterFunc(delay, end)
+	})
+	return lasting
 }
 
 // run serves until ctx ends. Whatever fails ends the others.
