@@ -1,61 +1,18 @@
 package scaler_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 )
-
-// authority is a CA that writes certificates as a Kubernetes TLS Secret has them.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	certificate, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return authority{certificate, key}
-}
-
-func (a authority) write(t *testing.T, dir, name string, withCA bool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
-	require.NoError(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	put := func(file, kind string, der []byte) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-	}
-	put("tls.crt", "CERTIFICATE", der)
-	put("tls.key", "PRIVATE KEY", private)
-	if withCA {
-		put("ca.crt", "CERTIFICATE", a.certificate.Raw)
-	}
-}
 
 // handshake returns the name on the server's certificate.
 func handshake(t *testing.T, server *tls.Config, client *tls.Config) (string, error) {
@@ -83,34 +40,28 @@ func handshake(t *testing.T, server *tls.Config, client *tls.Config) (string, er
 }
 
 func TestTLSFromDir(t *testing.T) {
-	ca := newAuthority(t)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.certificate)
-	clientDir := t.TempDir()
-	ca.write(t, clientDir, "keda", false)
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(clientDir, "tls.crt"), filepath.Join(clientDir, "tls.key"))
-	require.NoError(t, err)
-	client := func(name string, certificates ...tls.Certificate) *tls.Config {
-		return &tls.Config{RootCAs: roots, ServerName: name, Certificates: certificates}
-	}
+	ca := certtest.New(t)
+	client := ca.Client("keda")
 
 	dir := t.TempDir()
-	ca.write(t, dir, "first", false)
+	files := ca.Write(dir, ca.Server("first"))
+	require.NoError(t, os.Remove(files.CA))
 	config, err := scaler.TLSFromDir(dir)
 	require.NoError(t, err)
-	name, err := handshake(t, config, client("first"))
+	name, err := handshake(t, config, ca.ClientTLS("first"))
 	require.NoError(t, err)
 	assert.Equal(t, "first", name)
 
-	ca.write(t, dir, "renewed", false)
-	name, err = handshake(t, config, client("renewed"))
+	ca.Write(dir, ca.Server("renewed"))
+	require.NoError(t, os.Remove(files.CA))
+	name, err = handshake(t, config, ca.ClientTLS("renewed"))
 	require.NoError(t, err, "a renewed certificate needs no restart")
 	assert.Equal(t, "renewed", name)
 
-	ca.write(t, dir, "mutual", true)
-	_, err = handshake(t, config, client("mutual"))
+	ca.Write(dir, ca.Server("mutual"))
+	_, err = handshake(t, config, ca.ClientTLS("mutual"))
 	require.Error(t, err, "with ca.crt a client needs a certificate")
-	_, err = handshake(t, config, client("mutual", certificate))
+	_, err = handshake(t, config, ca.ClientTLS("mutual", client))
 	require.NoError(t, err)
 
 	_, err = scaler.TLSFromDir(t.TempDir())

@@ -27,6 +27,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connecttest"
+	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 )
 
 const tick = 50 * time.Millisecond
@@ -167,9 +168,9 @@ func (c *cluster) channel(t *testing.T, namespace, name string, autoscaling bool
 func (c *cluster) install(t *testing.T) (namespace string, scaler *connecttest.Inspector) {
 	t.Helper()
 	namespace, scaler = c.namespace(t), &connecttest.Inspector{}
-	ca := connecttest.NewAuthority(t)
+	ca := certtest.New(t)
 	host := "op-scaler." + namespace + ".svc"
-	_, address := connecttest.Serve(t, scaler, ca.MutualTLS(t, time.Now().Add(time.Hour), host))
+	_, address := connecttest.Serve(t, scaler, ca.MutualTLS(ca.Server(host)))
 	pod := func(name, component, secret string, args ...string) {
 		p := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": "pubsub-operator", "app.kubernetes.io/component": component}},
@@ -189,7 +190,7 @@ func (c *cluster) install(t *testing.T) (namespace string, scaler *connecttest.I
 	}
 	pod("scaler", "scaler", "op-server-tls", "--tls-cert-dir=/etc/pubsub-operator/tls")
 	pod("controller", "controller", "op-client-tls", "--scaler-address="+host+":9090")
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "op-client-tls"}, Type: corev1.SecretTypeTLS, Data: ca.Secret(t)}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "op-client-tls"}, Type: corev1.SecretTypeTLS, Data: ca.Secret(ca.Client("client"))}
 	require.NoError(t, c.Create(t.Context(), secret))
 	c.mu.Lock()
 	defer c.mu.Unlock()

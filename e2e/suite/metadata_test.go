@@ -69,7 +69,7 @@ func missingMetadata(t *testing.T) {
 		code, message := scaler.fails(method, request)
 		require.Equal(t, "InvalidArgument", code, "%s: %s", method, message)
 		require.Contains(t, message, `channelName is ""`, method)
-		require.Contains(t, message, "it must be the key of the list or stream", method)
+		require.Contains(t, message, "it must be the key of the list, stream or sorted set", method)
 	}
 	replicas.holds(2, 3, "while the trigger lacks channelName")
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -21,36 +20,13 @@ import (
 )
 
 // faulty is a server in front of a real one, whose replies go through spoil.
-func faulty(t *testing.T, server string, spoil func(to net.Conn, replies io.Reader) error) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			backend, err := net.Dial("tcp", server)
-			if err != nil {
-				_ = client.Close()
-				return
-			}
-			t.Cleanup(func() { _ = client.Close(); _ = backend.Close() })
-			go func() { _, _ = io.Copy(backend, client) }()
-			go func() {
-				_ = spoil(client, backend)
-				_ = client.Close()
-				_ = backend.Close()
-			}()
-		}
-	}()
-	return listener.Addr().String()
+func faulty(t *testing.T, server string, spoil redistest.Pump) string {
+	return redistest.StartProxyWith(t, server, func() (requests, replies redistest.Pump) { return nil, spoil }).Addr
 }
 
 // slowly sends a byte now and then, so that the connection never falls silent.
-func slowly(ctx context.Context) func(net.Conn, io.Reader) error {
-	return func(to net.Conn, replies io.Reader) error {
+func slowly(ctx context.Context) redistest.Pump {
+	return func(to io.Writer, replies io.Reader) error {
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		for {
@@ -67,7 +43,7 @@ func slowly(ctx context.Context) func(net.Conn, io.Reader) error {
 }
 
 // dying ends the connection in the middle of the replies.
-func dying(to net.Conn, replies io.Reader) error {
+func dying(to io.Writer, replies io.Reader) error {
 	_, err := io.CopyN(to, replies, 30)
 	return err
 }

@@ -5,8 +5,6 @@ package broker_test
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +23,7 @@ import (
 // until so many commands have come as a whole pipeline has: who waits for a reply before
 // that waits for ever.
 type gate struct {
-	address string
-	server  string
+	*redistest.Proxy
 
 	mu       sync.Mutex
 	opens    sync.Cond
@@ -36,63 +33,35 @@ type gate struct {
 }
 
 func newGate(t *testing.T, server string) *gate {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	g := &gate{address: listener.Addr().String(), server: server}
+	g := &gate{}
 	g.opens.L = &g.mu
-	t.Cleanup(func() { _ = listener.Close() })
+	g.Proxy = redistest.StartProxyWith(t, server, func() (requests, replies redistest.Pump) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.clients++
+		return redistest.Tap(g.asked), redistest.Tap(g.answered)
+	})
 	t.Cleanup(func() { g.close(0) }) // let those go that wait
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			g.serve(t, client)
-		}
-	}()
 	return g
 }
 
-func (g *gate) serve(t *testing.T, client net.Conn) {
-	server, err := net.Dial("tcp", g.server)
-	if err != nil {
-		_ = client.Close()
-		return
-	}
-	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
-	g.mu.Lock()
-	g.clients++
-	g.mu.Unlock()
-	go func() {
-		_, _ = io.Copy(io.MultiWriter(writer(g.asked), server), client)
-		_ = server.Close()
-	}()
-	go func() {
-		_, _ = io.Copy(io.MultiWriter(writer(g.answered), client), server)
-		_ = client.Close()
-	}()
-}
-
-type writer func(p []byte)
-
-func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
-
 // asked counts commands: each is an array, and no key of the test holds a "*".
-func (g *gate) asked(p []byte) {
+func (g *gate) asked(p []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.commands += bytes.Count(p, []byte("*"))
 	g.opens.Broadcast()
+	return nil
 }
 
 // answered waits until a reply may pass.
-func (g *gate) answered([]byte) {
+func (g *gate) answered([]byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for g.commands < g.whole {
 		g.opens.Wait()
 	}
+	return nil
 }
 
 // close keeps replies back from now on, until that many commands have come.
@@ -141,7 +110,7 @@ func TestATickIsOnePipeline(t *testing.T) {
 			t.Parallel()
 			gate := newGate(t, server.Addr)
 			pool := newPool(t, broker.Options{Tick: 500 * time.Millisecond, ReadTimeout: deadline})
-			address := broker.Server{Address: gate.address}
+			address := broker.Server{Address: gate.Addr}
 			var last *broker.Subscription
 			for i := range queues {
 				var err error

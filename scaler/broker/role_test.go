@@ -1,10 +1,7 @@
 package broker_test
 
 import (
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,61 +12,15 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
-// service stands for a Service: it leads new connections to the server that it selects, and
-// leaves those that there are.
-type service struct {
-	address string
-
-	mu     sync.Mutex
-	server string
-}
-
-func newService(t *testing.T, server string) *service {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	s := &service{address: listener.Addr().String(), server: server}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.serve(t, client)
-		}
-	}()
-	return s
-}
-
-func (s *service) selects(server string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.server = server
-}
-
-func (s *service) serve(t *testing.T, client net.Conn) {
-	s.mu.Lock()
-	address := s.server
-	s.mu.Unlock()
-	server, err := net.Dial("tcp", address)
-	if err != nil {
-		_ = client.Close()
-		return
-	}
-	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
-	go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
-	go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
-}
-
 // A failover as an operator does it: the master is demoted, and the Service moves on. What
 // the old one answers on the connections that there are does not count.
 func TestADemotedMasterIsLeft(t *testing.T) {
 	old, successor := redistest.Start(t), redistest.Start(t)
 	require.NoError(t, old.Client().LPush(t.Context(), "q", "a").Err())
 	require.NoError(t, successor.Client().LPush(t.Context(), "q", "a", "b").Err())
-	service := newService(t, old.Addr)
+	service := redistest.StartProxy(t, old.Addr)
 	pool := newPool(t, broker.Options{})
-	server := broker.Server{Address: service.address}
+	server := broker.Server{Address: service.Addr}
 	becomes(t, pool, server, "q", 1)
 
 	// It goes on answering with what it has: its new master is not there.
@@ -87,7 +38,7 @@ func TestADemotedMasterIsLeft(t *testing.T) {
 	assert.Equal(t, broker.StaleReplica, causeOf(err), "%v", err)
 	assert.ErrorContains(t, err, "is a replica of 127.0.0.1:1 now")
 
-	service.selects(successor.Addr)
+	service.LeadTo(successor.Addr)
 	moved := time.Now()
 	becomes(t, pool, server, "q", 2)
 	assert.Less(t, time.Since(moved), time.Second, "the old connections were not kept, nor was there a back-off")

@@ -98,66 +98,34 @@ func TestUnknownSentinelMaster(t *testing.T) {
 	require.False(t, connection.MayHaveHappened(err))
 }
 
-// relay passes connections on to a server. Once lose is set it cuts the next one on which
-// a reply comes, which so is lost.
-type relay struct {
-	addr string
-	lose atomic.Bool
-}
-
-func startRelay(t *testing.T, to string) *relay {
+// startRelay starts a proxy. Once lose is set it cuts the next connection on which a reply
+// comes, which so is lost.
+func startRelay(t *testing.T, to string) (relay *redistest.Proxy, lose *atomic.Bool) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	r := &relay{addr: listener.Addr().String()}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
+	lose = &atomic.Bool{}
+	relay = redistest.StartProxyWith(t, to, func() (requests, replies redistest.Pump) {
+		return nil, redistest.Tap(func([]byte) error {
+			if lose.CompareAndSwap(true, false) {
+				return errors.New("it is lost")
 			}
-			go r.pass(conn, to)
-		}
-	}()
-	return r
-}
-
-func (r *relay) pass(conn net.Conn, to string) {
-	defer conn.Close()
-	server, err := net.Dial("tcp", to)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	go func() {
-		_, _ = io.Copy(server, conn)
-		_ = server.Close()
-	}()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := server.Read(buffer)
-		if err != nil || r.lose.CompareAndSwap(true, false) {
-			return
-		}
-		if _, err := conn.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
+			return nil
+		})
+	})
+	return relay, lose
 }
 
 // A command whose reply is lost must not be repeated behind the caller's back: it would
 // take a second message. go-redis would in a cluster.
 func TestClusterRepeatsNothing(t *testing.T) {
 	cluster := redistest.StartCluster(t, 1)
-	relay := startRelay(t, cluster.Nodes[0].Addr)
-	host, port, err := net.SplitHostPort(relay.addr)
+	relay, lose := startRelay(t, cluster.Nodes[0].Addr)
+	host, port, err := net.SplitHostPort(relay.Addr)
 	require.NoError(t, err)
 	node := cluster.Nodes[0].Client()
 	// The node tells clients the relay's address in place of its own.
 	require.NoError(t, node.ConfigSet(t.Context(), "cluster-announce-ip", host).Err())
 	require.NoError(t, node.ConfigSet(t.Context(), "cluster-announce-port", port).Err())
-	client := open(t, connection.Settings{Mode: connection.Cluster, Addresses: []string{relay.addr}})
+	client := open(t, connection.Settings{Mode: connection.Cluster, Addresses: []string{relay.Addr}})
 	for name, command := range map[string]func(ctx context.Context) error{
 		"INCR": func(ctx context.Context) error { return client.Incr(ctx, "INCR").Err() },
 		"MULTI": func(ctx context.Context) error {
@@ -170,11 +138,11 @@ func TestClusterRepeatsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, command(t.Context()))
-			relay.lose.Store(true)
+			lose.Store(true)
 			err := command(t.Context())
 			require.Error(t, err)
 			require.True(t, connection.MayHaveHappened(err), err)
-			require.False(t, relay.lose.Load())
+			require.False(t, lose.Load())
 			require.Equal(t, "2", node.Get(t.Context(), name).Val())
 			require.Eventually(t, func() bool { return client.Ping(t.Context()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
 		})

@@ -5,7 +5,6 @@ package brokertest
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +26,7 @@ const silence = 300 * time.Millisecond
 // toll is a proxy that counts round trips: it keeps replies back until the client has
 // fallen silent, so that all that it sends without waiting is one.
 type toll struct {
-	address string
+	*redistest.Proxy
 
 	mu    sync.Mutex
 	trips []string // when each began, and with what
@@ -35,27 +34,11 @@ type toll struct {
 
 func newToll(t *testing.T, server string) *toll {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	l := &toll{address: listener.Addr().String()}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			backend, err := net.Dial("tcp", server)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			t.Cleanup(func() { _ = client.Close(); _ = backend.Close() })
-			c := &tolled{toll: l}
-			go c.requests(backend, client)
-			go c.replies(client, backend)
-		}
-	}()
+	l := &toll{}
+	l.Proxy = redistest.StartProxyWith(t, server, func() (requests, replies redistest.Pump) {
+		c := &tolled{toll: l}
+		return redistest.Tap(c.asked), redistest.Tap(c.answered)
+	})
 	return l
 }
 
@@ -82,47 +65,28 @@ func rare(begin []byte) bool {
 	return bytes.Contains(begin, []byte("hello")) || bytes.Contains(begin, []byte("cluster"))
 }
 
-func (c *tolled) requests(server, client net.Conn) {
-	defer server.Close()
-	buffer := make([]byte, 1<<20)
-	for {
-		n, err := client.Read(buffer)
-		if err != nil {
-			return
-		}
-		c.mu.Lock()
-		c.sent = time.Now()
-		if !c.waiting && !rare(buffer[:n]) {
-			c.toll.mu.Lock()
-			c.toll.trips = append(c.toll.trips, fmt.Sprintf("%s %d %.60q", c.sent.Format("05.000"), n, buffer[:n]))
-			c.toll.mu.Unlock()
-		}
-		c.waiting = true
-		c.mu.Unlock()
-		if _, err := server.Write(buffer[:n]); err != nil {
-			return
-		}
+func (c *tolled) asked(bytes []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = time.Now()
+	if !c.waiting && !rare(bytes) {
+		c.toll.mu.Lock()
+		defer c.toll.mu.Unlock()
+		c.toll.trips = append(c.toll.trips, fmt.Sprintf("%s %d %.60q", c.sent.Format("05.000"), len(bytes), bytes))
 	}
+	c.waiting = true
+	return nil
 }
 
-func (c *tolled) replies(client, server net.Conn) {
-	defer client.Close()
-	buffer := make([]byte, 1<<20)
-	for {
-		n, err := server.Read(buffer)
-		if err != nil {
-			return
-		}
-		for c.quietIn() > 0 {
-			<-time.After(c.quietIn())
-		}
-		c.mu.Lock()
-		c.waiting = false
-		c.mu.Unlock()
-		if _, err := client.Write(buffer[:n]); err != nil {
-			return
-		}
+// answered waits until a reply may pass.
+func (c *tolled) answered([]byte) error {
+	for c.quietIn() > 0 {
+		<-time.After(c.quietIn())
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = false
+	return nil
 }
 
 // quietIn is how long the client must yet be silent; nothing where its replies pass already.
@@ -182,7 +146,7 @@ func TestATickIsOneRoundTrip(t *testing.T) {
 			var addresses []string
 			for _, node := range d.nodes {
 				tolls[node] = newToll(t, node.Addr)
-				addresses = append(addresses, tolls[node].address)
+				addresses = append(addresses, tolls[node].Addr)
 			}
 			of := map[*redistest.Server]queue.Queue{} // the last queue of each node
 			for _, q := range queues {
@@ -190,7 +154,7 @@ func TestATickIsOneRoundTrip(t *testing.T) {
 			}
 			require.Len(t, of, len(d.nodes))
 			if d.cluster != nil {
-				d.cluster.Announce(func(node *redistest.Server) string { return tolls[node].address })
+				d.cluster.Announce(func(node *redistest.Server) string { return tolls[node].Addr })
 			}
 			server := broker.Server{Mode: mode, Address: strings.Join(addresses, ",")}
 			pool := d.pool(t, broker.Options{Tick: time.Second, ReadTimeout: deadline})

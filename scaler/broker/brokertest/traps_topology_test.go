@@ -3,10 +3,7 @@
 package brokertest
 
 import (
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,49 +16,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
-
-// service leads new connections to a server, and leaves old ones where they are, as a
-// Kubernetes Service does when its selector moves on.
-type service struct {
-	address string
-
-	mu     sync.Mutex
-	target string
-}
-
-func newService(t *testing.T, target string) *service {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	s := &service{address: listener.Addr().String(), target: target}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			target := s.target
-			s.mu.Unlock()
-			server, err := net.Dial("tcp", target)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
-			go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
-			go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
-		}
-	}()
-	return s
-}
-
-func (s *service) leadTo(target string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.target = target
-}
 
 // A Service moves on and the old master is demoted. Old connections stay on it, and it
 // keeps answering with what it had.
@@ -79,14 +33,14 @@ func TestTrapOfADemotedMaster(t *testing.T) {
 			before, next := dragonflytest.Start(t), redistest.Start(t)
 			run(t, before.Redis.Client(), []any{"LPUSH", "q", "a", "b", "c"})
 			run(t, next.Client(), []any{"LPUSH", "q", "a"})
-			service := newService(t, before.Addr)
-			naive := redis.NewClient(&redis.Options{Addr: service.address})
+			service := redistest.StartProxy(t, before.Addr)
+			naive := redis.NewClient(&redis.Options{Addr: service.Addr})
 			defer naive.Close()
 			require.EqualValues(t, 3, naive.LLen(t.Context(), "q").Val())
 
 			pool := broker.NewPool(broker.Options{Tick: tick})
 			defer pool.Close()
-			server, q := broker.Server{Address: service.address}, queue.Queue{Key: "q", Kind: queue.List}
+			server, q := broker.Server{Address: service.Addr}, queue.Queue{Key: "q", Kind: queue.List}
 			require.EqualValues(t, 3, depth(t, pool, server, q).Total())
 
 			demote(t, before)
@@ -97,7 +51,7 @@ func TestTrapOfADemotedMaster(t *testing.T) {
 					assert.Equal(c, broker.StaleReplica, read.Cause())
 				}
 			}, deadline, poll, "while the Service still leads there, the depth is not known")
-			service.leadTo(next.Addr)
+			service.LeadTo(next.Addr)
 			assert.Eventually(t, func() bool {
 				sample, err := depths(t, pool, server, q)
 				return err == nil && assert.EqualValues(t, 1, sample[0].Total(), "never what the old one has")

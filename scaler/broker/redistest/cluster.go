@@ -67,11 +67,7 @@ func StartClusterWithReplicas(t testing.TB, masters, replicas int, args ...strin
 
 // Addrs are the masters' addresses at the start, in the order of their slots.
 func (c *Cluster) Addrs() []string {
-	var addrs []string
-	for _, node := range c.Nodes[:c.masters] {
-		addrs = append(addrs, node.Addr)
-	}
-	return addrs
+	return addrs(c.Nodes[:c.masters])
 }
 
 // Client returns a client of the whole cluster, with all rights, that is closed when the

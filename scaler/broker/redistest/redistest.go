@@ -109,3 +109,11 @@ func (s *Server) Restart() {
 		s.t.Fatal(err)
 	}
 }
+
+func addrs(servers []*Server) []string {
+	var addrs []string
+	for _, server := range servers {
+		addrs = append(addrs, server.Addr)
+	}
+	return addrs
+}

@@ -156,11 +156,7 @@ func (s *Sentinel) complete(ctx context.Context, client *redis.SentinelClient) e
 
 // SentinelAddrs are the sentinels' addresses.
 func (s *Sentinel) SentinelAddrs() []string {
-	var addrs []string
-	for _, sentinel := range s.Sentinels {
-		addrs = append(addrs, sentinel.Addr)
-	}
-	return addrs
+	return addrs(s.Sentinels)
 }
 
 // Client returns a client of the current master, whichever that is, with all rights; it is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connecttest"
+	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -73,7 +73,7 @@ func newAPIServer(t *testing.T, functions interceptor.Funcs, objects ...client.O
 }
 
 // install is the operator's objects, as the chart makes them.
-func install(t *testing.T, ca *connecttest.Authority) []client.Object {
+func install(t *testing.T, ca *certtest.Authority) []client.Object {
 	t.Helper()
 	var objects []client.Object
 	for _, name := range []string{"scaler-a", "scaler-b"} {
@@ -81,7 +81,7 @@ func install(t *testing.T, ca *connecttest.Authority) []client.Object {
 		objects = append(objects, &pod)
 	}
 	controller := withSecret(operatorPod("ops", "controller", "controller", true, "--scaler-address=op-scaler.ops.svc:9090"), "op-client-tls")
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-client-tls"}, Data: ca.Secret(t)}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-client-tls"}, Data: ca.Secret(ca.Client("client"))}
 	return append(objects, &controller, secret)
 }
 
@@ -91,10 +91,10 @@ const (
 )
 
 func TestForward(t *testing.T) {
-	ca := connecttest.NewAuthority(t)
+	ca := certtest.New(t)
 	service := &connecttest.Inspector{}
 	service.Set("shop", "orders", &inspectv1.ExplainResponse{Explanation: "because"})
-	_, address := connecttest.Serve(t, service, ca.MutualTLS(t, time.Now().Add(time.Hour), "op-scaler.ops.svc"))
+	_, address := connecttest.Serve(t, service, ca.MutualTLS(ca.Server("op-scaler.ops.svc")))
 	a := newAPIServer(t, interceptor.Funcs{}, install(t, ca)...)
 	a.pods[podA], a.pods[podB] = address, address
 	s := open(t, ScalerFlags{}, a.Cluster)
@@ -128,10 +128,10 @@ func TestForwardInPlaintext(t *testing.T) {
 // A pod that does not answer is told as the kubelet tells it, and the next attempt goes to
 // another one.
 func TestForwardToTheNextPod(t *testing.T) {
-	ca := connecttest.NewAuthority(t)
+	ca := certtest.New(t)
 	service := &connecttest.Inspector{}
 	service.Set("shop", "orders", &inspectv1.ExplainResponse{})
-	_, address := connecttest.Serve(t, service, ca.MutualTLS(t, time.Now().Add(time.Hour), "op-scaler.ops.svc"))
+	_, address := connecttest.Serve(t, service, ca.MutualTLS(ca.Server("op-scaler.ops.svc")))
 	a := newAPIServer(t, interceptor.Funcs{}, install(t, ca)...)
 	a.pods[podB] = address
 	s := open(t, ScalerFlags{OperatorNamespace: "ops"}, a.Cluster)
@@ -161,16 +161,16 @@ func answering(code int32, err error) func(http.ResponseWriter, *http.Request) b
 }
 
 // secretWithout is the operator's Secret without one of its keys.
-func secretWithout(t *testing.T, ca *connecttest.Authority, key string) client.Object {
+func secretWithout(t *testing.T, ca *certtest.Authority, key string) client.Object {
 	t.Helper()
-	data := maps.Clone(ca.Secret(t))
+	data := ca.Secret(ca.Client("client"))
 	delete(data, key)
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-client-tls"}, Data: data}
 }
 
 func TestForwardProblems(t *testing.T) {
-	ca := connecttest.NewAuthority(t)
-	_, address := connecttest.Serve(t, &connecttest.Inspector{}, ca.MutualTLS(t, time.Now().Add(time.Hour), "another.name"))
+	ca := certtest.New(t)
+	_, address := connecttest.Serve(t, &connecttest.Inspector{}, ca.MutualTLS(ca.Server("another.name")))
 	objects := install(t, ca)
 	tests := map[string]struct {
 		objects   []client.Object
@@ -228,16 +228,16 @@ func TestForwardProblems(t *testing.T) {
 
 // Files of the user's take the place of a Secret that may not be read.
 func TestForwardWithFiles(t *testing.T) {
-	ca := connecttest.NewAuthority(t)
-	caFile, cert, key := connecttest.Files(t, ca.Secret(t))
+	ca := certtest.New(t)
+	files := ca.Write(t.TempDir(), ca.Client("client"))
 	service := &connecttest.Inspector{}
 	service.Set("shop", "orders", &inspectv1.ExplainResponse{})
-	_, address := connecttest.Serve(t, service, ca.MutualTLS(t, time.Now().Add(time.Hour), "op-scaler.ops.svc"))
+	_, address := connecttest.Serve(t, service, ca.MutualTLS(ca.Server("op-scaler.ops.svc")))
 	a := newAPIServer(t, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 		return forbid("secrets")
 	}}, install(t, ca)...)
 	a.pods[podA] = address
-	_, err := open(t, ScalerFlags{CACert: caFile, Cert: cert, Key: key}, a.Cluster).Explain(t.Context(), question)
+	_, err := open(t, ScalerFlags{CACert: files.CA, Cert: files.Certificate, Key: files.Key}, a.Cluster).Explain(t.Context(), question)
 	require.NoError(t, err)
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connecttest"
+	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -42,37 +43,37 @@ func closedPort(t *testing.T) string {
 
 // Every way to reach a scaler directly, and what is said where it is the wrong one.
 func TestDirect(t *testing.T) {
-	ca, stranger := connecttest.NewAuthority(t), connecttest.NewAuthority(t)
-	caFile, cert, key := connecttest.Files(t, ca.Secret(t))
-	strangeCA, strangeCert, strangeKey := connecttest.Files(t, stranger.Secret(t))
+	ca, stranger := certtest.New(t), certtest.New(t)
+	files := ca.Write(t.TempDir(), ca.Client("client"))
+	strange := stranger.Write(t.TempDir(), stranger.Client("client"))
 	noPEM := filepath.Join(t.TempDir(), "no.pem")
 	require.NoError(t, os.WriteFile(noPEM, []byte("nonsense"), 0o600))
 	service := &connecttest.Inspector{}
 	service.Set("shop", "orders", &inspectv1.ExplainResponse{Explanation: "because"})
-	_, secured := connecttest.Serve(t, service, ca.MutualTLS(t, time.Now().Add(time.Hour), "127.0.0.1", "scaler.ops.svc"))
-	_, named := connecttest.Serve(t, service, ca.MutualTLS(t, time.Now().Add(time.Hour), "scaler.ops.svc"))
-	_, expired := connecttest.Serve(t, service, ca.MutualTLS(t, time.Now().Add(-time.Minute), "127.0.0.1"))
+	_, secured := connecttest.Serve(t, service, ca.MutualTLS(ca.Server("127.0.0.1", "scaler.ops.svc")))
+	_, named := connecttest.Serve(t, service, ca.MutualTLS(ca.Server("scaler.ops.svc")))
+	_, expired := connecttest.Serve(t, service, ca.MutualTLS(ca.ServerUntil(time.Now().Add(-time.Minute), "127.0.0.1")))
 	_, plain := connecttest.Serve(t, service, nil)
 
 	tests := map[string]struct {
 		flags   ScalerFlags
 		wantErr string // empty: it works
 	}{
-		"mutual TLS":            {flags: ScalerFlags{Address: secured, CACert: caFile, Cert: cert, Key: key}},
-		"another name":          {flags: ScalerFlags{Address: named, CACert: caFile, Cert: cert, Key: key, ServerName: "scaler.ops.svc"}},
+		"mutual TLS":            {flags: ScalerFlags{Address: secured, CACert: files.CA, Cert: files.Certificate, Key: files.Key}},
+		"another name":          {flags: ScalerFlags{Address: named, CACert: files.CA, Cert: files.Certificate, Key: files.Key, ServerName: "scaler.ops.svc"}},
 		"clear text":            {flags: ScalerFlags{Address: plain, Plaintext: true}},
-		"the wrong name":        {flags: ScalerFlags{Address: named, CACert: caFile, Cert: cert, Key: key}, wantErr: `the scaler's certificate is not for "127.0.0.1": name another one with --server-name`},
-		"an unknown CA":         {flags: ScalerFlags{Address: secured, CACert: strangeCA, Cert: cert, Key: key}, wantErr: "the scaler's certificate is of an unknown CA: name its CA with --cacert"},
+		"the wrong name":        {flags: ScalerFlags{Address: named, CACert: files.CA, Cert: files.Certificate, Key: files.Key}, wantErr: `the scaler's certificate is not for "127.0.0.1": name another one with --server-name`},
+		"an unknown CA":         {flags: ScalerFlags{Address: secured, CACert: strange.CA, Cert: files.Certificate, Key: files.Key}, wantErr: "the scaler's certificate is of an unknown CA: name its CA with --cacert"},
 		"the system's CAs":      {flags: ScalerFlags{Address: secured}, wantErr: "name its CA with --cacert"},
-		"no client certificate": {flags: ScalerFlags{Address: secured, CACert: caFile}, wantErr: "the scaler refuses the client certificate, or the lack of one: give one of its CA with --cert and --key"},
-		"a strange certificate": {flags: ScalerFlags{Address: secured, CACert: caFile, Cert: strangeCert, Key: strangeKey}, wantErr: "the scaler refuses the client certificate"},
-		"expired":               {flags: ScalerFlags{Address: expired, CACert: caFile, Cert: cert, Key: key}, wantErr: "the scaler's certificate is not valid at this time: renew it"},
-		"TLS to clear text":     {flags: ScalerFlags{Address: plain, CACert: caFile}, wantErr: "the scaler does not speak TLS: try --plaintext"},
+		"no client certificate": {flags: ScalerFlags{Address: secured, CACert: files.CA}, wantErr: "the scaler refuses the client certificate, or the lack of one: give one of its CA with --cert and --key"},
+		"a strange certificate": {flags: ScalerFlags{Address: secured, CACert: files.CA, Cert: strange.Certificate, Key: strange.Key}, wantErr: "the scaler refuses the client certificate"},
+		"expired":               {flags: ScalerFlags{Address: expired, CACert: files.CA, Cert: files.Certificate, Key: files.Key}, wantErr: "the scaler's certificate is not valid at this time: renew it"},
+		"TLS to clear text":     {flags: ScalerFlags{Address: plain, CACert: files.CA}, wantErr: "the scaler does not speak TLS: try --plaintext"},
 		"clear text to TLS":     {flags: ScalerFlags{Address: secured, Plaintext: true}, wantErr: "where it has TLS, leave out --plaintext"},
 		"nobody there":          {flags: ScalerFlags{Address: closedPort(t), Plaintext: true}, wantErr: "connecting to the scaler at --address 127.0.0.1:"},
 		"no such file":          {flags: ScalerFlags{Address: secured, CACert: noPEM + "x"}, wantErr: "--cacert: open "},
 		"no PEM":                {flags: ScalerFlags{Address: secured, CACert: noPEM}, wantErr: "no.pem holds no certificate in PEM form"},
-		"a key of another": {flags: ScalerFlags{Address: secured, CACert: caFile, Cert: cert, Key: strangeKey},
+		"a key of another": {flags: ScalerFlags{Address: secured, CACert: files.CA, Cert: files.Certificate, Key: strange.Key},
 			wantErr: "the client certificate and its key in --cert and --key: tls: private key does not match public key"},
 	}
 	for name, test := range tests {
@@ -154,14 +155,14 @@ func TestOverTheWire(t *testing.T) {
 // A stream whose server goes away says so, and the next one finds the server's successor,
 // with the renewed certificate.
 func TestWatchAgain(t *testing.T) {
-	before, after := connecttest.NewAuthority(t), connecttest.NewAuthority(t)
-	data := before.Secret(t)
-	ca, cert, key := connecttest.Files(t, data)
+	before, after := certtest.New(t), certtest.New(t)
+	dir := t.TempDir()
+	files := before.Write(dir, before.Client("client"))
 	service := &connecttest.Inspector{}
 	service.Set("shop", "orders", &inspectv1.ExplainResponse{Explanation: "because"})
-	first, address := connecttest.Serve(t, service, before.MutualTLS(t, time.Now().Add(time.Hour), "127.0.0.1"))
+	first, address := connecttest.Serve(t, service, before.MutualTLS(before.Server("127.0.0.1")))
 	proxy := newProxy(t, address)
-	s := open(t, ScalerFlags{Address: proxy.address, CACert: ca, Cert: cert, Key: key}, nil)
+	s := open(t, ScalerFlags{Address: proxy.address, CACert: files.CA, Cert: files.Certificate, Key: files.Key}, nil)
 	var heard []string
 	err := s.Watch(t.Context(), "shop", "orders", func(message *inspectv1.WatchResponse) {
 		heard = append(heard, message.GetExplanation().GetExplanation())
@@ -170,11 +171,9 @@ func TestWatchAgain(t *testing.T) {
 	require.ErrorContains(t, err, "the connection to the scaler broke")
 	require.Equal(t, []string{"because"}, heard)
 
-	_, second := connecttest.Serve(t, service, after.MutualTLS(t, time.Now().Add(time.Hour), "127.0.0.1"))
+	_, second := connecttest.Serve(t, service, after.MutualTLS(after.Server("127.0.0.1")))
 	proxy.to(second)
-	for name, content := range after.Secret(t) {
-		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(ca), name), content, 0o600))
-	}
+	after.Write(dir, after.Client("client"))
 	require.Eventually(t, func() bool {
 		_, err := s.Explain(t.Context(), question)
 		return err == nil
@@ -218,9 +217,9 @@ func (p *proxy) to(target string) { <-p.target; p.target <- target }
 
 // TLS 1.2 tells a refused certificate during the handshake, TLS 1.3 only later.
 func TestRefusedByTLS12(t *testing.T) {
-	ca := connecttest.NewAuthority(t)
-	caFile, _, _ := connecttest.Files(t, ca.Secret(t))
-	config := ca.MutualTLS(t, time.Now().Add(time.Hour), "127.0.0.1")
+	ca := certtest.New(t)
+	caFile := ca.Write(t.TempDir(), ca.Client("client")).CA
+	config := ca.MutualTLS(ca.Server("127.0.0.1"))
 	config.MaxVersion = tls.VersionTLS12
 	_, address := connecttest.Serve(t, &connecttest.Inspector{}, config)
 	_, err := open(t, ScalerFlags{Address: address, CACert: caFile}, nil).Explain(t.Context(), question)

@@ -1,3 +1,5 @@
+// Package connecttest plays, for tests, what the plugin connects to: a scaler and a kubelet
+// that forwards ports.
 package connecttest
 
 import (
