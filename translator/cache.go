@@ -14,7 +14,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -53,10 +53,15 @@ func slimChannel(object any) (any, error) {
 	channel.ManagedFields = nil
 	dropNotes(channel)
 	channel = channel.DeepCopy() // without the slack that a decoder leaves in slices and maps
+	intern(&channel.Spec.Image)
+	intern(&channel.Spec.RedisAddress)
+	channel.Spec.AutoScaling = autoScalings.share(channel.Spec.AutoScaling)
 	for i := range channel.Status.Conditions {
 		condition := &channel.Status.Conditions[i]
-		condition.Type, condition.Reason = interned(condition.Type), interned(condition.Reason)
-		condition.Status = metav1.ConditionStatus(interned(string(condition.Status)))
+		intern(&condition.Type)
+		intern(&condition.Status)
+		intern(&condition.Reason)
+		intern(&condition.Message)
 	}
 	return channel, nil
 }
@@ -73,28 +78,43 @@ func slimDeployment(object any) (any, error) {
 	if spec.Selector != nil {
 		spec.Selector.MatchLabels = internedMap(spec.Selector.MatchLabels)
 	}
+	intern(&spec.Strategy.Type)
 	spec.Strategy.RollingUpdate = rollingUpdates.share(spec.Strategy.RollingUpdate)
 	if spec.Template.Labels = internedMap(spec.Template.Labels); maps.Equal(spec.Template.Labels, deployment.Labels) {
 		spec.Template.Labels = deployment.Labels
 	}
-	pod := &spec.Template.Spec
+	slimPod(&spec.Template.Spec, spec.Selector)
+	return deployment, nil
+}
+
+func slimPod(pod *corev1.PodSpec, selector *metav1.LabelSelector) {
 	pod.SecurityContext = podSecurity.share(pod.SecurityContext)
+	intern(&pod.RestartPolicy)
+	intern(&pod.DNSPolicy)
+	intern(&pod.SchedulerName)
 	for i := range pod.Containers {
 		slimContainer(&pod.Containers[i])
 	}
 	for i := range pod.TopologySpreadConstraints {
-		if spread := &pod.TopologySpreadConstraints[i]; apiequality.Semantic.DeepEqual(spread.LabelSelector, spec.Selector) {
-			spread.LabelSelector = spec.Selector
+		spread := &pod.TopologySpreadConstraints[i]
+		intern(&spread.TopologyKey)
+		intern(&spread.WhenUnsatisfiable)
+		if apiequality.Semantic.DeepEqual(spread.LabelSelector, selector) {
+			spread.LabelSelector = selector
 		}
 	}
-	return deployment, nil
 }
 
 func slimContainer(container *corev1.Container) {
-	container.Name, container.Image = interned(container.Name), interned(container.Image)
+	intern(&container.Name)
+	intern(&container.Image)
+	intern(&container.ImagePullPolicy)
+	intern(&container.TerminationMessagePath)
+	intern(&container.TerminationMessagePolicy)
 	container.SecurityContext = containerSecurity.share(container.SecurityContext)
 	for i := range container.Env {
-		container.Env[i].Name = interned(container.Env[i].Name)
+		intern(&container.Env[i].Name)
+		container.Env[i].ValueFrom = envSources.share(container.Env[i].ValueFrom)
 	}
 }
 
@@ -106,6 +126,8 @@ func slimDisruptionBudget(object any) (any, error) {
 	keepOwners(budget)
 	dropNotes(budget)
 	budget.Status = policyv1.PodDisruptionBudgetStatus{} // it changes with every pod
+	budget.Spec.MaxUnavailable = budgetSizes.share(budget.Spec.MaxUnavailable)
+	budget.Spec.UnhealthyPodEvictionPolicy = evictionPolicies.share(budget.Spec.UnhealthyPodEvictionPolicy)
 	budget.Labels = internedMap(budget.Labels)
 	if selector := budget.Spec.Selector; selector != nil {
 		selector.MatchLabels = internedMap(selector.MatchLabels)
@@ -127,7 +149,10 @@ func slimScaledObject(object any) (any, error) {
 	scaledObject.Spec.Advanced = advanced.share(scaledObject.Spec.Advanced)
 	scaledObject.Labels = internedMap(scaledObject.Labels)
 	for i := range scaledObject.Spec.Triggers {
-		scaledObject.Spec.Triggers[i].Metadata = internedMap(scaledObject.Spec.Triggers[i].Metadata)
+		trigger := &scaledObject.Spec.Triggers[i]
+		intern(&trigger.Type)
+		intern(&trigger.MetricType)
+		trigger.Metadata = internedMap(trigger.Metadata)
 	}
 	return scaledObject, nil
 }
@@ -142,18 +167,23 @@ func keepOwners(object client.Object) {
 			continue
 		}
 		kept = append(kept, metav1.ManagedFieldsEntry{
-			Manager:     interned(entry.Manager),
-			Operation:   metav1.ManagedFieldsOperationType(interned(string(entry.Operation))),
-			Subresource: interned(entry.Subresource),
-			FieldsV1:    owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), metav1.GetControllerOfNoCopy(object))),
+			Manager: entry.Manager, Operation: entry.Operation, Subresource: entry.Subresource,
+			FieldsV1: owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), metav1.GetControllerOfNoCopy(object))),
 		})
+	}
+	for i := range kept {
+		intern(&kept[i].Manager)
+		intern(&kept[i].Operation)
+		intern(&kept[i].Subresource)
 	}
 	object.SetManagedFields(kept)
 	owners := object.GetOwnerReferences()
 	for i := range owners {
 		owner := &owners[i]
-		owner.APIVersion, owner.Kind, owner.Name = interned(owner.APIVersion), interned(owner.Kind), interned(owner.Name)
-		owner.UID = types.UID(interned(string(owner.UID)))
+		intern(&owner.APIVersion)
+		intern(&owner.Kind)
+		intern(&owner.Name)
+		intern(&owner.UID)
 	}
 	object.SetOwnerReferences(owners)
 }
@@ -182,8 +212,8 @@ func dropNotes(object client.Object) {
 	}
 }
 
-// interned is the one copy of a text that many objects have.
-func interned(text string) string { return unique.Make(text).Value() }
+// intern replaces a text that many objects have by its one copy.
+func intern[T ~string](text *T) { *text = unique.Make(*text).Value() }
 
 func internedMap(texts map[string]string) map[string]string {
 	if texts == nil {
@@ -191,7 +221,9 @@ func internedMap(texts map[string]string) map[string]string {
 	}
 	out := make(map[string]string, len(texts))
 	for key, value := range texts {
-		out[interned(key)] = interned(value)
+		intern(&key)
+		intern(&value)
+		out[key] = value
 	}
 	return out
 }
@@ -230,9 +262,13 @@ type latest[T any] struct{ value atomic.Pointer[T] }
 
 // Parts of objects that are the same for most channels.
 var (
+	autoScalings      latest[v1.AutoScalingSpec]
 	rollingUpdates    latest[appsv1.RollingUpdateDeployment]
 	podSecurity       latest[corev1.PodSecurityContext]
 	containerSecurity latest[corev1.SecurityContext]
+	envSources        latest[corev1.EnvVarSource]
+	budgetSizes       latest[intstr.IntOrString]
+	evictionPolicies  latest[policyv1.UnhealthyPodEvictionPolicyType]
 	advanced          latest[kedav1alpha1.AdvancedConfig]
 )
 

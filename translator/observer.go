@@ -41,8 +41,8 @@ type observer struct {
 }
 
 type following struct {
-	question question
-	answer   *answer // nil until the first
+	question *question // nobody changes it
+	answer   *answer   // nil until the first
 }
 
 // newObserver makes an observer that asks about each channel once per interval.
@@ -70,7 +70,9 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 		o.followed[key] = f
 	}
 	asked := known && f.question.equal(q)
-	f.question = q
+	if !asked {
+		f.question = &q
+	}
 	last := f.answer
 	o.mu.Unlock()
 	if !asked {
@@ -123,7 +125,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	f, ok := o.followed[key]
 	var q question
 	if ok {
-		q = f.question
+		q = *f.question
 	}
 	o.mu.Unlock()
 	if !ok || ctx.Err() != nil {
@@ -138,6 +140,8 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	if response != nil { // kept for as long as the channel lives, so without what nobody reads
 		response.Explanation, response.Keys, response.Policy = "", nil, nil
 		response.SampleAge, response.CooldownLeft, response.LastScaleTime = nil, nil, nil
+		intern(&response.QueueType)
+		intern(&response.LastingExplanation) // the status has it as well
 	}
 	if o.keep(key, &answer{question: q, response: response, err: err, since: o.clock.Now()}) {
 		select {
@@ -162,6 +166,9 @@ func (o *observer) keep(key types.NamespacedName, a *answer) bool {
 		a.since = last.since
 	}
 	f.answer = a
+	if f.question.equal(a.question) {
+		f.question = &a.question // one copy
+	}
 	return !a.sameAs(last)
 }
 

@@ -19,17 +19,19 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// Server-side apply is a patch, and a create where the object is not there yet. Updating
-// finalizers is what an API server with OwnerReferencesPermissionEnforcement asks of who
-// sets blockOwnerDeletion. Leases, and events about them, are of leader election.
+// Server-side apply is a patch, and a create where the object is not there yet. An API
+// server with OwnerReferencesPermissionEnforcement, as OpenShift's, asks of who sets
+// blockOwnerDeletion that they may update finalizers, and of who gives an object another
+// owner, as adoption does, that they may delete it. Leases, and events about them, are of
+// leader election.
 //
-// +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels,verbs=get;list;watch
+// +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels,verbs=list;watch
 // +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels/status,verbs=patch
 // +kubebuilder:rbac:groups=pubsub.jawaracloud.io,resources=pubsubchannels/finalizers,verbs=update
-// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
-// +kubebuilder:rbac:groups="";events.k8s.io,namespace=system,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",namespace=system,resources=events,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=system,resources=leases,verbs=get;create;update
 
 // conflictRetry is when an object that changed under our hands is looked at again; by then
