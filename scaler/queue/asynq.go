@@ -60,9 +60,7 @@ func (a *asynqReader) answer(r round) (Depth, bool, error) {
 	depth.InFlight = replies.number(a.active, List)
 	done := true
 	if a.job != nil {
-		var came time.Time
-		came, done = a.job.of(replies.element(a.oldest), &replies, r.last)
-		replies.came(&depth, came, r.now)
+		done = a.job.add(&depth, replies.element(a.oldest), &replies, r)
 	}
 	if paused { // what waits is not runnable
 		depth.Ready, depth.Oldest = 0, time.Time{}

@@ -126,8 +126,7 @@ func (a *bullMQAge) add(depth *Depth, oldest string, marked bool, replies *repli
 	if len(next) == 0 {
 		next = []string{""}
 	}
-	prioritized, known := a.first.of(next[0], replies, r.last)
-	replies.came(depth, prioritized, r.now)
+	known := a.first.add(depth, next[0], replies, r)
 	if marked {
 		if !a.marked {
 			a.marked = true
@@ -136,7 +135,5 @@ func (a *bullMQAge) add(depth *Depth, oldest string, marked bool, replies *repli
 		oldest = replies.element(a.before)
 	}
 	a.marked = marked
-	came, done := a.job.of(oldest, replies, r.last)
-	replies.came(depth, came, r.now)
-	return done && known
+	return a.job.add(depth, oldest, replies, r) && known
 }

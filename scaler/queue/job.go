@@ -31,6 +31,13 @@ func (j *jobTime) ask(commands []redis.Cmder) []redis.Cmder {
 	return append(commands, fresh(j.came))
 }
 
+// add adds when the job of that id came. Where it returns false, another round must tell.
+func (j *jobTime) add(depth *Depth, id string, replies *replies, r round) (done bool) {
+	came, done := j.of(id, replies, r.last)
+	replies.came(depth, came, r.now)
+	return done
+}
+
 // of is when the job of that id came; zero where there is no such job. Where done is
 // false, another round must tell.
 func (j *jobTime) of(id string, replies *replies, last bool) (came time.Time, done bool) {

@@ -1,10 +1,6 @@
 package queue
 
-import (
-	"time"
-
-	"github.com/redis/go-redis/v9"
-)
+import "github.com/redis/go-redis/v9"
 
 const rqQueue = "rq:queue:"
 
@@ -54,9 +50,7 @@ func (q *rqReader) answer(r round) (Depth, bool, error) {
 	depth.InFlight = replies.number(q.intermediate, List) + replies.number(q.started, SortedSet)
 	done := true
 	if q.job != nil {
-		var came time.Time
-		came, done = q.job.of(replies.element(q.oldest), &replies, r.last)
-		replies.came(&depth, came, r.now)
+		done = q.job.add(&depth, replies.element(q.oldest), &replies, r)
 	}
 	return replies.result(depth, done)
 }
