@@ -78,6 +78,20 @@ frameworks-test: test-packages $(node_modules) ## Hold the presets against asynq
 bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call
 	$(call as_the_cluster,benchmarks) -run '^$$' -bench . -benchmem -timeout 60m .
 
+CHANNELS ?= 1000 5000
+
+.PHONY: bench-controller
+bench-controller: envtest-binaries ## Benchmark the controller beside a bare client, with 1,000 and 5,000 channels (CHANNELS)
+	for n in $(CHANNELS); do \
+		KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -tags integration -run '^$$' -bench Controller -benchmem -benchtime $${n}x -count 1 -timeout 60m ./translator; \
+	done
+
+IDLE ?= 10m
+
+.PHONY: quiet-test
+quiet-test: envtest-binaries ## See that 200 idle channels cause no write for 10 minutes (IDLE)
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -tags integration -count 1 -timeout 60m -v -run TestSteadyStateWritesNothing ./translator -idle $(IDLE) -idle-interval 15s
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters
 	$(GOLANGCI_LINT) run --build-tags integration ./...
@@ -90,19 +104,20 @@ lint: $(GOLANGCI_LINT) ## Run the linters
 CHART := charts/pubsub-operator
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
 	$(CONTROLLER_GEN) object paths=./api/v1
 	$(CONTROLLER_GEN) crd paths=./api/v1 output:crd:dir=$(CHART)/files/crds
 	$(CONTROLLER_GEN) rbac:roleName=controller paths=./translator/... output:rbac:dir=$(CHART)/files/rbac/controller
 	$(CONTROLLER_GEN) rbac:roleName=scaler paths=./scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler
 	$(CONTROLLER_GEN) rbac:roleName=scaler-secrets paths=./cmd/scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler-secrets
+	$(CRD_REF_DOCS) --source-path api/v1 --config docs/api-template/config.yaml --templates-dir docs/api-template/markdown --renderer markdown --output-path docs/api.md --log-level ERROR
 	cd proto && $(BUF) lint && $(BUF) generate
 	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(GO) run ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	{ cat deploy/operator.header.yaml; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
 
-generated = api proto charts deploy docs/simulation
+generated = api proto charts deploy docs/api.md docs/simulation
 
 .PHONY: verify
 verify: generate ## Fail where generated files, formatting or go.mod are stale

@@ -2,6 +2,7 @@
 # folder of the user's cache whose name holds the versions: a bump of any rebuilds it.
 
 CONTROLLER_TOOLS_VERSION   := v0.23.0
+CRD_REF_DOCS_VERSION       := v0.3.0
 BUF_VERSION                := v1.75.0
 PROTOC_GEN_GO_VERSION      := v1.36.12
 PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
@@ -11,9 +12,10 @@ CHART_TOOLS_MODULE := charts/pubsub-operator/tools
 chart_tools_sum    := $(shell cat $(CHART_TOOLS_MODULE)/go.mod $(CHART_TOOLS_MODULE)/go.sum | cksum | cut -d ' ' -f 1)
 
 DEV_TOOLS_ROOT ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pubsub-operator/dev-tools
-DEV_TOOLS_DIR  := $(DEV_TOOLS_ROOT)/controller-gen-$(CONTROLLER_TOOLS_VERSION)_buf-$(BUF_VERSION)_go-$(PROTOC_GEN_GO_VERSION)_grpc-$(PROTOC_GEN_GO_GRPC_VERSION)_golangci-$(GOLANGCI_LINT_VERSION)_chart-$(chart_tools_sum)_$(shell $(GO) env GOVERSION GOOS GOARCH | paste -sd - -)
+DEV_TOOLS_DIR  := $(DEV_TOOLS_ROOT)/controller-gen-$(CONTROLLER_TOOLS_VERSION)_crd-ref-docs-$(CRD_REF_DOCS_VERSION)_buf-$(BUF_VERSION)_go-$(PROTOC_GEN_GO_VERSION)_grpc-$(PROTOC_GEN_GO_GRPC_VERSION)_golangci-$(GOLANGCI_LINT_VERSION)_chart-$(chart_tools_sum)_$(shell $(GO) env GOVERSION GOOS GOARCH | paste -sd - -)
 
 CONTROLLER_GEN     := $(DEV_TOOLS_DIR)/controller-gen
+CRD_REF_DOCS       := $(DEV_TOOLS_DIR)/crd-ref-docs
 BUF                := $(DEV_TOOLS_DIR)/buf
 PROTOC_GEN_GO      := $(DEV_TOOLS_DIR)/protoc-gen-go
 PROTOC_GEN_GO_GRPC := $(DEV_TOOLS_DIR)/protoc-gen-go-grpc
@@ -33,6 +35,8 @@ endef
 
 $(CONTROLLER_GEN):
 	$(call install_dev_tool,sigs.k8s.io/controller-tools/cmd/controller-gen@$(CONTROLLER_TOOLS_VERSION))
+$(CRD_REF_DOCS):
+	$(call install_dev_tool,github.com/elastic/crd-ref-docs@$(CRD_REF_DOCS_VERSION))
 $(BUF):
 	$(call install_dev_tool,github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION))
 $(PROTOC_GEN_GO):

@@ -16,11 +16,15 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)",fieldPath=".schedules",message="minReplicas of a schedule must not be greater than maxReplicas (default 10): lower it or raise maxReplicas"
 type AutoScalingSpec struct {
 	// enabled switches autoscaling on. (original)
+	//
+	// Example: enabled: true
 	// +optional
 	// +kubebuilder:default=false
 	Enabled bool `json:"enabled"`
 
 	// minReplicas is the least number of workers; 0 means scale to zero. (original)
+	//
+	// Example: minReplicas: 0
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -28,6 +32,8 @@ type AutoScalingSpec struct {
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
 	// maxReplicas is the greatest number of workers. (original)
+	//
+	// Example: maxReplicas: 50
 	// +optional
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=1
@@ -36,6 +42,8 @@ type AutoScalingSpec struct {
 
 	// targetQueueDepth is how many messages, waiting and in work, one worker is expected
 	// to have on its hands. (original)
+	//
+	// Example: targetQueueDepth: 100
 	// +optional
 	// +kubebuilder:default=100
 	// +kubebuilder:validation:Minimum=1
@@ -44,6 +52,8 @@ type AutoScalingSpec struct {
 
 	// scaleUpThreshold is the upper bound of the band, in percent of
 	// targetQueueDepth × replicas: above it the fleet grows. (original)
+	//
+	// Example: scaleUpThreshold: 150
 	// +optional
 	// +kubebuilder:default=150
 	// +kubebuilder:validation:Minimum=1
@@ -52,6 +62,8 @@ type AutoScalingSpec struct {
 
 	// scaleDownThreshold is the lower bound of the band, in percent of
 	// targetQueueDepth × replicas: below it the fleet shrinks. (original)
+	//
+	// Example: scaleDownThreshold: 50
 	// +optional
 	// +kubebuilder:default=50
 	// +kubebuilder:validation:Minimum=1
@@ -61,6 +73,8 @@ type AutoScalingSpec struct {
 	// cooldownPeriod is the least time between two scalings, in seconds, and how long at
 	// least (up to 20 s longer, because KEDA polls) a queue must be idle before the last
 	// worker of a fleet with minReplicas 0 goes. (original)
+	//
+	// Example: cooldownPeriod: 120
 	// +optional
 	// +kubebuilder:default=60
 	// +kubebuilder:validation:Minimum=0
@@ -69,6 +83,8 @@ type AutoScalingSpec struct {
 
 	// activationQueueDepth is the depth that a queue must exceed to wake a fleet of zero
 	// workers.
+	//
+	// Example: activationQueueDepth: 5
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
@@ -77,6 +93,8 @@ type AutoScalingSpec struct {
 
 	// maxScaleUpStep limits how many workers one scaling may add: a number, or a
 	// percentage of the current ones (rounded down, at least 1). Unset: no limit.
+	//
+	// Example: maxScaleUpStep: 50%
 	// +optional
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^[1-9][0-9]{0,3}%$')",message="maxScaleUpStep must be a number of at least 1 or a percentage such as 50%: leave it out for no limit"
@@ -86,6 +104,8 @@ type AutoScalingSpec struct {
 	// percentage of the current ones (rounded down, at least 1). Workers that keep up
 	// leave no queue, so an empty queue does not mean idle workers: a large step down
 	// costs long waits when load returns.
+	//
+	// Example: maxScaleDownStep: 2
 	// +optional
 	// +kubebuilder:default="20%"
 	// +kubebuilder:validation:XIntOrString
@@ -93,6 +113,8 @@ type AutoScalingSpec struct {
 	MaxScaleDownStep *intstr.IntOrString `json:"maxScaleDownStep,omitempty"`
 
 	// schedules keep more workers than the queue asks for at certain hours.
+	//
+	// Example: schedules: [{name: office-hours, timezone: Europe/Berlin, start: 0 8 * * 1-5, end: 0 18 * * 1-5, minReplicas: 5}]
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -102,6 +124,8 @@ type AutoScalingSpec struct {
 	// triggers are further ones of KEDA's, passed on unchanged: prometheus or cpu, for
 	// example, with their TriggerAuthentications. The greatest of what all triggers ask for
 	// counts, within minReplicas and maxReplicas.
+	//
+	// Example: triggers: [{type: cpu, name: busy, metricType: Utilization, metadata: {value: "70"}}]
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
@@ -110,6 +134,8 @@ type AutoScalingSpec struct {
 	// fallback is KEDA's, passed on unchanged: how many workers there are to be after
 	// failureThreshold failures in a row to read the queue or another trigger. Unset: the
 	// number stays as it is.
+	//
+	// Example: fallback: {failureThreshold: 3, replicas: 6}
 	// +optional
 	Fallback *kedav1alpha1.Fallback `json:"fallback,omitempty"`
 }

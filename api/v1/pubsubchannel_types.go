@@ -15,6 +15,8 @@ type PubSubChannelSpec struct {
 	// channelName is the queue: the key of a list, a stream or a sorted set on the server,
 	// a Pub/Sub channel, or the name of a preset's queue. (original) Workers get it as
 	// CHANNEL.
+	//
+	// Example: channelName: orders
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -24,6 +26,8 @@ type PubSubChannelSpec struct {
 	// separated by commas: sentinels, or nodes of a cluster (see redis.mode).
 	// A host without a dot is a Service in the channel's own namespace, for the workers
 	// and for the scaler alike. Workers get the address as REDIS_ADDR.
+	//
+	// Example: redisAddress: redis.data.svc:6379
 	// +optional
 	// +kubebuilder:default="dragonfly:6379"
 	// +kubebuilder:validation:MaxLength=2048
@@ -33,12 +37,16 @@ type PubSubChannelSpec struct {
 	// replicas is the number of workers while autoScaling is off; with autoScaling on it
 	// is the number that a new Deployment starts with, within minReplicas and maxReplicas.
 	// (original)
+	//
+	// Example: replicas: 3
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
 	Replicas *int32 `json:"replicas,omitempty"`
 
 	// image is the workers' container image. (original)
+	//
+	// Example: image: registry.example.com/orders-worker:1.4.2
 	// +optional
 	// +kubebuilder:default="jawaracloud/subscriber:latest"
 	// +kubebuilder:validation:MinLength=1
@@ -47,6 +55,8 @@ type PubSubChannelSpec struct {
 	// messageTimeout is how long a worker may take over one message, in seconds.
 	// (original) Workers get it as MESSAGE_TIMEOUT, and a worker that is stopped has this
 	// long, and 5 s more, to finish what it holds.
+	//
+	// Example: messageTimeout: 60
 	// +optional
 	// +kubebuilder:default=30
 	// +kubebuilder:validation:Minimum=1
@@ -54,21 +64,29 @@ type PubSubChannelSpec struct {
 	MessageTimeout int32 `json:"messageTimeout,omitempty"`
 
 	// resources are the limits and requests of the workers' container. (original)
+	//
+	// Example: resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {memory: 128Mi}}
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
 	// env is added to the workers' container, and wins over what the operator sets.
 	// (original)
+	//
+	// Example: env: [{name: HANDLER_URL, value: "http://orders/handle"}]
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
 	// template is a part of a pod template, merged over the one that the operator makes.
+	//
+	// Example: template: {spec: {serviceAccountName: orders, nodeSelector: {disk: ssd}}}
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
 
 	// autoScaling lets the fleet follow the depth of the queue. (original)
+	//
+	// Example: autoScaling: {enabled: true, minReplicas: 0, maxReplicas: 50}
 	// +optional
 	AutoScaling *AutoScalingSpec `json:"autoScaling,omitempty"`
 
@@ -77,14 +95,20 @@ type PubSubChannelSpec struct {
 	// edits still take effect. KEDA's own annotations (autoscaling.keda.sh/paused-replicas,
 	// paused, paused-scale-in, paused-scale-out) may be set on the channel instead; paused
 	// goes before them.
+	//
+	// Example: paused: true
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
 	// queue says what kind of queue channelName is, and which other keys belong to it.
+	//
+	// Example: queue: {type: Stream, consumerGroup: workers}
 	// +optional
 	Queue *QueueSpec `json:"queue,omitempty"`
 
 	// redis says how the server at redisAddress is reached: topology, credentials, TLS.
+	//
+	// Example: redis: {passwordSecret: {name: redis-auth}}
 	// +optional
 	Redis *RedisSpec `json:"redis,omitempty"`
 }

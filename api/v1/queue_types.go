@@ -59,12 +59,16 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 type QueueSpec struct {
 	// type is the kind of queue. With a preset it is left out.
+	//
+	// Example: type: Stream
 	// +optional
 	// +kubebuilder:default=Auto
 	Type QueueType `json:"type,omitempty"`
 
 	// keys are the keys whose depths are summed: those of lists, streams, sorted sets or
 	// Pub/Sub channels, or the names of a preset's queues. 1 to 32, default [channelName].
+	//
+	// Example: keys: [orders, refunds]
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -75,11 +79,15 @@ type QueueSpec struct {
 
 	// preset is the job framework that the workers use: depth is what is ready, in work and
 	// due in its keys, and channelName and keys are the names of its queues.
+	//
+	// Example: preset: BullMQ
 	// +optional
 	Preset QueuePreset `json:"preset,omitempty"`
 
 	// keyPrefix is what the framework puts before its keys: BullMQ's prefix (default
 	// bull), Celery's global_keyprefix, or Sidekiq's namespace (both default none).
+	//
+	// Example: keyPrefix: shop
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -87,6 +95,8 @@ type QueueSpec struct {
 
 	// consumerGroup is the stream's consumer group. Unset: the stream's only group; with
 	// several groups it must be set.
+	//
+	// Example: consumerGroup: workers
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -94,6 +104,8 @@ type QueueSpec struct {
 
 	// score says what the score of a sorted set's members means. Any (the default): all
 	// of them are ready. UnixSeconds or UnixMilliseconds: each is ready from that time on.
+	//
+	// Example: score: UnixSeconds
 	// +optional
 	Score SortedSetScore `json:"score,omitempty"`
 
@@ -101,6 +113,8 @@ type QueueSpec struct {
 	// the queue counts as over its upper bound, however short it is. From 1s to 720h, such
 	// as 90s or 5m; unset: no limit. For streams (from the entry's id), for sorted sets
 	// whose score is a time, and for the presets Sidekiq, BullMQ, Asynq and RQ.
+	//
+	// Example: maxAge: 90s
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

@@ -23,12 +23,16 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.sentinelUsernameSecret) || has(self.sentinelPasswordSecret)",fieldPath=".sentinelPasswordSecret",message="sentinelUsernameSecret is set, but sentinelPasswordSecret is not: an ACL user needs both"
 type RedisSpec struct {
 	// mode is how the servers are set up. Workers get it as REDIS_MODE.
+	//
+	// Example: mode: Cluster
 	// +optional
 	// +kubebuilder:default=Standalone
 	Mode RedisMode `json:"mode,omitempty"`
 
 	// sentinelMaster is the name under which the sentinels know the master. Workers get it
 	// as REDIS_SENTINEL_MASTER.
+	//
+	// Example: sentinelMaster: mymaster
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -36,6 +40,8 @@ type RedisSpec struct {
 
 	// database is the number of the logical database (SELECT). Workers get it as
 	// REDIS_DATABASE.
+	//
+	// Example: database: 2
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
@@ -44,26 +50,36 @@ type RedisSpec struct {
 
 	// usernameSecret holds the ACL user's name; key defaults to username. Workers get it
 	// as REDIS_USERNAME.
+	//
+	// Example: usernameSecret: {name: redis-auth}
 	// +optional
 	UsernameSecret *SecretKey `json:"usernameSecret,omitempty"`
 
 	// passwordSecret holds the password; key defaults to password. Workers get it as
 	// REDIS_PASSWORD. The scaler follows a change of the Secret within a minute; workers
 	// when they are restarted.
+	//
+	// Example: passwordSecret: {name: redis-auth, key: redis-password}
 	// +optional
 	PasswordSecret *SecretKey `json:"passwordSecret,omitempty"`
 
 	// sentinelUsernameSecret holds the name of the sentinels' ACL user; key defaults to
 	// username. Workers get it as REDIS_SENTINEL_USERNAME.
+	//
+	// Example: sentinelUsernameSecret: {name: sentinel-auth}
 	// +optional
 	SentinelUsernameSecret *SecretKey `json:"sentinelUsernameSecret,omitempty"`
 
 	// sentinelPasswordSecret holds the sentinels' password; key defaults to password.
 	// Workers get it as REDIS_SENTINEL_PASSWORD.
+	//
+	// Example: sentinelPasswordSecret: {name: sentinel-auth}
 	// +optional
 	SentinelPasswordSecret *SecretKey `json:"sentinelPasswordSecret,omitempty"`
 
 	// tls switches TLS on, by being there: "tls: {}" trusts the system's authorities.
+	//
+	// Example: tls: {caSecret: {name: redis-ca}}
 	// +optional
 	TLS *RedisTLS `json:"tls,omitempty"`
 }
@@ -72,17 +88,23 @@ type RedisSpec struct {
 type RedisTLS struct {
 	// caSecret holds the certificates of the authorities to trust, in PEM; key defaults to
 	// ca.crt. Unset: those of the system. Workers get the file as REDIS_TLS_CA_FILE.
+	//
+	// Example: caSecret: {name: redis-ca, key: ca.crt}
 	// +optional
 	CASecret *SecretKey `json:"caSecret,omitempty"`
 
 	// clientCertificateSecret is a Secret of type kubernetes.io/tls (tls.crt and tls.key)
 	// for servers that ask for a client's certificate. Workers get the files as
 	// REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE.
+	//
+	// Example: clientCertificateSecret: {name: redis-client}
 	// +optional
 	ClientCertificateSecret *SecretName `json:"clientCertificateSecret,omitempty"`
 
 	// serverName is the name that the server's certificate must have. Default: the host of
 	// the address. Workers get it as REDIS_TLS_SERVER_NAME.
+	//
+	// Example: serverName: redis.example.com
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -92,12 +114,16 @@ type RedisTLS struct {
 // SecretKey is a key of a Secret in the channel's namespace.
 type SecretKey struct {
 	// name is the Secret's name.
+	//
+	// Example: name: redis-auth
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
 	// key is the key within the Secret.
+	//
+	// Example: key: redis-password
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -107,6 +133,8 @@ type SecretKey struct {
 // SecretName is a Secret in the channel's namespace.
 type SecretName struct {
 	// name is the Secret's name.
+	//
+	// Example: name: redis-auth
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -7,6 +7,8 @@ package v1
 // +kubebuilder:validation:XValidation:rule="self.start != self.end",fieldPath=".end",message="end must not be the same as start: a schedule that ends when it starts keeps nothing"
 type Schedule struct {
 	// name tells the schedule from others and from triggers, which are named alike.
+	//
+	// Example: name: office-hours
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -15,6 +17,8 @@ type Schedule struct {
 
 	// timezone is that of start and end, by its IANA name: Europe/Berlin or UTC, for
 	// example. Daylight saving time is followed.
+	//
+	// Example: timezone: Europe/Berlin
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -24,18 +28,24 @@ type Schedule struct {
 
 	// start is when the schedule begins to keep workers: a cron expression of five fields
 	// (minute, hour, day of the month, month, day of the week), for example 0 8 * * 1-5.
+	//
+	// Example: start: 0 8 * * 1-5
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="self.matches('^ *[^ ]+( +[^ ]+){4} *$')",message="start must be a cron expression of five fields (minute, hour, day of the month, month, day of the week), for example 0 8 * * 1-5"
 	Start string `json:"start"`
 
 	// end is when it stops to: a cron expression as start is.
+	//
+	// Example: end: 0 18 * * 1-5
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="self.matches('^ *[^ ]+( +[^ ]+){4} *$')",message="end must be a cron expression of five fields (minute, hour, day of the month, month, day of the week), for example 0 18 * * 1-5"
 	End string `json:"end"`
 
 	// minReplicas is the least number of workers from start to end.
+	//
+	// Example: minReplicas: 5
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000

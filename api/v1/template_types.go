@@ -7,6 +7,8 @@ import "k8s.io/apimachinery/pkg/runtime"
 // containers are found by name, and the worker's own is subscriber.
 type PodTemplate struct {
 	// metadata is added to the pods' labels and annotations.
+	//
+	// Example: metadata: {labels: {team: shop}}
 	// +optional
 	Metadata *PodMetadata `json:"metadata,omitempty"`
 
@@ -15,6 +17,8 @@ type PodTemplate struct {
 	// and containers with volumeMounts, probes, lifecycle or sidecars, for example. What it
 	// sets wins over what the operator sets, and over spec.image, spec.env and
 	// spec.resources. A field that a PodSpec has not is refused by the operator (InvalidSpec).
+	//
+	// Example: spec: {containers: [{name: subscriber, livenessProbe: {httpGet: {path: /healthz, port: 9090}}}]}
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Spec *runtime.RawExtension `json:"spec,omitempty"`
@@ -24,11 +28,15 @@ type PodTemplate struct {
 type PodMetadata struct {
 	// labels are added to the pods'. Those that the Deployment selects its pods by, app and
 	// pubsubchannel, can't be changed.
+	//
+	// Example: labels: {team: shop}
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!('app' in self) || self['app'] == 'pubsub-subscriber'",message="the label app selects the workers and can't be changed: leave it out"
 	Labels map[string]string `json:"labels,omitempty"`
 
 	// annotations are added to the pods'.
+	//
+	// Example: annotations: {prometheus.io/scrape: "true"}
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 }

@@ -30,9 +30,9 @@ type State struct {
 // ErrNotFound is wrapped where the ScaledObject does not exist.
 var ErrNotFound = errors.New("not found")
 
-// +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=get;list;watch
-// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=list;watch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=list;watch
 
 // Cluster reads targets from a client, which should be a cache: it is asked several times
 // for each decision.
@@ -40,7 +40,7 @@ type Cluster struct {
 	client client.Reader
 }
 
-// NewCluster returns a reader of targets. The client needs get, list and watch on
+// NewCluster returns a reader of targets. A cache as the client needs list and watch on
 // scaledobjects.keda.sh, horizontalpodautoscalers.autoscaling, and deployments and
 // statefulsets.apps.
 func NewCluster(reader client.Reader) *Cluster { return &Cluster{client: reader} }
