@@ -63,7 +63,7 @@ func (p *plane) testConflictStorm(t *testing.T) {
 			}
 		}
 	})
-	assert.Greater(t, edits, 50)
+	assert.Greater(t, edits, 20)
 	p.allRight(t, channels)
 	t.Logf("%d edits", edits)
 }

@@ -28,8 +28,8 @@ import (
 )
 
 var (
-	idle         = flag.Duration("idle", 12*time.Second, "how long TestSteadyStateWritesNothing watches 200 channels do nothing")
-	idleInterval = flag.Duration("idle-interval", 2*time.Second, "the controller's --status-interval meanwhile")
+	idle         = flag.Duration("idle", 8*time.Second, "how long TestSteadyStateWritesNothing watches 200 channels do nothing")
+	idleInterval = flag.Duration("idle-interval", time.Second, "the controller's --status-interval meanwhile")
 )
 
 // steadyChannels is how many channels do nothing.
