@@ -76,8 +76,9 @@ func watchServers(b *testing.B, pool *broker.Pool, servers []*server, n int) []<
 		for j := range lists {
 			lists[j] = list(j)
 		}
-		_, err := pool.Depths(b.Context(), address, lists)
+		all, err := pool.Subscribe(address, lists...)
 		require.NoError(b, err)
+		all.Close() // they stay watched until they were not asked for in minutes
 		subscription, err := pool.Subscribe(address, list(n-1))
 		require.NoError(b, err)
 		updates[i] = subscription.Updates()
