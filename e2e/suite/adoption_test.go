@@ -21,6 +21,7 @@ kind: Deployment
 metadata: {name: orders-subscriber}
 spec:
   replicas: 5
+  strategy: {rollingUpdate: {maxUnavailable: 0}}  # its template changes, and it rolls by its own strategy
   selector: {matchLabels: {app: pubsub-subscriber, pubsubchannel: orders}}
   template:
     metadata: {labels: {app: pubsub-subscriber, pubsubchannel: orders}}
