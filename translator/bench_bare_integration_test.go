@@ -55,9 +55,10 @@ type bare struct {
 	http *http.Client
 	host string
 	// model are the writes for the channel of that name and uid.
-	model     []write
-	name, uid string
-	namespace string // the model's
+	model       []write
+	name, uid   string
+	namespace   string // the model's
+	channelName string // the model's
 }
 
 func newBare(b *testing.B, config *rest.Config, model []write, channel *v1.PubSubChannel) *bare {
@@ -66,7 +67,7 @@ func newBare(b *testing.B, config *rest.Config, model []write, channel *v1.PubSu
 	require.NoError(b, err)
 	return &bare{
 		http: client, host: strings.TrimSuffix(config.Host, "/"), model: model,
-		name: channel.Name, uid: string(channel.UID), namespace: channel.Namespace,
+		name: channel.Name, uid: string(channel.UID), namespace: channel.Namespace, channelName: channel.Spec.ChannelName,
 	}
 }
 
@@ -111,7 +112,8 @@ var resourceVersion = regexp.MustCompile(`"resourceVersion":"[0-9]+"`)
 func (c *bare) send(ctx context.Context, channel *v1.PubSubChannel) error {
 	version := channel.ResourceVersion
 	replace := []string{c.name, channel.Name, "/namespaces/" + c.namespace + "/", "/namespaces/" + channel.Namespace + "/",
-		`"` + c.namespace + `"`, `"` + channel.Namespace + `"`, c.uid, string(channel.UID)}
+		`"` + c.namespace + `"`, `"` + channel.Namespace + `"`, c.uid, string(channel.UID),
+		c.channelName, channel.Spec.ChannelName}
 	for _, one := range c.model {
 		replacer := strings.NewReplacer(replace...)
 		body := replacer.Replace(string(one.body))

@@ -140,7 +140,7 @@ func (p *plane) channels(b *testing.B, namespace string, n int) []*v1.PubSubChan
 				all[i] = &v1.PubSubChannel{
 					ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("channel-%06d", i)},
 					Spec: v1.PubSubChannelSpec{
-						ChannelName: "orders", RedisAddress: "redis.data.svc:6379",
+						ChannelName: fmt.Sprintf("orders-%06d", i), RedisAddress: "redis.data.svc:6379",
 						AutoScaling: &v1.AutoScalingSpec{Enabled: true, MaxReplicas: 20},
 					},
 				}

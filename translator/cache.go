@@ -3,6 +3,7 @@ package translator
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unique"
@@ -84,6 +85,12 @@ func slimDeployment(object any) (any, error) {
 		spec.Template.Labels = deployment.Labels
 	}
 	slimPod(&spec.Template.Spec, spec.Selector)
+	deployment.Status.Conditions = slices.DeleteFunc(deployment.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+		return !failing(c)
+	})
+	if len(deployment.Status.Conditions) == 0 {
+		deployment.Status.Conditions = nil
+	}
 	return deployment, nil
 }
 
@@ -112,6 +119,7 @@ func slimContainer(container *corev1.Container) {
 	intern(&container.TerminationMessagePath)
 	intern(&container.TerminationMessagePolicy)
 	container.SecurityContext = containerSecurity.share(container.SecurityContext)
+	container.Env = slices.Clone(container.Env) // without the slack that a decoder leaves
 	for i := range container.Env {
 		intern(&container.Env[i].Name)
 		container.Env[i].ValueFrom = envSources.share(container.Env[i].ValueFrom)
@@ -157,26 +165,10 @@ func slimScaledObject(object any) (any, error) {
 	return scaledObject, nil
 }
 
-// keepOwners keeps of managedFields what applied and othersOwnReplicas look for: the main
+// keepOwners keeps of managedFields what applied and onlyMainOwnsReplicas look for: the main
 // owner's fields, and that somebody else owns spec.replicas.
 func keepOwners(object client.Object) {
-	var kept []metav1.ManagedFieldsEntry
-	for _, entry := range object.GetManagedFields() {
-		main := entry.Manager == ownerMain && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
-		if entry.FieldsV1 == nil || !main && !bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:replicas"`)) {
-			continue
-		}
-		kept = append(kept, metav1.ManagedFieldsEntry{
-			Manager: entry.Manager, Operation: entry.Operation, Subresource: entry.Subresource,
-			FieldsV1: owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), metav1.GetControllerOfNoCopy(object))),
-		})
-	}
-	for i := range kept {
-		intern(&kept[i].Manager)
-		intern(&kept[i].Operation)
-		intern(&kept[i].Subresource)
-	}
-	object.SetManagedFields(kept)
+	object.SetManagedFields(ownersKept(object))
 	owners := object.GetOwnerReferences()
 	for i := range owners {
 		owner := &owners[i]
@@ -186,6 +178,31 @@ func keepOwners(object client.Object) {
 		intern(&owner.UID)
 	}
 	object.SetOwnerReferences(owners)
+}
+
+func ownersKept(object client.Object) []metav1.ManagedFieldsEntry {
+	controller := metav1.GetControllerOfNoCopy(object)
+	var kept, alone []metav1.ManagedFieldsEntry
+	for _, entry := range object.GetManagedFields() {
+		main := entry.Manager == ownerMain && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
+		if entry.FieldsV1 == nil || !main && !bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:replicas"`)) {
+			continue
+		}
+		set := owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), controller))
+		if main {
+			alone = set.alone
+		}
+		intern(&entry.Manager)
+		intern(&entry.Operation)
+		intern(&entry.Subresource)
+		kept = append(kept, metav1.ManagedFieldsEntry{
+			Manager: entry.Manager, Operation: entry.Operation, Subresource: entry.Subresource, FieldsV1: set.raw,
+		})
+	}
+	if len(kept) == 1 && alone != nil {
+		return alone
+	}
+	return kept
 }
 
 // withoutUID names the reference to the channel by its being the controller's, of which
@@ -229,32 +246,55 @@ func internedMap(texts map[string]string) map[string]string {
 }
 
 // ownedFields keeps one copy of each set of owned fields: nearly all objects have the same,
-// and each is some hundred bytes.
+// and each is some hundred bytes, and long to decode.
 type ownedFields struct {
 	mu   sync.Mutex
-	sets map[string]*metav1.FieldsV1
+	sets map[string]*ownedSet
+}
+
+type ownedSet struct {
+	raw     *metav1.FieldsV1
+	decoded fieldSet
+	// alone is all that is kept where only the main owner applied, as for most objects.
+	alone []metav1.ManagedFieldsEntry
 }
 
 // ownedFieldsKept is how many sets are kept; beyond, a new beginning is made, and what
 // objects have remains theirs.
 const ownedFieldsKept = 1000
 
-var owned = ownedFields{sets: map[string]*metav1.FieldsV1{}}
+var owned = ownedFields{sets: map[string]*ownedSet{}}
 
 // share returns the one copy, which nobody may change: what is read from a cache is a copy
 // of its own.
-func (o *ownedFields) share(raw []byte) *metav1.FieldsV1 {
+func (o *ownedFields) share(fields []byte) *ownedSet {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if set, ok := o.sets[string(raw)]; ok {
+	if set, ok := o.sets[string(fields)]; ok {
 		return set
 	}
 	if len(o.sets) >= ownedFieldsKept {
 		clear(o.sets)
 	}
-	set := metav1.NewFieldsV1(string(raw))
-	o.sets[string(raw)] = set
+	text := string(fields)
+	raw := metav1.NewFieldsV1(text)
+	set := &ownedSet{raw: raw, alone: []metav1.ManagedFieldsEntry{{
+		Manager: ownerMain, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: raw,
+	}}}
+	set.decoded, _ = decodeFields(raw) // what can't be read is tried again, and told, by who needs it
+	o.sets[text] = set
 	return set
+}
+
+// decoded is what a set says, which nobody may change; nil where it is not kept.
+func (o *ownedFields) decoded(raw *metav1.FieldsV1) fieldSet {
+	text := raw.GetRawString()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if set, ok := o.sets[text]; ok {
+		return set.decoded
+	}
+	return nil
 }
 
 // latest is the value that the latest object had, and nearly all others have too.

@@ -11,12 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
 // fieldsOfOwner are managedFields of a Deployment as the API server writes them.
-const fieldsOfOwner = `{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"%s\"}":{}}},"f:spec":{"f:selector":{}}}`
+const fieldsOfOwner = `{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"%s\"}":{}}},"f:spec":{"f:replicas":{},"f:selector":{}}}`
 
 // cachedDeployment is a Deployment that the main owner applied, as it stands in the cache.
 func cachedDeployment(t *testing.T, uid string, others ...metav1.ManagedFieldsEntry) (desired map[string]any, live *appsv1.Deployment) {
@@ -31,13 +32,13 @@ func cachedDeployment(t *testing.T, uid string, others ...metav1.ManagedFieldsEn
 				Manager: ownerMain, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(fmt.Sprintf(fieldsOfOwner, uid)),
 			}}, others...),
 		},
-		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: selectorLabels(channel)}},
+		Spec: appsv1.DeploymentSpec{Replicas: ptr.To[int32](2), Selector: &metav1.LabelSelector{MatchLabels: selectorLabels(channel)}},
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 	require.NoError(t, err)
 	desired = map[string]any{
 		"metadata": map[string]any{"ownerReferences": fields["metadata"].(map[string]any)["ownerReferences"]},
-		"spec":     map[string]any{"selector": fields["spec"].(map[string]any)["selector"]},
+		"spec":     map[string]any{"replicas": int64(2), "selector": fields["spec"].(map[string]any)["selector"]},
 	}
 	cached, err := slimDeployment(live)
 	require.NoError(t, err)
@@ -62,10 +63,10 @@ func TestCachedObjectsKeepWhatIsCompared(t *testing.T) {
 	assert.Len(t, one.ManagedFields, 1)
 	assert.Same(t, one.ManagedFields[0].FieldsV1, two.ManagedFields[0].FieldsV1, "all channels share one set of fields")
 
-	for deployment, want := range map[*appsv1.Deployment]bool{one: false, two: true} {
-		owned, err := othersOwnReplicas(deployment)
+	for deployment, want := range map[*appsv1.Deployment]bool{one: true, two: false} {
+		alone, err := onlyMainOwnsReplicas(deployment)
 		require.NoError(t, err)
-		assert.Equal(t, want, owned)
+		assert.Equal(t, want, alone)
 	}
 }
 

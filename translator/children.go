@@ -78,19 +78,24 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 // looked for keeps it, and the conflict brings us back here.
 func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, desired *appsv1ac.DeploymentApplyConfiguration) error {
 	replicas := firstReplicas(channel)
-	desired.Spec.WithReplicas(replicas)
+	if replicas != defaultReplicas {
+		desired.Spec.WithReplicas(replicas)
+	}
 	if err := r.client.Apply(ctx, desired, client.FieldOwner(ownerMain)); err != nil {
 		return fmt.Errorf("creating Deployment %s: %w", *desired.Name, err)
+	}
+	if replicas == defaultReplicas {
+		return nil // nobody's, so there is nothing to hand over
 	}
 	created := &appsv1.Deployment{}
 	created.Name, created.Namespace, created.UID = *desired.Name, *desired.Namespace, ptr.Deref(desired.UID, "")
 	return r.applyReplicas(ctx, buildReplicas(created, replicas))
 }
 
-// secureReplicas sees to it that spec.replicas has an owner besides the main one.
+// secureReplicas sees to it that the main owner is not the only one of spec.replicas.
 func (r *Reconciler) secureReplicas(ctx context.Context, live *appsv1.Deployment) error {
-	owned, err := othersOwnReplicas(live)
-	if owned || err != nil {
+	alone, err := onlyMainOwnsReplicas(live)
+	if !alone || err != nil {
 		return err
 	}
 	takeover := buildReplicas(live, ptr.Deref(live.Spec.Replicas, 1)).WithResourceVersion(live.ResourceVersion)

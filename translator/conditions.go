@@ -67,13 +67,18 @@ func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 // deploymentFailure is why a Deployment gets no further; empty where it does.
 func deploymentFailure(deployment *appsv1.Deployment) string {
 	for _, c := range deployment.Status.Conditions {
-		stuck := c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse
-		failed := c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue
-		if stuck || failed {
+		if failing(c) {
 			return fmt.Sprintf("Deployment %s: %s: %s", deployment.Name, c.Reason, c.Message)
 		}
 	}
 	return ""
+}
+
+// failing reports whether the condition says that the Deployment gets no further.
+func failing(c appsv1.DeploymentCondition) bool {
+	stuck := c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse
+	failed := c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue
+	return stuck || failed
 }
 
 // scaledObjectState is what a ScaledObject lacks to be as the channel wants it; the

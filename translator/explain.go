@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unique"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
@@ -26,21 +28,34 @@ type Explainer interface {
 // scalerErrorDomain is the domain of the ErrorInfo on the scaler's own errors.
 const scalerErrorDomain = "pubsub.jawaracloud.io"
 
-// question is what the scaler is asked about one channel.
+// question is what the scaler is asked about one channel. It is kept for as long as the
+// channel lives; what most channels have in common is there once for all.
 type question struct {
-	trigger  trigger.Trigger
-	replicas int32 // the Deployment's spec.replicas
+	channelName string
+	queue       trigger.Queue
+	redis       unique.Handle[trigger.Redis]
+	policy      unique.Handle[policy.Spec]
+	replicas    int32 // the Deployment's spec.replicas
 	// scaled is true where KEDA scales the target. Only then is the cluster asked for
 	// replicas and the last scaling; else the scaler needs nothing but the queue.
 	scaled bool
 }
 
+func newQuestion(t trigger.Trigger, replicas int32, scaled bool) question {
+	return question{
+		channelName: t.ChannelName, queue: t.Queue, redis: unique.Make(t.Redis), policy: unique.Make(t.Policy),
+		replicas: replicas, scaled: scaled,
+	}
+}
+
 func (q question) equal(other question) bool {
-	return q.replicas == other.replicas && q.scaled == other.scaled && q.trigger.Equal(other.trigger)
+	return q.replicas == other.replicas && q.scaled == other.scaled &&
+		q.channelName == other.channelName && q.queue.Equal(other.queue) && q.redis == other.redis && q.policy == other.policy
 }
 
 func (q question) request(namespace, name string) *inspectv1.ExplainRequest {
-	request := &inspectv1.ExplainRequest{Namespace: namespace, Name: name, ScalerMetadata: q.trigger.Metadata()}
+	t := trigger.Trigger{ChannelName: q.channelName, Queue: q.queue, Redis: q.redis.Value(), Policy: q.policy.Value()}
+	request := &inspectv1.ExplainRequest{Namespace: namespace, Name: name, ScalerMetadata: t.Metadata()}
 	if !q.scaled {
 		request.Replicas = &q.replicas
 		request.LastScaleTime = timestamppb.New(time.Unix(0, 0)) // never

@@ -107,7 +107,7 @@ func TestObserverPace(t *testing.T) {
 	t.Cleanup(func() { cancel(); assert.NoError(t, <-ended) })
 
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
-	q := question{trigger: trigger.Trigger{ChannelName: "a"}, replicas: 3}
+	q := newQuestion(trigger.Trigger{ChannelName: "a"}, 3, false)
 	next := func() *inspectv1.ExplainRequest {
 		select {
 		case request := <-asked:
@@ -144,7 +144,7 @@ func TestObserverPace(t *testing.T) {
 	assert.EqualValues(t, 4, next().GetReplicas())
 	assert.Equal(t, key, <-o.changed, "an answer to a new question is news")
 
-	q.trigger.ChannelName = "b"
+	q.channelName = "b"
 	assert.Nil(t, o.follow(key, q), "another queue's depth is no answer")
 	assert.Equal(t, "b", next().GetScalerMetadata()["channelName"])
 	<-o.changed

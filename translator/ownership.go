@@ -26,16 +26,25 @@ const (
 // (sigs.k8s.io/structured-merge-diff, fieldpath/serialize.go).
 type fieldSet map[string]any
 
-// fieldsOf is what one entry of managedFields owns.
+// fieldsOf is what one entry of managedFields owns; nobody may change it.
 func fieldsOf(entry metav1.ManagedFieldsEntry) (fieldSet, error) {
 	if entry.FieldsV1 == nil {
 		return fieldSet{}, nil
 	}
-	var fields fieldSet
-	if err := json.NewDecoder(entry.FieldsV1.GetRawReader()).Decode(&fields); err != nil {
+	if fields := owned.decoded(entry.FieldsV1); fields != nil {
+		return fields, nil
+	}
+	fields, err := decodeFields(entry.FieldsV1)
+	if err != nil {
 		return nil, fmt.Errorf("reading managedFields of %s: %w", entry.Manager, err)
 	}
 	return fields, nil
+}
+
+func decodeFields(raw *metav1.FieldsV1) (fieldSet, error) {
+	var fields fieldSet
+	err := json.NewDecoder(raw.GetRawReader()).Decode(&fields)
+	return fields, err
 }
 
 // applied reports whether the object is as desired: our last apply owns exactly the

@@ -97,15 +97,15 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	if seen.problem = problemOf(err); seen.problem != nil {
 		err = nil
 	}
-	q := question{trigger: triggerFor(channel), replicas: firstReplicas(channel)}
+	replicas, scaled := firstReplicas(channel), false
 	if seen.deployment != nil {
-		q.replicas = ptr.Deref(seen.deployment.Spec.Replicas, 1)
+		replicas = ptr.Deref(seen.deployment.Spec.Replicas, defaultReplicas)
 	}
 	if seen.scaledObject != nil && autoScalingEnabled(channel) {
 		ready := seen.scaledObject.Status.Conditions.GetReadyCondition()
-		q.scaled = ready.IsTrue()
+		scaled = ready.IsTrue()
 	}
-	seen.answer = r.observer.follow(key, q)
+	seen.answer = r.observer.follow(key, newQuestion(triggerFor(channel), replicas, scaled))
 	return seen, err
 }
 

@@ -11,33 +11,39 @@ import (
 //
 // Server-side apply removes a field that its last owner leaves out, and the API server
 // then fills in the default: 1 replica. So:
-//   - The main owner applies replicas only when it creates a Deployment, and the replicas
-//     owner applies the same value at once; from then on the main owner leaves it out.
-//   - Before the main owner applies, another owner must be on record in managedFields.
-//     Where none is, because the controller ended between the two, the replicas owner
-//     takes the field over with the live value, under the live resourceVersion: a scaling
-//     in between makes that a conflict, never a change.
+//   - A Deployment that is to begin with the default is made without the field, which is
+//     then nobody's. Else the main owner applies replicas when it creates the Deployment,
+//     and the replicas owner applies the same value at once; from then on the main owner
+//     leaves it out.
+//   - Before the main owner leaves it out, another owner must be on record in
+//     managedFields. Where none is, because the controller ended between the two, the
+//     replicas owner takes the field over with the live value, under the live
+//     resourceVersion: a scaling in between makes that a conflict, never a change.
 //   - With autoscaling on, nothing here writes replicas; the HPA becomes the owner with
 //     its first scaling.
 //   - With autoscaling off, the replicas owner forces spec.replicas.
 
-// othersOwnReplicas reports whether anybody besides the main owner owns spec.replicas.
-func othersOwnReplicas(deployment *appsv1.Deployment) (bool, error) {
+// defaultReplicas is what the API server fills in.
+const defaultReplicas = 1
+
+// onlyMainOwnsReplicas reports whether the main owner owns spec.replicas, and nobody else.
+func onlyMainOwnsReplicas(deployment *appsv1.Deployment) (bool, error) {
+	main := false
 	for _, entry := range deployment.ManagedFields {
-		if entry.Manager == ownerMain && entry.Operation == metav1.ManagedFieldsOperationApply {
-			continue
-		}
 		fields, err := fieldsOf(entry)
 		if err != nil {
 			return false, err
 		}
-		if spec, ok := fields["f:spec"].(map[string]any); ok {
-			if _, ok := spec["f:replicas"]; ok {
-				return true, nil
-			}
+		spec, _ := fields["f:spec"].(map[string]any)
+		if _, owned := spec["f:replicas"]; !owned {
+			continue
 		}
+		if entry.Manager != ownerMain || entry.Operation != metav1.ManagedFieldsOperationApply {
+			return false, nil
+		}
+		main = true
 	}
-	return false, nil
+	return main, nil
 }
 
 // buildReplicas is all that the replicas owner ever applies. The UID keeps it from making

@@ -135,7 +135,7 @@ func rightStatus(ctx context.Context, channel *v1.PubSubChannel, deployment *app
 	}
 	next, _ := nextStatus(channel, observed{
 		deployment: deployment, scaledObject: scaledObject,
-		answer: &answer{question: question{trigger: triggerFor(channel), replicas: replicas}, response: response, since: time.Now()},
+		answer: &answer{question: newQuestion(triggerFor(channel), replicas, false), response: response, since: time.Now()},
 	}, time.Now())
 	if !apiequality.Semantic.DeepEqual(channel.Status, next) {
 		return fmt.Errorf("the status of %s is %+v, and should be %+v", channel.Name, channel.Status, next)

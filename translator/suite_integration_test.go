@@ -236,14 +236,14 @@ type lazily func() string
 
 func (l lazily) String() string { return l() }
 
-// deploymentReady waits for a Deployment that has been handed over: the main owner has let
-// go of replicas.
+// deploymentReady waits for a Deployment whose replicas are not the main owner's, or not
+// any more.
 func (s *server) deploymentReady(t *testing.T, channel *v1.PubSubChannel) *appsv1.Deployment {
 	t.Helper()
 	deployment := deploymentOf(channel)
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool {
-		return ownerHas(d, ownerReplicas) && !ownerHas(d, ownerMain)
-	}, "the Deployment is made and its replicas are handed over")
+		return !ownerHas(d, ownerMain) && (*d.Spec.Replicas == defaultReplicas || ownerHas(d, ownerReplicas))
+	}, "the Deployment is made, and its replicas are handed over")
 	return deployment
 }
 

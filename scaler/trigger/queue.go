@@ -59,6 +59,12 @@ type Queue struct {
 	Score         Score
 }
 
+// Equal tells whether both are made of the same.
+func (q Queue) Equal(other Queue) bool {
+	return q.Type == other.Type && slices.Equal(q.Keys, other.Keys) && q.Preset == other.Preset &&
+		q.KeyPrefix == other.KeyPrefix && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
+}
+
 // QueueKeys are the keys, or the names of a preset's queues: one at least.
 func (t Trigger) QueueKeys() []string {
 	if len(t.Queue.Keys) > 0 {

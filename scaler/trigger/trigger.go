@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,9 +28,6 @@ type Trigger struct {
 	CurrentReplicas *int32
 	LastScaleTime   *time.Time
 }
-
-// Equal tells whether both ask for the same.
-func (t Trigger) Equal(other Trigger) bool { return reflect.DeepEqual(t, other) }
 
 // Parse reads and checks a trigger's metadata. Keys of KEDA's own are passed over; an
 // unknown key is an error, because a misspelt one would silently mean its default. A key
