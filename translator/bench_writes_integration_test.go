@@ -24,14 +24,14 @@ type write struct {
 	uid    string // of the object in the answer
 }
 
-// writes counts the writes of a controller, and may keep them whole, so that a bare client
-// can send the very same.
+// writes counts the requests of a controller, and may keep its writes whole, so that a bare
+// client can send the very same.
 type writes struct {
 	keep bool // keeps them whole
 
 	mu    sync.Mutex
-	count int
-	kinds map[string]int // by method, resource and answer
+	count int            // of writes
+	kinds map[string]int // of all requests, by method, resource and a write's answer
 	last  time.Time      // when the last one was answered
 	kept  map[string][]write
 }
@@ -55,6 +55,9 @@ type counted struct {
 
 func (w counted) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method == http.MethodGet {
+		w.mu.Lock()
+		w.kinds[fmt.Sprintf("%s %s", request.Method, resourceOf(request.URL.Path))]++
+		w.mu.Unlock()
 		return w.next.RoundTrip(request)
 	}
 	channel := channelOf(request.URL.Path)

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -18,14 +19,38 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// find gets an object from a cache that holds only what carries the operator's labels,
-// and where it has none, from the API server: an object without the labels is there all
-// the same. It returns false where there is none.
-func find(ctx context.Context, cached, live client.Reader, key types.NamespacedName, object client.Object) (bool, error) {
-	err := cached.Get(ctx, key, object)
-	if apierrors.IsNotFound(err) {
-		err = live.Get(ctx, key, object)
+// noVersion is a resource version that no object ever has, as etcd's revisions begin with 1
+// while it is empty. An apply with it creates, and is a conflict where an object of that
+// name is there already: kube-apiserver compares versions only when there is one to compare
+// with (k8s.io/apiserver, pkg/registry/generic/registry/store.go, Update).
+const noVersion = "1"
+
+// findOrCreate gets a channel's child from a cache that holds only what carries the
+// operator's labels, and where that has none from the API server: an object without the
+// labels is there all the same. Where there is none at all, it is created, and false
+// returned. create applies without force, at the version that it gets, if any: so whoever
+// made an object of that name keeps it.
+func (r *Reconciler) findOrCreate(ctx context.Context, channel *v1.PubSubChannel, cached client.Reader, child client.Object, create func(version *string) error) (found bool, err error) {
+	key := client.ObjectKeyFromObject(child)
+	found, err = get(ctx, cached, key, child)
+	if found || err != nil {
+		return found, err
 	}
+	if channel.Status.ObservedGeneration < 1 { // it is new, and as a rule nothing of that name is there
+		if err := create(ptr.To(noVersion)); !apierrors.IsConflict(err) {
+			return false, err
+		}
+	}
+	found, err = get(ctx, r.live, key, child)
+	if found || err != nil {
+		return found, err
+	}
+	return false, create(nil)
+}
+
+// get returns false where there is no such object.
+func get(ctx context.Context, reader client.Reader, key types.NamespacedName, object client.Object) (bool, error) {
+	err := reader.Get(ctx, key, object)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
@@ -38,23 +63,22 @@ func find(ctx context.Context, cached, live client.Reader, key types.NamespacedN
 // syncDeployment makes the channel's Deployment what it should be, but for spec.replicas,
 // and returns it as it was last read; nil where it was not there before.
 func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChannel) (*appsv1.Deployment, error) {
-	desired, err := buildDeployment(channel)
-	if err != nil {
+	live := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: deploymentName(channel)}}
+	found, err := r.findOrCreate(ctx, channel, r.client, live, func(version *string) error {
+		return r.createDeployment(ctx, channel, version)
+	})
+	if !found || err != nil {
 		return nil, err
-	}
-	live := &appsv1.Deployment{}
-	found, err := find(ctx, r.client, r.live, types.NamespacedName{Namespace: channel.Namespace, Name: deploymentName(channel)}, live)
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, r.createDeployment(ctx, channel, desired)
 	}
 	if err := checkOwner(live, channel); err != nil {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
 		return live, nil // once it is gone, it is made anew
+	}
+	desired, err := buildDeployment(channel)
+	if err != nil {
+		return live, err
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	if err != nil {
@@ -74,9 +98,12 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	return live, nil
 }
 
-// createDeployment does not force: whoever made a Deployment of that name since it was
-// looked for keeps it, and the conflict brings us back here.
-func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, desired *appsv1ac.DeploymentApplyConfiguration) error {
+func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, version *string) error {
+	desired, err := buildDeployment(channel)
+	if err != nil {
+		return err
+	}
+	desired.ResourceVersion = version
 	replicas := firstReplicas(channel)
 	if replicas != defaultReplicas {
 		desired.Spec.WithReplicas(replicas)
@@ -121,20 +148,27 @@ func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.Deplo
 // syncScaledObject makes the channel's ScaledObject what it should be, and returns it as
 // it was last read; nil where it was not there before.
 func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
-	live := &kedav1alpha1.ScaledObject{}
-	found, err := find(ctx, r.scaledObjects, r.live, client.ObjectKeyFromObject(channel), live)
+	live := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name}}
+	found, err := r.findOrCreate(ctx, channel, r.scaledObjects, live, func(version *string) error {
+		if err := checkScaling(channel); err != nil {
+			return err
+		}
+		desired, err := applyForm(buildScaledObject(channel, r.scaler))
+		if err != nil {
+			return err
+		}
+		desired.SetResourceVersion(ptr.Deref(version, ""))
+		return r.applyScaledObject(ctx, desired)
+	})
 	switch {
 	case meta.IsNoMatchError(err):
 		return nil, errKEDANotInstalled
-	case err != nil:
+	case !found || err != nil:
 		return nil, err
-	case found && !metav1.IsControlledBy(live, channel):
+	case !metav1.IsControlledBy(live, channel):
 		return nil, conflictWith("ScaledObject", live, channel)
-	case found && live.DeletionTimestamp != nil:
+	case live.DeletionTimestamp != nil:
 		return live, nil
-	}
-	if !found {
-		live = nil
 	}
 	if err := checkScaling(channel); err != nil {
 		return live, err
@@ -143,22 +177,23 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	if err != nil {
 		return nil, err
 	}
-	options := []client.ApplyOption{client.FieldOwner(ownerMain)}
-	if found {
-		if same, err := applied(desired.Object, live); same || err != nil {
-			return live, err
-		}
-		desired.SetUID(live.UID)
-		options = append(options, client.ForceOwnership)
+	if same, err := applied(desired.Object, live); same || err != nil {
+		return live, err
 	}
-	err = r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
+	desired.SetUID(live.UID)
+	return live, r.applyScaledObject(ctx, desired, client.ForceOwnership)
+}
+
+func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructured.Unstructured, options ...client.ApplyOption) error {
+	options = append(options, client.FieldOwner(ownerMain))
+	err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
 	switch {
 	case meta.IsNoMatchError(err), resourceMissing(err):
-		return nil, errKEDANotInstalled // the CRD has been taken away
+		return errKEDANotInstalled // the CRD has been taken away
 	case err != nil:
-		return live, fmt.Errorf("applying ScaledObject %s: %w", channel.Name, err)
+		return fmt.Errorf("applying ScaledObject %s: %w", desired.GetName(), err)
 	}
-	return live, nil
+	return nil
 }
 
 // removeScaledObject deletes the channel's ScaledObject, and reports whether it is gone:

@@ -52,35 +52,34 @@ func mayBeMany(channel *v1.PubSubChannel, deployment *appsv1.Deployment) bool {
 // somebody else's under its name stays, and counts instead: two budgets for one pod would
 // stop every drain.
 func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment) error {
-	live := &policyv1.PodDisruptionBudget{}
-	key := types.NamespacedName{Namespace: channel.Namespace, Name: deploymentName(channel)}
+	live := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: deploymentName(channel)}}
+	key := client.ObjectKeyFromObject(live)
 	if !mayBeMany(channel, deployment) {
 		return r.removeDisruptionBudget(ctx, channel, key)
 	}
-	found, err := find(ctx, r.client, r.live, key, live)
-	switch {
-	case err != nil:
-		return err
-	case found && (!metav1.IsControlledBy(live, channel) || live.DeletionTimestamp != nil):
+	apply := func(desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {
+		if err := r.client.Apply(ctx, desired, append(options, client.FieldOwner(ownerMain))...); err != nil {
+			return fmt.Errorf("applying PodDisruptionBudget %s: %w", key, err)
+		}
 		return nil
 	}
+	found, err := r.findOrCreate(ctx, channel, r.client, live, func(version *string) error {
+		desired := buildDisruptionBudget(channel)
+		desired.ResourceVersion = version
+		return apply(desired)
+	})
+	if !found || err != nil || !metav1.IsControlledBy(live, channel) || live.DeletionTimestamp != nil {
+		return err
+	}
 	desired := buildDisruptionBudget(channel)
-	options := []client.ApplyOption{client.FieldOwner(ownerMain)}
-	if found {
-		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
-		if err != nil {
-			return fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
-		}
-		if same, err := applied(fields, live); same || err != nil {
-			return err
-		}
-		desired.WithUID(live.UID)
-		options = append(options, client.ForceOwnership)
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	if err != nil {
+		return fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
 	}
-	if err := r.client.Apply(ctx, desired, options...); err != nil {
-		return fmt.Errorf("applying PodDisruptionBudget %s: %w", key, err)
+	if same, err := applied(fields, live); same || err != nil {
+		return err
 	}
-	return nil
+	return apply(desired.WithUID(live.UID), client.ForceOwnership)
 }
 
 func (r *Reconciler) removeDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, key types.NamespacedName) error {

@@ -138,7 +138,7 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 		LeaderElectionReleaseOnCancel: true,
 	}
 	options := Options{
-		Scaler:                  ScalerRef{Address: "scaler.test:9090"},
+		Scaler:                  testScaler,
 		Explainer:               explainer,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,

@@ -83,7 +83,7 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	assert.Equal(t, applies, s.log.count("trying again"))
 	// The API server drops a write that changes nothing, so its versions alone don't tell
 	// that none was sent.
-	desired, err := applyForm(buildScaledObject(channel, ScalerRef{Address: "scaler.test:9090"}))
+	desired, err := applyForm(buildScaledObject(channel, testScaler))
 	require.NoError(t, err)
 	same, err := applied(desired.Object, so)
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -50,6 +51,7 @@ type Reconciler struct {
 	instance      string        // who we are in events
 	now           func() time.Time
 	log           logr.Logger
+	replaced      replacedVersions
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 }
@@ -60,9 +62,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.client.Get(ctx, request.NamespacedName, channel); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.observer.forget(request.NamespacedName)
+			r.replaced.forget(request.NamespacedName)
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
+	}
+	if r.replaced.is(request.NamespacedName, channel.ResourceVersion) {
+		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
 	seen, err := r.sync(ctx, channel)
 	if err == nil {
@@ -154,11 +160,15 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 		return nil
 	}
 	r.logReady(channel, next)
-	before := channel.DeepCopy()
-	channel.Status = next
+	identity := metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name, ResourceVersion: channel.ResourceVersion}
+	before := &v1.PubSubChannel{ObjectMeta: identity, Status: channel.Status}
+	after := &v1.PubSubChannel{ObjectMeta: identity, Status: next}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Status().Patch(ctx, channel, patch); err != nil {
+	if err := r.client.Status().Patch(ctx, after, patch); err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+	}
+	if after.ResourceVersion != channel.ResourceVersion {
+		r.replaced.add(client.ObjectKeyFromObject(channel), channel.ResourceVersion)
 	}
 	if change != nil {
 		r.recordScaling(ctx, channel, *change)

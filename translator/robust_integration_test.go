@@ -105,7 +105,7 @@ func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 	if err != nil {
 		return err
 	}
-	wantScaledObject, err := applyForm(buildScaledObject(channel, ScalerRef{Address: "scaler.test:9090"}))
+	wantScaledObject, err := applyForm(buildScaledObject(channel, testScaler))
 	if err != nil {
 		return err
 	}

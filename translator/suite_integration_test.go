@@ -79,6 +79,9 @@ func startAPI(crds ...string) (*envtest.Environment, *rest.Config, error) {
 	return env, config, nil
 }
 
+// testScaler is the scaler that the controllers of these tests tell KEDA of.
+var testScaler = ScalerRef{Address: "scaler.test:9090"}
+
 // startServer starts an API server and a controller on it.
 func startServer(crds ...string) (*server, error) {
 	env, config, err := startAPI(crds...)
@@ -122,7 +125,7 @@ func (s *server) startController() (func(), error) {
 		return nil, err
 	}
 	err = Setup(mgr, Options{
-		Scaler:                  ScalerRef{Address: "scaler.test:9090"},
+		Scaler:                  testScaler,
 		Explainer:               s.explainer,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,
