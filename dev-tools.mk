@@ -24,6 +24,7 @@ HELM_DOCS          := $(DEV_TOOLS_DIR)/helm-docs
 HELM_UNITTEST      := $(DEV_TOOLS_DIR)/helm-unittest
 VALUES_SCHEMA      := $(DEV_TOOLS_DIR)/helm-values-schema-json
 CHART_TOOLS        := $(HELM_DOCS) $(HELM_UNITTEST) $(VALUES_SCHEMA)
+DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(CHART_TOOLS)
 
 # GOBIN is a folder of its own, because go install writes in place: an interrupted build
 # must leave nothing that looks finished.
