@@ -31,7 +31,7 @@ DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) 
 define install_dev_tool
 @echo 'building $(1) (up to 3 minutes the first time, then seconds)'
 @mkdir -p $(DEV_TOOLS_DIR)
-@GOBIN=$@.tmp CGO_ENABLED=0 $(GO) install -trimpath -ldflags '-s -w' $(1) && mv -f $@.tmp/$(@F) $@; status=$$?; rm -rf $@.tmp; exit $$status
+@GOBIN=$@.tmp GOGC=400 CGO_ENABLED=0 $(GO) install -trimpath -ldflags '-s -w' $(1) && mv -f $@.tmp/$(@F) $@; status=$$?; rm -rf $@.tmp; exit $$status
 endef
 
 $(CONTROLLER_GEN):
@@ -51,4 +51,4 @@ $(GOLANGCI_LINT):
 $(CHART_TOOLS) &:
 	@echo 'building helm-docs, helm-unittest and helm-values-schema-json (about 2 minutes the first time, then seconds)'
 	@mkdir -p $(DEV_TOOLS_DIR)
-	@CGO_ENABLED=0 $(GO) -C $(CHART_TOOLS_MODULE) build -trimpath -buildvcs=false -ldflags '-s -w' -o $(DEV_TOOLS_DIR)/ tool
+	@GOGC=400 CGO_ENABLED=0 $(GO) -C $(CHART_TOOLS_MODULE) build -trimpath -buildvcs=false -ldflags '-s -w' -o $(DEV_TOOLS_DIR)/ tool
