@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -11,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
-	testclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/stretchr/testify/require"
@@ -92,64 +93,49 @@ func (f explainFunc) Explain(ctx context.Context, request *inspectv1.ExplainRequ
 // The observer asks at once, then once per interval, at once again about a new question,
 // and no more about what is forgotten.
 func TestObserverPace(t *testing.T) {
-	clock := testclock.NewFakeClock(time.Unix(1_000_000, 0))
-	asked := make(chan *inspectv1.ExplainRequest, 16)
-	o := newObserver(explainFunc(func(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
-		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > explainTimeout {
-			return nil, errors.New("no deadline")
-		}
-		asked <- request
-		return &inspectv1.ExplainResponse{QueueDepth: 7}, nil
-	}), 15*time.Second, clock)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- o.Start(ctx) }()
-	t.Cleanup(func() { cancel(); assert.NoError(t, <-ended) })
-
-	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
-	q := newQuestion(trigger.Trigger{ChannelName: "a"}, 3, false)
-	next := func() *inspectv1.ExplainRequest {
-		select {
-		case request := <-asked:
-			return request
-		case <-time.After(10 * time.Second):
-			require.Fail(t, "not asked")
-			return nil
-		}
-	}
-	require.Nil(t, o.follow(key, q))
-	assert.EqualValues(t, 3, next().GetReplicas())
-	assert.Equal(t, key, <-o.changed, "the first answer is news")
-	assert.EqualValues(t, 7, *o.follow(key, q).depth())
-
-	// Once more when the scaler's view has settled, then no sooner than 12 s after each
-	// answer; the same answer is no news.
-	untilAsked := func() time.Duration {
-		waited := time.Duration(0)
-		require.Eventually(t, func() bool {
-			if len(asked) == 0 {
-				waited += time.Second
-				clock.Step(time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan *inspectv1.ExplainRequest, 16)
+		o := newObserver(explainFunc(func(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
+			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > explainTimeout {
+				return nil, errors.New("no deadline")
 			}
-			return len(asked) > 0
-		}, 10*time.Second, time.Millisecond)
-		next()
-		return waited
-	}
-	assert.InDelta(t, explainSettle.Seconds(), untilAsked().Seconds(), 1)
-	assert.GreaterOrEqual(t, untilAsked(), 12*time.Second)
+			asked <- request
+			return &inspectv1.ExplainResponse{QueueDepth: 7}, nil
+		}), 15*time.Second, clock.RealClock{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- o.Start(ctx) }()
+		defer func() { cancel(); assert.NoError(t, <-ended) }()
 
-	q.replicas = 4
-	assert.NotNil(t, o.follow(key, q), "the queue is the same")
-	assert.EqualValues(t, 4, next().GetReplicas())
-	assert.Equal(t, key, <-o.changed, "an answer to a new question is news")
+		key := types.NamespacedName{Namespace: "shop", Name: "orders"}
+		q := newQuestion(trigger.Trigger{ChannelName: "a"}, 3, false)
+		require.Nil(t, o.follow(key, q))
+		assert.EqualValues(t, 3, (<-asked).GetReplicas())
+		assert.Equal(t, key, <-o.changed, "the first answer is news")
+		assert.EqualValues(t, 7, *o.follow(key, q).depth())
 
-	q.channelName = "b"
-	assert.Nil(t, o.follow(key, q), "another queue's depth is no answer")
-	assert.Equal(t, "b", next().GetScalerMetadata()["channelName"])
-	<-o.changed
+		// Once more when the scaler's view has settled, then no sooner than 12 s after each
+		// answer; the same answer is no news.
+		untilAsked := func() time.Duration {
+			began := time.Now()
+			<-asked
+			return time.Since(began)
+		}
+		assert.Equal(t, explainSettle, untilAsked())
+		assert.InDelta(t, 15, untilAsked().Seconds(), 3+0.001)
 
-	o.forget(key)
-	clock.Step(time.Minute)
-	assert.Empty(t, asked)
+		q.replicas = 4
+		assert.NotNil(t, o.follow(key, q), "the queue is the same")
+		assert.EqualValues(t, 4, (<-asked).GetReplicas())
+		assert.Equal(t, key, <-o.changed, "an answer to a new question is news")
+
+		q.channelName = "b"
+		assert.Nil(t, o.follow(key, q), "another queue's depth is no answer")
+		assert.Equal(t, "b", (<-asked).GetScalerMetadata()["channelName"])
+		<-o.changed
+
+		o.forget(key)
+		<-time.After(time.Minute)
+		assert.Empty(t, asked)
+	})
 }
