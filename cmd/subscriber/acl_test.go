@@ -95,7 +95,9 @@ func TestWorkerRule(t *testing.T) {
 	page, err := os.ReadFile("../../docs/subscriber.md")
 	require.NoError(t, err)
 	for _, text := range []string{"ACL SETUSER " + workerUser + " on ><password> " + workerRule + "\n", "`" + clusterRule + "`"} {
-		assert.True(t, strings.Contains(string(page), text), "docs/subscriber.md lacks %s", text)
+		if !strings.Contains(string(page), text) {
+			t.Errorf("docs/subscriber.md lacks %s", text)
+		}
 	}
 
 	commands := map[string]bool{}
