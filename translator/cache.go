@@ -85,6 +85,7 @@ func slimDeployment(object any) (any, error) {
 		spec.Template.Labels = deployment.Labels
 	}
 	slimPod(&spec.Template.Spec, spec.Selector)
+	// Nobody reads the others, whose words differ from one Deployment to the next.
 	deployment.Status.Conditions = slices.DeleteFunc(deployment.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
 		return !failing(c)
 	})
@@ -180,6 +181,8 @@ func keepOwners(object client.Object) {
 	object.SetOwnerReferences(owners)
 }
 
+// ownersKept is one slice for all objects that only the main owner applied alike: each entry
+// is some hundred bytes.
 func ownersKept(object client.Object) []metav1.ManagedFieldsEntry {
 	controller := metav1.GetControllerOfNoCopy(object)
 	var kept, alone []metav1.ManagedFieldsEntry

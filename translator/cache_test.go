@@ -32,6 +32,9 @@ func cachedDeployment(t *testing.T, uid string, others ...metav1.ManagedFieldsEn
 				Manager: ownerMain, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(fmt.Sprintf(fieldsOfOwner, uid)),
 			}}, others...),
 		},
+		Status: appsv1.DeploymentStatus{Conditions: []appsv1.DeploymentCondition{
+			{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}, {Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue},
+		}},
 		Spec: appsv1.DeploymentSpec{Replicas: ptr.To[int32](2), Selector: &metav1.LabelSelector{MatchLabels: selectorLabels(channel)}},
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
@@ -60,6 +63,8 @@ func TestCachedObjectsKeepWhatIsCompared(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, same, "another channel's reference")
 	assert.Empty(t, one.Annotations)
+	require.Len(t, one.Status.Conditions, 1, "what is wrong, and nothing else")
+	assert.Equal(t, appsv1.DeploymentReplicaFailure, one.Status.Conditions[0].Type)
 	assert.Len(t, one.ManagedFields, 1)
 	assert.Same(t, one.ManagedFields[0].FieldsV1, two.ManagedFields[0].FieldsV1, "all channels share one set of fields")
 

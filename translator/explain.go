@@ -41,6 +41,7 @@ type question struct {
 	scaled bool
 }
 
+// newQuestion leaves out the state of a trigger, which one without a cluster alone has.
 func newQuestion(t trigger.Trigger, replicas int32, scaled bool) question {
 	return question{
 		channelName: t.ChannelName, queue: t.Queue, redis: unique.Make(t.Redis), policy: unique.Make(t.Policy),

@@ -171,7 +171,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 		r.replaced.add(client.ObjectKeyFromObject(channel), channel.ResourceVersion)
 	}
 	if change != nil {
-		r.recordScaling(ctx, channel, *change)
+		r.recordScaling(ctx, after, *change) // which the API server has filled in
 	}
 	return nil
 }
