@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -64,9 +65,9 @@ func liveThrough(t *testing.T, server *redistest.Server, kind kindOfQueue) {
 	client := server.Client()
 	fail := handle(t, func(m string, _ int) int {
 		if m == payload(0) {
-			return 500
+			return http.StatusInternalServerError
 		}
-		return 200
+		return http.StatusOK
 	})
 	settings := append([]string{"REDIS_DATABASE=0", "MAX_DELIVERIES=2"}, asWorker...)
 	first := start(t, server.Addr, "first", append(settings, "HANDLER_URL="+fail.URL)...)
