@@ -35,7 +35,7 @@ help: ## Show this help
 
 .PHONY: build
 build: ## Build the programs into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	$(static) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 # Without vet, which would go through all that is imported; the linters vet.
 .PHONY: test
