@@ -41,7 +41,11 @@ func brokerError(err error) error {
 	switch {
 	case errors.As(err, &read):
 		cause := read.Cause()
-		return failure(codeOf[cause], string(cause), err.Error())
+		code, ok := codeOf[cause]
+		if !ok {
+			code = codes.Internal // never OK: a depth that is not known must not read as 0
+		}
+		return failure(code, string(cause), err.Error())
 	case errors.Is(err, context.Canceled):
 		return failure(codes.Canceled, "Canceled", "the caller went away")
 	default: // the pool was closed

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/grpclog"
 
+	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
 
@@ -21,6 +23,7 @@ type options struct {
 	metricsAddress string
 	probeAddress   string
 	tlsCertDir     string
+	callers        scaler.Callers
 	allowedBrokers broker.Allowlist
 	shutdownDelay  time.Duration
 	withoutCluster bool
@@ -38,6 +41,21 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt, tls.key and, to require client certificates, ca.crt; empty for plaintext")
+	callers := scaler.DefaultCallers()
+	named := func(flag string, names *[]string, who string) {
+		flags.Func(flag, fmt.Sprintf("names, separated by commas, by which %s known: the common name or a DNS name of the client's certificate; default %s", who, strings.Join(*names, ",")), func(text string) error {
+			*names = nil
+			for name := range strings.SplitSeq(text, ",") {
+				if name = strings.TrimSpace(name); name != "" {
+					*names = append(*names, name)
+				}
+			}
+			return nil
+		})
+	}
+	named("keda-names", &callers.KEDA, "KEDA, which alone may call the external scaler's methods besides the controller, is")
+	named("controller-names", &callers.Controller, "the controller is")
+	named("people-names", &callers.People, "people, who may ask the Inspector about what exists, are")
 	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; empty for any")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to answer on after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must have found others by then")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
@@ -51,6 +69,10 @@ func parse(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("argument %q is not known: the scaler takes flags only (see --help)", flags.Arg(0))
 	}
+	if err := callers.Validate(); err != nil {
+		return options{}, fmt.Errorf("--keda-names, --controller-names and --people-names: %w", err)
+	}
+	o.callers = callers
 	var err error
 	if o.allowedBrokers, err = broker.ParseAllowlist(*allowed); err != nil {
 		return options{}, fmt.Errorf("--allowed-broker-addresses is %q: %w", *allowed, err)

@@ -107,7 +107,8 @@ func (t Trigger) Metadata() map[string]string {
 // noLimit stands for a step without limit where leaving the key out means a default.
 const noLimit = "none"
 
-const fromEnvSuffix = "FromEnv"
+// FromEnvSuffix ends a key whose value KEDA takes from the target's environment.
+const FromEnvSuffix = "FromEnv"
 
 type parser struct {
 	metadata map[string]string
@@ -117,7 +118,7 @@ type parser struct {
 
 func (p *parser) fail(key, format string, args ...any) {
 	value := p.metadata[key]
-	if hidden[strings.TrimSuffix(key, fromEnvSuffix)] {
+	if hidden[strings.TrimSuffix(key, FromEnvSuffix)] {
 		value = "…"
 	}
 	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", key, value, fmt.Sprintf(format, args...)))
@@ -139,7 +140,7 @@ func (p *parser) fromEnv() {
 		if !isFromEnv(key) {
 			continue
 		}
-		own := strings.TrimSuffix(key, fromEnvSuffix)
+		own := strings.TrimSuffix(key, FromEnvSuffix)
 		if p.metadata[own] != "" {
 			p.fail(own, "%s gives it too: leave one of the two out", key)
 			continue
@@ -154,7 +155,7 @@ func FromEnv(metadata map[string]string) []string {
 }
 
 func isFromEnv(key string) bool {
-	own, ok := strings.CutSuffix(key, fromEnvSuffix)
+	own, ok := strings.CutSuffix(key, FromEnvSuffix)
 	return ok && known[own]
 }
 
