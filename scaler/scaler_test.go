@@ -285,7 +285,7 @@ func TestErrorsHaveCodesAndRemedies(t *testing.T) {
 		"redis down":       {standing("redisAddress", "127.0.0.1:1"), codes.Unavailable, "BrokerUnreachable", "check that the server runs"},
 		"unknown host":     {standing("redisAddress", "nowhere.invalid:6379"), codes.NotFound, "BrokerUnknownHost", "no such host: correct redisAddress"},
 		"wrong type":       {standing("channelName", "set"), codes.FailedPrecondition, "QueueWrongType", `key "set" holds a set`},
-		"not ours":         {standing("channelName", ""), codes.NotFound, "TargetNotFound", "no trigger of type external-push or external with a channelName"},
+		"no channelName":   {standing("channelName", ""), codes.InvalidArgument, "InvalidTrigger", `channelName is ""`},
 		"no such object":   {sent(&externalscaler.ScaledObjectRef{Name: "other", Namespace: "shop", ScalerMetadata: f.metadata()}), codes.NotFound, "TargetNotFound", "there is no ScaledObject shop/other"},
 		"no name":          {sent(&externalscaler.ScaledObjectRef{}), codes.InvalidArgument, "InvalidTrigger", "name and namespace must name a ScaledObject"},
 		"state in the key": {standing("currentReplicas", "3"), codes.InvalidArgument, "InvalidTrigger", "--without-cluster"},

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,15 +136,15 @@ func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) 
 	return r, nil
 }
 
-// standing is the triggers of a ScaledObject that are for this scaler, read once for each
-// of its versions.
+// standing is the external triggers of a ScaledObject, read once for each of its versions.
 type standing struct {
 	version  target.Version
-	triggers []standingTrigger // one at least
+	triggers []standingTrigger
 }
 
 type standingTrigger struct {
 	metadata map[string]string
+	ours     bool     // by name alone only those are meant that have a channelName
 	fromEnv  bool     // some values are known to KEDA alone
 	request  *request // nil with fromEnv
 	err      error    // instead of request
@@ -171,19 +172,14 @@ func (s *Service) standing(ctx context.Context, namespace, name string) (*standi
 	}
 	stands := &standing{version: version}
 	for _, t := range object.Triggers() {
-		if ours(t.Metadata) {
-			stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, t))
-		}
-	}
-	if len(stands.triggers) == 0 {
-		return nil, behindError{clusterError(fmt.Errorf("%w: ScaledObject %s/%s has no trigger of type external-push or external with a channelName", target.ErrNotFound, namespace, name))}
+		stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, t))
 	}
 	s.stands.Add(key, stands)
 	return stands, nil
 }
 
 func (s *Service) standingTrigger(namespace, name string, t target.Trigger) standingTrigger {
-	stands := standingTrigger{metadata: t.Metadata}
+	stands := standingTrigger{metadata: t.Metadata, ours: ours(t.Metadata)}
 	if stands.err = checkMetricType(t); stands.err != nil {
 		return stands
 	}
@@ -207,30 +203,40 @@ func ours(metadata map[string]string) bool {
 	return metadata[trigger.KeyChannelName] != "" || metadata[trigger.KeyChannelName+trigger.FromEnvSuffix] != ""
 }
 
-// choose finds the trigger that a call is about. By name alone it is the first; metadata
-// tells which of several, and else may differ in what says nothing of servers and
+// choose finds the trigger that a call is about. By name alone it is the first that is ours;
+// metadata tells which of several, and else may differ in what says nothing of servers and
 // credentials: KEDA's copy is perhaps that of before an edit.
 func (s *Service) choose(stands *standing, q question) (*request, error) {
-	chosen := &stands.triggers[0]
-	if len(q.metadata) > 0 {
-		agrees := false
-		for i := range stands.triggers {
-			if trigger.Agrees(stands.triggers[i].metadata, q.metadata) {
-				chosen, agrees = &stands.triggers[i], true
-				break
-			}
+	var chosen *standingTrigger
+	several := false
+	for i := range stands.triggers {
+		t := &stands.triggers[i]
+		if len(q.metadata) > 0 && trigger.Agrees(t.metadata, q.metadata) {
+			return s.requestOf(t, q)
 		}
-		if !agrees && len(stands.triggers) > 1 {
-			return nil, behindError{denied(reasonMetadata, fmt.Sprintf("scaler_metadata is not that of any of the %d triggers that stand in ScaledObject %s/%s: send what stands there, or leave it out", len(stands.triggers), q.namespace, q.name))}
-		}
-		if keys := trigger.Elsewhere(chosen.metadata, q.metadata); !agrees && len(keys) > 0 {
-			return nil, behindError{denied(reasonMetadata, fmt.Sprintf("scaler_metadata says otherwise than ScaledObject %s/%s in the cluster (%s), which alone is believed: correct it there, and leave scaler_metadata out", q.namespace, q.name, strings.Join(keys, ", ")))}
+		if t.ours {
+			several = chosen != nil
+			chosen = cmp.Or(chosen, t)
 		}
 	}
-	if !chosen.fromEnv {
-		return chosen.request, chosen.err
+	if chosen == nil {
+		return nil, behindError{clusterError(fmt.Errorf("%w: ScaledObject %s/%s has no trigger of type external-push or external with a channelName", target.ErrNotFound, q.namespace, q.name))}
 	}
-	metadata, missing := trigger.Resolve(chosen.metadata, q.metadata)
+	if several && len(q.metadata) > 0 {
+		return nil, behindError{denied(reasonMetadata, fmt.Sprintf("scaler_metadata is not that of any of the triggers that stand in ScaledObject %s/%s: send what stands there, or leave it out", q.namespace, q.name))}
+	}
+	if keys := trigger.Elsewhere(chosen.metadata, q.metadata); len(keys) > 0 {
+		return nil, behindError{denied(reasonMetadata, fmt.Sprintf("scaler_metadata says otherwise than ScaledObject %s/%s in the cluster (%s), which alone is believed: correct it there, and leave scaler_metadata out", q.namespace, q.name, strings.Join(keys, ", ")))}
+	}
+	return s.requestOf(chosen, q)
+}
+
+// requestOf is what a trigger asks for, with what KEDA alone knows of it.
+func (s *Service) requestOf(t *standingTrigger, q question) (*request, error) {
+	if !t.fromEnv {
+		return t.request, t.err
+	}
+	metadata, missing := trigger.Resolve(t.metadata, q.metadata)
 	if len(missing) > 0 {
 		return nil, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: KEDA alone knows the target's environment, and a call by name can't tell the values", strings.Join(missing, ", ")))
 	}
