@@ -179,6 +179,7 @@ func (s *Service) decide(r request, read reading, state target.State) evaluation
 		decision: policy.Decide(r.trigger.Policy, policy.State{
 			Replicas:  state.Replicas,
 			Depth:     read.depth(),
+			AtLeast:   read.atLeast,
 			OldestAge: read.oldestAge(now),
 			LastScale: state.LastScale,
 			Now:       now,
