@@ -50,7 +50,7 @@ FUZZTIME ?= 10m
 
 .PHONY: property-test
 property-test: ## Try the policy's properties on a million random specs (CASES)
-	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone' ./scaler/policy -cases $(CASES)
+	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast' ./scaler/policy -cases $(CASES)
 
 .PHONY: fuzz
 fuzz: ## Fuzz the trigger's parser and Explain, 10 minutes each (FUZZTIME)

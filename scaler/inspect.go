@@ -176,4 +176,5 @@ var reasons = map[policy.Reason]inspectv1.Reason{
 	policy.Idle:                       inspectv1.Reason_REASON_IDLE,
 	policy.OutsideLimits:              inspectv1.Reason_REASON_OUTSIDE_LIMITS,
 	policy.AboveMaxAge:                inspectv1.Reason_REASON_ABOVE_MAX_AGE,
+	policy.DepthUncertain:             inspectv1.Reason_REASON_DEPTH_UNCERTAIN,
 }

@@ -106,6 +106,7 @@ type reading struct {
 	kind            queue.Kind // of them all, or mixed
 	ready, inFlight int64
 	lowerBound      bool
+	atLeast         bool      // a lower bound by which nothing may shrink (queue.Depth)
 	at              time.Time // when the oldest of them was read
 	rate            *float64  // messages that arrive per second; nil while unknown
 	rateLowerBound  bool
@@ -115,7 +116,7 @@ type reading struct {
 // mixed is the kind of queues of several kinds.
 const mixed queue.Kind = "mixed"
 
-func (r reading) depth() int64 { return r.ready + r.inFlight }
+func (r reading) depth() int64 { return queue.Sum(r.ready, r.inFlight) }
 
 // read reads the trigger's queues.
 func (s *Service) read(ctx context.Context, r *request) (reading, error) {
@@ -129,9 +130,10 @@ func (s *Service) read(ctx context.Context, r *request) (reading, error) {
 func sum(queues []queue.Queue, samples []broker.Sample) reading {
 	total := reading{queues: queues, samples: samples, kind: queue.None, at: samples[0].At}
 	for i, sample := range samples {
-		total.ready += sample.Ready
-		total.inFlight += sample.InFlight
+		total.ready = queue.Sum(total.ready, sample.Ready)
+		total.inFlight = queue.Sum(total.inFlight, sample.InFlight)
 		total.lowerBound = total.lowerBound || sample.LowerBound
+		total.atLeast = total.atLeast || sample.AtLeast()
 		if sample.At.Before(total.at) {
 			total.at = sample.At
 		}

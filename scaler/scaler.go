@@ -149,6 +149,7 @@ func (s *Service) decide(r *request, read reading, state target.State) evaluatio
 		decision: policy.Decide(r.trigger.Policy, policy.State{
 			Replicas:  state.Replicas,
 			Depth:     read.depth(),
+			AtLeast:   read.atLeast,
 			OldestAge: read.oldestAge(now),
 			LastScale: state.LastScale,
 			Now:       now,
