@@ -14,8 +14,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// ReadError is a depth that could not be read. Its text says what to do, and never has a
-// secret.
+// ReadError is a depth that could not be read. Its text is one line, says what to do, and never
+// has a secret: what is in Err has passed words.safe and words.answer.
 type ReadError struct {
 	Server Server
 	Node   string // of the cluster, where one was asked; else empty
@@ -37,7 +37,7 @@ func (e *ReadError) Error() string {
 	if remedy != "" {
 		text += ": " + remedy
 	}
-	return text
+	return oneLine(text)
 }
 
 // Cause is a class of failures that want the same remedy.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Keys of Secrets, as type kubernetes.io/tls and cert-manager name them.
@@ -105,6 +106,16 @@ func (r *reading) value(purpose string, secret Secret, defaultKey string) (strin
 	return string(value), nil
 }
 
+// pairError is why a certificate and its key can't be used, without what crypto/tls tells of
+// their content: it lists the kinds of PEM blocks that it passed over, and a parser may tell more.
+func pairError(err error) error {
+	text, _, _ := strings.Cut(err.Error(), " after skipping PEM blocks")
+	if !strings.HasPrefix(text, "tls: ") || strings.Contains(text, "parse") {
+		text = "they can't be read as a certificate (X.509) and its key (PKCS #1, PKCS #8 or SEC 1)"
+	}
+	return errors.New(text)
+}
+
 // tlsConfig is that of connections to the server; nil where they are not encrypted.
 func (m material) tlsConfig(server Server) (*tls.Config, error) {
 	if !server.TLS.Enabled {
@@ -125,7 +136,7 @@ func (m material) tlsConfig(server Server) (*tls.Config, error) {
 		if err != nil {
 			return nil, &SecretError{
 				Purpose: "the client certificate", Namespace: server.Namespace, Name: server.TLS.Certificate.Name,
-				Key: certificateKey + " and " + privateKeyKey, Err: err,
+				Key: certificateKey + " and " + privateKeyKey, Err: pairError(err),
 			}
 		}
 		config.Certificates = []tls.Certificate{pair}
