@@ -79,7 +79,10 @@ var remedies = map[Cause]string{
 // mistaken is the remedy where the server is set up in another way than its Mode says.
 func (e *ReadError) mistaken() string {
 	mode := e.Server.Mode
+	var secret *SecretError
 	switch {
+	case errors.As(e.Err, &secret) && secret.Name == "":
+		return "correct the variable in the environment of the target's container"
 	case mode == Sentinel && errors.Is(e.Err, redis.Nil):
 		return fmt.Sprintf("no sentinel knows a master %q: correct sentinelMaster", e.Server.SentinelMaster)
 	case mode == Sentinel && redis.HasErrorPrefix(e.Err, "unknown command") && strings.Contains(strings.ToLower(e.Err.Error()), "sentinel"):

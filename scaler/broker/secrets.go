@@ -28,7 +28,7 @@ type material struct {
 // SecretError is a Secret without what a server needs of it. It never shows a value.
 type SecretError struct {
 	Purpose         string // what it is for, in words
-	Namespace, Name string
+	Namespace, Name string // no name: the value came from an environment
 	Key             string // empty: the Secret itself can't be read
 	Err             error
 }
@@ -36,6 +36,9 @@ type SecretError struct {
 func (e *SecretError) Unwrap() error { return e.Err }
 
 func (e *SecretError) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("%s from the environment: %v", e.Purpose, e.Err)
+	}
 	if e.Key == "" {
 		return fmt.Sprintf("Secret %s/%s with %s can't be read: %v", e.Namespace, e.Name, e.Purpose, e.Err)
 	}
@@ -45,6 +48,9 @@ func (e *SecretError) Error() string {
 var (
 	errNoSecrets = errors.New("the scaler has no access to Secrets")
 	errNoKey     = errors.New("the Secret does not have the key, or it is empty")
+	// errBreak: what asks for a password takes one line, and a server's answer would repeat
+	// what comes after it.
+	errBreak = errors.New("it holds a line break or a NUL character, perhaps at its end: make it with --from-literal or printf, not with echo")
 )
 
 // reading resolves the references of one server; each Secret is read once.
@@ -60,10 +66,10 @@ func resolve(ctx context.Context, source Secrets, server Server) (material, erro
 	r := reading{ctx: ctx, source: source, server: server, secrets: map[string]map[string][]byte{}}
 	var m material
 	var errs [7]error
-	m.username, errs[0] = r.value("the username", server.Username, "username")
-	m.password, errs[1] = r.value("the password", server.Password, "password")
-	m.sentinelUsername, errs[2] = r.value("the sentinels' username", server.SentinelUsername, "username")
-	m.sentinelPassword, errs[3] = r.value("the sentinels' password", server.SentinelPassword, "password")
+	m.username, errs[0] = r.credential("the username", server.Username, "username")
+	m.password, errs[1] = r.credential("the password", server.Password, "password")
+	m.sentinelUsername, errs[2] = r.credential("the sentinels' username", server.SentinelUsername, "username")
+	m.sentinelPassword, errs[3] = r.credential("the sentinels' password", server.SentinelPassword, "password")
 	if server.TLS.Enabled {
 		certificate := server.TLS.Certificate
 		m.ca, errs[4] = r.value("the CA", server.TLS.CA, caKey)
@@ -76,6 +82,19 @@ func resolve(ctx context.Context, source Secrets, server Server) (material, erro
 		}
 	}
 	return m, nil
+}
+
+// credential is a value that is sent to a server as one word.
+func (r *reading) credential(purpose string, secret Secret, defaultKey string) (string, error) {
+	value, err := r.value(purpose, secret, defaultKey)
+	if err != nil || !strings.ContainsAny(value, "\r\n\x00") {
+		return value, err
+	}
+	failure := &SecretError{Purpose: purpose, Namespace: r.server.Namespace, Name: secret.Name, Err: errBreak}
+	if secret.Name != "" {
+		failure.Key = cmp.Or(secret.Key, defaultKey)
+	}
+	return "", failure
 }
 
 // value is that of a secret, or of the key of the Secret that it refers to.
