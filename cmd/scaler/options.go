@@ -117,11 +117,12 @@ func (o options) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(os.Stderr, handler))
 }
 
-// quietRedis keeps go-redis's notes for debugging: what fails is told by the sampler, once.
+// quietRedis keeps go-redis's notes for debugging: what fails is told by the sampler, once. They
+// quote servers and addresses, which may hold secrets: broker.Note leaves those out.
 type quietRedis struct{ logger *slog.Logger }
 
 func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
-	q.logger.DebugContext(ctx, "go-redis", "note", fmt.Sprintf(format, args...))
+	q.logger.DebugContext(ctx, "go-redis", "note", broker.Note(format, args...))
 }
 
 // quietGRPC drops grpc-go's notes about connections that come and go, and keeps errors.

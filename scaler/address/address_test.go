@@ -39,11 +39,50 @@ func TestWrongAddresses(t *testing.T) {
 		"a comma only":  {",", `"": it must be host:port`},
 		"far too many":  {strings.Repeat("a:1,", 32) + "a:1", "it names 33 servers: name 32 at most"},
 		"space in host": {"a b:1", "without a scheme, user or path"},
+		"a line break":  {"a\nb:1", "without a scheme, user or path"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := address.ParseList(test.list)
 			assert.ErrorContains(t, err, test.words)
 		})
+	}
+}
+
+// However an address is given wrongly, no text has the password that stands in it.
+func TestNoPasswordOfAnAddressIsShown(t *testing.T) {
+	const secret = "hunter2S3cret"
+	tests := map[string]string{ // and what is shown
+		"redis://:" + secret + "@host":               "…@host",
+		"rediss://me:" + secret + "@host:6379/0":     "…@host:6379/0",
+		"me:" + secret + "@host:6379":                "…@host:6379",
+		"me:" + secret + "@host":                     "…@host",
+		":" + secret + "@host:6379":                  "…@host:6379",
+		"redis://:a@" + secret + "@host:1":           "…@host:1",
+		"redis://:" + secret + "/x@host:1":           "…@host:1",
+		"a:1,me:" + secret + "@b:2":                  "…@b:2",
+		"a:1,b:" + secret:                            "a:1,…",
+		"redis://:" + secret:                         "…",
+		"redis://me:" + secret:                       "…",
+		"host:" + secret:                             "…",
+		"redis://host:6379?password=" + secret:       "…",
+		"redis://host:6379/0#" + secret:              "…",
+		"host:6379,password=" + secret + ",ssl=True": "host:6379,…,…",
+		"host:6379 " + secret:                        "…",
+		"redis://x@host?p=" + secret:                 "…@…",
+	}
+	for list, want := range tests {
+		t.Run(list, func(t *testing.T) {
+			assert.Equal(t, want, address.Shown(list))
+			_, err := address.ParseList(list)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), secret)
+			_, _, err = address.Parse(list)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), secret)
+		})
+	}
+	for _, list := range []string{"", "dragonfly:6379", "a:1,b:2", " a.shop.svc:1 , [::1]:2", "redis://dragonfly:6379", "dragonfly:70000", "dragonfly"} {
+		assert.Equal(t, list, address.Shown(list), "what can hold none is shown as it is")
 	}
 }

@@ -37,6 +37,7 @@ const (
 type link struct {
 	server   Server
 	material material
+	words    words
 	client   *redis.Client        // nil in mode Cluster
 	cluster  *redis.ClusterClient // nil in the others
 	// stop keeps the end of the sampler from closing a link that was closed before.
@@ -57,7 +58,7 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 	if err != nil {
 		return nil, err
 	}
-	l := &link{server: server, material: m}
+	l := &link{server: server, material: m, words: newWords(server, m)}
 	d := &dialer{allowed: options.Allowed, tls: config, timeout: options.ReadTimeout * 3 / 4}
 	switch server.Mode {
 	case Sentinel:
@@ -194,7 +195,7 @@ func (l *link) try(ctx context.Context) error {
 	if errors.As(err, new(redis.Error)) && causeOf(err) != Unauthorized {
 		return nil // it may not want to answer PING, but it took the connection
 	}
-	return err
+	return l.words.safe(err)
 }
 
 func (l *link) closeClients() error {

@@ -14,8 +14,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// ReadError is a depth that could not be read. Its text says what to do, and never has a
-// secret.
+// ReadError is a depth that could not be read. Its text is one line, says what to do, and never
+// has a secret: what is in Err has passed words.safe and words.answer.
 type ReadError struct {
 	Server Server
 	Node   string // of the cluster, where one was asked; else empty
@@ -37,7 +37,7 @@ func (e *ReadError) Error() string {
 	if remedy != "" {
 		text += ": " + remedy
 	}
-	return text
+	return oneLine(text)
 }
 
 // Cause is a class of failures that want the same remedy.
@@ -79,7 +79,10 @@ var remedies = map[Cause]string{
 // mistaken is the remedy where the server is set up in another way than its Mode says.
 func (e *ReadError) mistaken() string {
 	mode := e.Server.Mode
+	var secret *SecretError
 	switch {
+	case errors.As(e.Err, &secret) && secret.Name == "":
+		return "correct the variable in the environment of the target's container"
 	case mode == Sentinel && errors.Is(e.Err, redis.Nil):
 		return fmt.Sprintf("no sentinel knows a master %q: correct sentinelMaster", e.Server.SentinelMaster)
 	case mode == Sentinel && redis.HasErrorPrefix(e.Err, "unknown command") && strings.Contains(strings.ToLower(e.Err.Error()), "sentinel"):

@@ -211,12 +211,16 @@ func (l *lane) failed(link *link, failure error) {
 	l.failure = failure
 	logger := s.options.Logger.With("server", s.server.Address)
 	if l.address != "" {
-		logger = logger.With("node", l.address)
+		node := l.address
+		if link != nil {
+			node = link.words.name(node)
+		}
+		logger = logger.With("node", node)
 	}
 	if failure != nil {
 		if l.failures == 0 {
 			if link != nil {
-				failure = link.told(l.address, failure)
+				failure = link.words.answer(link.told(l.address, failure))
 			}
 			logger.Warn("server can't be read", "error", failure)
 		}

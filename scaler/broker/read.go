@@ -26,7 +26,7 @@ func (l *lane) read(b batch) {
 	client := link.client
 	if link.cluster != nil {
 		if b, client, err = l.route(ctx, link.cluster, b); err != nil {
-			l.fail(link, b, err)
+			l.fail(link, b, link.words.safe(err))
 			return
 		}
 		if len(b.watched) == 0 { // all were handed over
@@ -82,6 +82,17 @@ func answered(err error) bool { return err == nil || errors.As(err, new(redis.Er
 
 // round sends commands in one pipeline, with a question for the server's role.
 func (l *lane) round(ctx context.Context, link *link, client *redis.Client, commands []redis.Cmder) error {
+	err := l.exchange(ctx, link, client, commands)
+	for _, command := range commands {
+		if err := command.Err(); err != nil {
+			command.SetErr(link.words.safe(err))
+		}
+	}
+	return err
+}
+
+// exchange is round, with the servers' errors of the commands as they are.
+func (l *lane) exchange(ctx context.Context, link *link, client *redis.Client, commands []redis.Cmder) error {
 	pipe := client.Pipeline()
 	_ = pipe.BatchProcess(ctx, commands...) // it only queues
 	asksRole := !link.roleRefused.Load()
@@ -91,10 +102,12 @@ func (l *lane) round(ctx context.Context, link *link, client *redis.Client, comm
 		_ = pipe.BatchProcess(ctx, l.role)
 	}
 	_, err := pipe.Exec(ctx)
+	err = link.words.safe(err)
 	if !answered(err) {
 		return err
 	}
 	if asksRole && !errors.Is(l.role.Err(), errNoReply) {
+		l.role.SetErr(link.words.safe(l.role.Err()))
 		refused, stale := checkRole(l.role, link.address(client))
 		if stale != nil {
 			return stale
@@ -105,7 +118,7 @@ func (l *lane) round(ctx context.Context, link *link, client *redis.Client, comm
 		}
 	}
 	if link.cluster != nil && err != nil {
-		return redirect(ctx, link.cluster, commands, err)
+		return link.words.safe(redirect(ctx, link.cluster, commands, err))
 	}
 	return err
 }

@@ -154,10 +154,12 @@ func (s *sampler) record(l *lane, link *link, b batch, began time.Time) (elsewhe
 }
 
 func (s *sampler) readError(l *lane, link *link, err error) error {
+	node := l.address
 	if link != nil {
-		err = link.told(l.address, err)
+		err = link.words.answer(link.told(l.address, err))
+		node = link.words.name(node)
 	}
-	return &ReadError{Server: s.server, Node: l.address, Err: err}
+	return &ReadError{Server: s.server, Node: node, Err: err}
 }
 
 // wanted tells whether somebody waits or will wait for a read.

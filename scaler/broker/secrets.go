@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Keys of Secrets, as type kubernetes.io/tls and cert-manager name them.
@@ -27,7 +28,7 @@ type material struct {
 // SecretError is a Secret without what a server needs of it. It never shows a value.
 type SecretError struct {
 	Purpose         string // what it is for, in words
-	Namespace, Name string
+	Namespace, Name string // no name: the value came from an environment
 	Key             string // empty: the Secret itself can't be read
 	Err             error
 }
@@ -35,6 +36,9 @@ type SecretError struct {
 func (e *SecretError) Unwrap() error { return e.Err }
 
 func (e *SecretError) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("%s from the environment: %v", e.Purpose, e.Err)
+	}
 	if e.Key == "" {
 		return fmt.Sprintf("Secret %s/%s with %s can't be read: %v", e.Namespace, e.Name, e.Purpose, e.Err)
 	}
@@ -44,6 +48,9 @@ func (e *SecretError) Error() string {
 var (
 	errNoSecrets = errors.New("the scaler has no access to Secrets")
 	errNoKey     = errors.New("the Secret does not have the key, or it is empty")
+	// errBreak: what asks for a password takes one line, and a server's answer would repeat
+	// what comes after it.
+	errBreak = errors.New("it holds a line break or a NUL character, perhaps at its end: make it with --from-literal or printf, not with echo")
 )
 
 // reading resolves the references of one server; each Secret is read once.
@@ -59,10 +66,10 @@ func resolve(ctx context.Context, source Secrets, server Server) (material, erro
 	r := reading{ctx: ctx, source: source, server: server, secrets: map[string]map[string][]byte{}}
 	var m material
 	var errs [7]error
-	m.username, errs[0] = r.value("the username", server.Username, "username")
-	m.password, errs[1] = r.value("the password", server.Password, "password")
-	m.sentinelUsername, errs[2] = r.value("the sentinels' username", server.SentinelUsername, "username")
-	m.sentinelPassword, errs[3] = r.value("the sentinels' password", server.SentinelPassword, "password")
+	m.username, errs[0] = r.credential("the username", server.Username, "username")
+	m.password, errs[1] = r.credential("the password", server.Password, "password")
+	m.sentinelUsername, errs[2] = r.credential("the sentinels' username", server.SentinelUsername, "username")
+	m.sentinelPassword, errs[3] = r.credential("the sentinels' password", server.SentinelPassword, "password")
 	if server.TLS.Enabled {
 		certificate := server.TLS.Certificate
 		m.ca, errs[4] = r.value("the CA", server.TLS.CA, caKey)
@@ -75,6 +82,19 @@ func resolve(ctx context.Context, source Secrets, server Server) (material, erro
 		}
 	}
 	return m, nil
+}
+
+// credential is a value that is sent to a server as one word.
+func (r *reading) credential(purpose string, secret Secret, defaultKey string) (string, error) {
+	value, err := r.value(purpose, secret, defaultKey)
+	if err != nil || !strings.ContainsAny(value, "\r\n\x00") {
+		return value, err
+	}
+	failure := &SecretError{Purpose: purpose, Namespace: r.server.Namespace, Name: secret.Name, Err: errBreak}
+	if secret.Name != "" {
+		failure.Key = cmp.Or(secret.Key, defaultKey)
+	}
+	return "", failure
 }
 
 // value is that of a secret, or of the key of the Secret that it refers to.
@@ -105,6 +125,16 @@ func (r *reading) value(purpose string, secret Secret, defaultKey string) (strin
 	return string(value), nil
 }
 
+// pairError is why a certificate and its key can't be used, without what crypto/tls tells of
+// their content: it lists the kinds of PEM blocks that it passed over, and a parser may tell more.
+func pairError(err error) error {
+	text, _, _ := strings.Cut(err.Error(), " after skipping PEM blocks")
+	if !strings.HasPrefix(text, "tls: ") || strings.Contains(text, "parse") {
+		text = "they can't be read as a certificate (X.509) and its key (PKCS #1, PKCS #8 or SEC 1)"
+	}
+	return errors.New(text)
+}
+
 // tlsConfig is that of connections to the server; nil where they are not encrypted.
 func (m material) tlsConfig(server Server) (*tls.Config, error) {
 	if !server.TLS.Enabled {
@@ -125,7 +155,7 @@ func (m material) tlsConfig(server Server) (*tls.Config, error) {
 		if err != nil {
 			return nil, &SecretError{
 				Purpose: "the client certificate", Namespace: server.Namespace, Name: server.TLS.Certificate.Name,
-				Key: certificateKey + " and " + privateKeyKey, Err: err,
+				Key: certificateKey + " and " + privateKeyKey, Err: pairError(err),
 			}
 		}
 		config.Certificates = []tls.Certificate{pair}

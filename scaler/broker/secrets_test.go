@@ -235,6 +235,36 @@ func TestSecretsThatAreNotAsTheyShouldBe(t *testing.T) {
 	assert.ErrorContains(t, err, "the scaler has no access to Secrets")
 }
 
+// A credential with a line break is refused before anything is sent: a server could take
+// what comes after it for a command, and would repeat it in its answer.
+func TestCredentialsWithALineBreak(t *testing.T) {
+	address, connections := hangingUp(t)
+	for _, value := range []string{"hunter2\n", "hunter2\r\nFLUSHALL\r\n", "hun\nter2", "hunter2\x00", "\r"} {
+		for purpose, give := range map[string]func(*broker.Server, broker.Secret){
+			"the username":            func(s *broker.Server, secret broker.Secret) { s.Username = secret },
+			"the password":            func(s *broker.Server, secret broker.Secret) { s.Password = secret },
+			"the sentinels' username": func(s *broker.Server, secret broker.Secret) { s.SentinelUsername = secret },
+			"the sentinels' password": func(s *broker.Server, secret broker.Secret) { s.SentinelPassword = secret },
+		} {
+			source := newSecrets()
+			source.set("auth", "word", value)
+			for from, secret := range map[string]broker.Secret{
+				"key word of Secret team-a/auth with " + purpose: {Name: "auth", Key: "word"},
+				purpose + " from the environment":                {Value: value},
+			} {
+				server := broker.Server{Mode: broker.Sentinel, SentinelMaster: "main", Address: address, Namespace: "team-a"}
+				give(&server, secret)
+				pool := newPool(t, broker.Options{Secrets: source})
+				_, err := pool.Depth(t.Context(), server, list("q"))
+				assert.Equal(t, broker.SecretUnreadable, causeOf(err), "%v", err)
+				assert.ErrorContains(t, err, from+": it holds a line break or a NUL character, perhaps at its end: make it with --from-literal or printf, not with echo: correct the ")
+				assert.NotContains(t, err.Error(), "hunter2")
+			}
+		}
+	}
+	assert.Zero(t, connections.Load())
+}
+
 func TestAPasswordIsRotated(t *testing.T) {
 	const first, second = "first-hunter2", "second-hunter2"
 	server := redistest.Start(t, "--requirepass", first)

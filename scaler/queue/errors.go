@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,9 @@ func typeWords(name string) string {
 	}
 }
 
+// maxGroups is how many groups an error names.
+const maxGroups = 10
+
 // GroupError is a stream with several consumer groups of which none was named.
 type GroupError struct {
 	Key    string
@@ -50,7 +54,11 @@ type GroupError struct {
 }
 
 func (e *GroupError) Error() string {
-	return fmt.Sprintf("stream %q has %d consumer groups (%s): set consumerGroup to one of them", e.Key, len(e.Groups), strings.Join(e.Groups, ", "))
+	names := e.Groups
+	if more := len(names) - maxGroups; more > 0 {
+		names = append(slices.Clone(names[:maxGroups]), fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("stream %q has %d consumer groups (%s): set consumerGroup to one of them", e.Key, len(e.Groups), strings.Join(names, ", "))
 }
 
 // AgeUnknownError is an age that was wanted of a queue where nothing tells when its oldest

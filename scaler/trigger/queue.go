@@ -190,7 +190,7 @@ func (p *parser) checkClusterQueue(t Trigger) {
 	case BullMQ:
 		for _, name := range t.QueueKeys() {
 			if !tagged(t.Queue.KeyPrefix + ":" + name) {
-				p.fail(KeyKeyPrefix, "on a cluster BullMQ needs a hash tag, so that the keys of queue %q are on one node; make it {bull}, for example, or put the queue's name in braces", name)
+				p.fail(KeyKeyPrefix, "on a cluster BullMQ needs a hash tag, so that the keys of queue %q are on one node; make it {bull}, for example, or put the queue's name in braces", p.shownQueue(name))
 			}
 		}
 	}

@@ -33,7 +33,8 @@ type Trigger struct {
 // unknown key is an error, because a misspelt one would silently mean its default. A key
 // with FromEnv at its end stands for the key without: KEDA sends it with the value that
 // the target container's environment has (KEDA 2.21, pkg/scalers/external_scaler.go).
-// The error names each key that is wrong, its value and the remedy.
+// The error names each key that is wrong, its value and the remedy. It shows no value of a
+// key with FromEnv at its end, none of an unknown key, and of an address no user or password.
 func Parse(metadata map[string]string) (Trigger, error) {
 	p := parser{metadata: metadata}
 	p.fromEnv()
@@ -61,7 +62,7 @@ func Parse(metadata map[string]string) (Trigger, error) {
 	if len(p.errs) == 0 {
 		// Only where every number could be read: a default in place of one that
 		// couldn't would give a second, misleading error.
-		p.errs = append(p.errs, t.Policy.Validate())
+		p.errs = append(p.errs, p.policyError(t))
 	}
 	if err := errors.Join(p.errs...); err != nil {
 		return Trigger{}, fmt.Errorf("trigger metadata: %w", err)
@@ -114,14 +115,8 @@ type parser struct {
 	metadata map[string]string
 	others   []string // keys that are neither ours nor KEDA's
 	errs     []error
-}
-
-func (p *parser) fail(key, format string, args ...any) {
-	value := p.metadata[key]
-	if hidden[strings.TrimSuffix(key, FromEnvSuffix)] {
-		value = "…"
-	}
-	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", key, value, fmt.Sprintf(format, args...)))
+	// isFromEnv is the keys of ours whose values came from an environment: nobody is shown those.
+	isFromEnv map[string]bool
 }
 
 // fromEnv puts the keys that come from an environment in the place of their own.
@@ -146,6 +141,10 @@ func (p *parser) fromEnv() {
 			continue
 		}
 		p.metadata[own] = p.metadata[key]
+		if p.isFromEnv == nil {
+			p.isFromEnv = map[string]bool{}
+		}
+		p.isFromEnv[own] = true
 	}
 }
 
@@ -229,6 +228,7 @@ func (p *parser) check(t Trigger) {
 	if t.ChannelName == "" {
 		p.fail(KeyChannelName, "it must be the key of the list, stream or sorted set, or the name of a preset's queue")
 	}
+	p.checkSingleLine()
 	p.checkQueue(t)
 	p.checkRedis(t.Redis)
 	for _, key := range p.others {

@@ -121,17 +121,14 @@ func (p *parser) oneOf(env string, choices ...string) string {
 
 func (p *parser) addresses(mode Mode) []string {
 	value := p.Get(EnvAddr)
-	if at := strings.LastIndexByte(value, '@'); at >= 0 || strings.Contains(value, "://") {
-		if at >= 0 {
-			value = "…" + value[at:] // what stands before it might be a password
-		}
-		p.failValue(EnvAddr, value, "set it to host:port without a scheme, user or path, for example dragonfly:6379; a password belongs in %s", EnvPassword)
+	if strings.Contains(value, "@") || strings.Contains(value, "://") {
+		p.failValue(EnvAddr, address.Shown(value), "set it to host:port without a scheme, user or path, for example dragonfly:6379; a password belongs in %s", EnvPassword)
 		return nil
 	}
 	list, err := address.ParseList(value)
 	switch {
 	case err != nil:
-		p.fail(EnvAddr, "%v", err)
+		p.failValue(EnvAddr, address.Shown(value), "%v", err)
 	case mode == Standalone && len(list) > 1:
 		p.fail(EnvAddr, "it names %d servers: name one, or set %s to Sentinel or Cluster", len(list), p.Name(EnvMode))
 	}

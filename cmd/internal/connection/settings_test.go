@@ -64,6 +64,7 @@ func TestWrongSettings(t *testing.T) {
 		"no port":                   {map[string]string{"REDIS_ADDR": "h"}, `REDIS_ADDR is "h": it must be host:port`},
 		"a scheme":                  {map[string]string{"REDIS_ADDR": "redis://h:1"}, `REDIS_ADDR is "redis://h:1": set it to host:port without a scheme`},
 		"a password in the address": {map[string]string{"REDIS_ADDR": "redis://u:hunter2@h:1"}, `REDIS_ADDR is "…@h:1"`},
+		"a password as a parameter": {map[string]string{"REDIS_ADDR": "h:1,password=hunter2"}, `REDIS_ADDR is "h:1,…"`},
 		"several servers":           {map[string]string{"REDIS_ADDR": "a:1,b:2"}, "it names 2 servers: name one, or set REDIS_MODE"},
 		"mode":                      {map[string]string{"REDIS_MODE": "Ring"}, `REDIS_MODE is "Ring": set it to one of Standalone, Sentinel, Cluster`},
 		"no master":                 {map[string]string{"REDIS_MODE": "Sentinel"}, `REDIS_SENTINEL_MASTER is "": set it to the name`},

@@ -1,0 +1,373 @@
+package broker
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// What a server says goes into errors, and so into KEDA's log and the conditions of whoever
+// may read them. A server may say what was sent to it, the password too (Redis does where
+// AUTH is renamed), and what answers need not be a Redis server at all. So the errors of
+// go-redis pass through words.safe where they come in, and what a reply's values make of an
+// error through words.answer.
+
+const (
+	// maxReply is how many characters of a server's error are told: Redis's own are shorter.
+	maxReply = 120
+	// maxLine is that of an error of the network, which may name an address that a server gave.
+	maxLine = 300
+	// maxName is that of a name that a server gave: of a group, a node, a type.
+	maxName = 80
+	// redacted stands for what is not told.
+	redacted = "…"
+	// longSecret is the length, in bytes, from which on a secret is no part of a text by chance.
+	longSecret = 8
+)
+
+// errStranger is an answer that is none of RESP: nothing of it is told.
+var errStranger = errors.New("it does not answer as a Redis server does")
+
+// words tells what happened on the connections of one server, without its secrets.
+type words struct {
+	server Server
+	// passwords are in all forms in which a text may have them. A text with one is not told.
+	passwords []string
+	// usernames are replaced, so that the rest still tells which right is missing.
+	usernames []string
+}
+
+func newWords(server Server, m material) words {
+	w := words{server: server}
+	for _, password := range []string{m.password, m.sentinelPassword} {
+		w.passwords = append(w.passwords, forms(password)...)
+	}
+	for _, username := range []string{m.username, m.sentinelUsername} {
+		w.usernames = append(w.usernames, forms(username)...)
+	}
+	return w
+}
+
+// forms are how a text may have a secret: as it is, on one line, quoted, encoded.
+func forms(secret string) []string {
+	if secret == "" {
+		return nil
+	}
+	quoted := strconv.Quote(secret)
+	all := []string{secret}
+	for _, form := range []string{
+		oneLine(secret), quoted[1 : len(quoted)-1], url.QueryEscape(secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawStdEncoding.EncodeToString([]byte(secret)),
+		base64.URLEncoding.EncodeToString([]byte(secret)),
+	} {
+		if form != "" && form != secret {
+			all = append(all, form)
+		}
+	}
+	return all
+}
+
+// toldError is an error with a text that may be told to anybody.
+type toldError struct {
+	text string
+	errs []error
+}
+
+func (e *toldError) Error() string   { return e.text }
+func (e *toldError) Unwrap() []error { return e.errs }
+
+// safe makes an error of go-redis one whose text may be told: errors of a server by their
+// first words, those of the network and of this project as they are, and nothing of any
+// other. What is in err is still found by errors.Is and errors.As, but for what is not told.
+func (w words) safe(err error) error {
+	if err == nil || err == redis.Nil { //nolint:errorlint // the one that most replies have, as it is
+		return err
+	}
+	parts := w.parts(err)
+	switch len(parts) {
+	case 0:
+		return errStranger
+	case 1:
+		return parts[0]
+	}
+	var texts []string
+	for _, part := range parts {
+		if text := part.Error(); len(texts) == 0 || texts[len(texts)-1] != text {
+			texts = append(texts, text) // several sentinels often say the same
+		}
+	}
+	return &toldError{text: strings.Join(texts, "; "), errs: parts}
+}
+
+// parts is what an error's tree has that may be told, after w.safe.
+func (w words) parts(err error) []error {
+	switch err := err.(type) { //nolint:errorlint // each node of the tree is looked at
+	case *toldError:
+		return []error{err}
+	case redis.Error:
+		return []error{w.told(w.reply(err.Error()), err)}
+	}
+	if isOurs(err) {
+		return []error{w.told(w.line(err.Error()), err)}
+	}
+	switch wrapper := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		if inner := wrapper.Unwrap(); inner != nil {
+			return w.parts(inner)
+		}
+	case interface{ Unwrap() []error }:
+		var all []error
+		for _, inner := range wrapper.Unwrap() {
+			all = append(all, w.parts(inner)...)
+		}
+		return all
+	}
+	return nil
+}
+
+func (w words) told(text string, err error) error {
+	if text == err.Error() {
+		return err
+	}
+	return &toldError{text: text, errs: []error{err}}
+}
+
+// ourWords are errors without a type of their own, whose texts this project, Go or go-redis
+// made of nothing that a server said.
+var ourWords = []error{
+	errNoReply, errHungUp, errAnswersTLS, errStranger, ErrClosed, context.Canceled, io.EOF, io.ErrUnexpectedEOF,
+	redis.ErrClosed, redis.ErrPoolTimeout, redis.ErrPoolExhausted,
+}
+
+// goRedisWords are those of go-redis (9.23) that it does not export.
+var goRedisWords = map[string]bool{
+	"redis: cluster has no nodes":                                  true,
+	"redis: connection unusable (reply stream desynchronized)":     true,
+	"redis: connection not available":                              true,
+	"redis: connection not available for write operation":          true,
+	"state transition timeout":                                     true,
+	"unexpected read from socket":                                  true,
+	"redis: no sentinels configured":                               true,
+	"redis: all keys in the pipeline must belong to the same slot": true,
+}
+
+// ourPackages are those whose types of errors have no text of a server in them, or one that
+// words.line makes safe: addresses, and names in certificates.
+var ourPackages = map[string]bool{
+	"context": true, "crypto/tls": true, "crypto/x509": true, "internal/poll": true, "io/fs": true, "net": true, "os": true, "syscall": true,
+}
+
+const ourModule = "github.com/jawaracloud/pubsub-operator/"
+
+// isOurs tells whether an error, not what it wraps, may be told.
+func isOurs(err error) bool {
+	kind := reflect.TypeOf(err)
+	if kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	if path := kind.PkgPath(); ourPackages[path] || strings.HasPrefix(path, ourModule) {
+		return true
+	}
+	for _, known := range ourWords {
+		if err == known { //nolint:errorlint // this one, not what it wraps
+			return true
+		}
+	}
+	return goRedisWords[err.Error()]
+}
+
+// code is the word with which an error of Redis begins.
+var code = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,31}( |$)`)
+
+// arguments is where an error repeats what was sent: Redis's "unknown command".
+const arguments = "with args beginning with"
+
+// reply is what is told of a server's error.
+func (w words) reply(text string) string {
+	text = oneLine(text)
+	if at := strings.Index(text, arguments); at >= 0 {
+		text = strings.TrimRight(text[:at], " ,")
+	}
+	hidden, ok := w.hide(text)
+	if ok {
+		return cut(hidden, maxReply)
+	}
+	first := strings.TrimSpace(code.FindString(text))
+	if _, ok := w.hide(first); !ok || first == "" {
+		return redacted
+	}
+	return first + " " + redacted
+}
+
+// line is what is told of another text that may have something in it that a server gave.
+func (w words) line(text string) string {
+	hidden, ok := w.hide(oneLine(text))
+	if !ok {
+		return redacted
+	}
+	return cut(hidden, maxLine)
+}
+
+// name is what is told of a name that a server gave.
+func (w words) name(text string) string {
+	hidden, ok := w.hide(oneLine(text))
+	if !ok {
+		return redacted
+	}
+	return cut(hidden, maxName)
+}
+
+// hide takes usernames out of a text. ok is false where it has a password: to put "…" in the
+// place of one that is a common word would tell it to whoever knows the whole text.
+func (w words) hide(text string) (hidden string, ok bool) {
+	for _, password := range w.passwords {
+		// What the address has is no secret, though the password may be the same word.
+		if has(text, password) && !strings.Contains(w.server.Address, password) {
+			return "", false
+		}
+	}
+	for _, username := range w.usernames {
+		if has(text, username) {
+			text = replace(text, username)
+		}
+	}
+	return text, true
+}
+
+// has tells whether a text has a secret: a short one as a word, a long one anywhere.
+func has(text, secret string) bool { return replace(text, secret) != text }
+
+// replace puts "…" in the place of a secret.
+func replace(text, secret string) string {
+	if !strings.Contains(text, secret) {
+		return text
+	}
+	if len(secret) >= longSecret {
+		return strings.ReplaceAll(text, secret, redacted)
+	}
+	var replaced strings.Builder
+	last := utf8.RuneError
+	for {
+		before, after, found := strings.Cut(text, secret)
+		replaced.WriteString(before)
+		if !found {
+			return replaced.String()
+		}
+		if before != "" {
+			last, _ = utf8.DecodeLastRuneInString(before)
+		}
+		next, _ := utf8.DecodeRuneInString(after)
+		if isWord(last) || isWord(next) {
+			replaced.WriteString(secret)
+			last, _ = utf8.DecodeLastRuneInString(secret)
+		} else {
+			replaced.WriteString(redacted)
+			last = utf8.RuneError
+		}
+		text = after
+	}
+}
+
+func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// oneLine is a text on one line: what can't be printed becomes a space, the marks that turn
+// the direction of writing too.
+func oneLine(text string) string {
+	printable := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != utf8.RuneError {
+			return r
+		}
+		return ' '
+	}, text)
+	if printable == text {
+		return text
+	}
+	return strings.Join(strings.Fields(printable), " ")
+}
+
+// cut shortens a text to that many characters.
+func cut(text string, characters int) string {
+	if utf8.RuneCountInString(text) <= characters {
+		return text
+	}
+	return string([]rune(text)[:characters-1]) + redacted
+}
+
+// answer makes an error that the values of replies went into one that may be told.
+func (w words) answer(err error) error {
+	switch err := err.(type) { //nolint:errorlint // none of these is wrapped, and another is left as it is
+	case *StaleReplicaError:
+		told := *err
+		told.Address, told.Master = w.line(err.Address), w.name(err.Master)
+		return &told
+	case *queue.GroupError:
+		told := *err
+		told.Groups = make([]string, len(err.Groups))
+		for i, group := range err.Groups {
+			told.Groups[i] = w.name(group)
+		}
+		return &told
+	case *queue.WrongTypeError:
+		told := *err
+		told.Got = w.name(err.Got)
+		return &told
+	case *queue.ReplyError:
+		told := *err
+		told.Command = w.line(err.Command)
+		if err.Err != nil {
+			told.Err = w.told(w.reply(err.Err.Error()), err.Err)
+		}
+		return &told
+	default:
+		return err
+	}
+}
+
+// Note is a note of go-redis for a log. Which server it is of is not known, nor then its
+// secrets: of what go-redis puts into it only numbers are told, and the causes of errors.
+func Note(format string, arguments ...any) string {
+	told := make([]any, len(arguments))
+	for i, argument := range arguments {
+		told[i] = noted(argument)
+	}
+	return oneLine(fmt.Sprintf(format, told...))
+}
+
+func noted(argument any) any {
+	switch argument := argument.(type) {
+	case error:
+		safe := words{}.safe(argument)
+		if text := code.FindString(safe.Error()); text != "" && errors.As(safe, new(redis.Error)) && codes[strings.TrimSpace(text)] {
+			return noteText(string(causeOf(safe)) + " " + strings.TrimSpace(text))
+		}
+		return noteText(causeOf(safe))
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, bool, float32, float64:
+		return argument
+	default:
+		return noteText(redacted)
+	}
+}
+
+// codes are those that a note tells: others may be anything.
+var codes = map[string]bool{
+	"ERR": true, "NOAUTH": true, "WRONGPASS": true, "NOPERM": true, "LOADING": true, "MASTERDOWN": true, "BUSY": true, "READONLY": true,
+	"CLUSTERDOWN": true, "TRYAGAIN": true, "MOVED": true, "ASK": true, "WRONGTYPE": true, "DENIED": true,
+}
+
+// noteText is a text that is written without quotes whatever the verb.
+type noteText string
+
+func (t noteText) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, string(t)) }
