@@ -46,6 +46,8 @@ type Options struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 	Metrics *Metrics
+
+	budget *budget // of the pool
 }
 
 func (o Options) withDefaults() Options {
@@ -70,6 +72,7 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	o.budget = &budget{}
 	return o
 }
 

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind is a kind of queue.
 type Kind string
@@ -71,3 +74,12 @@ type Depth struct {
 
 // Total is the depth that decisions are made from.
 func (d Depth) Total() int64 { return d.Ready + d.InFlight }
+
+// valid tells a depth from what a server that lies makes of it: no count is below 0, and
+// their sum is a number.
+func (d Depth) valid() error {
+	if d.Ready < 0 || d.InFlight < 0 || d.Total() < 0 {
+		return &ReplyError{Command: "the commands that count messages", Err: fmt.Errorf("%d wait and %d are in flight", d.Ready, d.InFlight)}
+	}
+	return nil
+}

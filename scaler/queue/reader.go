@@ -111,6 +111,9 @@ func (r *Reader) answer(b *Batch) (done bool) {
 			return false
 		}
 	}
+	if r.err == nil && done {
+		r.err = r.depth.valid()
+	}
 	if r.err != nil {
 		r.depth = Depth{}
 	}
