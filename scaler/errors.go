@@ -35,6 +35,7 @@ var codeOf = map[broker.Cause]codes.Code{
 	broker.ReplyTooLarge:    codes.FailedPrecondition,
 	broker.ReplyBudget:      codes.ResourceExhausted,
 	broker.NotRedis:         codes.FailedPrecondition,
+	broker.TooManyServers:   codes.ResourceExhausted,
 	broker.Fault:            codes.Internal,
 	broker.Unreadable:       codes.Internal,
 }

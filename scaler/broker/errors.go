@@ -62,6 +62,7 @@ const (
 	ReplyTooLarge    Cause = "BrokerReplyTooLarge"    // a reply beyond what a depth can need
 	ReplyBudget      Cause = "BrokerReplyBudget"      // no room beside the replies of other servers
 	NotRedis         Cause = "BrokerNotRedis"         // what it sends is no reply of Redis
+	TooManyServers   Cause = "BrokerTooMany"          // the namespace has as many servers as one may have
 	Fault            Cause = "ScalerFault"            // of the scaler itself
 	Unreadable       Cause = "BrokerError"            // any other answer
 )
@@ -79,6 +80,7 @@ var remedies = map[Cause]string{
 	TLSFailed:        "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server",
 	ReplyTooLarge:    "check that it is a Redis or DragonFly server, and its stream's entries and consumers, or correct redisAddress",
 	ReplyBudget:      "it is asked again by itself; where that lasts, make the entries of the streams on those servers smaller",
+	TooManyServers:   "let its channels share servers, or have the administrator raise the scaler's --max-servers-per-namespace",
 	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself",
 }
 
@@ -140,6 +142,8 @@ func ownCause(err error) Cause {
 		return ReplyBudget
 	case errors.As(err, new(*NotRESPError)):
 		return NotRedis
+	case errors.As(err, new(*TooManyServersError)):
+		return TooManyServers
 	case errors.As(err, new(*PanicError)):
 		return Fault
 	case errors.As(err, new(*queue.WrongTypeError)):

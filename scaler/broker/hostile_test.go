@@ -263,3 +263,40 @@ func TestAPanicEndsOneReadAndNothingElse(t *testing.T) {
 	_, err = read(t, pool, wanted, list("q"))
 	require.NoError(t, err, "what there was stays in use")
 }
+
+func TestServersOfANamespaceAreBounded(t *testing.T) {
+	redis := redistest.Start(t)
+	pool := newPool(t, broker.Options{MaxServersPerNamespace: 2, IdleTimeout: 10 * tick})
+	server := func(database int) broker.Server { return broker.Server{Address: redis.Addr, Database: database} }
+	shop, office := pool.For("shop"), pool.For("office")
+	for i := range 2 {
+		_, err := shop.Depth(t.Context(), server(i), list("q"))
+		require.NoError(t, err)
+	}
+	subscription, err := shop.Subscribe(server(1), list("q"))
+	require.NoError(t, err)
+	_, err = shop.Depth(t.Context(), server(2), list("q"))
+	failure := new(broker.ReadError)
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, broker.TooManyServers, failure.Cause())
+	assert.ErrorContains(t, err, "namespace shop has 2 servers watched already")
+	_, err = shop.Subscribe(server(2), list("q"))
+	require.Error(t, err)
+
+	for i := range 3 {
+		_, err = office.Depth(t.Context(), server(i), list("q"))
+		require.NoError(t, err, "one of another namespace's servers is free")
+	}
+	_, err = shop.Depth(t.Context(), server(2), list("q"))
+	require.NoError(t, err, "and so it is for this one")
+	_, err = pool.Depth(t.Context(), server(3), list("q"))
+	require.NoError(t, err, "the pool itself has no bound")
+
+	// What nobody asks for any more does not count.
+	require.Eventually(t, func() bool { servers, _ := pool.Size(); return servers == 1 }, deadline, tick)
+	_, err = shop.Depth(t.Context(), server(4), list("q"))
+	require.NoError(t, err)
+	_, err = shop.Depth(t.Context(), server(5), list("q"))
+	require.Error(t, err)
+	subscription.Close()
+}
