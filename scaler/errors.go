@@ -32,6 +32,11 @@ var codeOf = map[broker.Cause]codes.Code{
 	broker.WrongType:        codes.FailedPrecondition,
 	broker.AgeUnknown:       codes.FailedPrecondition,
 	broker.NoGroup:          codes.FailedPrecondition,
+	broker.ReplyTooLarge:    codes.FailedPrecondition,
+	broker.ReplyBudget:      codes.ResourceExhausted,
+	broker.NotRedis:         codes.FailedPrecondition,
+	broker.TooManyServers:   codes.ResourceExhausted,
+	broker.Fault:            codes.Internal,
 	broker.Unreadable:       codes.Internal,
 }
 

@@ -44,7 +44,7 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 			read := sum(queues, samples)
 			spec := policy.DefaultSpec()
 			spec.MaxReplicas = 100
-			e := New(Options{}).decide(request{trigger: trigger.Trigger{Policy: spec}}, read, target.State{Replicas: 10})
+			e := New(Options{}).decide(&request{trigger: trigger.Trigger{Policy: spec}}, read, target.State{Replicas: 10})
 			assert.Equal(t, test.depth, read.depth())
 			assert.Equal(t, test.lowerBound, read.lowerBound)
 			assert.Equal(t, test.desired, e.decision.Desired, e.decision.Text)

@@ -98,7 +98,10 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		return err
 	}
 	samples := broker.NewMetrics(registry)
-	pool := broker.NewPool(broker.Options{Logger: logger, Metrics: samples, Secrets: cluster.secrets, Allowed: options.allowedBrokers})
+	pool := broker.NewPool(broker.Options{
+		Logger: logger, Metrics: samples, Secrets: cluster.secrets, Allowed: options.allowedBrokers,
+		MaxServersPerNamespace: options.maxServers,
+	})
 	defer pool.Close()
 	samples.Watch(registry, pool)
 

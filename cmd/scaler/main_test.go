@@ -25,7 +25,7 @@ import (
 func TestParse(t *testing.T) {
 	got, err := parse(nil)
 	require.NoError(t, err)
-	assert.Equal(t, options{grpcAddress: ":9090", metricsAddress: ":8080", probeAddress: ":8081", callers: scaler.DefaultCallers(), logFormat: "json"}, got)
+	assert.Equal(t, options{grpcAddress: ":9090", metricsAddress: ":8080", probeAddress: ":8081", callers: scaler.DefaultCallers(), maxServers: 200, logFormat: "json"}, got)
 	got, err = parse([]string{"--keda-names", "keda, keda-2", "--people-names="})
 	require.NoError(t, err)
 	assert.Equal(t, scaler.Callers{KEDA: []string{"keda", "keda-2"}, Controller: []string{"pubsub-operator-controller"}}, got.callers)
@@ -36,6 +36,7 @@ func TestParse(t *testing.T) {
 	}{
 		"address":      {[]string{"--grpc-bind-address", "9090"}, `--grpc-bind-address is "9090": it must be host:port or :port`},
 		"no grpc":      {[]string{"--grpc-bind-address", "0"}, `--grpc-bind-address is "0": it must be host:port or :port`},
+		"no servers":   {[]string{"--max-servers-per-namespace", "0"}, `--max-servers-per-namespace is 0: it must be 1 or more`},
 		"format":       {[]string{"--log-format", "xml"}, `--log-format is "xml": it must be json or text`},
 		"level":        {[]string{"--log-level", "loud"}, `invalid value "loud" for flag -log-level`},
 		"argument":     {[]string{"serve"}, `argument "serve" is not known: the scaler takes flags only`},

@@ -25,6 +25,7 @@ type options struct {
 	tlsCertDir     string
 	callers        scaler.Callers
 	allowedBrokers broker.Allowlist
+	maxServers     int // of each namespace
 	shutdownDelay  time.Duration
 	withoutCluster bool
 	kubeconfig     string
@@ -57,6 +58,7 @@ func parse(args []string) (options, error) {
 	named("controller-names", &callers.Controller, "the controller is")
 	named("people-names", &callers.People, "people, who may ask the Inspector about what exists, are")
 	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; empty for any")
+	flags.IntVar(&o.maxServers, "max-servers-per-namespace", broker.DefaultMaxServersPerNamespace, "how many DragonFly and Redis servers the ScaledObjects of one namespace may have watched; those that another namespace asked for first don't count")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to answer on after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must have found others by then")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
@@ -84,6 +86,9 @@ func parse(args []string) (options, error) {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return options{}, fmt.Errorf("--%s is %q: it must be host:port or :port", name, address)
 		}
+	}
+	if o.maxServers < 1 {
+		return options{}, fmt.Errorf("--max-servers-per-namespace is %d: it must be 1 or more", o.maxServers)
 	}
 	if o.shutdownDelay < 0 {
 		return options{}, fmt.Errorf("--shutdown-delay is %s: it must not be negative", o.shutdownDelay)

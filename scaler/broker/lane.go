@@ -208,6 +208,7 @@ func (l *lane) edges() batch {
 func (l *lane) failed(link *link, failure error) {
 	s := l.sampler
 	s.options.Metrics.countRead(failure)
+	s.options.reportPanic(s.server, failure, l.failure)
 	l.failure = failure
 	logger := s.options.Logger.With("server", s.server.Address)
 	if l.address != "" {

@@ -170,15 +170,22 @@ func (l *links) checkIfDue() {
 	l.checking, l.checked, l.due = true, now, now.Add(jittered(l.options.SecretInterval))
 	present, suspected := l.current, l.suspected
 	l.running.Go(func() {
-		err := l.check(present, suspected)
+		err := l.checkSafely(present, suspected)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.checking = false
+		l.options.reportPanic(l.server, err, l.failure)
 		if err != nil && l.failure == nil && l.ctx.Err() == nil {
 			l.options.Logger.Warn("credentials can't be renewed; those of before stay in use", "server", l.server, "error", err)
 		}
 		l.failure = err
 	})
+}
+
+// checkSafely survives a panic of what reads the Secrets.
+func (l *links) checkSafely(present *link, suspected bool) (err error) {
+	defer func() { recovered(recover(), &err) }()
+	return l.check(present, suspected)
 }
 
 // check reads the Secrets, and takes new connections where they changed. Those of before

@@ -72,6 +72,16 @@ securityContext:
 {{- with $values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
+{{- with .limits }}
+{{- if .memory }}
+{{- /* Near the limit the garbage collector works harder, where the kernel would else end the process. */}}
+env:
+  - name: GOMEMLIMIT
+    valueFrom:
+      resourceFieldRef:
+        resource: limits.memory
+{{- end }}
+{{- end }}
 {{- end }}
 livenessProbe:
   httpGet:
