@@ -24,7 +24,7 @@ func (s *Service) follow(ctx context.Context, q question) (*followed, error) {
 		return nil, err
 	}
 	f := &followed{service: s, question: q, request: r}
-	f.subscription, err = s.pool.Subscribe(r.server, r.queues...)
+	f.subscription, err = s.pool.For(r.namespace).Subscribe(r.server, r.queues...)
 	return f, err
 }
 
@@ -43,7 +43,7 @@ func (f *followed) look(ctx context.Context) error {
 		return err
 	}
 	if !r.same(f.request) {
-		subscription, err := f.service.pool.Subscribe(r.server, r.queues...)
+		subscription, err := f.service.pool.For(r.namespace).Subscribe(r.server, r.queues...)
 		if err != nil {
 			return err
 		}

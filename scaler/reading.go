@@ -120,7 +120,7 @@ func (r reading) depth() int64 { return queue.Sum(r.ready, r.inFlight) }
 
 // read reads the trigger's queues.
 func (s *Service) read(ctx context.Context, r *request) (reading, error) {
-	samples, err := s.pool.Depths(ctx, r.server, r.queues)
+	samples, err := r.inquiry.Depths(ctx)
 	if err != nil {
 		return reading{}, brokerError(err)
 	}

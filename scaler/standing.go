@@ -37,6 +37,7 @@ type request struct {
 	trigger         trigger.Trigger
 	server          broker.Server
 	queues          []queue.Queue
+	inquiry         *broker.Inquiry
 }
 
 func (s *Service) newRequest(namespace, name string, metadata map[string]string) (*request, error) {
@@ -49,8 +50,11 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 	}
 	r := &request{namespace: namespace, name: name, trigger: t}
 	r.server = s.server(r)
-	r.queues, err = queuesOf(t)
-	return r, err
+	if r.queues, err = queuesOf(t); err != nil {
+		return nil, err
+	}
+	r.inquiry = s.pool.For(namespace).Inquire(r.server, r.queues)
+	return r, nil
 }
 
 // same tells whether both read the same queues of the same server.

@@ -179,6 +179,7 @@ func (l *lane) collect() {
 			return false
 		}
 		delete(s.queues, w.reader.Queue())
+		w.dropped = true
 		l.regroup = true
 		return true
 	})

@@ -47,13 +47,7 @@ func (v View) Depths(ctx context.Context, server Server, queues []queue.Queue) (
 	if err != nil {
 		return nil, err
 	}
-	samples := make([]Sample, len(all))
-	for i, w := range all {
-		if samples[i], err = s.fresh(ctx, w); err != nil {
-			return nil, err
-		}
-	}
-	return samples, nil
+	return s.await(ctx, all)
 }
 
 // admit counts a new server for a namespace, unless that has as many as it may. The pool's
