@@ -196,13 +196,13 @@ func BenchmarkAsk(b *testing.B) {
 	pool := broker.NewPool(broker.Options{})
 	b.Cleanup(pool.Close)
 	address := broker.Server{Address: s.Addr}
-	keys := make([]string, n)
-	for i := range keys {
-		keys[i] = key(i)
+	inquiries := make([]*broker.Inquiry, n)
+	for i := range inquiries {
+		inquiries[i] = pool.For("shop").Inquire(address, []queue.Queue{{Key: key(i), Kind: queue.Auto}})
 	}
 	spent, i := cpu(b), 0
 	for b.Loop() {
-		if _, err := pool.Depth(b.Context(), address, queue.Queue{Key: keys[i%n], Kind: queue.Auto}); err != nil {
+		if _, err := inquiries[i%n].Depths(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		i++
