@@ -128,9 +128,13 @@ func newManager(restConfig *rest.Config, o options) (manager.Manager, error) {
 	if err := translator.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
+	cacheOptions, err := translator.CacheOptions(restConfig)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(restConfig, manager.Options{
 		Scheme:                  scheme,
-		Cache:                   translator.CacheOptions(),
+		Cache:                   cacheOptions,
 		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:  o.probeAddress,
 		LeaderElection:          o.leaderElect,
