@@ -47,6 +47,7 @@ type Reconciler struct {
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
 	scaler        ScalerRef
+	limits        Limits
 	interval      time.Duration // between looks at what nothing tells us of
 	instance      string        // who we are in events
 	now           func() time.Time

@@ -130,6 +130,7 @@ func (s *server) startController() (func(), error) {
 	}
 	err = Setup(mgr, Options{
 		Scaler:                  testScaler,
+		Limits:                  Limits{ServiceAccounts: []string{"worker"}}, // of testdata/everything.yaml
 		Explainer:               s.explainer,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,

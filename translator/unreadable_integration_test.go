@@ -149,6 +149,7 @@ func TestUnreadableChannels(t *testing.T) {
 	require.NoError(t, p.Get(t.Context(), client.ObjectKeyFromObject(after), after))
 	assert.Equal(t, before.Spec, after.Spec, "the workers of a channel that can't be read go on")
 
+	// The controllers that wrote these have ended.
 	var events eventsv1.EventList
 	require.NoError(t, p.List(t.Context(), &events, client.InNamespace("shop")))
 	told := map[string]int{}

@@ -123,7 +123,8 @@ type AutoScalingSpec struct {
 
 	// triggers are further ones of KEDA's, passed on unchanged: prometheus or cpu, for
 	// example, with their TriggerAuthentications. The greatest of what all triggers ask for
-	// counts, within minReplicas and maxReplicas.
+	// counts, within minReplicas and maxReplicas. A ClusterTriggerAuthentication, and KEDA's
+	// own identity, are refused (NotPermitted) unless the operator's settings permit them.
 	//
 	// Example: triggers: [{type: cpu, name: busy, metricType: Utilization, metadata: {value: "70"}}]
 	// +optional

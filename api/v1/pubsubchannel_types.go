@@ -81,7 +81,7 @@ type PubSubChannelSpec struct {
 
 	// template is a part of a pod template, merged over the one that the operator makes.
 	//
-	// Example: template: {spec: {serviceAccountName: orders, nodeSelector: {disk: ssd}}}
+	// Example: template: {spec: {priorityClassName: batch, nodeSelector: {disk: ssd}}}
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
 
