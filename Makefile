@@ -117,6 +117,7 @@ CHART := charts/pubsub-operator
 generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
 	$(CONTROLLER_GEN) object paths=./api/v1
 	$(CONTROLLER_GEN) crd paths=./api/v1 output:crd:dir=$(CHART)/files/crds
+	sed -i -f api/bounds.sed $(CHART)/files/crds/*.yaml
 	$(CONTROLLER_GEN) rbac:roleName=controller paths=./translator/... output:rbac:dir=$(CHART)/files/rbac/controller
 	$(CONTROLLER_GEN) rbac:roleName=scaler paths=./scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler
 	$(CONTROLLER_GEN) rbac:roleName=scaler-secrets paths=./cmd/scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler-secrets

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,15 +26,23 @@ import (
 // CacheOptions makes the manager's cache hold the operator's own Deployments and
 // PodDisruptionBudgets alone, and of everything only what the Reconciler reads: with 5,000
 // channels it is most of what the process needs.
-func CacheOptions() cache.Options {
+//
+// A PubSubChannel that can't be decoded is there too, and keeps no other from being; see
+// the package reading. config is that of the manager.
+func CacheOptions(config *rest.Config) (cache.Options, error) {
+	informer, err := newInformer(config)
+	if err != nil {
+		return cache.Options{}, err
+	}
 	ours := labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp})
 	return cache.Options{
+		NewInformer: informer,
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.Deployment{}:            {Label: ours, Transform: slimDeployment},
 			&policyv1.PodDisruptionBudget{}: {Label: ours, Transform: slimDisruptionBudget},
 			&v1.PubSubChannel{}:             {Transform: slimChannel},
 		},
-	}
+	}, nil
 }
 
 // scaledObjectCacheOptions are those of the cache of ScaledObjects.

@@ -76,7 +76,7 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	if live.DeletionTimestamp != nil {
 		return live, nil // once it is gone, it is made anew
 	}
-	desired, err := buildDeployment(channel)
+	desired, err := r.permittedDeployment(channel)
 	if err != nil {
 		return live, err
 	}
@@ -98,8 +98,17 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	return live, nil
 }
 
-func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, version *string) error {
+// permittedDeployment is the channel's Deployment, unless its pods are not permitted.
+func (r *Reconciler) permittedDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	desired, err := buildDeployment(channel)
+	if err != nil {
+		return nil, err
+	}
+	return desired, r.limits.checkPod(channel, desired.Spec.Template)
+}
+
+func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, version *string) error {
+	desired, err := r.permittedDeployment(channel)
 	if err != nil {
 		return err
 	}
@@ -150,10 +159,7 @@ func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.Deplo
 func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
 	live := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name}}
 	found, err := r.findOrCreate(ctx, channel, r.scaledObjects, live, func(version *string) error {
-		if err := checkScaling(channel); err != nil {
-			return err
-		}
-		desired, err := applyForm(buildScaledObject(channel, r.scaler))
+		desired, err := r.permittedScaledObject(channel)
 		if err != nil {
 			return err
 		}
@@ -170,18 +176,27 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	case live.DeletionTimestamp != nil:
 		return live, nil
 	}
-	if err := checkScaling(channel); err != nil {
-		return live, err
-	}
-	desired, err := applyForm(buildScaledObject(channel, r.scaler))
+	desired, err := r.permittedScaledObject(channel)
 	if err != nil {
-		return nil, err
+		return live, err
 	}
 	if same, err := applied(desired.Object, live); same || err != nil {
 		return live, err
 	}
 	desired.SetUID(live.UID)
 	return live, r.applyScaledObject(ctx, desired, client.ForceOwnership)
+}
+
+// permittedScaledObject is the channel's ScaledObject as it is sent, unless KEDA would refuse
+// it or its triggers are not permitted.
+func (r *Reconciler) permittedScaledObject(channel *v1.PubSubChannel) (*unstructured.Unstructured, error) {
+	if err := r.limits.checkTriggers(channel); err != nil {
+		return nil, err
+	}
+	if err := checkScaling(channel); err != nil {
+		return nil, err
+	}
+	return applyForm(buildScaledObject(channel, r.scaler))
 }
 
 func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructured.Unstructured, options ...client.ApplyOption) error {

@@ -3,13 +3,16 @@ package translator
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
 
 const (
@@ -31,6 +34,34 @@ func (s scaling) message() string {
 // buildEvent is the event of one scaling. It is written as it is: an event recorder would
 // gather similar events into one, and drop some in a burst, but each scaling is to show.
 func buildEvent(channel *v1.PubSubChannel, s scaling, instance string, now time.Time) *eventsv1.Event {
+	event := newEvent(channel, instance, now)
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeNormal, v1.EventScaled, "Scale", s.message()
+	return event
+}
+
+// refusalEvent warns of a channel that is refused; nil where the status says nothing new
+// about that.
+func refusalEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instance string, now time.Time) *eventsv1.Event {
+	after := meta.FindStatusCondition(next.Conditions, v1.ConditionReady)
+	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady)
+	refused := after != nil && (after.Reason == v1.ReasonNotPermitted || reading.Unreadable(channel) != "")
+	if !refused || before != nil && before.Reason == after.Reason && before.Message == after.Message {
+		return nil
+	}
+	event := newEvent(channel, instance, now)
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Refuse", after.Message
+	if len(event.Note) > maxNote {
+		event.Note = strings.ToValidUTF8(event.Note[:maxNote], "")
+	}
+	return event
+}
+
+// maxNote is how long an event's note may be, in bytes (Kubernetes 1.36,
+// pkg/apis/core/validation/events.go).
+const maxNote = 1024
+
+// newEvent is an event on a channel.
+func newEvent(channel *v1.PubSubChannel, instance string, now time.Time) *eventsv1.Event {
 	return &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      fmt.Sprintf("%s.%x", channel.Name, now.UnixNano()),
@@ -39,10 +70,6 @@ func buildEvent(channel *v1.PubSubChannel, s scaling, instance string, now time.
 		EventTime:           metav1.NewMicroTime(now),
 		ReportingController: reportingController,
 		ReportingInstance:   instance,
-		Type:                corev1.EventTypeNormal,
-		Reason:              v1.EventScaled,
-		Action:              "Scale",
-		Note:                s.message(),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      v1.GroupVersion.String(),
 			Kind:            "PubSubChannel",
@@ -54,15 +81,26 @@ func buildEvent(channel *v1.PubSubChannel, s scaling, instance string, now time.
 	}
 }
 
-// recordScaling writes the event of a scaling that the status already tells of. It tries
-// once: an event is not worth holding a channel up.
+// recordScaling writes the event of a scaling that the status already tells of.
 func (r *Reconciler) recordScaling(ctx context.Context, channel *v1.PubSubChannel, s scaling) {
 	r.log.Info("scaled", "namespace", channel.Namespace, "name", channel.Name, "from", s.from, "to", s.to)
+	r.record(ctx, buildEvent(channel, s, r.instance, r.now()))
+}
+
+// recordRefusal writes the event of a refusal that the status already tells of.
+func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	if event := refusalEvent(channel, next, r.instance, r.now()); event != nil {
+		r.record(ctx, event)
+	}
+}
+
+// record tries once to write an event: it is not worth holding a channel up.
+func (r *Reconciler) record(ctx context.Context, event *eventsv1.Event) {
 	// A controller that is stopping has written the status; nobody would make up for the
 	// event.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTimeout)
 	defer cancel()
-	if err := r.client.Create(ctx, buildEvent(channel, s, r.instance, r.now())); err != nil {
-		r.log.Error(err, "writing the event of a scaling", "namespace", channel.Namespace, "name", channel.Name, "event", s.message())
+	if err := r.client.Create(ctx, event); err != nil {
+		r.log.Error(err, "writing an event", "namespace", event.Namespace, "name", event.Regarding.Name, "reason", event.Reason, "note", event.Note)
 	}
 }

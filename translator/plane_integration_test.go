@@ -129,9 +129,11 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 	tb.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(tb, AddToScheme(scheme))
+	cacheOptions, err := CacheOptions(config)
+	require.NoError(tb, err)
 	managerOptions := manager.Options{
 		Scheme:                        scheme,
-		Cache:                         CacheOptions(),
+		Cache:                         cacheOptions,
 		Logger:                        logr.Discard(),
 		Metrics:                       metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress:        "0",

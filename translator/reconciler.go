@@ -47,6 +47,7 @@ type Reconciler struct {
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
 	scaler        ScalerRef
+	limits        Limits
 	interval      time.Duration // between looks at what nothing tells us of
 	instance      string        // who we are in events
 	now           func() time.Time
@@ -70,10 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if r.replaced.is(request.NamespacedName, channel.ResourceVersion) {
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
-	seen, err := r.sync(ctx, channel)
-	if err == nil {
-		err = r.writeStatus(ctx, channel, seen)
-	}
+	seen, err := r.bringUpToDate(ctx, channel)
 	switch {
 	case err == nil && seen.problem == nil:
 		return reconcile.Result{RequeueAfter: lookAgain(channel, seen, r.now())}, nil
@@ -89,6 +87,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	default:
 		return reconcile.Result{}, err
 	}
+}
+
+// bringUpToDate brings a channel's children and its status up to date, or tells in the
+// status why it does not.
+func (r *Reconciler) bringUpToDate(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
+	if p := unreadable(channel); p != nil {
+		return observed{problem: p}, r.reportUnreadable(ctx, channel, p)
+	}
+	seen, err := r.sync(ctx, channel)
+	if err != nil {
+		return seen, err
+	}
+	return seen, r.writeStatus(ctx, channel, seen)
 }
 
 // sync brings the children up to date and returns what it saw. Its error is one that a
@@ -173,6 +184,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 	if change != nil {
 		r.recordScaling(ctx, after, *change) // which the API server has filled in
 	}
+	r.recordRefusal(ctx, channel, next)
 	return nil
 }
 

@@ -33,9 +33,10 @@ import (
 const reconcileTimeout = time.Minute
 
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
-// Scaler are required.
+// Scaler, and Limits, are required.
 type Options struct {
 	Scaler    ScalerRef
+	Limits    Limits
 	Explainer Explainer
 	// StatusInterval is how often the scaler is asked about each channel, give or take a
 	// fifth.
@@ -65,6 +66,9 @@ func AddToScheme(scheme *runtime.Scheme) error {
 // Setup adds the controller, and what it needs, to a manager whose cache has CacheOptions.
 // It works with and without KEDA's CRDs, and starts to autoscale when they appear.
 func Setup(mgr manager.Manager, options Options) error {
+	if err := options.Limits.Check(); err != nil {
+		return err
+	}
 	// A cache of its own, because the manager's can't be told of a resource that is not
 	// there yet. It starts no informer before it is first read.
 	cached := scaledObjectCacheOptions()
@@ -79,6 +83,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		scaledObjects: scaledObjects,
 		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
 		scaler:        options.Scaler,
+		limits:        options.Limits,
 		interval:      options.StatusInterval,
 		instance:      options.Instance,
 		now:           options.Clock.Now,

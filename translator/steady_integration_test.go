@@ -44,7 +44,10 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 	p := startPlaneWithKEDA(t)
 	config := p.administrator(t, controllerUser)
 	scaler := &countingDown{}
-	options := func(_ *manager.Options, o *Options) { o.StatusInterval = *idleInterval }
+	options := func(_ *manager.Options, o *Options) {
+		o.StatusInterval = *idleInterval
+		o.Limits.ServiceAccounts = []string{"worker"} // of richTemplate
+	}
 	stop := runController(t, config, scaler, options)
 	names := p.steady(t)
 	p.settled(t)

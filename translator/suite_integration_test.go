@@ -114,9 +114,13 @@ func (s *server) startController() (func(), error) {
 	if err := AddToScheme(scheme); err != nil {
 		return nil, err
 	}
+	cacheOptions, err := CacheOptions(s.config)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(s.config, manager.Options{
 		Scheme:                 scheme,
-		Cache:                  CacheOptions(),
+		Cache:                  cacheOptions,
 		Logger:                 s.log.logger(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
@@ -126,6 +130,7 @@ func (s *server) startController() (func(), error) {
 	}
 	err = Setup(mgr, Options{
 		Scaler:                  testScaler,
+		Limits:                  Limits{ServiceAccounts: []string{"worker"}}, // of testdata/everything.yaml
 		Explainer:               s.explainer,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,

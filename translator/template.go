@@ -15,6 +15,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
 
 // completeTemplate adds what a channel's template asks for to the operator's pod template,
@@ -57,9 +58,16 @@ func readTemplate(channel *v1.PubSubChannel) (corev1.PodSpec, error) {
 			}
 		}
 	}
-	unknown, err := kjson.UnmarshalStrict(specOf(template), &pod)
+	spec := specOf(template)
+	if costly := reading.TooCostly[corev1.PodSpec](spec, "spec.template.spec"); len(costly) > 0 {
+		return pod, errors.Join(append(problems, costly...)...)
+	}
+	unknown, err := kjson.UnmarshalStrict(spec, &pod)
 	if err != nil {
 		unknown = []error{err}
+		if named := reading.Problems[corev1.PodSpec](spec, "spec.template.spec"); len(named) > 0 {
+			return pod, errors.Join(append(problems, named...)...)
+		}
 	}
 	for _, err := range unknown {
 		problems = append(problems, fmt.Errorf("spec.template.spec: %w: correct or remove it", err))

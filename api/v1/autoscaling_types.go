@@ -97,7 +97,7 @@ type AutoScalingSpec struct {
 	// Example: maxScaleUpStep: 50%
 	// +optional
 	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^[1-9][0-9]{0,3}%$')",message="maxScaleUpStep must be a number of at least 1 or a percentage such as 50%: leave it out for no limit"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 1000000 : self.matches('^[1-9][0-9]{0,3}%$')",message="maxScaleUpStep must be a number from 1 to 1000000 or a percentage such as 50%: leave it out for no limit"
 	MaxScaleUpStep *intstr.IntOrString `json:"maxScaleUpStep,omitempty"`
 
 	// maxScaleDownStep limits how many workers one scaling may remove: a number, or a
@@ -109,7 +109,7 @@ type AutoScalingSpec struct {
 	// +optional
 	// +kubebuilder:default="20%"
 	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",message="maxScaleDownStep must be a number of at least 1 or a percentage from 1% to 100%: leave it out for 20%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 1000000 : self.matches('^([1-9][0-9]?|100)%$')",message="maxScaleDownStep must be a number from 1 to 1000000 or a percentage from 1% to 100%: leave it out for 20%"
 	MaxScaleDownStep *intstr.IntOrString `json:"maxScaleDownStep,omitempty"`
 
 	// schedules keep more workers than the queue asks for at certain hours.
@@ -123,7 +123,8 @@ type AutoScalingSpec struct {
 
 	// triggers are further ones of KEDA's, passed on unchanged: prometheus or cpu, for
 	// example, with their TriggerAuthentications. The greatest of what all triggers ask for
-	// counts, within minReplicas and maxReplicas.
+	// counts, within minReplicas and maxReplicas. A ClusterTriggerAuthentication, and KEDA's
+	// own identity, are refused (NotPermitted) unless the operator's settings permit them.
 	//
 	// Example: triggers: [{type: cpu, name: busy, metricType: Utilization, metadata: {value: "70"}}]
 	// +optional

@@ -23,6 +23,7 @@ const (
 	ReasonKEDANotInstalled     = "KEDANotInstalled"     // the ScaledObject CRD is missing
 	ReasonKEDANotReady         = "KEDANotReady"         // KEDA reports the ScaledObject as not ready
 	ReasonInvalidSpec          = "InvalidSpec"          // the API server refuses what the channel asks for
+	ReasonNotPermitted         = "NotPermitted"         // the operator's settings don't permit what the channel asks for
 )
 
 // Reasons of the Scaled condition; with autoscaling on, the scaler's own reasons

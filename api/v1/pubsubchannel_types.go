@@ -42,6 +42,7 @@ type PubSubChannelSpec struct {
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
 	Replicas *int32 `json:"replicas,omitempty"`
 
 	// image is the workers' container image. (original)
@@ -80,7 +81,7 @@ type PubSubChannelSpec struct {
 
 	// template is a part of a pod template, merged over the one that the operator makes.
 	//
-	// Example: template: {spec: {serviceAccountName: orders, nodeSelector: {disk: ssd}}}
+	// Example: template: {spec: {priorityClassName: batch, nodeSelector: {disk: ssd}}}
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
 

@@ -12,11 +12,13 @@ type PodTemplate struct {
 	// +optional
 	Metadata *PodMetadata `json:"metadata,omitempty"`
 
-	// spec is a part of a PodSpec, with any of its fields: serviceAccountName, nodeSelector,
-	// affinity, tolerations, volumes, initContainers, imagePullSecrets, priorityClassName,
-	// and containers with volumeMounts, probes, lifecycle or sidecars, for example. What it
-	// sets wins over what the operator sets, and over spec.image, spec.env and
-	// spec.resources. A field that a PodSpec has not is refused by the operator (InvalidSpec).
+	// spec is a part of a PodSpec, with any of its fields: nodeSelector, affinity,
+	// tolerations, volumes, initContainers, imagePullSecrets, priorityClassName, and
+	// containers with volumeMounts, probes, lifecycle or sidecars, for example. What it sets
+	// wins over what the operator sets, and over spec.image, spec.env and spec.resources. A
+	// field that a PodSpec has not is refused by the operator (InvalidSpec), and so is what
+	// its settings do not permit (NotPermitted): privileges, the host's files and namespaces,
+	// nodeName, and a service account or its token, unless they say otherwise.
 	//
 	// Example: spec: {containers: [{name: subscriber, livenessProbe: {httpGet: {path: /healthz, port: 9090}}}]}
 	// +optional

@@ -109,6 +109,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 	err = translator.Setup(mgr, translator.Options{
 		Scaler:                  translator.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
+		Limits:                  o.limits,
 		Explainer:               explainer,
 		StatusInterval:          o.statusInterval,
 		KEDAInterval:            kedaInterval,
@@ -128,9 +129,13 @@ func newManager(restConfig *rest.Config, o options) (manager.Manager, error) {
 	if err := translator.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
+	cacheOptions, err := translator.CacheOptions(restConfig)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(restConfig, manager.Options{
 		Scheme:                  scheme,
-		Cache:                   translator.CacheOptions(),
+		Cache:                   cacheOptions,
 		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:  o.probeAddress,
 		LeaderElection:          o.leaderElect,

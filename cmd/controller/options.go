@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
 // options are the command line.
@@ -23,6 +25,7 @@ type options struct {
 	scalerAddress        string
 	scalerCertDir        string
 	scalerAuthentication string
+	limits               translator.Limits
 	statusInterval       time.Duration
 	concurrency          int
 	logLevel             slog.Level
@@ -34,7 +37,7 @@ type options struct {
 // the remedy; flag.ErrHelp means that help was asked for.
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
-	var level string
+	var level, accounts, authentications string
 	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of the Prometheus metrics, or 0 for none")
@@ -44,6 +47,10 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.scalerAddress, "scaler-address", "", "host:port of the scaler's gRPC service, as KEDA's pods and this one reach it; required")
 	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
 	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
+	flags.StringVar(&o.limits.PodSecurity, translator.FlagPodSecurity, "baseline", "Pod Security Standard that a channel's template must keep to: baseline, restricted, or privileged for none")
+	flags.StringVar(&accounts, translator.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
+	flags.StringVar(&authentications, translator.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
+	flags.BoolVar(&o.limits.KEDAIdentity, translator.FlagKEDAIdentity, false, "let channels' triggers have KEDA ask a cloud in its own name, as with identityOwner: operator")
 	flags.DurationVar(&o.statusInterval, "status-interval", 15*time.Second, "how often the scaler is asked about each channel")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are worked on at once")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
@@ -55,6 +62,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	if o.version {
 		return o, nil
 	}
+	o.limits.ServiceAccounts, o.limits.ClusterTriggerAuthentications = items(accounts), items(authentications)
 	var errs []error
 	if flags.NArg() > 0 {
 		errs = append(errs, fmt.Errorf("unexpected argument %q: use flags only", flags.Arg(0)))
@@ -79,6 +87,9 @@ func (o options) check() error {
 	if host, port, err := net.SplitHostPort(o.scalerAddress); err != nil || host == "" || !isPort(port, 1) {
 		fail("scaler-address", o.scalerAddress, "it must be host:port, for example pubsub-scaler.pubsub-system.svc:9090")
 	}
+	if err := o.limits.Check(); err != nil {
+		errs = append(errs, err)
+	}
 	if o.statusInterval < time.Second {
 		fail("status-interval", o.statusInterval, "it must be at least 1s")
 	}
@@ -100,6 +111,18 @@ func (o options) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// items are the parts of a list that commas separate; nil of an empty one.
+func items(list string) []string {
+	if list == "" {
+		return nil
+	}
+	parts := strings.Split(list, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
 }
 
 // bindable accepts what the manager can listen on; "0" and "" mean not to.

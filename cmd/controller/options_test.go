@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
 func TestDefaultsOfFlags(t *testing.T) {
@@ -16,8 +18,21 @@ func TestDefaultsOfFlags(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, options{
 		metricsAddress: ":8080", probeAddress: ":8081", scalerAddress: "scaler:9090",
+		limits:         translator.Limits{PodSecurity: "baseline"},
 		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo,
 	}, o)
+}
+
+func TestLimits(t *testing.T) {
+	o, err := parse([]string{
+		"--scaler-address=s:1", "--pod-security=restricted", "--allow-keda-identity",
+		"--allowed-service-accounts=orders, shop/worker-*", "--allowed-cluster-trigger-authentications=vault",
+	}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, translator.Limits{
+		PodSecurity: "restricted", ServiceAccounts: []string{"orders", "shop/worker-*"},
+		ClusterTriggerAuthentications: []string{"vault"}, KEDAIdentity: true,
+	}, o.limits)
 }
 
 func TestBadFlags(t *testing.T) {
@@ -36,6 +51,8 @@ func TestBadFlags(t *testing.T) {
 		"format":            {[]string{"--scaler-address=s:1", "--log-format=xml"}, `--log-format is "xml"`},
 		"no certificates":   {[]string{"--scaler-address=s:1", "--scaler-tls-cert-dir=/nowhere"}, `--scaler-tls-cert-dir is "/nowhere": it must hold ca.crt`},
 		"reference, no TLS": {[]string{"--scaler-address=s:1", "--scaler-authentication-ref=a"}, `--scaler-authentication-ref is "a"`},
+		"pod security":      {[]string{"--scaler-address=s:1", "--pod-security=none"}, `--pod-security is "none": it must be baseline, restricted or privileged`},
+		"an account":        {[]string{"--scaler-address=s:1", "--allowed-service-accounts=a,"}, `--allowed-service-accounts has ""`},
 		"argument":          {[]string{"--scaler-address=s:1", "now"}, `unexpected argument "now"`},
 	} {
 		t.Run(name, func(t *testing.T) {

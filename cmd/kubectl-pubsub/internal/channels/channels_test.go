@@ -3,6 +3,11 @@ package channels
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -29,8 +36,28 @@ func clusterOf(t *testing.T, functions interceptor.Funcs, objects ...client.Obje
 	t.Helper()
 	cluster, err := connect.NewCluster(&rest.Config{Host: "http://127.0.0.1:1"})
 	require.NoError(t, err)
+	if functions.Watch == nil {
+		functions.Watch = watchRaw
+	}
 	cluster.Client = fake.NewClientBuilder().WithScheme(cluster.Client.Scheme()).WithObjects(objects...).WithInterceptorFuncs(functions).Build()
 	return cluster
+}
+
+// watchRaw watches as a real client does, which tells of raw objects where it is asked for
+// such; the fake one tells of what was written.
+func watchRaw(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
+	watcher, err := c.Watch(ctx, list, options...)
+	if err != nil {
+		return nil, err
+	}
+	return watch.Filter(watcher, func(event watch.Event) (watch.Event, bool) {
+		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(event.Object)
+		if err != nil {
+			panic(err)
+		}
+		event.Object = &unstructured.Unstructured{Object: fields}
+		return event, true
+	}), nil
 }
 
 func channel(namespace, name string, autoscaling bool) *v1.PubSubChannel {
@@ -229,4 +256,47 @@ func TestFollowProblems(t *testing.T) {
 	assert.Equal(t, Event{Channel: client.ObjectKeyFromObject(orders)}, next(t, events), "it was deleted meanwhile")
 	assert.True(t, next(t, events).Listed)
 	require.ErrorContains(t, next(t, events).Err, "you need the right to watch pubsubchannels.pubsub.jawaracloud.io")
+}
+
+// A channel that no typed client can decode hides no other, and says what is wrong with it.
+func TestUnreadable(t *testing.T) {
+	const faulty = `{"apiVersion":"pubsub.jawaracloud.io/v1","kind":"PubSubChannel","metadata":{"namespace":"shop","name":"faulty","resourceVersion":"2"},"spec":{"channelName":"m","autoScaling":{"enabled":true,"maxScaleUpStep":4294967296}}}`
+	const good = `{"apiVersion":"pubsub.jawaracloud.io/v1","kind":"PubSubChannel","metadata":{"namespace":"shop","name":"good","resourceVersion":"2"},"spec":{"channelName":"m","autoScaling":{"enabled":true}}}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Query().Get("watch") != "":
+			fmt.Fprintf(w, `{"type":"MODIFIED","object":%s}`+"\n", strings.Replace(good, "4294967296", "5", 1))
+			fmt.Fprintf(w, `{"type":"MODIFIED","object":%s}`+"\n", strings.Replace(faulty, "4294967296", "5", 1))
+		case path.Base(r.URL.Path) == "faulty":
+			fmt.Fprint(w, faulty)
+		case path.Base(r.URL.Path) == "pubsubchannels":
+			fmt.Fprintf(w, `{"apiVersion":"pubsub.jawaracloud.io/v1","kind":"PubSubChannelList","metadata":{"resourceVersion":"2"},"items":[%s,%s]}`, faulty, good)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","details":{"name":"x","kind":"pubsubchannels"},"code":404}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	cluster, err := connect.NewCluster(&rest.Config{Host: server.URL})
+	require.NoError(t, err)
+
+	names, err := Names(t.Context(), cluster, "shop")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"faulty", "good"}, names)
+	key := types.NamespacedName{Namespace: "shop", Name: "faulty"}
+	require.NoError(t, Exists(t.Context(), cluster, key))
+	err = Check(t.Context(), cluster, key)
+	assert.True(t, IsFinding(err))
+	require.ErrorContains(t, err, "PubSubChannel shop/faulty can't be read: spec.autoScaling.maxScaleUpStep is 4294967296")
+	require.ErrorContains(t, err, "kubectl edit psc faulty -n shop")
+	assert.ErrorContains(t, Check(t.Context(), cluster, types.NamespacedName{Namespace: "shop", Name: "goo"}), "did you mean good?")
+
+	events, _ := listen(t, cluster, Selection{Namespace: "shop"})
+	first := next(t, events)
+	assert.Equal(t, key, first.Channel)
+	assert.Contains(t, first.State.Unreadable, "can't be read: spec.autoScaling.maxScaleUpStep is 4294967296")
+	assert.Equal(t, &State{Autoscaled: true}, next(t, events).State)
+	assert.True(t, next(t, events).Listed)
+	assert.Equal(t, Event{Channel: key, State: &State{Autoscaled: true}}, next(t, events), "it was corrected")
 }

@@ -10,11 +10,13 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
 
 // Resource is PubSubChannel as kubectl auth can-i takes it.
@@ -43,11 +45,16 @@ func Exists(ctx context.Context, cluster *connect.Cluster, key types.NamespacedN
 }
 
 // Check fails with a FindingError where nothing would decide about a channel: it does not
-// exist, or its autoscaling is off.
+// exist, can't be decoded, or its autoscaling is off.
 func Check(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName) error {
 	channel, err := get(ctx, cluster, key)
-	if err != nil || autoscaled(channel) {
+	switch {
+	case err != nil:
 		return err
+	case reading.Unreadable(channel) != "":
+		return finding("PubSubChannel %s %s", key, unreadable(channel))
+	case autoscaled(channel):
+		return nil
 	}
 	return finding(`autoscaling of PubSubChannel %s is off, so nothing decides about its replicas: switch it on with kubectl patch psc %s -n %s --type merge -p '{"spec":{"autoScaling":{"enabled":true}}}'`,
 		key, key.Name, key.Namespace)
@@ -56,11 +63,12 @@ func Check(ctx context.Context, cluster *connect.Cluster, key types.NamespacedNa
 func get(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName) (*v1.PubSubChannel, error) {
 	requesting, cancel := cluster.Bounded(ctx)
 	defer cancel()
-	channel := &v1.PubSubChannel{}
-	err := cluster.Client.Get(requesting, key, channel)
+	raw := &unstructured.Unstructured{}
+	raw.SetGroupVersionKind(kind)
+	err := cluster.Client.Get(requesting, key, raw)
 	switch {
 	case err == nil:
-		return channel, nil
+		return decode(raw)
 	case apierrors.IsNotFound(err) && ofServer(err):
 		return nil, errNotInstalled
 	case apierrors.IsNotFound(err):
@@ -91,10 +99,10 @@ func autoscaled(channel *v1.PubSubChannel) bool {
 func missing(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName) error {
 	requesting, cancel := cluster.Bounded(ctx)
 	defer cancel()
-	list := &v1.PubSubChannelList{}
+	list := newList()
 	if err := cluster.Client.List(requesting, list); err != nil {
 		if err = cluster.Client.List(requesting, list, client.InNamespace(key.Namespace)); err != nil {
-			list = &v1.PubSubChannelList{} // a suggestion less: that there is no such channel counts
+			list = newList() // a suggestion less: that there is no such channel counts
 		}
 	}
 	var keys []types.NamespacedName
@@ -172,13 +180,13 @@ func distance(a, b string) int {
 func Names(ctx context.Context, cluster *connect.Cluster, namespace string) ([]string, error) {
 	ctx, cancel := cluster.Bounded(ctx)
 	defer cancel()
-	list := &v1.PubSubChannelList{}
+	list := newList()
 	if err := cluster.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, channel := range list.Items {
-		names = append(names, channel.Name)
+		names = append(names, channel.GetName())
 	}
 	return names, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,9 @@ type State struct {
 	// Generation is that of the spec that its ScaledObject was made from: another one
 	// means another trigger.
 	Generation int64
+	// Unreadable says why the channel can't be decoded, and the remedy; whether it autoscales
+	// is unknown then. Empty: it was.
+	Unreadable string
 }
 
 // Event is news about the channels that are followed.
@@ -90,7 +94,7 @@ func (f *follower) options() client.ListOptions {
 func (f *follower) list(ctx context.Context) (version string, err error) {
 	requesting, cancel := f.cluster.Bounded(ctx)
 	defer cancel()
-	list, options := &v1.PubSubChannelList{}, f.options()
+	list, options := newList(), f.options()
 	if err := f.cluster.Client.List(requesting, list, &options); err != nil {
 		if apierrors.IsNotFound(err) {
 			return "", errNotInstalled
@@ -100,22 +104,26 @@ func (f *follower) list(ctx context.Context) (version string, err error) {
 	}
 	listed := map[types.NamespacedName]bool{}
 	for i := range list.Items {
-		listed[client.ObjectKeyFromObject(&list.Items[i])] = true
-		f.see(&list.Items[i])
+		channel, err := decode(&list.Items[i])
+		if err != nil {
+			return "", err
+		}
+		listed[client.ObjectKeyFromObject(channel)] = true
+		f.see(channel)
 	}
 	for key := range f.known {
 		if !listed[key] {
 			f.forget(key)
 		}
 	}
-	return list.ResourceVersion, nil
+	return list.GetResourceVersion(), nil
 }
 
 // watch tells of changes until the API server ends the watch, which it does now and then.
 func (f *follower) watch(ctx context.Context, version string) error {
 	options := f.options()
 	options.Raw.ResourceVersion = version
-	watcher, err := f.cluster.Client.Watch(ctx, &v1.PubSubChannelList{}, &options)
+	watcher, err := f.cluster.Client.Watch(ctx, newList(), &options)
 	if err != nil {
 		access := connect.Access{Verb: "watch", Resource: Resource, Namespace: f.selection.Namespace}
 		return fmt.Errorf("watching PubSubChannels: %w", connect.RequestError(ctx, err, access, ""))
@@ -128,13 +136,17 @@ func (f *follower) watch(ctx context.Context, version string) error {
 			return nil
 		case event = <-watcher.ResultChan():
 		}
-		channel, ok := event.Object.(*v1.PubSubChannel)
+		raw, ok := event.Object.(*unstructured.Unstructured)
 		switch {
-		case !ok: // the end, or an error such as a version that is too old: the next list makes up for it
+		case !ok || event.Type == watch.Error: // the end, or an error such as a version that is too old: the next list makes up for it
 			return nil
 		case event.Type == watch.Deleted:
-			f.forget(client.ObjectKeyFromObject(channel))
+			f.forget(client.ObjectKeyFromObject(raw))
 		default:
+			channel, err := decode(raw)
+			if err != nil {
+				return err
+			}
 			f.see(channel)
 		}
 	}
@@ -145,7 +157,7 @@ func (f *follower) see(channel *v1.PubSubChannel) {
 	if len(f.selection.Names) > 0 && !slices.Contains(f.selection.Names, key.Name) {
 		return
 	}
-	state := State{Autoscaled: autoscaled(channel), Generation: channel.Status.ObservedGeneration}
+	state := State{Autoscaled: autoscaled(channel), Generation: channel.Status.ObservedGeneration, Unreadable: unreadable(channel)}
 	if last, known := f.known[key]; known && last == state {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
@@ -110,6 +111,11 @@ func (f *follower) on(ctx context.Context, event channels.Event) {
 	case event.State == nil:
 		f.close(event.Channel)
 		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Ending: Deleted})
+	case event.State.Unreadable != "":
+		f.close(event.Channel)
+		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Failure: &inspectv1.Failure{
+			Code: "FAILED_PRECONDITION", Reason: v1.ReasonInvalidSpec, Message: "the channel " + event.State.Unreadable,
+		}})
 	case !event.State.Autoscaled:
 		f.close(event.Channel)
 		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Ending: AutoscalingOff})

@@ -210,6 +210,20 @@ func TestSwitchingOff(t *testing.T) {
 	assert.Equal(t, follow.Update{Channel: orders, Time: then}, s.told())
 }
 
+// A channel that can't be decoded is told as a failure of its own, until it is corrected.
+func TestUnreadableChannel(t *testing.T) {
+	s := play(t)
+	stream := s.autoscaled(orders, 1)
+	s.told()
+	s.events <- channels.Event{Channel: orders, State: &channels.State{Generation: 1, Unreadable: "can't be read: spec.image is 1"}}
+	failure := s.told().Failure
+	assert.Equal(t, "InvalidSpec", failure.GetReason())
+	assert.Equal(t, "the channel can't be read: spec.image is 1", failure.GetMessage())
+	require.ErrorIs(t, stream.ctx.Err(), context.Canceled)
+	s.autoscaled(orders, 3)
+	assert.Equal(t, follow.Update{Channel: orders, Time: then}, s.told())
+}
+
 func TestSeveralChannels(t *testing.T) {
 	s := play(t)
 	first := s.autoscaled(orders, 1)

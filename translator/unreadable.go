@@ -1,0 +1,83 @@
+package translator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
+)
+
+// unreadable is the problem of a channel of which only the metadata could be decoded; nil
+// for others.
+func unreadable(channel *v1.PubSubChannel) *problem {
+	words := reading.Unreadable(channel)
+	if words == "" {
+		return nil
+	}
+	return &problem{
+		phase:  v1.PhaseFailed,
+		reason: v1.ReasonInvalidSpec,
+		message: fmt.Sprintf("the channel can't be read: %s: correct it, and the channel goes on by itself; "+
+			"until then its Deployment and its ScaledObject stay as they are", words),
+	}
+}
+
+// unreadableStatus tells of the problem alone: what else a status tells follows from the
+// spec, which nobody knows.
+func unreadableStatus(channel *v1.PubSubChannel, p *problem, now time.Time) v1.PubSubChannelStatus {
+	next := *channel.Status.DeepCopy()
+	next.ObservedGeneration = channel.Generation
+	if channel.DeletionTimestamp != nil {
+		next.Phase = v1.PhaseDeleting
+		return next
+	}
+	next.Phase, next.QueueDepth, next.MessageRate = p.phase, nil, nil
+	for _, unknown := range []string{v1.ConditionScaled, v1.ConditionConnected, v1.ConditionPaused} {
+		meta.RemoveStatusCondition(&next.Conditions, unknown)
+	}
+	ready := condition(v1.ConditionReady, metav1.ConditionFalse, p.reason, p.message)
+	setCondition(&next, channel, ready, now)
+	setProgress(&next, channel, ready, now)
+	return next
+}
+
+// reportUnreadable writes the status of a channel that can't be decoded. It replaces the
+// status as a whole, which may be what can't be, and reads no more of the answer than that
+// there is one.
+func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubChannel, p *problem) error {
+	r.observer.forget(client.ObjectKeyFromObject(channel))
+	next := unreadableStatus(channel, p, r.now())
+	if equality.Semantic.DeepEqual(channel.Status, next) {
+		return nil
+	}
+	r.logReady(channel, next)
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "add", "path": "/status", "value": next}, // or replaces it
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": channel.ResourceVersion},
+	})
+	if err != nil {
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+	}
+	answer := &unstructured.Unstructured{}
+	answer.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannel"))
+	answer.SetNamespace(channel.Namespace)
+	answer.SetName(channel.Name)
+	if err := r.client.Status().Patch(ctx, answer, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+	}
+	if answer.GetResourceVersion() != channel.ResourceVersion {
+		r.replaced.add(client.ObjectKeyFromObject(channel), channel.ResourceVersion)
+	}
+	r.recordRefusal(ctx, channel, next)
+	return nil
+}
