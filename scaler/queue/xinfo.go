@@ -11,19 +11,37 @@ import (
 // streamInfo is what XINFO STREAM tells.
 type streamInfo struct {
 	length        int64
-	lastGenerated string
-	first         *entryID // the oldest entry; nil in an empty stream
-	added         int64    // entries-added, -1 before Redis 7.0
-	maxDeleted    entryID  // the newest entry that XDEL removed; 0-0 before Redis 7.0
+	lastGenerated entryID
+	first, last   *entryID // the oldest and the newest entry; nil in an empty stream
+	// firstSize and lastSize are the bytes of these two.
+	firstSize, lastSize int
+	added               int64   // entries-added, -1 before Redis 7.0
+	maxDeleted          entryID // the newest entry that XDEL removed; 0-0 before Redis 7.0
+}
+
+// newest is the id of the newest entry, or one after it where the server does not tell.
+func (i streamInfo) newest() entryID {
+	if i.last == nil {
+		return i.lastGenerated
+	}
+	return *i.last
+}
+
+// oldest is the id of the oldest entry; 0-0 where there is none.
+func (i streamInfo) oldest() entryID {
+	if i.first == nil {
+		return entryID{}
+	}
+	return *i.first
 }
 
 // groupInfo is what XINFO GROUPS tells of one group.
 type groupInfo struct {
-	name          string
-	pending       int64
-	lastDelivered string
-	delivered     entryID // the same, read
-	lag           int64   // -1 where it is nil, or missing (before Redis 7.0)
+	name      string
+	pending   int64
+	delivered entryID // last-delivered-id
+	read      int64   // entries-read; -1 where it is nil, or missing (before Redis 7.0)
+	lag       int64   // likewise
 }
 
 func infoOf(cmd *redis.Cmd) (streamInfo, error) {
@@ -35,33 +53,36 @@ func infoOf(cmd *redis.Cmd) (streamInfo, error) {
 	if err != nil {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
-	info := streamInfo{added: -1}
-	if info.length, err = f.count("length"); err != nil {
+	info, err := infoFrom(f)
+	if err != nil {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
-	if info.lastGenerated, err = f.text("last-generated-id"); err != nil {
-		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+	return info, nil
+}
+
+func infoFrom(f fields) (info streamInfo, err error) {
+	info.added = -1
+	if info.length, err = f.count("length"); err != nil {
+		return streamInfo{}, err
+	}
+	if info.lastGenerated, err = f.id("last-generated-id"); err != nil {
+		return streamInfo{}, err
 	}
 	if f.value("entries-added") != nil {
 		if info.added, err = f.count("entries-added"); err != nil {
-			return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+			return streamInfo{}, err
 		}
 	}
-	if deleted, ok := f.value("max-deleted-entry-id").(string); ok {
-		if info.maxDeleted, err = parseID(deleted); err != nil {
-			return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+	if f.value("max-deleted-entry-id") != nil {
+		if info.maxDeleted, err = f.id("max-deleted-entry-id"); err != nil {
+			return streamInfo{}, err
 		}
 	}
-	// first-entry is [id, [field, value, …]], or nil in an empty stream.
-	if entry, ok := f.value("first-entry").([]any); ok && len(entry) > 0 {
-		text, _ := entry[0].(string)
-		id, err := parseID(text)
-		if err != nil {
-			return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
-		}
-		info.first = &id
+	if info.first, info.firstSize, err = f.entry("first-entry"); err != nil {
+		return streamInfo{}, err
 	}
-	return info, nil
+	info.last, info.lastSize, err = f.entry("last-entry")
+	return info, err
 }
 
 func groupOf(reply any) (groupInfo, error) {
@@ -69,22 +90,17 @@ func groupOf(reply any) (groupInfo, error) {
 	if err != nil {
 		return groupInfo{}, err
 	}
-	group := groupInfo{lag: -1}
+	var group groupInfo
 	if group.name, err = f.text("name"); err != nil {
 		return groupInfo{}, err
 	}
 	if group.pending, err = f.count("pending"); err != nil {
 		return groupInfo{}, err
 	}
-	if group.lastDelivered, err = f.text("last-delivered-id"); err != nil {
+	if group.delivered, err = f.id("last-delivered-id"); err != nil {
 		return groupInfo{}, err
 	}
-	if group.delivered, err = parseID(group.lastDelivered); err != nil {
-		return groupInfo{}, err
-	}
-	if lag, ok := f.value("lag").(int64); ok {
-		group.lag = lag
-	}
+	group.read, group.lag = f.known("entries-read"), f.known("lag")
 	return group, nil
 }
 
@@ -138,12 +154,49 @@ func (f fields) text(name string) (string, error) {
 	return value, nil
 }
 
+// known is a count that the server may not know: -1 where it is nil or missing, and where it is
+// negative, as what ENTRIESREAD by hand may lead to.
+func (f fields) known(name string) int64 {
+	value, ok := f.value(name).(int64)
+	if !ok || value < 0 {
+		return -1
+	}
+	return value
+}
+
+func (f fields) id(name string) (entryID, error) {
+	value, err := f.text(name)
+	if err != nil {
+		return entryID{}, err
+	}
+	id, err := parseID(value)
+	if err != nil {
+		return entryID{}, fmt.Errorf("field %s: %w", name, err)
+	}
+	return id, nil
+}
+
+// entry is the id of an entry, and its bytes; nil where there is none, as in an empty stream.
+func (f fields) entry(name string) (id *entryID, bytes int, err error) {
+	entry, ok := f.value(name).([]any)
+	if !ok || len(entry) == 0 {
+		return nil, 0, nil
+	}
+	first, err := idOf(entry)
+	if err != nil {
+		return nil, 0, fmt.Errorf("field %s: %w", name, err)
+	}
+	return &first, sizeOf(entry), nil
+}
+
 // entryID is a stream entry's id: milliseconds and a sequence number.
 type entryID struct{ ms, seq uint64 }
 
 func (id entryID) before(other entryID) bool {
 	return id.ms < other.ms || id.ms == other.ms && id.seq < other.seq
 }
+
+func (id entryID) String() string { return fmt.Sprintf("%d-%d", id.ms, id.seq) }
 
 func parseID(text string) (entryID, error) {
 	ms, seq, ok := strings.Cut(text, "-")

@@ -1,0 +1,221 @@
+package queue_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// entries adds so many of that size, with the ids from-0, and so on.
+func entries(from, n, size int) step {
+	return func(t *testing.T, client *redis.Client) {
+		payload := strings.Repeat("x", size)
+		for done := 0; done < n; done += 100 {
+			pipe := client.Pipeline()
+			for i := done; i < min(n, done+100); i++ {
+				pipe.Do(t.Context(), "XADD", "q", fmt.Sprintf("%d-0", from+i), "payload", payload)
+			}
+			_, err := pipe.Exec(t.Context())
+			require.NoError(t, err)
+		}
+	}
+}
+
+// sent is how many bytes the server has sent in all.
+func sent(t *testing.T, client *redis.Client) int {
+	t.Helper()
+	_, after, ok := strings.Cut(client.Info(t.Context(), "stats").Val(), "total_net_output_bytes:")
+	require.True(t, ok)
+	bytes, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(after, "\r\n", 2)[0]))
+	require.NoError(t, err)
+	return bytes
+}
+
+// ticker reads a queue once a second, of a time of its own.
+type ticker struct {
+	client, admin *redis.Client
+	reader        *queue.Reader
+	second        int
+	depth         queue.Depth
+	greatest      int // bytes that the server sent in one tick
+}
+
+// ticks reads that many times, and tells how many bytes the server sent for it.
+func (k *ticker) ticks(t *testing.T, n int, before func(tick int)) (bytes int) {
+	t.Helper()
+	k.greatest = 0
+	for tick := range n {
+		if before != nil {
+			before(tick)
+		}
+		k.second++
+		begin := sent(t, k.admin)
+		k.depth = readOne(t, k.client, k.reader, now.Add(time.Duration(k.second)*time.Second))
+		tickBytes := sent(t, k.admin) - begin
+		k.greatest = max(k.greatest, tickBytes)
+		bytes += tickBytes
+	}
+	return bytes
+}
+
+func newTicker(server *redistest.Server) *ticker {
+	return &ticker{client: server.Client(), admin: server.Client(), reader: newReader(queue.Queue{Key: "q", Kind: queue.Stream, Group: "g"})}
+}
+
+// A stream of large entries whose lag is not known must not flood the scaler: 1,200 entries
+// of 100 KB, of which one that waits is deleted. (What was read before was 100 MB a tick.)
+func TestLargeEntriesAreHardlyRead(t *testing.T) {
+	const (
+		size  = 100_000
+		heads = 2 * size // the first and the last entry, in XINFO STREAM
+		rate  = 64 << 10 // bytes a second of entries that are counted
+		other = 4 << 10  // the rest of a tick's replies
+	)
+	server := redistest.Start(t)
+	k := newTicker(server)
+	for _, step := range (steps{entries(1, 1200, size), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(10, "q", "g")}) {
+		step(t, k.admin)
+	}
+	known := k.ticks(t, 10, nil)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 10, Added: 1200}, k.depth)
+	assert.LessOrEqual(t, known, 10*(heads+other))
+
+	do("XDEL", "q", "600-0")(t, k.admin)
+	estimated := k.ticks(t, 10, nil)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 10, Estimate: true, Added: 1200}, k.depth,
+		"what came after what was read, one more than waits")
+	assert.LessOrEqual(t, estimated, 10*(heads+other+rate)+size)
+	k.ticks(t, 30, nil)
+	silent := k.ticks(t, 10, nil)
+	assert.LessOrEqual(t, silent, 10*(heads+other), "while nothing changes, a few are enough")
+
+	// A group that reads with a tombstone ahead has no entries-read any more (Redis 7.0).
+	working := k.ticks(t, 10, func(int) { readGroup(5, "q", "g")(t, k.admin) })
+	assert.True(t, k.depth.LowerBound)
+	assert.LessOrEqual(t, working, 10*(heads+other+rate)+size)
+	standing := k.ticks(t, 10, nil)
+	assert.LessOrEqual(t, standing, 10*(heads+other+rate)+size)
+	assert.True(t, k.depth.LowerBound)
+	assert.Greater(t, k.depth.Ready, int64(5), "it counts on")
+	assert.LessOrEqual(t, k.greatest, heads+other+rate+size)
+	t.Logf("bytes for 10 ticks: %d with a lag, %d by an estimate, %d while that lasts, %d for a group that reads, %d when it stops", known, estimated, silent, working, standing)
+}
+
+// Entries that are larger than those at both ends are known as such only once they were read:
+// the first page has few.
+func TestLargeEntriesInTheMiddle(t *testing.T) {
+	server := redistest.Start(t)
+	k := newTicker(server)
+	for _, step := range (steps{entries(1, 2, 10), entries(3, 300, 100_000), entries(400, 1, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}) {
+		step(t, k.admin)
+	}
+	bytes := k.ticks(t, 10, nil)
+	assert.LessOrEqual(t, bytes, 17*100_000)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 16, LowerBound: true, Added: 303}, k.depth)
+	k.ticks(t, 30, nil)
+	assert.Greater(t, k.depth.Ready, int64(16), "it counts on")
+}
+
+// Where the server tells nothing, entries are counted once each, from read to read, and what
+// the group takes meanwhile leaves the count.
+func TestCountingGoesOnWhereItWas(t *testing.T) {
+	server := redistest.Start(t)
+	k := newTicker(server)
+	for _, step := range (steps{entries(1, 1102, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}) {
+		step(t, k.admin)
+	}
+	k.ticks(t, 1, nil)
+	assert.True(t, k.depth.LowerBound)
+	assert.GreaterOrEqual(t, k.depth.Ready, int64(500))
+	k.ticks(t, 1, nil)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1100, Added: 1102}, k.depth, "all were counted")
+	assert.Less(t, k.ticks(t, 10, nil), 20_000, "and are not again")
+
+	readGroup(300, "q", "g")(t, k.admin)
+	entries(2000, 7, 10)(t, k.admin)
+	k.ticks(t, 1, nil)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 807, InFlight: 300, Added: 1109}, k.depth)
+	assert.Less(t, k.greatest, 3_000, "only those that came were counted")
+
+	do("XDEL", "q", "1000-0")(t, k.admin) // one that was counted
+	k.ticks(t, 2, nil)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 806, InFlight: 300, Added: 1109}, k.depth)
+}
+
+// The age is that of the first entry that waits. Where entries are too large to look at it in
+// each read, it may be told too young, and is never too old.
+func TestAgeOfLargeEntries(t *testing.T) {
+	server := redistest.Start(t)
+	k := newTicker(server)
+	k.reader = newReader(queue.Queue{Key: "q", Kind: queue.Stream, Group: "g", Age: true})
+	begin := int(now.UnixMilli())
+	for _, step := range (steps{entries(begin-1000, 100, 300_000), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(1, "q", "g")}) {
+		step(t, k.admin)
+	}
+	looked, taken := 0, 1
+	k.ticks(t, 30, func(tick int) {
+		if tick > 0 {
+			first := int(k.depth.Oldest.UnixMilli()) - (begin - 1000)
+			assert.GreaterOrEqual(t, first, taken, "no older than what waits")
+			if first == taken {
+				looked++
+			}
+		}
+		if tick > 20 {
+			return
+		}
+		readGroup(1, "q", "g")(t, k.admin)
+		taken++
+	})
+	assert.Positive(t, looked)
+	assert.EqualValues(t, taken, k.depth.Oldest.UnixMilli()-int64(begin-1000), "it is known once the group stands still")
+}
+
+// A counter of the group's that is wrong is found out wherever the positions tell the truth,
+// and is not believed from then on, nor is the lag.
+func TestAWrongCounterOfAGroup(t *testing.T) {
+	server := redistest.Start(t)
+	t.Run("too low, because of what was trimmed", func(t *testing.T) {
+		k := newTicker(server)
+		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(10, "q", "g"), do("XTRIM", "q", "MAXLEN", 20)}) {
+			step(t, k.admin)
+		}
+		k.ticks(t, 1, nil)
+		assert.EqualValues(t, 20, k.depth.Ready)
+		readGroup(20, "q", "g")(t, k.admin)
+		entries(41, 30, 10)(t, k.admin)
+		groups, err := k.admin.XInfoGroups(t.Context(), "q").Result()
+		require.NoError(t, err)
+		require.EqualValues(t, 40, groups[0].Lag, "as it is on Redis before 7.2.6")
+		k.ticks(t, 1, nil)
+		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 30, InFlight: 30, Estimate: true, Added: 70}, k.depth)
+	})
+	t.Run("too high, as ENTRIESREAD says", func(t *testing.T) {
+		k := newTicker(server)
+		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0", "ENTRIESREAD", 30)}) {
+			step(t, k.admin)
+		}
+		k.ticks(t, 1, nil)
+		assert.EqualValues(t, 40, k.depth.Ready)
+		readGroup(5, "q", "g")(t, k.admin)
+		k.ticks(t, 1, nil)
+		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 35, InFlight: 5, Estimate: true, Added: 40}, k.depth)
+	})
+	t.Run("impossible, as ENTRIESREAD says", func(t *testing.T) {
+		k := newTicker(server)
+		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "10-0", "ENTRIESREAD", 70)}) {
+			step(t, k.admin)
+		}
+		k.ticks(t, 1, nil)
+		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 30, Added: 40}, k.depth)
+	})
+}
