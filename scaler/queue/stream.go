@@ -9,9 +9,11 @@ import (
 
 // streamReader reads how many entries wait for a consumer group, and its pending ones.
 type streamReader struct {
-	length *redis.IntCmd // XLEN, on a cluster
+	length *redis.IntCmd // XLEN: on a cluster, and where info is not asked for
 	info   *redis.Cmd
 	groups *redis.Cmd
+	heads  heads
+	brief  bool // info is not asked for in this round
 
 	told    told // by the first round of the read
 	counter counter
@@ -31,27 +33,34 @@ func (s *streamReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 		s.entries = fresh(keyed(redis.NewCmd(unbound, "xrange", r.queue.Key, "("+s.waiting.last().String(), "+", "count", s.page), 1))
 		return append(commands, s.entries)
 	}
+	s.brief = r.first && s.canBeBrief(r.queue, r.now)
 	if s.info == nil {
 		s.info = keyed(redis.NewCmd(unbound, "xinfo", "stream", r.queue.Key), 2)
 		s.groups = keyed(redis.NewCmd(unbound, "xinfo", "groups", r.queue.Key), 2)
 	}
-	if r.cluster {
+	if r.cluster || s.brief {
 		if s.length == nil {
 			s.length = number("xlen", r.queue.Key)
 		}
 		commands = append(commands, fresh(s.length))
 	}
-	return append(commands, fresh(s.info), fresh(s.groups))
+	if !s.brief {
+		commands = append(commands, fresh(s.info))
+	}
+	return append(commands, fresh(s.groups))
 }
 
 func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if s.page > 0 {
 		return s.answerPage(r)
 	}
-	if r.cluster {
+	if r.cluster || s.brief {
 		if _, err := countOf(s.length); err != nil { // whatever XINFO says, which does not redirect
 			return Depth{}, true, err
 		}
+	}
+	if s.brief {
+		return s.answerBriefly(r)
 	}
 	info, err := infoOf(s.info)
 	s.info.SetVal(nil) // it holds two whole entries
@@ -67,12 +76,36 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 		return Depth{}, true, err
 	}
 	s.told = weigh(info, group, s.counter.follow(info, group))
+	s.heads.tell(info, s.told.certainty, r.now)
 	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != nil) {
 		s.waiting.forget()
 		return s.aged(s.told.depth, s.told.first, r)
 	}
 	s.waiting.follow(info, group.delivered)
 	return s.settle(r)
+}
+
+// canBeBrief tells whether XINFO STREAM can be left out for once.
+func (s *streamReader) canBeBrief(q *Queue, now time.Time) bool { return !q.Age && s.heads.good(now) }
+
+// answerBriefly is the depth without XINFO STREAM, which is asked for in another round where
+// that is not enough.
+func (s *streamReader) answerBriefly(r round) (Depth, bool, error) {
+	s.brief = false
+	group, err := groupNamed(r.queue, s.groups)
+	s.groups.SetVal(nil)
+	if noSuchKey(err) {
+		return s.absent(r)
+	}
+	if err != nil {
+		return Depth{}, true, err
+	}
+	depth, known := s.heads.briefly(s.length.Val(), group, &s.counter)
+	if !known {
+		return Depth{}, false, nil
+	}
+	s.counter.delivered, s.counter.read = group.delivered, group.read
+	return depth, true, nil
 }
 
 // absent is the depth of a stream that XINFO does not know. A node of a DragonFly cluster
@@ -82,6 +115,7 @@ func (s *streamReader) absent(r round) (Depth, bool, error) {
 		return Depth{}, true, &ElsewhereError{Key: r.queue.Key}
 	}
 	s.waiting.forget()
+	s.heads = heads{}
 	return Depth{Kind: None, Added: -1}, true, nil
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-var streams = flag.Int("streams", 60, "random lives of a stream")
+var streams = flag.Int("streams", 20, "random lives of a stream")
 
 // streamLife does random things to a stream and its group.
 type streamLife struct {

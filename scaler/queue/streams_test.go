@@ -87,11 +87,16 @@ func TestLargeEntriesAreHardlyRead(t *testing.T) {
 	}
 	known := k.ticks(t, 10, nil)
 	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 10, Added: 1200}, k.depth)
-	assert.LessOrEqual(t, known, 10*(heads+other))
+	assert.LessOrEqual(t, known, 10*(rate+other)+heads, "XINFO STREAM is not asked in every tick")
+	readGroup(5, "q", "g")(t, k.admin)
+	entries(1201, 5, size)(t, k.admin)
+	k.ticks(t, 1, nil)
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 15, Added: 1205}, k.depth, "nor for what came and went")
+	assert.Less(t, k.greatest, other)
 
 	do("XDEL", "q", "600-0")(t, k.admin)
 	estimated := k.ticks(t, 10, nil)
-	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 10, Estimate: true, Added: 1200}, k.depth,
+	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 15, Estimate: true, Added: 1205}, k.depth,
 		"what came after what was read, one more than waits")
 	assert.LessOrEqual(t, estimated, 10*(heads+other+rate)+size)
 	k.ticks(t, 30, nil)
@@ -218,4 +223,43 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 		k.ticks(t, 1, nil)
 		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 30, Added: 40}, k.depth)
 	})
+}
+
+// Many streams of large entries are read in several rounds, so that the replies of one are not
+// all of them at once.
+func TestLargeEntriesOfManyStreams(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	payload := strings.Repeat("x", 500_000)
+	const streams = 40 // 40 MB of first and last entries
+	readers := make([]*queue.Reader, streams)
+	for i := range readers {
+		key := fmt.Sprint("q", i)
+		do("XADD", key, "1-0", "payload", payload)(t, client)
+		do("XGROUP", "CREATE", key, "g", 0)(t, client)
+		readers[i] = newReader(queue.Queue{Key: key, Kind: queue.Stream})
+	}
+	batch := queue.NewBatch(readers)
+	rounds := func(after time.Duration) (streamsInRounds []int) {
+		batch.Begin(now.Add(after))
+		for commands := batch.Ask(); len(commands) > 0; commands = batch.Ask() {
+			infos := 0
+			for _, command := range commands {
+				if command.Name() == "xinfo" && command.Args()[1] == "stream" {
+					infos++
+				}
+				_ = client.Process(t.Context(), command)
+			}
+			streamsInRounds = append(streamsInRounds, infos)
+			batch.Answer(nil)
+		}
+		for _, reader := range readers {
+			depth, err := reader.Result()
+			require.NoError(t, err)
+			assert.EqualValues(t, 1, depth.Ready)
+		}
+		return streamsInRounds
+	}
+	assert.Equal(t, []int{streams}, rounds(0), "how large they are is not known yet")
+	assert.Equal(t, []int{16, 16, 8}, rounds(time.Minute))
 }
