@@ -215,6 +215,32 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 		k.ticks(t, 1, nil)
 		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 35, InFlight: 5, Estimate: true, Added: 40}, k.depth)
 	})
+	t.Run("too low by one, behind a tombstone", func(t *testing.T) {
+		k := newTicker(server)
+		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g"), do("XDEL", "q", "6-0")}) {
+			step(t, k.admin)
+		}
+		k.ticks(t, 1, nil)
+		readGroup(4, "q", "g")(t, k.admin)
+		groups, err := k.admin.XInfoGroups(t.Context(), "q").Result()
+		require.NoError(t, err)
+		require.EqualValues(t, 31, groups[0].Lag, "as it is on Redis 7.0, where 30 wait")
+		k.ticks(t, 1, nil)
+		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 31, InFlight: 9, Estimate: true, Added: 40}, k.depth)
+	})
+	t.Run("corrected by the server itself", func(t *testing.T) {
+		k := newTicker(server)
+		for _, step := range (steps{do("FLUSHALL"), entries(1, 20, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g"),
+			do("XDEL", "q", "6-0", "10-0"), do("XTRIM", "q", "MINID", "8-0")}) {
+			step(t, k.admin)
+		}
+		k.ticks(t, 1, nil)
+		assert.EqualValues(t, 12, k.depth.Ready)
+		readGroup(20, "q", "g")(t, k.admin)
+		entries(21, 30, 10)(t, k.admin)
+		k.ticks(t, 1, nil)
+		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 30, InFlight: 17, Estimate: true, Added: 50}, k.depth)
+	})
 	t.Run("impossible, as ENTRIESREAD says", func(t *testing.T) {
 		k := newTicker(server)
 		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "10-0", "ENTRIESREAD", 70)}) {
@@ -262,4 +288,40 @@ func TestLargeEntriesOfManyStreams(t *testing.T) {
 	}
 	assert.Equal(t, []int{streams}, rounds(0), "how large they are is not known yet")
 	assert.Equal(t, []int{16, 16, 8}, rounds(time.Minute))
+}
+
+// On DragonFly, XGROUP SETID leaves lag and entries-read as they were.
+func TestAGroupThatGoesBackOnDragonFly(t *testing.T) {
+	for name, size := range map[string]int{"small entries": 10, "large entries": 100_000} {
+		t.Run(name, func(t *testing.T) {
+			entry := func(id string) []any { return []any{id, []any{"payload", strings.Repeat("x", size)}} }
+			group := func(delivered string) []any {
+				return []any{[]any{"name", "g", "consumers", int64(1), "pending", int64(0), "last-delivered-id", delivered, "entries-read", int64(50), "lag", int64(50)}}
+			}
+			stream := script{"xlen q": 100, "xinfo groups q": group("50-0"), "xinfo stream q": []any{
+				"length", int64(100), "last-generated-id", "100-0", "max-deleted-entry-id", "0-0", "entries-added", int64(100),
+				"first-entry", entry("1-0"), "last-entry", entry("100-0")}}
+			reader := newReader(queue.Queue{Key: "q", Kind: queue.Stream})
+			batch := queue.NewBatch([]*queue.Reader{reader})
+			stream.play(t, batch, now)
+			depth, err := reader.Result()
+			require.NoError(t, err)
+			assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 50, Added: 100}, depth)
+
+			stream["xinfo groups q"] = group("20-0")
+			var page []any
+			for i := range 16 {
+				page = append(page, entry(fmt.Sprint(21+i, "-0")))
+			}
+			stream["xrange q (20-0 + count 16"] = page
+			stream["xrange q (36-0 + count 64"] = page[:0]
+			stream.play(t, batch, now.Add(time.Second))
+			depth, err = reader.Result()
+			require.NoError(t, err)
+			assert.NotEqualValues(t, 50, depth.Ready, "80 wait")
+			if size > 10 {
+				assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1, LowerBound: true, Added: 100}, depth)
+			}
+		})
+	}
 }
