@@ -26,7 +26,7 @@ func (c certainty) enough() int {
 type told struct {
 	depth     Depth // Ready is what certainty says; 0 where it is unknown
 	certainty certainty
-	first     *entryID // of those that wait, where it is known
+	first     entryID // of those that wait; 0-0 where it is not known
 }
 
 // weigh tells what waits for a group. The order of the cases matters, because the lag can't be
@@ -41,7 +41,7 @@ type told struct {
 // So the positions of the group and of the first and the last entry come first, which can't be
 // wrong. Where the lag is not known, entries-added − entries-read is how many ever came after
 // what the group has read: no less than what waits, and more by what was deleted of it.
-func weigh(info streamInfo, group *groupInfo, tally tally) told {
+func weigh(info *streamInfo, group *groupInfo, tally tally) told {
 	depth := Depth{Kind: Stream, Added: info.added}
 	if group == nil { // nobody has read yet: all of it waits
 		depth.Ready = info.length
@@ -56,7 +56,7 @@ func weigh(info streamInfo, group *groupInfo, tally tally) told {
 		return told{depth: depth, first: info.first}
 	}
 	most := info.length
-	if info.first != nil {
+	if info.first != (entryID{}) {
 		most-- // it was delivered
 	}
 	switch {
@@ -72,11 +72,11 @@ func weigh(info streamInfo, group *groupInfo, tally tally) told {
 
 // position is what waits by the places of the group and of the stream's ends alone: nothing,
 // or all of it.
-func position(info streamInfo, group *groupInfo) (ready int64, known bool) {
+func position(info *streamInfo, group *groupInfo) (ready int64, known bool) {
 	switch {
 	case info.length == 0 || !group.delivered.before(info.newest()):
 		return 0, true
-	case info.first != nil && group.delivered.before(*info.first):
+	case group.delivered.before(info.first):
 		return info.length, true
 	default:
 		return 0, false
@@ -109,7 +109,7 @@ type counter struct {
 }
 
 // follow takes over what the server told in this read.
-func (c *counter) follow(info streamInfo, group *groupInfo) tally {
+func (c *counter) follow(info *streamInfo, group *groupInfo) tally {
 	if group == nil {
 		*c = counter{}
 		return tally{}

@@ -17,8 +17,8 @@ type heads struct {
 }
 
 // tell takes over what XINFO STREAM told.
-func (h *heads) tell(info streamInfo, c certainty, now time.Time) {
-	h.info, h.at = info, time.Time{}
+func (h *heads) tell(info *streamInfo, c certainty, now time.Time) {
+	h.info, h.at = *info, time.Time{}
 	if c == exact {
 		h.at = now
 	}
@@ -51,7 +51,7 @@ func (h *heads) briefly(length int64, group *groupInfo, c *counter) (depth Depth
 	if group.lag == 0 {
 		return depth, !group.delivered.before(h.info.lastGenerated)
 	}
-	return depth, group.lag < length && !group.delivered.before(h.info.oldest()) && !group.delivered.before(h.info.maxDeleted)
+	return depth, group.lag < length && !group.delivered.before(h.info.first) && !group.delivered.before(h.info.maxDeleted)
 }
 
 // agrees tells whether the group is the one that was followed, with a counter that was right,

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,13 +76,13 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
-	s.told = weigh(info, group, s.counter.follow(info, group))
-	s.heads.tell(info, s.told.certainty, r.now)
-	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != nil) {
+	s.told = weigh(&info, group, s.counter.follow(&info, group))
+	s.heads.tell(&info, s.told.certainty, r.now)
+	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != (entryID{})) {
 		s.waiting.forget()
 		return s.aged(s.told.depth, s.told.first, r)
 	}
-	s.waiting.follow(info, group.delivered)
+	s.waiting.follow(&info, group.delivered)
 	return s.settle(r)
 }
 
@@ -129,7 +130,8 @@ func (s *streamReader) answerPage(r round) (Depth, bool, error) {
 	}
 	ids := make([]entryID, len(reply))
 	for i, entry := range reply {
-		if ids[i], err = idOf(entry); err != nil {
+		parts, _ := entry.([]any)
+		if ids[i], err = idOf(parts); err != nil {
 			return Depth{}, true, &ReplyError{Command: "XRANGE", Err: err}
 		}
 	}
@@ -156,18 +158,18 @@ func (s *streamReader) settle(r round) (Depth, bool, error) {
 	}
 	switch newest := s.waiting.info.newest(); {
 	case seen > 0:
-		return s.aged(depth, &s.waiting.seen[0], r)
+		return s.aged(depth, s.waiting.seen[0], r)
 	case s.waiting.ended: // what waited has been taken meanwhile: its age is nobody's
 		return depth, true, nil
 	default:
 		// The first is not known: it has waited at least as long as the newest.
-		return s.aged(depth, &newest, r)
+		return s.aged(depth, newest, r)
 	}
 }
 
 // aged adds when the first entry that waits was added, which its id tells.
-func (s *streamReader) aged(depth Depth, first *entryID, r round) (Depth, bool, error) {
-	if first == nil || !r.queue.Age {
+func (s *streamReader) aged(depth Depth, first entryID, r round) (Depth, bool, error) {
+	if first == (entryID{}) || !r.queue.Age {
 		return depth, true, nil
 	}
 	depth.Oldest = time.UnixMilli(int64(first.ms))
@@ -225,14 +227,13 @@ func sizeOf(reply any) (bytes int) {
 }
 
 // idOf is the id of an entry, which is [id, [field, value, …]].
-func idOf(entry any) (entryID, error) {
-	parts, _ := entry.([]any)
-	if len(parts) == 0 {
-		return entryID{}, fmt.Errorf("%v is not an entry", entry)
+func idOf(entry []any) (entryID, error) {
+	if len(entry) == 0 {
+		return entryID{}, errors.New("an entry without an id")
 	}
-	id, ok := parts[0].(string)
+	id, ok := entry[0].(string)
 	if !ok {
-		return entryID{}, fmt.Errorf("%v is not a stream entry id", parts[0])
+		return entryID{}, fmt.Errorf("%v is not a stream entry id", entry[0])
 	}
 	return parseID(id)
 }

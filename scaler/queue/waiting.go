@@ -68,12 +68,12 @@ func (w *waiting) forget() {
 
 // follow takes over what the server told in this read. What was seen is forgotten where some
 // of it may be gone, or was delivered to the group again.
-func (w *waiting) follow(info streamInfo, delivered entryID) {
+func (w *waiting) follow(info *streamInfo, delivered entryID) {
 	if delivered.before(w.after) || w.removed(info, delivered) {
 		w.forget()
 	}
 	w.moved = w.after != delivered
-	w.after, w.ended, w.info = delivered, false, info
+	w.after, w.ended, w.info = delivered, false, *info
 	taken, _ := slices.BinarySearchFunc(w.seen, delivered, func(id, delivered entryID) int {
 		if delivered.before(id) {
 			return 1
@@ -89,13 +89,13 @@ func (w *waiting) follow(info streamInfo, delivered entryID) {
 // removed tells whether an entry after the last delivered one may have been removed since the
 // read before. XDEL of such a one is seen by max-deleted-entry-id and by the count of what is
 // gone. (Where trimming has removed any, the first entry is a later one than the delivered.)
-func (w *waiting) removed(info streamInfo, delivered entryID) bool {
-	before := w.info
+func (w *waiting) removed(info *streamInfo, delivered entryID) bool {
+	before := &w.info
 	switch {
 	case info.lastGenerated.before(before.lastGenerated), info.added < before.added:
 		return true // it is another stream
 	case info.added < 0: // before Redis 7.0: nothing tells, but that all is as it was
-		return info.length != before.length || info.newest() != before.newest() || info.oldest() != before.oldest()
+		return info.length != before.length || info.last != before.last || info.first != before.first
 	default:
 		return delivered.before(info.maxDeleted) &&
 			(info.added-info.length != before.added-before.length || info.maxDeleted != before.maxDeleted)

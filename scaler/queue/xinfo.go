@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,27 +13,20 @@ import (
 type streamInfo struct {
 	length        int64
 	lastGenerated entryID
-	first, last   *entryID // the oldest and the newest entry; nil in an empty stream
-	// firstSize and lastSize are the bytes of these two.
+	// first and last are the oldest and the newest entry, and their bytes; 0-0, which no entry
+	// is, in an empty stream.
+	first, last         entryID
 	firstSize, lastSize int
 	added               int64   // entries-added, -1 before Redis 7.0
 	maxDeleted          entryID // the newest entry that XDEL removed; 0-0 before Redis 7.0
 }
 
 // newest is the id of the newest entry, or one after it where the server does not tell.
-func (i streamInfo) newest() entryID {
-	if i.last == nil {
+func (i *streamInfo) newest() entryID {
+	if i.last == (entryID{}) {
 		return i.lastGenerated
 	}
-	return *i.last
-}
-
-// oldest is the id of the oldest entry; 0-0 where there is none.
-func (i streamInfo) oldest() entryID {
-	if i.first == nil {
-		return entryID{}
-	}
-	return *i.first
+	return i.last
 }
 
 // groupInfo is what XINFO GROUPS tells of one group.
@@ -49,59 +43,70 @@ func infoOf(cmd *redis.Cmd) (streamInfo, error) {
 	if err != nil {
 		return streamInfo{}, err
 	}
-	f, err := fieldsOf(reply)
-	if err != nil {
-		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
-	}
-	info, err := infoFrom(f)
-	if err != nil {
+	info := streamInfo{length: -1, added: -1}
+	if err := info.read(reply); err != nil {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
 	return info, nil
 }
 
-func infoFrom(f fields) (info streamInfo, err error) {
-	info.added = -1
-	if info.length, err = f.count("length"); err != nil {
-		return streamInfo{}, err
-	}
-	if info.lastGenerated, err = f.id("last-generated-id"); err != nil {
-		return streamInfo{}, err
-	}
-	if f.value("entries-added") != nil {
-		if info.added, err = f.count("entries-added"); err != nil {
-			return streamInfo{}, err
+// read goes through the fields once: it is done for each stream in each read.
+func (i *streamInfo) read(reply any) error {
+	f, err := fieldsOf(reply)
+	generated := false
+	for at := 0; err == nil && at+1 < len(f); at += 2 {
+		name, _ := f[at].(string)
+		switch value := f[at+1]; name {
+		case "length":
+			i.length, err = countIn(name, value)
+		case "last-generated-id":
+			i.lastGenerated, err = idIn(name, value)
+			generated = true
+		case "entries-added":
+			i.added, err = countIn(name, value)
+		case "max-deleted-entry-id":
+			i.maxDeleted, err = idIn(name, value)
+		case "first-entry":
+			i.first, i.firstSize, err = entryIn(name, value)
+		case "last-entry":
+			i.last, i.lastSize, err = entryIn(name, value)
 		}
 	}
-	if f.value("max-deleted-entry-id") != nil {
-		if info.maxDeleted, err = f.id("max-deleted-entry-id"); err != nil {
-			return streamInfo{}, err
-		}
+	switch {
+	case err != nil:
+		return err
+	case i.length < 0:
+		return errors.New("field length is missing")
+	case !generated:
+		return errors.New("field last-generated-id is missing")
 	}
-	if info.first, info.firstSize, err = f.entry("first-entry"); err != nil {
-		return streamInfo{}, err
-	}
-	info.last, info.lastSize, err = f.entry("last-entry")
-	return info, err
+	return nil
 }
 
 func groupOf(reply any) (groupInfo, error) {
 	f, err := fieldsOf(reply)
-	if err != nil {
-		return groupInfo{}, err
+	group := groupInfo{pending: -1, read: -1, lag: -1}
+	named, delivered := false, false
+	for at := 0; err == nil && at+1 < len(f); at += 2 {
+		name, _ := f[at].(string)
+		switch value := f[at+1]; name {
+		case "name":
+			group.name, named = value.(string)
+		case "pending":
+			group.pending, err = countIn(name, value)
+		case "last-delivered-id":
+			group.delivered, err = idIn(name, value)
+			delivered = true
+		case "entries-read":
+			group.read = knownIn(value)
+		case "lag":
+			group.lag = knownIn(value)
+		}
 	}
-	var group groupInfo
-	if group.name, err = f.text("name"); err != nil {
-		return groupInfo{}, err
+	if err == nil && (!named || !delivered || group.pending < 0) {
+		err = errors.New("field name, pending or last-delivered-id is missing")
 	}
-	if group.pending, err = f.count("pending"); err != nil {
-		return groupInfo{}, err
-	}
-	if group.delivered, err = f.id("last-delivered-id"); err != nil {
-		return groupInfo{}, err
-	}
-	group.read, group.lag = f.known("entries-read"), f.known("lag")
-	return group, nil
+	return group, err
 }
 
 // fields is a reply of names and values, in turn. They are few: a map would cost more than
@@ -124,21 +129,11 @@ func fieldsOf(reply any) (fields, error) {
 	}
 }
 
-// value is the value of that name; nil where there is none.
-func (f fields) value(name string) any {
-	for i := 0; i+1 < len(f); i += 2 {
-		if f[i] == name {
-			return f[i+1]
-		}
-	}
-	return nil
-}
-
-// count is a number that counts something, which is never negative.
-func (f fields) count(name string) (int64, error) {
-	value, ok := f.value(name).(int64)
+// countIn is a field that counts something, which is never negative.
+func countIn(name string, field any) (int64, error) {
+	value, ok := field.(int64)
 	if !ok {
-		return 0, fmt.Errorf("field %s is %v, not a number", name, f.value(name))
+		return 0, fmt.Errorf("field %s is %v, not a number", name, field)
 	}
 	if value < 0 {
 		return 0, fmt.Errorf("field %s is %d, not a count", name, value)
@@ -146,28 +141,20 @@ func (f fields) count(name string) (int64, error) {
 	return value, nil
 }
 
-func (f fields) text(name string) (string, error) {
-	value, ok := f.value(name).(string)
-	if !ok {
-		return "", fmt.Errorf("field %s is %v, not a string", name, f.value(name))
-	}
-	return value, nil
-}
-
-// known is a count that the server may not know: -1 where it is nil or missing, and where it is
+// knownIn is a count that the server may not know: -1 where it is nil, and where it is
 // negative, as what ENTRIESREAD by hand may lead to.
-func (f fields) known(name string) int64 {
-	value, ok := f.value(name).(int64)
+func knownIn(field any) int64 {
+	value, ok := field.(int64)
 	if !ok || value < 0 {
 		return -1
 	}
 	return value
 }
 
-func (f fields) id(name string) (entryID, error) {
-	value, err := f.text(name)
-	if err != nil {
-		return entryID{}, err
+func idIn(name string, field any) (entryID, error) {
+	value, ok := field.(string)
+	if !ok {
+		return entryID{}, fmt.Errorf("field %s is %v, not a string", name, field)
 	}
 	id, err := parseID(value)
 	if err != nil {
@@ -176,17 +163,16 @@ func (f fields) id(name string) (entryID, error) {
 	return id, nil
 }
 
-// entry is the id of an entry, and its bytes; nil where there is none, as in an empty stream.
-func (f fields) entry(name string) (id *entryID, bytes int, err error) {
-	entry, ok := f.value(name).([]any)
+// entryIn is the id of an entry, and its bytes; 0-0 where there is none, as in an empty stream.
+func entryIn(name string, field any) (id entryID, bytes int, err error) {
+	entry, ok := field.([]any)
 	if !ok || len(entry) == 0 {
-		return nil, 0, nil
+		return entryID{}, 0, nil
 	}
-	first, err := idOf(entry)
-	if err != nil {
-		return nil, 0, fmt.Errorf("field %s: %w", name, err)
+	if id, err = idOf(entry); err != nil {
+		return entryID{}, 0, fmt.Errorf("field %s: %w", name, err)
 	}
-	return &first, sizeOf(entry), nil
+	return id, sizeOf(field), nil
 }
 
 // entryID is a stream entry's id: milliseconds and a sequence number.
