@@ -1,5 +1,7 @@
 package queue
 
+import "math"
+
 // certainty is how well the two XINFO replies tell what waits for a group.
 type certainty int
 
@@ -18,7 +20,7 @@ func (c certainty) enough() int {
 	case atMost:
 		return estimateEnough
 	default:
-		return seenEnough
+		return math.MaxInt
 	}
 }
 

@@ -145,7 +145,7 @@ func (s *streamReader) settle(r round) (Depth, bool, error) {
 		return Depth{}, false, nil
 	}
 	s.page = 0
-	depth, seen := s.told.depth, int64(len(s.waiting.seen))
+	depth, seen := s.told.depth, int64(s.waiting.count())
 	switch {
 	case s.told.certainty == exact:
 	case s.waiting.whole():

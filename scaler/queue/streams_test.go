@@ -156,6 +156,30 @@ func TestCountingGoesOnWhereItWas(t *testing.T) {
 	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 806, InFlight: 300, Added: 1109}, k.depth)
 }
 
+// Where there are very many, not all of their ids are kept: what the group takes of the others
+// is counted anew.
+func TestCountingOfVeryMany(t *testing.T) {
+	server := redistest.Start(t)
+	k := newTicker(server)
+	for _, step := range (steps{entries(1, 10_002, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}) {
+		step(t, k.admin)
+	}
+	exact := func(ready, inFlight int64) {
+		t.Helper()
+		k.ticks(t, 12, nil)
+		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: ready, InFlight: inFlight, Added: 10_002}, k.depth)
+	}
+	exact(10_000, 0)
+	readGroup(1000, "q", "g")(t, k.admin)
+	k.ticks(t, 1, nil)
+	assert.EqualValues(t, 9000, k.depth.Ready, "their ids were known")
+	readGroup(6000, "q", "g")(t, k.admin)
+	k.ticks(t, 1, nil)
+	assert.True(t, k.depth.LowerBound)
+	assert.LessOrEqual(t, k.depth.Ready, int64(3000))
+	exact(3000, 7000)
+}
+
 // The age is that of the first entry that waits. Where entries are too large to look at it in
 // each read, it may be told too young, and is never too old.
 func TestAgeOfLargeEntries(t *testing.T) {

@@ -17,11 +17,12 @@ const (
 	// as many as the one before it, up to greatestPage: the sizes are not known beforehand.
 	firstPage    = 16
 	greatestPage = 256
-	// seenEnough is how many of the waiting entries are counted where the server tells
-	// nothing, and estimateEnough how many where it gives an estimate: whether it is by far too
-	// high, because almost all that it counts was deleted.
-	seenEnough     = 4096
+	// estimateEnough is how many of the waiting entries are counted where the server gives an
+	// estimate: whether it is by far too high, because almost all that it counts was deleted.
+	// (Where it tells nothing, all are.)
 	estimateEnough = firstPage
+	// idsKept is how many ids of a stream's entries are kept, in 64 KiB.
+	idsKept = 4096
 )
 
 // allowance is how many bytes may be read now. It comes back at lookRate.
@@ -50,11 +51,13 @@ func (a *allowance) of(now time.Time) int {
 // counted on, so that each entry is read once.
 type waiting struct {
 	allowed allowance
-	// seen is the ids of the entries after the id after, in order, without a gap.
-	seen  []entryID
-	after entryID
-	moved bool // the group has taken entries since the read before
-	ended bool // the last page of this read found no more
+	// seen is the ids of the entries after the id after, in order, without a gap; of beyond
+	// more, up to the id end, it is only known how many they are.
+	seen       []entryID
+	beyond     int
+	after, end entryID
+	moved      bool // the group has taken entries since the read before
+	ended      bool // the last page of this read found no more
 
 	info streamInfo // of the last read
 	page int        // how many entries the next page may have; 0: firstPage
@@ -63,7 +66,7 @@ type waiting struct {
 
 // forget drops what was seen, but not what reading it has cost.
 func (w *waiting) forget() {
-	w.seen, w.after, w.ended = nil, entryID{}, false
+	w.seen, w.beyond, w.after, w.end, w.ended = nil, 0, entryID{}, entryID{}, false
 }
 
 // follow takes over what the server told in this read. What was seen is forgotten where some
@@ -82,9 +85,12 @@ func (w *waiting) follow(info *streamInfo, delivered entryID) {
 	})
 	w.seen = w.seen[taken:]
 	if len(w.seen) == 0 {
-		w.seen = nil
+		w.seen, w.beyond = nil, 0 // how many of those are taken, too, is not known
 	}
 }
+
+// count is how many were seen.
+func (w *waiting) count() int { return len(w.seen) + w.beyond }
 
 // removed tells whether an entry after the last delivered one may have been removed since the
 // read before. XDEL of such a one is seen by max-deleted-entry-id and by the count of what is
@@ -104,20 +110,20 @@ func (w *waiting) removed(info *streamInfo, delivered entryID) bool {
 
 // whole tells whether all that wait were seen.
 func (w *waiting) whole() bool {
-	return w.ended || len(w.seen) > 0 && !w.seen[len(w.seen)-1].before(w.info.newest())
+	return w.ended || w.count() > 0 && !w.end.before(w.info.newest())
 }
 
 // last is the id after which the next page begins.
 func (w *waiting) last() entryID {
-	if len(w.seen) > 0 {
-		return w.seen[len(w.seen)-1]
+	if w.count() > 0 {
+		return w.end
 	}
 	return w.after
 }
 
 // next is how many entries the next page is to have so that enough are seen; 0: none.
 func (w *waiting) next(enough int, now time.Time) int {
-	if len(w.seen) >= enough || w.whole() {
+	if w.count() >= enough || w.whole() {
 		return 0
 	}
 	bytes := w.allowed.of(now)
@@ -125,8 +131,8 @@ func (w *waiting) next(enough int, now time.Time) int {
 		return 0
 	}
 	size := max(1, w.mean, w.info.firstSize, w.info.lastSize)
-	page := max(1, min(enough-len(w.seen), max(w.page, firstPage), bytes/size))
-	if page == 1 && enough > 1 && w.moved && len(w.seen) == 0 {
+	page := max(1, min(enough-w.count(), max(w.page, firstPage), bytes/size))
+	if page == 1 && enough > 1 && w.moved && w.count() == 0 {
 		return 0 // that one waits is known; the next read may begin elsewhere again
 	}
 	return page
@@ -134,10 +140,16 @@ func (w *waiting) next(enough int, now time.Time) int {
 
 // add takes a page that was asked for with that many entries.
 func (w *waiting) add(ids []entryID, bytes, page int) {
-	w.seen = append(w.seen, ids...)
+	room := len(ids)
+	if w.beyond > 0 || len(w.seen)+room > idsKept {
+		room = 0
+	}
+	w.seen = append(w.seen, ids[:room]...)
+	w.beyond += len(ids) - room
 	w.ended = len(ids) < page
 	w.allowed.bytes -= bytes
 	if len(ids) > 0 {
+		w.end = ids[len(ids)-1]
 		w.mean = bytes / len(ids)
 		w.page = min(greatestPage, max(w.page, 4*len(ids)))
 	}
