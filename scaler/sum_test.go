@@ -2,11 +2,13 @@ package scaler
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
@@ -51,4 +53,13 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 			assert.Equal(t, test.reason.String(), e.decision.Reason.String(), e.decision.Text)
 		})
 	}
+}
+
+// Each reason of the policy's has its own in the answer, of the same name.
+func TestEveryReasonIsTold(t *testing.T) {
+	for reason := policy.WithinBand; reason.String() != ""; reason++ {
+		name := strings.ReplaceAll(strings.TrimPrefix(reasons[reason].String(), "REASON_"), "_", "")
+		assert.Equal(t, strings.ToUpper(reason.String()), name)
+	}
+	assert.Len(t, reasons, len(inspectv1.Reason_name)-1, "all but UNSPECIFIED")
 }

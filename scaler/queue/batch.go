@@ -11,9 +11,11 @@ const (
 	// sharedKeys is how many lists share one question whether they have consumers. A
 	// server does nothing else while it answers: EXISTS of 100 keys takes it some 20 µs.
 	sharedKeys = 100
-	// streamsPerRound bounds the streams of a round. A reply to XINFO STREAM holds two
-	// whole entries, and the server keeps the replies until the last command has come.
+	// streamsPerRound bounds the streams of a round, and headsPerRound the bytes of their first
+	// and last entries, as far as they are known from the read before. A reply to XINFO STREAM
+	// holds both, and the server keeps the replies until the last command has come.
 	streamsPerRound = 1000
+	headsPerRound   = 16 << 20
 )
 
 // Batch reads many queues of one server together, again and again: Begin, then Ask and
@@ -67,10 +69,14 @@ func (b *Batch) Begin(now time.Time) {
 // read is complete. They are good until the next call of Ask.
 func (b *Batch) Ask() []redis.Cmder {
 	b.commands, b.asked = b.commands[:0], 0
-	streams := 0
+	streams, bytes := 0, 0
 	for _, r := range b.asking {
-		if _, ok := r.kind.(*streamReader); ok {
-			if streams++; streams > streamsPerRound {
+		if stream, ok := r.kind.(*streamReader); ok {
+			streams++
+			if !stream.canBeBrief(&r.queue, b.now) {
+				bytes += stream.heads.size()
+			}
+			if streams > streamsPerRound || streams > 1 && bytes > headsPerRound {
 				break
 			}
 		}

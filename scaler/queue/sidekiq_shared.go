@@ -88,20 +88,20 @@ func (s *sidekiqSharedReader) busy(p *process, replies *replies) int64 {
 		return 0 // it has expired
 	}
 	count, err := strconv.ParseInt(busy, 10, 64)
-	switch {
-	case err != nil:
-		replies.failed(p.command, hash, &ReplyError{Command: "HMGET " + s.prefix + p.identity, Err: fmt.Errorf("busy is %q, not a number", busy)})
-		return 0
-	case count < 0:
-		replies.failed(p.command, hash, notACount(p.command, count))
-		return 0
-	case count == 0:
+	if err == nil && count == 0 {
 		return 0
 	}
 	if info, _ := fields[0].(string); info != p.info || info == "" {
 		p.info, p.counts = info, worksOn(info, s.queues)
 	}
-	if !p.counts {
+	switch {
+	case !p.counts:
+		return 0
+	case err != nil:
+		replies.failed(p.command, hash, &ReplyError{Command: "HMGET " + s.prefix + p.identity, Err: fmt.Errorf("busy is %q, not a number", busy)})
+		return 0
+	case count < 0:
+		replies.failed(p.command, hash, notACount(p.command, count))
 		return 0
 	}
 	return count

@@ -1,70 +1,73 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// countCap is how many entries are counted one by one where the server does not know a
-// group's lag; the depth is then a lower bound. Each counted entry's payload crosses the
-// network, so it is kept small: the group's first read mends the lag.
-const countCap = 1000
-
-// streamReader reads the lag and the pending entries of a consumer group.
+// streamReader reads how many entries wait for a consumer group, and its pending ones.
 type streamReader struct {
-	length *redis.IntCmd // XLEN, on a cluster
+	length *redis.IntCmd // XLEN: on a cluster, and where info is not asked for
 	info   *redis.Cmd
 	groups *redis.Cmd
-	// entries is asked for in a round of its own: the first entries after the id in after.
-	entries *redis.XMessageSliceCmd
-	after   string
-	partial Depth // the depth, but for what the entries tell
-	count   bool  // the entries are to be counted; else only the first one's age is wanted
+	heads  heads
+	brief  bool // info is not asked for in this round
+
+	told    told // by the first round of the read
+	counter counter
+	// entries is asked for in rounds of their own: a page of those that wait.
+	entries *redis.Cmd
+	page    int // how many are asked for in this round; 0: it is not such a round
+	waiting waiting
 }
 
 // ask uses raw XINFO replies: go-redis's own types can't tell a field that is missing
 // from 0 (its Lag is 0 on Redis 6, which has none).
 func (s *streamReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 	if r.first {
-		s.after = ""
+		s.page = 0
 	}
-	if s.after != "" {
-		count := 1
-		if s.count {
-			count = countCap
-		}
-		s.entries = fresh(keyed(redis.NewXMessageSliceCmd(unbound, "xrange", r.queue.Key, "("+s.after, "+", "count", count), 1))
+	if s.page > 0 {
+		s.entries = fresh(keyed(redis.NewCmd(unbound, "xrange", r.queue.Key, "("+s.waiting.last().String(), "+", "count", s.page), 1))
 		return append(commands, s.entries)
 	}
+	s.brief = r.first && s.canBeBrief(r.queue, r.now)
 	if s.info == nil {
 		s.info = keyed(redis.NewCmd(unbound, "xinfo", "stream", r.queue.Key), 2)
 		s.groups = keyed(redis.NewCmd(unbound, "xinfo", "groups", r.queue.Key), 2)
 	}
-	if r.cluster {
+	if r.cluster || s.brief {
 		if s.length == nil {
 			s.length = number("xlen", r.queue.Key)
 		}
 		commands = append(commands, fresh(s.length))
 	}
-	return append(commands, fresh(s.info), fresh(s.groups))
+	if !s.brief {
+		commands = append(commands, fresh(s.info))
+	}
+	return append(commands, fresh(s.groups))
 }
 
 func (s *streamReader) answer(r round) (Depth, bool, error) {
-	if s.after != "" {
-		return s.answerEntries(r)
+	if s.page > 0 {
+		return s.answerPage(r)
 	}
-	if r.cluster {
+	if r.cluster || s.brief {
 		if _, err := countOf(s.length); err != nil { // whatever XINFO says, which does not redirect
 			return Depth{}, true, err
 		}
+	}
+	if s.brief {
+		return s.answerBriefly(r)
 	}
 	info, err := infoOf(s.info)
 	s.info.SetVal(nil) // it holds two whole entries
 	var group *groupInfo
 	if err == nil {
-		group, err = s.group(r.queue)
+		group, err = groupNamed(r.queue, s.groups)
 	}
 	s.groups.SetVal(nil)
 	if noSuchKey(err) {
@@ -73,23 +76,37 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
-	depth, exact, err := streamDepth(info, group)
+	s.told = weigh(&info, group, s.counter.follow(&info, group))
+	s.heads.tell(&info, s.told.certainty, r.now)
+	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != (entryID{})) {
+		s.waiting.forget()
+		return s.aged(s.told.depth, s.told.first, r)
+	}
+	s.waiting.follow(&info, group.delivered)
+	return s.settle(r)
+}
+
+// canBeBrief tells whether XINFO STREAM can be left out for once.
+func (s *streamReader) canBeBrief(q *Queue, now time.Time) bool { return !q.Age && s.heads.good(now) }
+
+// answerBriefly is the depth without XINFO STREAM, which is asked for in another round where
+// that is not enough.
+func (s *streamReader) answerBriefly(r round) (Depth, bool, error) {
+	s.brief = false
+	group, err := groupNamed(r.queue, s.groups)
+	s.groups.SetVal(nil)
+	if noSuchKey(err) {
+		return s.absent(r)
+	}
 	if err != nil {
 		return Depth{}, true, err
 	}
-	if exact {
-		if !r.queue.Age || depth.Ready == 0 {
-			return depth, true, nil
-		}
-		if group == nil || info.first != nil && group.delivered.before(*info.first) {
-			return aged(depth, info.first, r)
-		}
+	depth, known := s.heads.briefly(s.length.Val(), group, &s.counter)
+	if !known {
+		return Depth{}, false, nil
 	}
-	if r.last {
-		return Depth{}, true, fmt.Errorf("stream %q changed its shape %d times during one read", r.queue.Key, maxRounds)
-	}
-	s.partial, s.after, s.count = depth, group.lastDelivered, !exact
-	return Depth{}, false, nil
+	s.counter.delivered, s.counter.read = group.delivered, group.read
+	return depth, true, nil
 }
 
 // absent is the depth of a stream that XINFO does not know. A node of a DragonFly cluster
@@ -98,34 +115,61 @@ func (s *streamReader) absent(r round) (Depth, bool, error) {
 	if r.cluster && s.length.Val() > 0 {
 		return Depth{}, true, &ElsewhereError{Key: r.queue.Key}
 	}
+	s.waiting.forget()
+	s.heads = heads{}
 	return Depth{Kind: None, Added: -1}, true, nil
 }
 
-func (s *streamReader) answerEntries(r round) (Depth, bool, error) {
-	s.after = ""
-	entries, err := s.entries.Result()
+func (s *streamReader) answerPage(r round) (Depth, bool, error) {
+	reply, err := s.entries.Slice()
 	s.entries = nil // it holds whole entries
+	page := s.page
+	s.page = 0
 	if err != nil {
 		return Depth{}, true, err
 	}
-	depth := s.partial
-	if s.count {
-		depth.Ready = int64(len(entries))
-		depth.LowerBound = len(entries) == countCap
+	ids := make([]entryID, len(reply))
+	for i, entry := range reply {
+		parts, _ := entry.([]any)
+		if ids[i], err = idOf(parts); err != nil {
+			return Depth{}, true, &ReplyError{Command: "XRANGE", Err: err}
+		}
 	}
-	if !r.queue.Age || len(entries) == 0 {
-		return depth, true, nil // what waited has been taken meanwhile: its age is nobody's
+	s.waiting.add(ids, sizeOf(reply), page)
+	return s.settle(r)
+}
+
+// settle is the depth by what was told and seen, or asks for another page.
+func (s *streamReader) settle(r round) (Depth, bool, error) {
+	if s.page = s.waiting.next(s.told.certainty.enough(), r.now); s.page > 0 && !r.last {
+		return Depth{}, false, nil
 	}
-	first, err := parseID(entries[0].ID)
-	if err != nil {
-		return Depth{}, true, &ReplyError{Command: "XRANGE", Err: err}
+	s.page = 0
+	depth, seen := s.told.depth, int64(s.waiting.count())
+	switch {
+	case s.told.certainty == exact:
+	case s.waiting.whole():
+		depth.Ready = seen
+	case s.told.certainty == atMost && seen <= depth.Ready:
+		depth.Estimate = true
+	default:
+		// One waits in any case: the newest, which is told to be after the delivered ones.
+		depth.Ready, depth.LowerBound = max(1, seen), true
 	}
-	return aged(depth, &first, r)
+	switch newest := s.waiting.info.newest(); {
+	case seen > 0:
+		return s.aged(depth, s.waiting.seen[0], r)
+	case s.waiting.ended: // what waited has been taken meanwhile: its age is nobody's
+		return depth, true, nil
+	default:
+		// The first is not known: it has waited at least as long as the newest.
+		return s.aged(depth, newest, r)
+	}
 }
 
 // aged adds when the first entry that waits was added, which its id tells.
-func aged(depth Depth, first *entryID, r round) (Depth, bool, error) {
-	if first == nil {
+func (s *streamReader) aged(depth Depth, first entryID, r round) (Depth, bool, error) {
+	if first == (entryID{}) || !r.queue.Age {
 		return depth, true, nil
 	}
 	depth.Oldest = time.UnixMilli(int64(first.ms))
@@ -135,41 +179,9 @@ func aged(depth Depth, first *entryID, r round) (Depth, bool, error) {
 	return depth, true, nil
 }
 
-// streamDepth is the depth for a group, as far as the two XINFO replies tell; where exact
-// is false, the entries after the last delivered one must be counted. The order of the
-// cases matters, because lag can't be trusted on its own:
-//   - it is nil for a group created at $ or at an arbitrary id until its first read, and
-//     behind an XDEL tombstone;
-//   - it counts entries that were trimmed or deleted before they were delivered;
-//   - XGROUP SETID to an older id leaves it stale on DragonFly: 0 is believed only where
-//     nothing newer than what was delivered was ever added.
-func streamDepth(info streamInfo, group *groupInfo) (depth Depth, exact bool, err error) {
-	depth = Depth{Kind: Stream, Added: info.added}
-	if group == nil { // nobody has read yet: all of it waits
-		depth.Ready = info.length
-		return depth, true, nil
-	}
-	depth.InFlight = group.pending
-	newest, err := parseID(info.lastGenerated)
-	if err != nil {
-		return Depth{}, true, &ReplyError{Command: "XINFO STREAM", Err: err}
-	}
-	switch {
-	case info.length == 0 || !group.delivered.before(newest):
-		return depth, true, nil
-	case info.first != nil && group.delivered.before(*info.first):
-		depth.Ready = info.length
-		return depth, true, nil
-	case group.lag > 0 && !group.delivered.before(info.maxDeleted):
-		depth.Ready = min(group.lag, info.length)
-		return depth, true, nil
-	}
-	return depth, false, nil
-}
-
-// group picks the group that is asked about; nil where it does not exist yet.
-func (s *streamReader) group(q *Queue) (*groupInfo, error) {
-	replies, err := s.groups.Slice()
+// groupNamed picks the group that is asked about; nil where it does not exist yet.
+func groupNamed(q *Queue, command *redis.Cmd) (*groupInfo, error) {
+	replies, err := command.Slice()
 	if err != nil {
 		return nil, err
 	}
@@ -199,4 +211,29 @@ func (s *streamReader) group(q *Queue) (*groupInfo, error) {
 		}
 	}
 	return nil, nil
+}
+
+// sizeOf is the bytes of all strings of a reply.
+func sizeOf(reply any) (bytes int) {
+	switch reply := reply.(type) {
+	case string:
+		return len(reply)
+	case []any:
+		for _, part := range reply {
+			bytes += sizeOf(part)
+		}
+	}
+	return bytes
+}
+
+// idOf is the id of an entry, which is [id, [field, value, …]].
+func idOf(entry []any) (entryID, error) {
+	if len(entry) == 0 {
+		return entryID{}, errors.New("an entry without an id")
+	}
+	id, ok := entry[0].(string)
+	if !ok {
+		return entryID{}, fmt.Errorf("%v is not a stream entry id", entry[0])
+	}
+	return parseID(id)
 }

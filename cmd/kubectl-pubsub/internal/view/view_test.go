@@ -116,6 +116,9 @@ func TestExplanation(t *testing.T) {
 			a.DepthIsLowerBound, a.QueueType, a.MessageRate = true, "stream", &slow
 			a.Keys[0].Key = "a\x1b[31m\nb"
 		})},
+		"hold for a lower bound": {Answer: answer(spec(), policy.State{Replicas: 10, Depth: 120, AtLeast: true}, func(a *inspectv1.ExplainResponse) {
+			a.DepthIsLowerBound, a.QueueType = true, "stream"
+		})},
 		"an older scaler": {Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) {
 			a.Policy, a.Keys, a.LastingExplanation = nil, nil, ""
 		})},

@@ -1,0 +1,65 @@
+package scaler_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+// One of 50,000 entries that wait is deleted, after which the server does not know how many do:
+// a fleet that was of the right size stays so.
+func TestAFleetDoesNotShrinkUnderABacklog(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	_, err := f.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i := range 50_000 {
+			pipe.XAdd(ctx, &redis.XAddArgs{Stream: "q", ID: strconv.Itoa(i+1) + "-0", Values: []string{"k", "v"}})
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.NoError(t, f.redis.XGroupCreate(ctx, "q", "g", "0").Err())
+	take := func(n int64) {
+		require.NoError(t, f.redis.XReadGroup(ctx, &redis.XReadGroupArgs{Group: "g", Consumer: "c", Streams: []string{"q", ">"}, Count: n, Block: -1}).Err())
+	}
+	take(10)
+	fleetOf := func(replicas int32) *inspectv1.ExplainResponse {
+		got, err := f.inspector.Explain(ctx, &inspectv1.ExplainRequest{
+			Name: "orders", Namespace: "shop", Replicas: &replicas,
+			ScalerMetadata: f.metadata("queueType", "Stream", "maxReplicas", "1000"),
+		})
+		require.NoError(t, err)
+		return got
+	}
+	assert.EqualValues(t, 50_000, fleetOf(500).GetQueueDepth())
+
+	require.NoError(t, f.redis.XDel(ctx, "q", "25000-0").Err())
+	got := fleetOf(500)
+	assert.InDelta(t, 49_999, got.GetQueueDepth(), 1, "the server still tells what the group has read")
+	assert.False(t, got.GetDepthIsLowerBound())
+	assert.Equal(t, inspectv1.Reason_REASON_WITHIN_BAND, got.GetReason(), got.GetExplanation())
+
+	take(10) // on Redis 7.0 it does not any more, after this
+	require.Eventually(t, func() bool { return fleetOf(500).GetInFlight() == 20 }, deadline, tick)
+	for _, replicas := range []int32{50, 200, 500} {
+		got = fleetOf(replicas)
+		assert.True(t, got.GetDepthIsLowerBound())
+		assert.GreaterOrEqual(t, got.GetDesiredReplicas(), replicas, got.GetExplanation())
+		assert.True(t, got.GetActive())
+	}
+	assert.Equal(t, inspectv1.Reason_REASON_DEPTH_UNCERTAIN, got.GetReason(), got.GetExplanation())
+
+	// Once the rest is few enough to be counted, the fleet shrinks.
+	take(49_000)
+	require.Eventually(t, func() bool { return fleetOf(500).GetInFlight() == 49_020 }, deadline, tick)
+	require.NoError(t, f.redis.XGroupDelConsumer(ctx, "q", "g", "c").Err()) // what it held counts no more
+	require.Eventually(t, func() bool { return !fleetOf(500).GetDepthIsLowerBound() && fleetOf(500).GetInFlight() == 0 }, deadline, tick)
+	got = fleetOf(500)
+	assert.EqualValues(t, 979, got.GetQueueDepth())
+	assert.Equal(t, inspectv1.Reason_REASON_BELOW_LOWER_BOUND, got.GetReason(), got.GetExplanation())
+}
