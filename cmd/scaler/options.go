@@ -38,7 +38,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt, tls.key and, to require client certificates, ca.crt; empty for plaintext")
-	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; empty for any")
+	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; what a name is an alias of must be allowed as well, and loopback, link-local and multicast addresses only by a CIDR; empty for any")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to answer on after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must have found others by then")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -43,9 +44,13 @@ type Options struct {
 	SecretInterval time.Duration // between two reads of a server's Secrets
 	// Allowed is the servers that may be connected to; by default, all.
 	Allowed Allowlist
-	Now     func() time.Time
-	Logger  *slog.Logger
-	Metrics *Metrics
+	// Resolver finds the addresses of servers; by default net.DefaultResolver does.
+	Resolver *net.Resolver
+	// SearchDomains are those with which it completes names; by default the ones in /etc/resolv.conf.
+	SearchDomains []string
+	Now           func() time.Time
+	Logger        *slog.Logger
+	Metrics       *Metrics
 }
 
 func (o Options) withDefaults() Options {
@@ -70,7 +75,7 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	return o
+	return o.withNames()
 }
 
 // ErrClosed is returned once the pool has been closed.

@@ -59,7 +59,10 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 		return nil, err
 	}
 	l := &link{server: server, material: m, words: newWords(server, m)}
-	d := &dialer{allowed: options.Allowed, tls: config, timeout: options.ReadTimeout * 3 / 4}
+	d := &dialer{
+		allowed: options.Allowed, resolver: options.Resolver, search: options.SearchDomains,
+		tls: config, timeout: options.ReadTimeout * 3 / 4,
+	}
 	switch server.Mode {
 	case Sentinel:
 		err = l.openSentinel(d, options.ReadTimeout)
