@@ -42,6 +42,7 @@ type Options struct {
 	// Secrets reads the Secrets that servers refer to; nil: none can be read.
 	Secrets        Secrets
 	SecretInterval time.Duration // between two reads of a server's Secrets
+	reads          *secretReads  // of Secrets, for all servers of the pool
 	// Allowed is the servers that may be connected to; by default, all.
 	Allowed Allowlist
 	// Resolver finds the addresses of servers; by default net.DefaultResolver does.
@@ -95,7 +96,9 @@ type Pool struct {
 // NewPool returns an empty pool; Close ends it.
 func NewPool(options Options) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}}
+	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}}
+	p.options.reads = newSecretReads(ctx, p.options, &p.running)
+	return p
 }
 
 // Close ends all samplers and closes their connections.

@@ -83,6 +83,10 @@ func (e *ReadError) mistaken() string {
 	switch {
 	case errors.As(e.Err, &secret) && secret.Name == "":
 		return "correct the variable in the environment of the target's container"
+	case errors.Is(e.Err, ErrForbidden):
+		return "let the scaler get it: name the namespace in the chart's scaler.secrets.namespaces, or bind the ClusterRole of the scaler's Secrets to its ServiceAccount there"
+	case errors.Is(e.Err, errSecretsBusy):
+		return "it is tried again by itself; triggers that share a Secret are read with one"
 	case mode == Sentinel && errors.Is(e.Err, redis.Nil):
 		return fmt.Sprintf("no sentinel knows a master %q: correct sentinelMaster", e.Server.SentinelMaster)
 	case mode == Sentinel && redis.HasErrorPrefix(e.Err, "unknown command") && strings.Contains(strings.ToLower(e.Err.Error()), "sentinel"):
