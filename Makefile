@@ -50,12 +50,13 @@ FUZZTIME ?= 10m
 
 .PHONY: property-test
 property-test: ## Try the policy's properties on a million random specs (CASES)
-	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone' ./scaler/policy -cases $(CASES)
+	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast' ./scaler/policy -cases $(CASES)
 
 .PHONY: fuzz
-fuzz: ## Fuzz the trigger's parser and Explain, 10 minutes each (FUZZTIME)
+fuzz: ## Fuzz the trigger's parser, Explain and servers' replies, 10 minutes each (FUZZTIME)
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler/trigger
 	$(GO) test -run '^$$' -fuzz FuzzExplain -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler
+	$(GO) test -run '^$$' -fuzz FuzzReplies -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler/broker
 
 # Modules of their own. What they are built from, they share with the cluster's programs: the same versions, built in
 # the same way, so that it comes from the build cache. (vet would go through all of it, without a cache at first.)

@@ -63,14 +63,10 @@ func TestEveryReplicaOfTheScalerGivesTheSameAnswer(t *testing.T) {
 func TestKeysFromTheEnvironment(t *testing.T) {
 	f := newFixture(t)
 	f.depth(t, 500)
-	ref := f.ref()
-	delete(ref.ScalerMetadata, "redisAddress")
-	ref.ScalerMetadata["redisAddressFromEnv"] = f.server.Addr
-	f.answers(t, ref, 400, true)
+	f.targets.stand(map[string]string{"channelName": "q", "redisAddressFromEnv": "REDIS_ADDR"})
+	sent := map[string]string{"channelName": "q", "redisAddressFromEnv": f.server.Addr}
+	f.answers(t, &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: sent}, 400, true)
 
-	f.targets.set(func(t *fakeTargets) {
-		t.metadata = map[string]string{"channelName": "q", "redisAddressFromEnv": "REDIS_ADDR"}
-	})
 	_, err := f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop"})
 	assert.Equal(t, codes.InvalidArgument, status.Code(err))
 	assert.ErrorContains(t, err, "redisAddressFromEnv: KEDA alone knows the target's environment")

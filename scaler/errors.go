@@ -32,6 +32,11 @@ var codeOf = map[broker.Cause]codes.Code{
 	broker.WrongType:        codes.FailedPrecondition,
 	broker.AgeUnknown:       codes.FailedPrecondition,
 	broker.NoGroup:          codes.FailedPrecondition,
+	broker.ReplyTooLarge:    codes.FailedPrecondition,
+	broker.ReplyBudget:      codes.ResourceExhausted,
+	broker.NotRedis:         codes.FailedPrecondition,
+	broker.TooManyServers:   codes.ResourceExhausted,
+	broker.Fault:            codes.Internal,
 	broker.Unreadable:       codes.Internal,
 }
 
@@ -41,7 +46,11 @@ func brokerError(err error) error {
 	switch {
 	case errors.As(err, &read):
 		cause := read.Cause()
-		return failure(codeOf[cause], string(cause), err.Error())
+		code, ok := codeOf[cause]
+		if !ok {
+			code = codes.Internal // never OK: a depth that is not known must not read as 0
+		}
+		return failure(code, string(cause), err.Error())
 	case errors.Is(err, context.Canceled):
 		return failure(codes.Canceled, "Canceled", "the caller went away")
 	default: // the pool was closed

@@ -14,14 +14,26 @@ import (
 // touches the queue's server: its failure would keep the ScaledObject's fallback from
 // ever counting (keda#8056).
 func (s *Service) GetMetricSpec(ctx context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.GetMetricSpecResponse, error) {
-	r, err := s.resolve(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+	r, err := s.resolve(ctx, s.configurationOf(ctx, ref))
 	if err != nil {
 		return nil, err
 	}
 	return metricSpec(r), nil
 }
 
-func metricSpec(r request) *externalscaler.GetMetricSpecResponse {
+// questionOf is what KEDA asks: about a ScaledObject, with the trigger's metadata.
+func (s *Service) questionOf(ctx context.Context, ref *externalscaler.ScaledObjectRef) question {
+	return question{namespace: ref.GetNamespace(), name: ref.GetName(), metadata: ref.GetScalerMetadata(), caller: s.callerOf(ctx)}
+}
+
+// configurationOf is what KEDA asks of the configuration alone.
+func (s *Service) configurationOf(ctx context.Context, ref *externalscaler.ScaledObjectRef) question {
+	q := s.questionOf(ctx, ref)
+	q.configuration = true
+	return q
+}
+
+func metricSpec(r *request) *externalscaler.GetMetricSpecResponse {
 	return &externalscaler.GetMetricSpecResponse{MetricSpecs: []*externalscaler.MetricSpec{{
 		MetricName: MetricName,
 		// targetSize, the deprecated integer, stays 0: KEDA would use it only without this.
@@ -35,8 +47,7 @@ func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsR
 	if name := in.GetMetricName(); name != "" && name != MetricName {
 		return nil, invalid(fmt.Sprintf("metricName is %q: the only metric is %q", name, MetricName))
 	}
-	ref := in.GetScaledObjectRef()
-	r, err := s.resolve(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+	r, err := s.resolve(ctx, s.questionOf(ctx, in.GetScaledObjectRef()))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +64,7 @@ func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsR
 // IsActive answers from the same sample as GetMetrics, because KEDA calls both, one after
 // the other, and throws the metrics away where this fails.
 func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.IsActiveResponse, error) {
-	r, err := s.resolve(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+	r, err := s.resolve(ctx, s.questionOf(ctx, ref))
 	if err != nil {
 		return nil, err
 	}
@@ -65,18 +76,16 @@ func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObject
 }
 
 // StreamIsActive sends the state when the stream opens, at each edge, and every
-// pushInterval while it is active. While the queue can't be read it sends nothing.
+// pushInterval while it is active. While the queue can't be read it sends nothing. It ends
+// with an error where it may not be asked, or not any more: the ScaledObject was edited or
+// is gone, and KEDA opens another stream, or none.
 func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grpc.ServerStreamingServer[externalscaler.IsActiveResponse]) error {
 	ctx := stream.Context()
-	r, err := s.resolveBounded(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+	f, err := s.follow(ctx, s.questionOf(ctx, ref))
 	if err != nil {
-		return err
+		return endOf(err)
 	}
-	subscription, err := s.pool.Subscribe(s.server(r), r.queues()...)
-	if err != nil {
-		return nil // shutting down
-	}
-	defer subscription.Close()
+	defer f.close()
 	var sent, active bool
 	var sentAt time.Time
 	for {
@@ -85,13 +94,16 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 			return nil
 		case <-ctx.Done():
 			return nil
-		case <-subscription.Updates():
+		case <-f.subscription.Updates():
 		}
-		now, waiting, err := s.active(ctx, r)
+		if err := f.look(ctx); err != nil {
+			return endOf(err)
+		}
+		now, waiting, err := s.active(ctx, f.request)
 		if err != nil {
 			continue
 		}
-		subscription.Await(waiting)
+		f.subscription.Await(waiting)
 		repeat := now && s.now().Sub(sentAt) >= s.pushInterval
 		if sent && now == active && !repeat {
 			continue
@@ -105,7 +117,7 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 
 // active tells whether the target is active, and whether it sleeps at 0 replicas and waits
 // for the message that wakes it.
-func (s *Service) active(ctx context.Context, r request) (active, waiting bool, err error) {
+func (s *Service) active(ctx context.Context, r *request) (active, waiting bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
 	e, err := s.evaluate(ctx, r)
@@ -113,20 +125,15 @@ func (s *Service) active(ctx context.Context, r request) (active, waiting bool, 
 }
 
 // StreamMetricSpec sends the specs when the stream opens, and again when they change, so
-// that GetMetricSpec always equals what was sent last. KEDA sends the trigger's metadata
-// along, which is fixed for the stream's life: KEDA opens another when the ScaledObject
-// changes. Only a stream opened by name alone can see a change.
+// that GetMetricSpec always equals what was sent last.
 func (s *Service) StreamMetricSpec(ref *externalscaler.ScaledObjectRef, stream grpc.ServerStreamingServer[externalscaler.GetMetricSpecResponse]) error {
 	ctx := stream.Context()
-	var changes <-chan time.Time
-	if len(ref.GetScalerMetadata()) == 0 {
-		ticker := time.NewTicker(s.pushInterval)
-		defer ticker.Stop()
-		changes = ticker.C
-	}
+	q := s.configurationOf(ctx, ref)
+	ticker := time.NewTicker(s.pushInterval)
+	defer ticker.Stop()
 	var sent *externalscaler.GetMetricSpecResponse
 	for {
-		r, err := s.resolveBounded(ctx, ref.GetNamespace(), ref.GetName(), ref.GetScalerMetadata())
+		r, err := s.resolveBounded(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -141,7 +148,7 @@ func (s *Service) StreamMetricSpec(ref *externalscaler.ScaledObjectRef, stream g
 			return nil
 		case <-ctx.Done():
 			return nil
-		case <-changes:
+		case <-ticker.C:
 		}
 	}
 }

@@ -19,7 +19,9 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 	if err := checkOverrides(in); err != nil {
 		return nil, err
 	}
-	r, err := s.resolve(ctx, in.GetNamespace(), in.GetName(), in.GetScalerMetadata())
+	q := s.inspection(ctx, in)
+	q.configuration = in.QueueDepth != nil
+	r, err := s.resolve(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +34,20 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 		return nil, err
 	}
 	return s.explanation(r, s.decide(r, read, state)), nil
+}
+
+// inspection is what somebody asks of the Inspector. The controller is believed: it asks
+// about channels that have no ScaledObject, too.
+func (s *Service) inspection(ctx context.Context, in interface {
+	GetNamespace() string
+	GetName() string
+	GetScalerMetadata() map[string]string
+}) question {
+	is := s.callerOf(ctx)
+	return question{
+		namespace: in.GetNamespace(), name: in.GetName(), metadata: in.GetScalerMetadata(),
+		caller: is, believed: is&controller != 0,
+	}
 }
 
 func checkOverrides(in *inspectv1.ExplainRequest) error {
@@ -48,7 +64,7 @@ func checkOverrides(in *inspectv1.ExplainRequest) error {
 }
 
 // stateOr is the target's state with the request's overrides.
-func (s *Service) stateOr(ctx context.Context, r request, in *inspectv1.ExplainRequest) (target.State, error) {
+func (s *Service) stateOr(ctx context.Context, r *request, in *inspectv1.ExplainRequest) (target.State, error) {
 	state := target.State{ToleranceHonoured: true}
 	if in.Replicas == nil || in.LastScaleTime == nil {
 		var err error
@@ -69,14 +85,14 @@ func (s *Service) stateOr(ctx context.Context, r request, in *inspectv1.ExplainR
 }
 
 // readOr is what is read of the queues, or the overridden depth.
-func (s *Service) readOr(ctx context.Context, r request, in *inspectv1.ExplainRequest) (reading, error) {
+func (s *Service) readOr(ctx context.Context, r *request, in *inspectv1.ExplainRequest) (reading, error) {
 	if in.QueueDepth != nil {
-		return reading{kind: r.kind(), ready: in.GetQueueDepth(), at: s.now()}, nil
+		return reading{kind: r.queues[0].Kind, ready: in.GetQueueDepth(), at: s.now()}, nil
 	}
 	return s.read(ctx, r)
 }
 
-func (s *Service) explanation(r request, e evaluation) *inspectv1.ExplainResponse {
+func (s *Service) explanation(r *request, e evaluation) *inspectv1.ExplainResponse {
 	d := e.decision
 	out := &inspectv1.ExplainResponse{
 		QueueDepth:        e.reading.depth(),
@@ -160,4 +176,5 @@ var reasons = map[policy.Reason]inspectv1.Reason{
 	policy.Idle:                       inspectv1.Reason_REASON_IDLE,
 	policy.OutsideLimits:              inspectv1.Reason_REASON_OUTSIDE_LIMITS,
 	policy.AboveMaxAge:                inspectv1.Reason_REASON_ABOVE_MAX_AGE,
+	policy.DepthUncertain:             inspectv1.Reason_REASON_DEPTH_UNCERTAIN,
 }

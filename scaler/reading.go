@@ -2,9 +2,12 @@ package scaler
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"time"
+
+	"google.golang.org/grpc/codes"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -15,7 +18,7 @@ import (
 // server is the trigger's server. A host without a dot is a Service in the namespace of
 // the ScaledObject, as it is for the pods of its target; the scaler's own namespace is
 // another.
-func (s *Service) server(r request) broker.Server {
+func (s *Service) server(r *request) broker.Server {
 	redis := r.trigger.Redis
 	server := broker.Server{
 		Mode:             broker.Mode(redis.Mode),
@@ -59,6 +62,7 @@ func (s *Service) addresses(list, namespace string) string {
 	return strings.Join(addresses, ",")
 }
 
+// Rows of the tables that join the rooms. A value without a row is an error, never a default.
 var kinds = map[trigger.QueueType]queue.Kind{
 	trigger.Auto: queue.Auto, trigger.List: queue.List, trigger.Stream: queue.Stream,
 	trigger.SortedSet: queue.SortedSet, trigger.PubSub: queue.PubSub,
@@ -73,25 +77,25 @@ var scores = map[trigger.Score]queue.Score{
 	trigger.AnyScore: queue.AnyScore, trigger.UnixSeconds: queue.UnixSeconds, trigger.UnixMilliseconds: queue.UnixMilliseconds,
 }
 
-// kind is what the trigger says of its queues.
-func (r request) kind() queue.Kind {
-	if preset := r.trigger.Queue.Preset; preset != "" {
-		return presets[preset]
-	}
-	return kinds[r.trigger.Queue.Type]
-}
-
-// queues are all whose depths are summed.
-func (r request) queues() []queue.Queue {
-	spec, names, age := r.trigger.Queue, r.trigger.QueueKeys(), r.trigger.Policy.MaxAge > 0
+// queuesOf are all whose depths are summed.
+func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
+	spec, names, age := t.Queue, t.QueueKeys(), t.Policy.MaxAge > 0
+	kind, known := kinds[spec.Type]
 	if spec.Preset != "" {
-		return queue.OfPreset(r.kind(), spec.KeyPrefix, names, age)
+		kind, known = presets[spec.Preset]
+	}
+	score, scored := scores[spec.Score]
+	if !known || !scored {
+		return nil, failure(codes.Internal, "UnknownQueue", fmt.Sprintf("this scaler does not know how to read queueType %q, preset %q and score %q: report it as a fault", spec.Type, spec.Preset, spec.Score))
+	}
+	if spec.Preset != "" {
+		return queue.OfPreset(kind, spec.KeyPrefix, names, age), nil
 	}
 	queues := make([]queue.Queue, len(names))
 	for i, name := range names {
-		queues[i] = queue.Queue{Key: name, Kind: r.kind(), Group: spec.ConsumerGroup, Score: scores[spec.Score], Age: age}
+		queues[i] = queue.Queue{Key: name, Kind: kind, Group: spec.ConsumerGroup, Score: score, Age: age}
 	}
-	return queues
+	return queues, nil
 }
 
 // reading is what was read of a trigger's queues, added up.
@@ -102,6 +106,7 @@ type reading struct {
 	kind            queue.Kind // of them all, or mixed
 	ready, inFlight int64
 	lowerBound      bool
+	atLeast         bool      // a lower bound by which nothing may shrink (queue.Depth)
 	at              time.Time // when the oldest of them was read
 	rate            *float64  // messages that arrive per second; nil while unknown
 	rateLowerBound  bool
@@ -111,24 +116,24 @@ type reading struct {
 // mixed is the kind of queues of several kinds.
 const mixed queue.Kind = "mixed"
 
-func (r reading) depth() int64 { return r.ready + r.inFlight }
+func (r reading) depth() int64 { return queue.Sum(r.ready, r.inFlight) }
 
 // read reads the trigger's queues.
-func (s *Service) read(ctx context.Context, r request) (reading, error) {
-	queues := r.queues()
-	samples, err := s.pool.Depths(ctx, s.server(r), queues)
+func (s *Service) read(ctx context.Context, r *request) (reading, error) {
+	samples, err := r.inquiry.Depths(ctx)
 	if err != nil {
 		return reading{}, brokerError(err)
 	}
-	return sum(queues, samples), nil
+	return sum(r.queues, samples), nil
 }
 
 func sum(queues []queue.Queue, samples []broker.Sample) reading {
 	total := reading{queues: queues, samples: samples, kind: queue.None, at: samples[0].At}
 	for i, sample := range samples {
-		total.ready += sample.Ready
-		total.inFlight += sample.InFlight
+		total.ready = queue.Sum(total.ready, sample.Ready)
+		total.inFlight = queue.Sum(total.inFlight, sample.InFlight)
 		total.lowerBound = total.lowerBound || sample.LowerBound
+		total.atLeast = total.atLeast || sample.AtLeast()
 		if sample.At.Before(total.at) {
 			total.at = sample.At
 		}

@@ -20,7 +20,8 @@ import (
 
 func (f *fixture) explain(t *testing.T, pairs ...string) (*inspectv1.ExplainResponse, error) {
 	t.Helper()
-	return f.inspector.Explain(t.Context(), &inspectv1.ExplainRequest{Name: "orders", Namespace: "shop", ScalerMetadata: f.metadata(pairs...)})
+	f.targets.stand(f.metadata(pairs...))
+	return f.inspector.Explain(t.Context(), &inspectv1.ExplainRequest{Name: "orders", Namespace: "shop"})
 }
 
 // Keys of several types are added up, and each is told by itself.
@@ -114,16 +115,19 @@ func TestSharedKeysOfAPresetAreCountedOnce(t *testing.T) {
 // Without a cluster no Secret can be read, and the words say so; with FromEnv KEDA gives
 // the password, which is used and never told.
 func TestPasswordsFromTheEnvironment(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture(t, func(o *scaler.Options) { o.Targets = nil })
 	require.NoError(t, f.redis.ConfigSet(t.Context(), "requirepass", "hunter2").Err())
-	_, err := f.explain(t)
-	assert.Equal(t, codes.Unauthenticated, status.Code(err))
-	_, err = f.explain(t, "passwordFromEnv", "wrong-guess")
+	explain := func(pairs ...string) error {
+		metadata := f.metadata(append(pairs, "currentReplicas", "3")...)
+		_, err := f.inspector.Explain(t.Context(), &inspectv1.ExplainRequest{Name: "orders", Namespace: "shop", ScalerMetadata: metadata})
+		return err
+	}
+	assert.Equal(t, codes.Unauthenticated, status.Code(explain()))
+	err := explain("passwordFromEnv", "wrong-guess")
 	assert.Equal(t, codes.Unauthenticated, status.Code(err))
 	assert.NotContains(t, err.Error(), "wrong-guess")
-	_, err = f.explain(t, "passwordFromEnv", "hunter2")
-	require.NoError(t, err)
-	_, err = f.explain(t, "passwordFromSecret", "redis-auth")
+	require.NoError(t, explain("passwordFromEnv", "hunter2"))
+	err = explain("passwordFromSecret", "redis-auth")
 	assert.Equal(t, codes.FailedPrecondition, status.Code(err))
 	assert.ErrorContains(t, err, "redis-auth")
 }

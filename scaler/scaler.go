@@ -5,20 +5,19 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"k8s.io/utils/lru"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
-	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
 // MetricName is the name of the one metric. KEDA puts "s<index>-" before it, and takes it
@@ -27,7 +26,7 @@ const MetricName = "pubsub-queue-depth"
 
 // Targets tells about ScaledObjects and their targets; *target.Cluster is the real one.
 type Targets interface {
-	Metadata(ctx context.Context, namespace, name string, ours func(map[string]string) bool) (map[string]string, error)
+	Find(ctx context.Context, namespace, name string) (target.Object, error)
 	State(ctx context.Context, namespace, name string) (target.State, error)
 }
 
@@ -40,6 +39,10 @@ type Service struct {
 	targets Targets // nil: --without-cluster
 	now     func() time.Time
 	logger  *slog.Logger
+	callers map[string]caller // by the names on their certificates
+	stands  *lru.Cache        // objectKey → *standing
+	// settleTimeout is how long the cache of the cluster may be behind what a caller knows.
+	settleTimeout time.Duration
 	// pushInterval is how often an active state is repeated: a single "true" can be lost
 	// while KEDA has no metric name yet (keda#8168), and each costs KEDA a status patch.
 	pushInterval time.Duration
@@ -53,10 +56,16 @@ type Options struct {
 	Pool *broker.Pool
 	// Targets is nil for a scaler without a cluster: replicas and the last scale time then
 	// come from the metadata keys currentReplicas and lastScaleTime.
-	Targets      Targets
+	Targets Targets
+	// Callers are the names on the certificates of those who may call; default
+	// DefaultCallers. They must be valid.
+	Callers      *Callers
 	Now          func() time.Time // default time.Now
 	Logger       *slog.Logger     // default: none
 	PushInterval time.Duration    // default 15 s
+	// SettleTimeout is how long a call waits where its metadata is not what stands in the
+	// cluster, which may have been edited just now; default 1 s.
+	SettleTimeout time.Duration
 }
 
 // New returns a service; Stop ends its streams.
@@ -67,8 +76,16 @@ func New(options Options) *Service {
 		now:          options.Now,
 		logger:       options.Logger,
 		pushInterval: options.PushInterval,
+		stands:       lru.New(maxStanding),
 		stopping:     make(chan struct{}),
+
+		settleTimeout: cmp.Or(options.SettleTimeout, time.Second),
 	}
+	callers := DefaultCallers()
+	if options.Callers != nil {
+		callers = *options.Callers
+	}
+	s.callers, _ = callers.byName() // the flags were checked
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -85,52 +102,8 @@ func New(options Options) *Service {
 // 2 s; an error would double its back-off up to 60 s. Stop the gRPC server after it.
 func (s *Service) Stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
-// request is a call's ScaledObject with its trigger read.
-type request struct {
-	namespace, name string
-	trigger         trigger.Trigger
-}
-
-// resolve reads the trigger of a call: from the metadata that KEDA sends along or, where
-// there is none (somebody asks by hand), from the ScaledObject itself.
-func (s *Service) resolve(ctx context.Context, namespace, name string, metadata map[string]string) (request, error) {
-	if len(metadata) == 0 {
-		if s.targets == nil {
-			return request{}, invalid("scalerMetadata is empty, and without a cluster (--without-cluster) there is no ScaledObject to read it from: send at least channelName")
-		}
-		if name == "" || namespace == "" {
-			return request{}, invalid("name and namespace must name a ScaledObject, or scalerMetadata must hold its trigger's metadata")
-		}
-		var err error
-		if metadata, err = s.targets.Metadata(ctx, namespace, name, ours); err != nil {
-			return request{}, clusterError(err)
-		}
-		if keys := trigger.FromEnv(metadata); len(keys) > 0 {
-			return request{}, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: KEDA alone knows the target's environment, so send scalerMetadata with the values", strings.Join(keys, ", ")))
-		}
-	}
-	t, err := trigger.Parse(metadata)
-	if err != nil {
-		return request{}, invalid(err.Error())
-	}
-	if s.targets != nil && (t.CurrentReplicas != nil || t.LastScaleTime != nil) {
-		return request{}, invalid("currentReplicas and lastScaleTime are for a scaler without a cluster (--without-cluster): leave them out")
-	}
-	return request{namespace: namespace, name: name, trigger: t}, nil
-}
-
-// resolveBounded is resolve for a stream, which has no deadline of its own.
-func (s *Service) resolveBounded(ctx context.Context, namespace, name string, metadata map[string]string) (request, error) {
-	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
-	defer cancel()
-	return s.resolve(ctx, namespace, name, metadata)
-}
-
-// ours tells our trigger from those of other external scalers.
-func ours(metadata map[string]string) bool { return metadata[trigger.KeyChannelName] != "" }
-
 // state reads the target's state.
-func (s *Service) state(ctx context.Context, r request) (target.State, error) {
+func (s *Service) state(ctx context.Context, r *request) (target.State, error) {
 	if s.targets == nil {
 		if r.trigger.CurrentReplicas == nil {
 			return target.State{}, invalid("currentReplicas is missing: without a cluster (--without-cluster) the metadata must tell the replicas")
@@ -140,9 +113,6 @@ func (s *Service) state(ctx context.Context, r request) (target.State, error) {
 			state.LastScale = *r.trigger.LastScaleTime
 		}
 		return state, nil
-	}
-	if r.name == "" || r.namespace == "" {
-		return target.State{}, invalid("name and namespace are missing: they must name a ScaledObject")
 	}
 	state, err := s.targets.State(ctx, r.namespace, r.name)
 	if err != nil {
@@ -159,7 +129,7 @@ type evaluation struct {
 }
 
 // evaluate reads the depth and the target's state, and decides.
-func (s *Service) evaluate(ctx context.Context, r request) (evaluation, error) {
+func (s *Service) evaluate(ctx context.Context, r *request) (evaluation, error) {
 	state, err := s.state(ctx, r)
 	if err != nil {
 		return evaluation{}, err
@@ -171,7 +141,7 @@ func (s *Service) evaluate(ctx context.Context, r request) (evaluation, error) {
 	return s.decide(r, read, state), nil
 }
 
-func (s *Service) decide(r request, read reading, state target.State) evaluation {
+func (s *Service) decide(r *request, read reading, state target.State) evaluation {
 	now := s.now()
 	return evaluation{
 		reading: read,
@@ -179,6 +149,7 @@ func (s *Service) decide(r request, read reading, state target.State) evaluation
 		decision: policy.Decide(r.trigger.Policy, policy.State{
 			Replicas:  state.Replicas,
 			Depth:     read.depth(),
+			AtLeast:   read.atLeast,
 			OldestAge: read.oldestAge(now),
 			LastScale: state.LastScale,
 			Now:       now,

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -37,16 +38,28 @@ const (
 
 // fakeTargets is a cluster of one ScaledObject, shop/orders.
 type fakeTargets struct {
-	mu       sync.Mutex
-	state    target.State
-	metadata map[string]string
-	err      error
+	mu         sync.Mutex
+	state      target.State
+	triggers   []kedav1alpha1.ScaleTriggers
+	generation int64 // counts each set
+	err        error
 }
 
 func (f *fakeTargets) set(change func(*fakeTargets)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(f)
+	f.generation++
+}
+
+// stand makes these the metadata of the ScaledObject's triggers.
+func (f *fakeTargets) stand(all ...map[string]string) {
+	f.set(func(f *fakeTargets) {
+		f.triggers = nil
+		for _, metadata := range all {
+			f.triggers = append(f.triggers, kedav1alpha1.ScaleTriggers{Type: "external-push", Metadata: metadata})
+		}
+	})
 }
 
 func (f *fakeTargets) State(_ context.Context, namespace, name string) (target.State, error) {
@@ -58,13 +71,13 @@ func (f *fakeTargets) State(_ context.Context, namespace, name string) (target.S
 	return f.state, f.err
 }
 
-func (f *fakeTargets) Metadata(ctx context.Context, namespace, name string, _ func(map[string]string) bool) (map[string]string, error) {
+func (f *fakeTargets) Find(ctx context.Context, namespace, name string) (target.Object, error) {
 	if _, err := f.State(ctx, namespace, name); err != nil {
-		return nil, err
+		return target.Object{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.metadata, nil
+	return target.NewObject(target.Version{UID: "1", Generation: f.generation}, f.triggers...), nil
 }
 
 // fixture is a scaler with a real redis-server, over an in-memory connection.
@@ -81,10 +94,10 @@ type fixture struct {
 func newFixture(t *testing.T, mutate ...func(*scaler.Options)) *fixture {
 	f := &fixture{server: redistest.Start(t), targets: &fakeTargets{state: target.State{Replicas: 3, ToleranceHonoured: true}}}
 	f.redis = f.server.Client()
-	f.targets.metadata = f.metadata()
+	f.targets.stand(f.metadata())
 	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 500 * time.Millisecond})
 	t.Cleanup(pool.Close)
-	options := scaler.Options{Pool: pool, Targets: f.targets, PushInterval: 10 * tick}
+	options := scaler.Options{Pool: pool, Targets: f.targets, PushInterval: 10 * tick, SettleTimeout: 2 * tick}
 	for _, m := range mutate {
 		m(&options)
 	}
@@ -115,7 +128,9 @@ func (f *fixture) metadata(pairs ...string) map[string]string {
 	return m
 }
 
+// ref is what KEDA sends of the ScaledObject, in which the metadata stands from now on.
 func (f *fixture) ref(pairs ...string) *externalscaler.ScaledObjectRef {
+	f.targets.stand(f.metadata(pairs...))
 	return &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: f.metadata(pairs...)}
 }
 
@@ -234,10 +249,11 @@ func TestExplain(t *testing.T) {
 	assert.Less(t, got.GetSampleAge().AsDuration(), deadline)
 
 	t.Run("what if", func(t *testing.T) {
+		f.targets.stand(f.metadata("redisAddress", "127.0.0.1:1", "maxReplicas", "50")) // which is not read
 		depth, replicas := int64(100_000), int32(7)
 		got, err := f.inspector.Explain(t.Context(), &inspectv1.ExplainRequest{
-			ScalerMetadata: f.metadata("redisAddress", "127.0.0.1:1", "maxReplicas", "50"), // neither is read
-			QueueDepth:     &depth, Replicas: &replicas, LastScaleTime: &timestamppb.Timestamp{},
+			Name: "orders", Namespace: "shop",
+			QueueDepth: &depth, Replicas: &replicas, LastScaleTime: &timestamppb.Timestamp{},
 		})
 		require.NoError(t, err)
 		assert.Equal(t, "queue depth 100000 is above 1050 = 100 × 7 × 150 %: 7 → 50 replicas", got.GetExplanation())
@@ -254,19 +270,25 @@ func TestExplain(t *testing.T) {
 func TestErrorsHaveCodesAndRemedies(t *testing.T) {
 	f := newFixture(t)
 	require.NoError(t, f.redis.SAdd(t.Context(), "set", "a").Err())
+	standing := func(pairs ...string) func() *externalscaler.ScaledObjectRef {
+		return func() *externalscaler.ScaledObjectRef { return f.ref(pairs...) }
+	}
+	sent := func(ref *externalscaler.ScaledObjectRef) func() *externalscaler.ScaledObjectRef {
+		return func() *externalscaler.ScaledObjectRef { return ref }
+	}
 	tests := map[string]struct {
-		ref    *externalscaler.ScaledObjectRef
+		ref    func() *externalscaler.ScaledObjectRef
 		code   codes.Code
 		reason string
 		words  string
 	}{
-		"redis down":       {f.ref("redisAddress", "127.0.0.1:1"), codes.Unavailable, "BrokerUnreachable", "check that the server runs"},
-		"unknown host":     {f.ref("redisAddress", "nowhere.invalid:6379"), codes.NotFound, "BrokerUnknownHost", "no such host: correct redisAddress"},
-		"wrong type":       {f.ref("channelName", "set"), codes.FailedPrecondition, "QueueWrongType", `key "set" holds a set`},
-		"missing metadata": {&externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: map[string]string{"scalerAddress": "x:1"}}, codes.InvalidArgument, "InvalidTrigger", `channelName is ""`},
-		"no such object":   {&externalscaler.ScaledObjectRef{Name: "other", Namespace: "shop", ScalerMetadata: f.metadata()}, codes.NotFound, "TargetNotFound", "there is no ScaledObject shop/other"},
-		"no name":          {&externalscaler.ScaledObjectRef{}, codes.InvalidArgument, "InvalidTrigger", "name and namespace must name a ScaledObject"},
-		"state in the key": {f.ref("currentReplicas", "3"), codes.InvalidArgument, "InvalidTrigger", "--without-cluster"},
+		"redis down":       {standing("redisAddress", "127.0.0.1:1"), codes.Unavailable, "BrokerUnreachable", "check that the server runs"},
+		"unknown host":     {standing("redisAddress", "nowhere.invalid:6379"), codes.NotFound, "BrokerUnknownHost", "no such host: correct redisAddress"},
+		"wrong type":       {standing("channelName", "set"), codes.FailedPrecondition, "QueueWrongType", `key "set" holds a set`},
+		"no channelName":   {standing("channelName", ""), codes.InvalidArgument, "InvalidTrigger", `channelName is ""`},
+		"no such object":   {sent(&externalscaler.ScaledObjectRef{Name: "other", Namespace: "shop", ScalerMetadata: f.metadata()}), codes.NotFound, "TargetNotFound", "there is no ScaledObject shop/other"},
+		"no name":          {sent(&externalscaler.ScaledObjectRef{}), codes.InvalidArgument, "InvalidTrigger", "name and namespace must name a ScaledObject"},
+		"state in the key": {standing("currentReplicas", "3"), codes.InvalidArgument, "InvalidTrigger", "--without-cluster"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -281,11 +303,12 @@ func TestErrorsHaveCodesAndRemedies(t *testing.T) {
 				assert.Equal(t, test.reason, info.GetReason())
 				assert.Equal(t, scaler.ErrorDomain, info.GetDomain())
 			}
-			_, err := f.GetMetrics(t.Context(), &externalscaler.GetMetricsRequest{ScaledObjectRef: test.ref})
+			ref := test.ref()
+			_, err := f.GetMetrics(t.Context(), &externalscaler.GetMetricsRequest{ScaledObjectRef: ref})
 			check(err)
-			_, err = f.IsActive(t.Context(), test.ref)
+			_, err = f.IsActive(t.Context(), ref)
 			check(err)
-			_, err = f.inspector.Explain(t.Context(), &inspectv1.ExplainRequest{Name: test.ref.GetName(), Namespace: test.ref.GetNamespace(), ScalerMetadata: test.ref.GetScalerMetadata()})
+			_, err = f.inspector.Explain(t.Context(), &inspectv1.ExplainRequest{Name: ref.GetName(), Namespace: ref.GetNamespace(), ScalerMetadata: ref.GetScalerMetadata()})
 			check(err)
 		})
 	}

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc"
 	channelz "google.golang.org/grpc/channelz/service"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -40,13 +39,13 @@ type Server struct {
 func NewServer(service *Service, tlsConfig *tls.Config, registerer prometheus.Registerer) *Server {
 	m := newMetrics(registerer)
 	options := []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(m.unary, withTimeout),
-		grpc.ChainStreamInterceptor(m.stream),
+		grpc.ChainUnaryInterceptor(m.unary, service.allowUnary, withTimeout),
+		grpc.ChainStreamInterceptor(m.stream, service.allowStream),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}
 	if tlsConfig != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
+		options = append(options, grpc.Creds(newHandshakes(tlsConfig, service.logger, registerer)))
 	}
 	s := &Server{service: service, health: health.NewServer(), grpc: grpc.NewServer(options...)}
 	externalscaler.RegisterExternalScalerServer(s.grpc, service)

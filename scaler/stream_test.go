@@ -107,7 +107,7 @@ func TestStreamMetricSpecFollowsTheScaledObject(t *testing.T) {
 	first, err := stream.Recv()
 	require.NoError(t, err)
 	assert.InDelta(t, 100, first.GetMetricSpecs()[0].GetTargetSizeFloat(), 0)
-	f.targets.set(func(t *fakeTargets) { t.metadata = f.metadata("targetQueueDepth", "7") })
+	f.targets.stand(f.metadata("targetQueueDepth", "7"))
 	second, err := stream.Recv()
 	require.NoError(t, err)
 	asked, err := f.GetMetricSpec(t.Context(), byName)

@@ -6,25 +6,67 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TLSFromDir returns a server's TLS configuration from a folder with tls.crt, tls.key and,
 // where client certificates are to be required, ca.crt: the layout of a Kubernetes TLS
 // Secret. The files are read anew at each handshake, so a renewed certificate needs no
-// restart; handshakes are rare, because KEDA keeps one connection.
-func TLSFromDir(dir string) (*tls.Config, error) {
-	load := func() (*tls.Config, error) { return loadTLS(dir) }
-	if _, err := load(); err != nil { // a wrong folder is told at start
+// restart; handshakes are rare, because KEDA keeps one connection. Files that can't be read
+// any more, a key that does not fit its certificate for example, leave those of before in
+// use; that is logged when it begins and ends, and counted.
+func TLSFromDir(dir string, logger *slog.Logger, registerer prometheus.Registerer) (*tls.Config, error) {
+	first, err := loadTLS(dir)
+	if err != nil { // a wrong folder is told at start
 		return nil, err
 	}
+	files := &tlsFiles{dir: dir, logger: logger, good: first, failed: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pubsub_scaler_tls_reload_failures_total",
+		Help: "Handshakes for which the certificate files could not be read, so that those of before were used.",
+	})}
+	if registerer != nil {
+		registerer.MustRegister(files.failed)
+	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return load()
-		},
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.config(), nil },
 	}, nil
+}
+
+// tlsFiles are the files, and what they last held when they were whole.
+type tlsFiles struct {
+	dir    string
+	logger *slog.Logger
+	failed prometheus.Counter
+
+	mu     sync.Mutex
+	good   *tls.Config
+	broken string // what was wrong with them the last time; empty: nothing
+}
+
+func (f *tlsFiles) config() *tls.Config {
+	config, err := loadTLS(f.dir)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.failed.Inc()
+		if f.broken != err.Error() {
+			f.broken = err.Error()
+			f.logger.Error("certificate files can't be read; those of before stay in use", "error", err)
+		}
+		return f.good
+	}
+	if f.broken != "" {
+		f.broken = ""
+		f.logger.Info("certificate files can be read again")
+	}
+	f.good = config
+	return config
 }
 
 func loadTLS(dir string) (*tls.Config, error) {

@@ -2,6 +2,7 @@ package scaler_test
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func TestTLSFromDir(t *testing.T) {
 	dir := t.TempDir()
 	files := ca.Write(dir, ca.Server("first"))
 	require.NoError(t, os.Remove(files.CA))
-	config, err := scaler.TLSFromDir(dir)
+	config, err := scaler.TLSFromDir(dir, slog.New(slog.DiscardHandler), nil)
 	require.NoError(t, err)
 	name, err := handshake(t, config, ca.ClientTLS("first"))
 	require.NoError(t, err)
@@ -64,9 +65,9 @@ func TestTLSFromDir(t *testing.T) {
 	_, err = handshake(t, config, ca.ClientTLS("mutual", client))
 	require.NoError(t, err)
 
-	_, err = scaler.TLSFromDir(t.TempDir())
+	_, err = scaler.TLSFromDir(t.TempDir(), slog.New(slog.DiscardHandler), nil)
 	assert.ErrorContains(t, err, "loading tls.crt and tls.key")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.crt"), []byte("nonsense"), 0o600))
-	_, err = scaler.TLSFromDir(dir)
+	_, err = scaler.TLSFromDir(dir, slog.New(slog.DiscardHandler), nil)
 	assert.ErrorContains(t, err, "holds no certificate in PEM form")
 }

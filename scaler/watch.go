@@ -32,15 +32,11 @@ func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingS
 		}
 	}
 	ctx := stream.Context()
-	r, err := s.resolveBounded(ctx, in.GetNamespace(), in.GetName(), in.GetScalerMetadata())
+	f, err := s.follow(ctx, s.inspection(ctx, in))
 	if err != nil {
-		return err
+		return endOf(err)
 	}
-	subscription, err := s.pool.Subscribe(s.server(r), r.queues()...)
-	if err != nil {
-		return nil // shutting down
-	}
-	defer subscription.Close()
+	defer f.close()
 	var sent *inspectv1.WatchResponse
 	for {
 		select {
@@ -48,12 +44,12 @@ func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingS
 			return nil
 		case <-ctx.Done():
 			return nil
-		case <-subscription.Updates():
+		case <-f.subscription.Updates():
 		}
 		if sent != nil && s.now().Sub(sent.GetTime().AsTime()) < interval {
 			continue
 		}
-		now := s.look(ctx, r)
+		now := s.look(ctx, f)
 		if sent != nil && proto.Equal(lasting(now), lasting(sent)) {
 			continue
 		}
@@ -65,16 +61,20 @@ func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingS
 }
 
 // look is one message of Watch.
-func (s *Service) look(ctx context.Context, r request) *inspectv1.WatchResponse {
+func (s *Service) look(ctx context.Context, f *followed) *inspectv1.WatchResponse {
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
 	out := &inspectv1.WatchResponse{Time: timestamppb.New(s.now())}
-	e, err := s.evaluate(ctx, r)
+	var e evaluation
+	err := endOf(f.look(ctx)) // an edited ScaledObject is followed
+	if err == nil {
+		e, err = s.evaluate(ctx, f.request)
+	}
 	if err != nil {
 		out.Result = &inspectv1.WatchResponse_Failure{Failure: failureMessage(err)}
 		return out
 	}
-	out.Result = &inspectv1.WatchResponse_Explanation{Explanation: s.explanation(r, e)}
+	out.Result = &inspectv1.WatchResponse_Explanation{Explanation: s.explanation(f.request, e)}
 	return out
 }
 

@@ -115,7 +115,7 @@ func TestRights(t *testing.T) {
 	rules := c.sampleRoles(t)
 	for _, rule := range rules { // the sample names the chart's default release
 		for i := range rule.ResourceNames {
-			rule.ResourceNames[i] = strings.Replace(rule.ResourceNames[i], "pubsub-operator-client-tls", "op-client-tls", 1)
+			rule.ResourceNames[i] = strings.Replace(rule.ResourceNames[i], "pubsub-operator-people-tls", "op-people-tls", 1)
 		}
 	}
 	require.Equal(t, []string{"create", "get"}, rules[2].Verbs)
@@ -124,7 +124,7 @@ func TestRights(t *testing.T) {
 		"you need the right to get pubsubchannels.pubsub.jawaracloud.io in namespace \"" + namespace + "\"",
 		"you need the right to list pods in all namespaces (kubectl auth can-i list pods --all-namespaces tells): have somebody bind it to you, or name the operator's namespace with --operator-namespace",
 		"you need the right to create pods/portforward in namespace \"" + operator + "\"",
-		"you need the right to get secrets in namespace \"" + operator + "\" (kubectl auth can-i get secrets/op-client-tls -n " + operator + " tells): have somebody bind it to you, or give the files with --cacert, --cert and --key",
+		"you need the right to get secrets in namespace \"" + operator + "\" (kubectl auth can-i get secrets/op-people-tls -n " + operator + " tells): have somebody bind it to you, or give the files with --cacert, --cert and --key",
 		"", // all of them
 	}
 	require.Len(t, rules, len(wants)-1)

@@ -171,13 +171,14 @@ func (c *cluster) install(t *testing.T) (namespace string, scaler *connecttest.I
 	ca := certtest.New(t)
 	host := "op-scaler." + namespace + ".svc"
 	_, address := connecttest.Serve(t, scaler, ca.MutualTLS(ca.Server(host)))
-	pod := func(name, component, secret string, args ...string) {
+	pod := func(name, component string, args ...string) {
 		p := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": "pubsub-operator", "app.kubernetes.io/component": component}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name,
+				Labels:      map[string]string{"app": "pubsub-operator", "app.kubernetes.io/component": component},
+				Annotations: map[string]string{"pubsub.jawaracloud.io/people-secret": "op-people-tls"}},
 			Spec: corev1.PodSpec{
 				NodeName:   "node",
 				Containers: []corev1.Container{{Name: component, Image: "operator", Args: args, Ports: []corev1.ContainerPort{{Name: "grpc", ContainerPort: 9090}}}},
-				Volumes:    []corev1.Volume{{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}}}},
 			},
 		}
 		require.NoError(t, c.Create(t.Context(), p))
@@ -188,9 +189,9 @@ func (c *cluster) install(t *testing.T) (namespace string, scaler *connecttest.I
 			assert.NoError(t, c.Delete(context.Background(), p, client.GracePeriodSeconds(0)))
 		})
 	}
-	pod("scaler", "scaler", "op-server-tls", "--tls-cert-dir=/etc/pubsub-operator/tls")
-	pod("controller", "controller", "op-client-tls", "--scaler-address="+host+":9090")
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "op-client-tls"}, Type: corev1.SecretTypeTLS, Data: ca.Secret(ca.Client("client"))}
+	pod("scaler", "scaler", "--tls-cert-dir=/etc/pubsub-operator/tls")
+	pod("controller", "controller", "--scaler-address="+host+":9090")
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "op-people-tls"}, Type: corev1.SecretTypeTLS, Data: ca.Secret(ca.Client("client"))}
 	require.NoError(t, c.Create(t.Context(), secret))
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -68,7 +68,9 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	if err != nil {
 		return nil, err
 	}
-	objects, err := cache.New(config, cache.Options{Scheme: scheme, DefaultTransform: slim})
+	// Each call reads three objects, and the scaler changes none: it is given the cache's own.
+	shared := true
+	objects, err := cache.New(config, cache.Options{Scheme: scheme, DefaultTransform: slim, DefaultUnsafeDisableDeepCopy: &shared})
 	if err != nil {
 		return nil, fmt.Errorf("building the cache of the Kubernetes API: %w", err)
 	}

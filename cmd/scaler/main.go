@@ -89,7 +89,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	var tlsConfig *tls.Config
 	if options.tlsCertDir != "" {
 		var err error
-		if tlsConfig, err = scaler.TLSFromDir(options.tlsCertDir); err != nil {
+		if tlsConfig, err = scaler.TLSFromDir(options.tlsCertDir, logger, registry); err != nil {
 			return fmt.Errorf("--tls-cert-dir: %w", err)
 		}
 	}
@@ -98,7 +98,10 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		return err
 	}
 	samples := broker.NewMetrics(registry)
-	pool := broker.NewPool(broker.Options{Logger: logger, Metrics: samples, Secrets: cluster.secrets, Allowed: options.allowedBrokers})
+	pool := broker.NewPool(broker.Options{
+		Logger: logger, Metrics: samples, Secrets: cluster.secrets, Allowed: options.allowedBrokers,
+		MaxServersPerNamespace: options.maxServers,
+	})
 	defer pool.Close()
 	samples.Watch(registry, pool)
 
@@ -106,7 +109,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("--grpc-bind-address: %w", err)
 	}
-	service := scaler.New(scaler.Options{Pool: pool, Targets: cluster.targets, Logger: logger})
+	service := scaler.New(scaler.Options{Pool: pool, Targets: cluster.targets, Callers: &options.callers, Logger: logger})
 	server := scaler.NewServer(service, tlsConfig, registry)
 	probes, err := startHTTP(ctx, options, registry, cluster.ready, cancel)
 	if err != nil {

@@ -18,13 +18,17 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
+	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
 func TestParse(t *testing.T) {
 	got, err := parse(nil)
 	require.NoError(t, err)
-	assert.Equal(t, options{grpcAddress: ":9090", metricsAddress: ":8080", probeAddress: ":8081", logFormat: "json"}, got)
+	assert.Equal(t, options{grpcAddress: ":9090", metricsAddress: ":8080", probeAddress: ":8081", callers: scaler.DefaultCallers(), maxServers: 200, logFormat: "json"}, got)
+	got, err = parse([]string{"--keda-names", "keda, keda-2", "--people-names="})
+	require.NoError(t, err)
+	assert.Equal(t, scaler.Callers{KEDA: []string{"keda", "keda-2"}, Controller: []string{"pubsub-operator-controller"}}, got.callers)
 
 	tests := map[string]struct {
 		args []string
@@ -32,9 +36,11 @@ func TestParse(t *testing.T) {
 	}{
 		"address":      {[]string{"--grpc-bind-address", "9090"}, `--grpc-bind-address is "9090": it must be host:port or :port`},
 		"no grpc":      {[]string{"--grpc-bind-address", "0"}, `--grpc-bind-address is "0": it must be host:port or :port`},
+		"no servers":   {[]string{"--max-servers-per-namespace", "0"}, `--max-servers-per-namespace is 0: it must be 1 or more`},
 		"format":       {[]string{"--log-format", "xml"}, `--log-format is "xml": it must be json or text`},
 		"level":        {[]string{"--log-level", "loud"}, `invalid value "loud" for flag -log-level`},
 		"argument":     {[]string{"serve"}, `argument "serve" is not known: the scaler takes flags only`},
+		"names":        {[]string{"--keda-names=a,b", "--people-names=b"}, `"b" names both KEDA and people: give each a certificate with a name of its own`},
 		"unknown flag": {[]string{"--port", "1"}, "flag provided but not defined: -port"},
 	}
 	for name, test := range tests {

@@ -61,7 +61,7 @@ func TestPermissionsAreExactlyThoseNeeded(t *testing.T) {
 	defer stop()
 	view.wait(waiting)
 	require.NoError(t, view.ready())
-	_, err = view.targets.Metadata(ctx, "shop", "orders", func(map[string]string) bool { return true })
+	_, err = view.targets.Find(ctx, "shop", "orders")
 	require.Error(t, err, "there is none")
 
 	granted := map[string]bool{}

@@ -7,12 +7,14 @@ import (
 	"testing"
 	"time"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -36,7 +38,7 @@ func BenchmarkGetMetrics(b *testing.B) {
 	s := startServer(b)
 	s.fillLists(b.Context(), b, grpcQueues)
 	requests := getMetricsRequests(s.Addr)
-	real := dial(b, serveScaler(b))
+	real := dial(b, serveScaler(b, requests))
 	answer, err := real.GetMetrics(b.Context(), requests[0])
 	require.NoError(b, err)
 	require.Len(b, answer.GetMetricValues(), 1)
@@ -120,25 +122,39 @@ func getMetricsRequests(address string) []*externalscaler.GetMetricsRequest {
 	return all
 }
 
-// constant are targets that are always in the same state. The cluster's are in a cache of
-// the process, too.
-type constant struct{}
+// standing are ScaledObjects whose triggers are what KEDA sends, and whose targets are always
+// in the same state. The cluster's are in a cache of the process, too.
+type standing map[string]target.Object
 
-func (constant) State(context.Context, string, string) (target.State, error) {
+func newStanding(requests []*externalscaler.GetMetricsRequest) standing {
+	all := standing{}
+	for _, request := range requests {
+		ref := request.GetScaledObjectRef()
+		all[ref.GetName()] = target.NewObject(target.Version{UID: types.UID(ref.GetName()), Generation: 1},
+			kedav1alpha1.ScaleTriggers{Type: "external-push", Metadata: ref.GetScalerMetadata()})
+	}
+	return all
+}
+
+func (standing) State(context.Context, string, string) (target.State, error) {
 	return target.State{Replicas: 3, LastScale: time.Now().Add(-time.Hour), ToleranceHonoured: true}, nil
 }
 
-func (constant) Metadata(context.Context, string, string, func(map[string]string) bool) (map[string]string, error) {
-	return nil, target.ErrNotFound
+func (s standing) Find(_ context.Context, _, name string) (target.Object, error) {
+	object, ok := s[name]
+	if !ok {
+		return target.Object{}, target.ErrNotFound
+	}
+	return object, nil
 }
 
 // serveScaler serves the scaler, wired as cmd/scaler does, and returns its address.
-func serveScaler(b *testing.B) string {
+func serveScaler(b *testing.B, requests []*externalscaler.GetMetricsRequest) string {
 	b.Helper()
 	registry := prometheus.NewRegistry()
 	pool := broker.NewPool(broker.Options{Metrics: broker.NewMetrics(registry)})
 	b.Cleanup(pool.Close)
-	server := scaler.NewServer(scaler.New(scaler.Options{Pool: pool, Targets: constant{}}), nil, registry)
+	server := scaler.NewServer(scaler.New(scaler.Options{Pool: pool, Targets: newStanding(requests)}), nil, registry)
 	server.SetReady(true)
 	listener := listen(b)
 	ctx, cancel := context.WithCancel(context.Background())

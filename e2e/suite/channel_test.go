@@ -99,6 +99,12 @@ func (s *space) create(channel *pubsubv1.PubSubChannel) {
 func (s *space) createAndSettle(channel *pubsubv1.PubSubChannel) *recorder {
 	s.t.Helper()
 	s.create(channel)
+	return s.settle(channel)
+}
+
+// settle is the rest of createAndSettle, for a channel that was created.
+func (s *space) settle(channel *pubsubv1.PubSubChannel) *recorder {
+	s.t.Helper()
 	s.until(env.settling(), "the Deployment exists", func(ctx context.Context) error {
 		return env.client.Get(ctx, s.key(deploymentOf(channel)), &appsv1.Deployment{})
 	})

@@ -3,6 +3,7 @@
 package suite
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,7 +12,7 @@ import (
 )
 
 // grpcurl can ask the scaler what KEDA asks, with nothing but a ScaledObject's name and
-// namespace, and the certificate of the chart's Secret.
+// namespace, and KEDA's certificate; and what people ask, with theirs.
 func TestGrpcurl(t *testing.T) {
 	t.Parallel()
 	s := newSpaceWithRedis(t, "grpcurl")
@@ -22,12 +23,12 @@ func TestGrpcurl(t *testing.T) {
 	s.createAndSettle(channel)
 	scaler := s.connectScaler("service/" + release + "-scaler")
 
-	services, err := scaler.grpcurl(t.Context(), nil, "list")
+	services, err := scaler.grpcurl(t.Context(), peopleClient, nil, "list")
 	require.NoError(t, err)
 	for _, service := range []string{"externalscaler.ExternalScaler", "pubsub.inspect.v1.Inspector", "grpc.health.v1.Health"} {
 		require.Contains(t, services, service)
 	}
-	described, err := scaler.grpcurl(t.Context(), nil, "describe", "externalscaler.ExternalScaler")
+	described, err := scaler.grpcurl(t.Context(), kedaClient, nil, "describe", "externalscaler.ExternalScaler")
 	require.NoError(t, err)
 	require.Contains(t, described, "rpc GetMetrics ( .externalscaler.GetMetricsRequest )")
 
@@ -55,10 +56,38 @@ func TestGrpcurl(t *testing.T) {
 	require.Equal(t, int32(4), then.DesiredReplicas, "%+v", then)
 	require.Equal(t, "queue depth 500 is above 450 = 100 × 3 × 150 %: 3 → 4 replicas", then.Explanation)
 
-	_, err = run(t.Context(), "grpcurl", "-cacert", scaler.certificates+"/ca.crt", "-max-time", "10", scaler.address, "list")
+	s.eachClientKeepsToItsOwn(scaler)
+	_, err = run(t.Context(), "grpcurl", "-cacert", scaler.certificates+"/people/ca.crt", "-max-time", "10", scaler.address, "list")
 	require.Error(t, err, "the scaler answers without a client certificate")
 	_, err = run(t.Context(), "grpcurl", "-plaintext", "-max-time", "10", scaler.address, "list")
 	require.Error(t, err, "the scaler answers in clear text")
+}
+
+// eachClientKeepsToItsOwn: KEDA's certificate asks no Inspector, people's plays no KEDA and
+// names neither a server nor a Secret; and nobody sends the scaler elsewhere.
+func (s *space) eachClientKeepsToItsOwn(scaler connection) {
+	s.t.Helper()
+	forged := map[string]any{"name": "orders", "namespace": s.name, "scalerMetadata": map[string]string{
+		"channelName": "orders", "redisAddress": "dragonfly:6379", "passwordFromSecret": "stripe/api-key",
+	}}
+	for _, refused := range []struct {
+		as, method string
+		request    any
+		words      string
+	}{
+		{kedaClient, explain, s.byName(explain, "orders"), "pubsub.inspect.v1.Inspector is for the controller and people"},
+		{peopleClient, isActive, s.byName(isActive, "orders"), "externalscaler.ExternalScaler is for KEDA and the controller"},
+		{peopleClient, explain, forged, "people ask by name alone"},
+		{kedaClient, isActive, forged, "says otherwise than ScaledObject " + s.name + "/orders in the cluster (passwordFromSecret)"},
+	} {
+		data, err := json.Marshal(refused.request)
+		require.NoError(s.t, err)
+		_, err = scaler.grpcurl(s.t.Context(), refused.as, []string{"-d", string(data)}, refused.method)
+		var failed *commandError
+		require.ErrorAs(s.t, err, &failed, "%s as %s", refused.method, refused.as)
+		require.Contains(s.t, failed.stderr, "PermissionDenied", "%s as %s", refused.method, refused.as)
+		require.Contains(s.t, failed.stderr, refused.words, "%s as %s", refused.method, refused.as)
+	}
 }
 
 // eachScalerExplains asks every replica of the scaler: all give the same answer.

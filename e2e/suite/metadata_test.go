@@ -59,10 +59,10 @@ func missingMetadata(t *testing.T) {
 	scaler := s.connectScaler("service/" + release + "-scaler")
 	reference := map[string]any{
 		"name": "worker", "namespace": s.name,
-		"scalerMetadata": map[string]string{"redisAddress": "dragonfly:6379", "cooldownPeriod": "5"},
+		"scalerMetadata": map[string]string{"redisAddress": "dragonfly:6379", "cooldownPeriod": "5", "enableTLS": "true"},
 	}
 	requests := map[string]any{
-		isActive: reference, getMetricSpec: reference, explain: reference,
+		isActive: reference, getMetricSpec: reference,
 		getMetrics: map[string]any{"scaledObjectRef": reference},
 	}
 	for method, request := range requests {
@@ -71,6 +71,9 @@ func missingMetadata(t *testing.T) {
 		require.Contains(t, message, `channelName is ""`, method)
 		require.Contains(t, message, "it must be the key of the list, stream or sorted set", method)
 	}
+	code, message := scaler.fails(explain, s.byName(explain, "worker"))
+	require.Equal(t, "NotFound", code, message)
+	require.Contains(t, message, "has no trigger of type external-push or external with a channelName")
 	replicas.holds(2, 3, "while the trigger lacks channelName")
 
 	s.kubectl("patch", "scaledobject", "worker", "--type=json", "-p",

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +30,7 @@ const (
 type connection struct {
 	s            *space
 	address      string
-	certificates string // folder with the files of the chart's client Secret
+	certificates string // folder with a folder for each client, with the files of its Secret
 }
 
 // connectScaler forwards a port to a scaler, "service/..." or "pod/...", until the test
@@ -37,10 +38,8 @@ type connection struct {
 func (s *space) connectScaler(object string) connection {
 	s.t.Helper()
 	c := connection{s: s, certificates: s.t.TempDir()}
-	secret := &corev1.Secret{}
-	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: release + "-client-tls"}, secret))
-	for _, file := range []string{"ca.crt", "tls.crt", "tls.key"} {
-		require.NoError(s.t, os.WriteFile(filepath.Join(c.certificates, file), secret.Data[file], 0o600))
+	for client, namespace := range map[string]string{kedaClient: env.kedaNamespace, controllerClient: systemNamespace, peopleClient: systemNamespace} {
+		c.writeCertificate(client, namespace)
 	}
 	forward, err := startForward(s.t.Context(), systemNamespace, object, ":9090")
 	require.NoError(s.t, err)
@@ -49,13 +48,37 @@ func (s *space) connectScaler(object string) connection {
 	return c
 }
 
-// grpcurl runs grpcurl with the client certificate; flags and a request come before the
-// address.
-func (c connection) grpcurl(ctx context.Context, flags []string, arguments ...string) (string, error) {
-	file := func(name string) string { return filepath.Join(c.certificates, name) }
+// The scaler's clients, as the chart names them.
+const (
+	kedaClient       = "keda"
+	controllerClient = "controller"
+	peopleClient     = "people"
+)
+
+func (c connection) writeCertificate(name, namespace string) {
+	c.s.t.Helper()
+	secret := &corev1.Secret{}
+	require.NoError(c.s.t, env.client.Get(c.s.t.Context(), client.ObjectKey{Namespace: namespace, Name: release + "-" + name + "-tls"}, secret))
+	require.NoError(c.s.t, os.Mkdir(filepath.Join(c.certificates, name), 0o700))
+	for _, file := range []string{"ca.crt", "tls.crt", "tls.key"} {
+		require.NoError(c.s.t, os.WriteFile(filepath.Join(c.certificates, name, file), secret.Data[file], 0o600))
+	}
+}
+
+// grpcurl runs grpcurl as one of the clients; flags and a request come before the address.
+func (c connection) grpcurl(ctx context.Context, as string, flags []string, arguments ...string) (string, error) {
+	file := func(name string) string { return filepath.Join(c.certificates, as, name) }
 	args := []string{"-cacert", file("ca.crt"), "-cert", file("tls.crt"), "-key", file("tls.key"), "-max-time", "10"}
 	args = append(append(append(args, flags...), c.address), arguments...)
 	return run(ctx, "grpcurl", args...)
+}
+
+// clientOf is who may call a method.
+func clientOf(method string) string {
+	if strings.HasPrefix(method, "externalscaler.") {
+		return kedaClient
+	}
+	return peopleClient
 }
 
 // call calls a method and reads its answer.
@@ -63,7 +86,7 @@ func (c connection) call(method string, request any, answer any) error {
 	c.s.t.Helper()
 	data, err := json.Marshal(request)
 	require.NoError(c.s.t, err)
-	out, err := c.grpcurl(c.s.t.Context(), []string{"-emit-defaults", "-d", string(data)}, method)
+	out, err := c.grpcurl(c.s.t.Context(), clientOf(method), []string{"-emit-defaults", "-d", string(data)}, method)
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,15 @@ func TestSecuredChannel(t *testing.T) {
 	setWorker(channel, pubsubv1.EnvQueueKeys, `["`+parked+`"]`)
 	s.securedPush("jobs", 200)
 	s.securedPush("more-jobs", 100)
-	replicas := s.createAndSettle(channel)
+	s.create(channel)
+	// Nobody has let the scaler get this namespace's Secrets; its admin can, and need ask
+	// nobody.
+	s.until(env.settling(), "the Secret that the scaler may not get is told", func(ctx context.Context) error {
+		return s.conditionIs(ctx, "jobs", pubsubv1.ConditionConnected, metav1.ConditionFalse, "FailedPrecondition")
+	})
+	s.kubectl("create", "rolebinding", "scaler-secrets", "--clusterrole", release+"-scaler-secrets",
+		"--serviceaccount", systemNamespace+":"+release+"-scaler")
+	replicas := s.settle(channel)
 	s.untilDepth("jobs", 300)
 
 	s.securedPush("more-jobs", 200)

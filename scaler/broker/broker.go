@@ -49,9 +49,13 @@ type Options struct {
 	Resolver *net.Resolver
 	// SearchDomains are those with which it completes names; by default the ones in /etc/resolv.conf.
 	SearchDomains []string
-	Now           func() time.Time
-	Logger        *slog.Logger
-	Metrics       *Metrics
+	// MaxServersPerNamespace bounds the servers that a namespace may have watched (For).
+	MaxServersPerNamespace int
+	Now                    func() time.Time
+	Logger                 *slog.Logger
+	Metrics                *Metrics
+
+	budget *budget // of the pool
 }
 
 func (o Options) withDefaults() Options {
@@ -76,6 +80,10 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	if o.MaxServersPerNamespace == 0 {
+		o.MaxServersPerNamespace = DefaultMaxServersPerNamespace
+	}
+	o.budget = &budget{}
 	return o.withNames()
 }
 
@@ -91,12 +99,13 @@ type Pool struct {
 
 	mu       sync.Mutex
 	samplers map[Server]*sampler
+	servers  map[string]int // by the namespace that asked first
 }
 
 // NewPool returns an empty pool; Close ends it.
 func NewPool(options Options) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}}
+	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}, servers: map[string]int{}}
 	p.options.reads = newSecretReads(ctx, p.options, &p.running)
 	return p
 }
@@ -113,32 +122,18 @@ func (p *Pool) Close() {
 // for a queue reads it at once, and keeps it watched; calls that come meanwhile share
 // that read. Errors are those of Explain in errors.go; a deadline of ctx is honoured.
 func (p *Pool) Depth(ctx context.Context, server Server, q queue.Queue) (Sample, error) {
-	samples, err := p.Depths(ctx, server, []queue.Queue{q})
-	if err != nil {
-		return Sample{}, err
-	}
-	return samples[0], nil
+	return p.For("").Depth(ctx, server, q)
 }
 
 // Depths is Depth for several queues of one server, which are read together. The error is
 // that of the first queue, in their order, that has one.
 func (p *Pool) Depths(ctx context.Context, server Server, queues []queue.Queue) ([]Sample, error) {
-	s, all, err := p.watch(server, queues, false) //nolint:contextcheck // the sampler outlives the call
-	if err != nil {
-		return nil, err
-	}
-	samples := make([]Sample, len(all))
-	for i, w := range all {
-		if samples[i], err = s.fresh(ctx, w); err != nil {
-			return nil, err
-		}
-	}
-	return samples, nil
+	return p.For("").Depths(ctx, server, queues)
 }
 
 // watch finds or starts the sampler of the server and the entries of the queues; with
 // reserve, the entries are kept until a subscriber takes them over.
-func (p *Pool) watch(server Server, queues []queue.Queue, reserve bool) (*sampler, []*watched, error) {
+func (p *Pool) watch(namespace string, server Server, queues []queue.Queue, reserve bool) (*sampler, []*watched, error) {
 	if err := p.options.Allowed.refuses(server); err != nil {
 		return nil, nil, &ReadError{Server: server, Err: err}
 	}
@@ -149,7 +144,11 @@ func (p *Pool) watch(server Server, queues []queue.Queue, reserve bool) (*sample
 	}
 	s, ok := p.samplers[server]
 	if !ok {
+		if err := p.admit(namespace); err != nil {
+			return nil, nil, &ReadError{Server: server, Err: err}
+		}
 		s = newSampler(p.ctx, server, p.options, &p.running)
+		s.namespace = namespace
 		p.samplers[server] = s
 		p.running.Go(func() { s.run(func() bool { return p.retire(s) }) })
 	}
@@ -165,6 +164,7 @@ func (p *Pool) retire(s *sampler) bool {
 		return false
 	}
 	delete(p.samplers, s.server)
+	p.dismiss(s.namespace)
 	return true
 }
 

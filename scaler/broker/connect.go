@@ -29,6 +29,13 @@ const (
 	// topologyAge is how old the knowledge of a cluster's slots may become. Redis tells of a
 	// slot that moved when it is asked; DragonFly does not in answer to XINFO.
 	topologyAge = 10 * time.Second
+	// bufferBytes is the size of each connection's two buffers. go-redis's own are of 32 KiB,
+	// which few pipelines fill: most servers have a few queues.
+	bufferBytes = 8 << 10
+	// maxDials bounds the connections to one server that are being made at once: those to a
+	// large cluster, some of whose nodes don't answer, fit in; what a server names that lies
+	// about its nodes does not.
+	maxDials = 64
 	// clusterCommand is the name of the command that go-redis asks for the slots with.
 	clusterCommand = "cluster"
 )
@@ -40,12 +47,18 @@ type link struct {
 	words    words
 	client   *redis.Client        // nil in mode Cluster
 	cluster  *redis.ClusterClient // nil in the others
+	// sentinels is nil in the other modes.
+	sentinels *sentinels
 	// stop keeps the end of the sampler from closing a link that was closed before.
 	stop func() bool
 
 	roleRefused atomic.Bool // the server does not tell its role
 
-	dialing sync.Map // by the node's address ("" for all in other modes): *atomic.Bool
+	nodes sync.Map // by the node's address ("" for all in other modes): *node
+	// made is how many nodes of a cluster were named so far.
+	made atomic.Int64
+	// dials has room for the connections that are being made.
+	dials chan struct{}
 
 	// Guarded by the mutex of links.
 	users   int
@@ -58,10 +71,10 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 	if err != nil {
 		return nil, err
 	}
-	l := &link{server: server, material: m, words: newWords(server, m)}
+	l := &link{server: server, material: m, words: newWords(server, m), dials: make(chan struct{}, maxDials)}
 	d := &dialer{
 		allowed: options.Allowed, resolver: options.Resolver, search: options.SearchDomains,
-		tls: config, timeout: options.ReadTimeout * 3 / 4,
+		tls: config, timeout: options.ReadTimeout * 3 / 4, budget: options.budget,
 	}
 	switch server.Mode {
 	case Sentinel:
@@ -94,6 +107,8 @@ func (l *link) options(d *dialer, node string, timeout time.Duration) *redis.Opt
 		Dialer:           l.noting(d, node),
 		DialTimeout:      timeout,
 		ReadTimeout:      timeout,
+		ReadBufferSize:   bufferBytes,
+		WriteBufferSize:  bufferBytes,
 		// A read of several rounds has one deadline for all of them.
 		ContextTimeoutEnabled: true,
 		// The reads are retried a tick later anyway, and an error is to be told soon.
@@ -114,29 +129,50 @@ func (l *link) openSentinel(d *dialer, timeout time.Duration) error {
 	}
 	d.timeout = timeout / sentinelShare
 	o := l.options(d, "", timeout)
-	client := redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName:            l.server.SentinelMaster,
-		SentinelAddrs:         addresses,
-		SentinelUsername:      l.material.sentinelUsername,
-		SentinelPassword:      l.material.sentinelPassword,
-		Protocol:              o.Protocol,
-		Username:              o.Username,
-		Password:              o.Password,
-		DB:                    o.DB,
-		PoolSize:              o.PoolSize,
-		PipelinePoolSize:      o.PipelinePoolSize,
-		Dialer:                o.Dialer,
-		DialTimeout:           timeout,                 // of all that it takes to reach the master
-		ReadTimeout:           timeout / sentinelShare, // of a sentinel's answer
-		ContextTimeoutEnabled: true,
-		MaxRetries:            -1, // another sentinel is asked
-		DialerRetries:         o.DialerRetries,
-		ConnMaxLifetime:       sentinelConnectionLife,
-		ConnMaxLifetimeJitter: sentinelConnectionLife / 10,
-		DisableIdentity:       true,
-	})
-	l.client = client.WithTimeout(timeout) // of the master's answer
+	connect := o.Dialer
+	l.sentinels = &sentinels{
+		master: l.server.SentinelMaster, addresses: addresses, timeout: timeout / sentinelShare,
+		client: func(at string) *redis.SentinelClient {
+			return redis.NewSentinelClient(l.sentinelOptions(connect, at, timeout))
+		},
+	}
+	o.Dialer = func(ctx context.Context, network, _ string) (connection net.Conn, err error) {
+		defer func() { recovered(recover(), &err) }()
+		master, err := l.sentinels.where(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return connect(ctx, network, master)
+	}
+	o.MaxRetries = -1 // the next read asks the sentinels anew
+	o.ConnMaxLifetime = sentinelConnectionLife
+	o.ConnMaxLifetimeJitter = sentinelConnectionLife / 10
+	l.client = redis.NewClient(o)
 	return nil
+}
+
+// sentinelOptions are those of a connection to a sentinel.
+func (l *link) sentinelOptions(connect dial, at string, timeout time.Duration) *redis.Options {
+	return &redis.Options{
+		Addr:                     at,
+		Protocol:                 2,
+		Username:                 l.material.sentinelUsername,
+		Password:                 l.material.sentinelPassword,
+		PoolSize:                 2, // the connections to the master are two, and each asks
+		PipelinePoolSize:         -1,
+		Dialer:                   connect,
+		DialTimeout:              timeout / sentinelShare,
+		ReadTimeout:              timeout / sentinelShare,
+		ReadBufferSize:           bufferBytes,
+		WriteBufferSize:          bufferBytes,
+		ContextTimeoutEnabled:    true,
+		MaxRetries:               -1, // another sentinel is asked
+		DialerRetries:            1,
+		ConnMaxLifetime:          connectionLife,
+		ConnMaxLifetimeJitter:    connectionLife / 10,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 }
 
 func (l *link) openCluster(d *dialer, timeout time.Duration) error {
@@ -147,10 +183,11 @@ func (l *link) openCluster(d *dialer, timeout time.Duration) error {
 	l.cluster = redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: addresses,
 		NewClient: func(given *redis.Options) *redis.Client {
+			l.made.Add(1)
 			o := l.options(d, given.Addr, timeout)
 			o.Addr, o.NodeAddress = given.Addr, given.NodeAddress
 			client := redis.NewClient(o)
-			client.AddHook(hasty{timeout / slotsShare})
+			client.AddHook(slotsHook{timeout: timeout / slotsShare, address: given.Addr})
 			return client
 		},
 		ReadTimeout:                timeout,
@@ -163,15 +200,42 @@ func (l *link) openCluster(d *dialer, timeout time.Duration) error {
 	return nil
 }
 
-// noting notes when a connection was tried and none has been made since.
-func (l *link) noting(d *dialer, node string) func(context.Context, string, string) (net.Conn, error) {
-	value, _ := l.dialing.LoadOrStore(node, new(atomic.Bool))
-	dialing := value.(*atomic.Bool)
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		dialing.Store(true)
-		connection, err := d.dial(ctx, network, address)
+// node is what is known of the connections to one server or node.
+type node struct {
+	dialing atomic.Bool // a connection was tried and none has been made since
+	guards  guards
+}
+
+func (l *link) node(address string) *node {
+	value, ok := l.nodes.Load(address)
+	if !ok {
+		value, _ = l.nodes.LoadOrStore(address, new(node))
+	}
+	return value.(*node)
+}
+
+// settle gives back what the replies of a node held, once they were used.
+func (l *link) settle(address string) { l.node(address).guards.settle() }
+
+// dial makes a connection, as redis.Options want it.
+type dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// noting notes when a connection was tried and none has been made since. It bounds how many
+// are being made at once.
+func (l *link) noting(d *dialer, name string) dial {
+	n := l.node(name)
+	return func(ctx context.Context, _, address string) (connection net.Conn, err error) {
+		defer func() { recovered(recover(), &err) }() // go-redis dials in goroutines of its own
+		n.dialing.Store(true)
+		select {
+		case l.dials <- struct{}{}:
+			defer func() { <-l.dials }()
+		case <-ctx.Done():
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: context.Cause(ctx)}
+		}
+		connection, err = d.dial(ctx, address, &n.guards)
 		if err == nil {
-			dialing.Store(false)
+			n.dialing.Store(false)
 		}
 		return connection, err
 	}
@@ -179,9 +243,9 @@ func (l *link) noting(d *dialer, node string) func(context.Context, string, stri
 
 // told makes an error of dialling of a deadline that passed while no connection could be
 // made: go-redis does not tell it from one that passed while the server did not answer.
-func (l *link) told(node string, err error) error {
-	dialing, ok := l.dialing.Load(node)
-	if ok && dialing.(*atomic.Bool).Load() && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*TLSError)) {
+func (l *link) told(name string, err error) error {
+	value, ok := l.nodes.Load(name)
+	if ok && value.(*node).dialing.Load() && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*TLSError)) {
 		return &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
 	return err
@@ -205,6 +269,9 @@ func (l *link) closeClients() error {
 	if l.cluster != nil {
 		return l.cluster.Close()
 	}
+	if l.sentinels != nil {
+		l.sentinels.close()
+	}
 	return l.client.Close()
 }
 
@@ -212,26 +279,5 @@ func (l *link) closeClients() error {
 func (l *link) close() {
 	if l.stop() {
 		_ = l.closeClients() // they hold nothing that could be lost
-	}
-}
-
-// hasty bounds the time of a node's answer about the slots: go-redis asks one node after
-// the other, and one that is silent must not take the time of all.
-type hasty struct{ timeout time.Duration }
-
-func (hasty) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (hasty) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (h hasty) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, command redis.Cmder) error {
-		if command.Name() == clusterCommand {
-			bounded, cancel := context.WithTimeout(ctx, h.timeout)
-			defer cancel()
-			ctx = bounded
-		}
-		return next(ctx, command)
 	}
 }

@@ -21,9 +21,10 @@ type dialer struct {
 	search   []string      // the resolver's search domains
 	tls      *tls.Config   // nil: not encrypted
 	timeout  time.Duration // to connect, with the lookup of the name and the TLS handshake
+	budget   *budget       // of the replies
 }
 
-func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -37,12 +38,13 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 			return nil, err
 		}
 	}
-	connection, err := dialer.DialContext(ctx, network, address)
+	// A node that a cluster names, and that begins with "/", would be a socket of this host.
+	connection, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	if d.tls == nil {
-		return plain(connection), nil
+		return &plainConn{Conn: connection, guard: guards.add(address, d.budget)}, nil
 	}
 	config := d.tls.Clone()
 	if config.ServerName == "" {
@@ -53,7 +55,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		_ = connection.Close() // it was never used
 		return nil, handshakeError(address, err)
 	}
-	return &tlsConn{Conn: encrypted, address: address, certified: len(config.Certificates) > 0}, nil
+	return &tlsConn{Conn: encrypted, guard: guards.add(address, d.budget), certified: len(config.Certificates) > 0}, nil
 }
 
 // control returns what looks at each address that the host has before it is connected to: what
@@ -119,19 +121,29 @@ func handshakeError(address string, err error) error {
 // instead of its first reply, that the server refuses its certificate.
 type tlsConn struct {
 	*tls.Conn
-	address   string
+	guard     *guard
 	certified bool        // a client certificate was at hand
 	answered  atomic.Bool // something was received
 }
 
 func (c *tlsConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if refused := c.guard.received(p[:n]); refused != nil {
+		_ = c.Close() // nothing of it is good any more
+		return 0, refused
+	}
 	return n, c.seen(n, err)
 }
 
 func (c *tlsConn) Write(p []byte) (int, error) {
+	c.guard.sending()
 	n, err := c.Conn.Write(p)
 	return n, c.seen(0, err)
+}
+
+func (c *tlsConn) Close() error {
+	c.guard.closed()
+	return c.Conn.Close()
 }
 
 func (c *tlsConn) seen(received int, err error) error {
@@ -150,25 +162,23 @@ func (c *tlsConn) seen(received int, err error) error {
 	if c.certified {
 		hint = "the server does not accept the client certificate, it seems"
 	}
-	return outer(&TLSError{Address: c.address, Err: err, Hint: hint})
+	return outer(&TLSError{Address: c.guard.address, Err: err, Hint: hint})
 }
 
 // outer wraps an error once more: go-redis takes one wrapping off what a new connection's
 // first reply came to.
 func outer(err error) error { return fmt.Errorf("%w", err) }
 
-// plainConn is a connection that is not encrypted. Embedding TCPConn keeps go-redis's check
-// of idle connections, which needs the socket.
+// plainConn is a connection that is not encrypted.
 type plainConn struct {
-	*net.TCPConn
+	net.Conn // of type tcp
+	guard    *guard
 	answered atomic.Bool // something was received
 }
 
-func plain(connection net.Conn) net.Conn {
-	if tcp, ok := connection.(*net.TCPConn); ok {
-		return &plainConn{TCPConn: tcp}
-	}
-	return connection
+// SyscallConn is for go-redis's check of idle connections, which looks at the socket.
+func (c *plainConn) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(syscall.Conn).SyscallConn()
 }
 
 // tlsAlert is the first byte of a TLS alert record (RFC 8446, section 5.1). No reply of
@@ -182,17 +192,30 @@ var (
 )
 
 func (c *plainConn) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
-	if c.answered.Load() {
-		return n, err
+	n, err := c.Conn.Read(p)
+	if !c.answered.Load() {
+		switch {
+		case n > 0 && p[0] == tlsAlert:
+			return 0, outer(&TLSError{Address: c.RemoteAddr().String(), Err: errAnswersTLS, Hint: "the server expects TLS there"})
+		case n > 0:
+			c.answered.Store(true)
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+			return 0, outer(fmt.Errorf("%w: %w", errHungUp, err))
+		}
 	}
-	switch {
-	case n > 0 && p[0] == tlsAlert:
-		return 0, outer(&TLSError{Address: c.RemoteAddr().String(), Err: errAnswersTLS, Hint: "the server expects TLS there"})
-	case n > 0:
-		c.answered.Store(true)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return 0, outer(fmt.Errorf("%w: %w", errHungUp, err))
+	if refused := c.guard.received(p[:n]); refused != nil {
+		_ = c.Close() // nothing of it is good any more
+		return 0, refused
 	}
 	return n, err
+}
+
+func (c *plainConn) Write(p []byte) (int, error) {
+	c.guard.sending()
+	return c.Conn.Write(p)
+}
+
+func (c *plainConn) Close() error {
+	c.guard.closed()
+	return c.Conn.Close()
 }

@@ -59,6 +59,11 @@ const (
 	WrongType        Cause = "QueueWrongType"         // the key holds something else
 	NoGroup          Cause = "QueueGroupUnclear"      // several consumer groups, none named
 	AgeUnknown       Cause = "QueueAgeUnknown"        // the age of its messages is not recorded
+	ReplyTooLarge    Cause = "BrokerReplyTooLarge"    // a reply beyond what a depth can need
+	ReplyBudget      Cause = "BrokerReplyBudget"      // no room beside the replies of other servers
+	NotRedis         Cause = "BrokerNotRedis"         // what it sends is no reply of Redis
+	TooManyServers   Cause = "BrokerTooMany"          // the namespace has as many servers as one may have
+	Fault            Cause = "ScalerFault"            // of the scaler itself
 	Unreadable       Cause = "BrokerError"            // any other answer
 )
 
@@ -73,6 +78,9 @@ var remedies = map[Cause]string{
 	SecretUnreadable: "correct the Secret or the reference to it; it must be in the namespace of the ScaledObject",
 	StaleReplica:     "the master is looked for by itself; where that lasts, redisAddress leads to a replica: correct it",
 	TLSFailed:        "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server",
+	ReplyTooLarge:    "check that it is a Redis or DragonFly server, and its stream's entries and consumers, or correct redisAddress",
+	ReplyBudget:      "it is asked again by itself; where that lasts, make the entries of the streams on those servers smaller",
+	TooManyServers:   "let its channels share servers, or have the administrator raise the scaler's --max-servers-per-namespace",
 	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself",
 }
 
@@ -127,6 +135,8 @@ func causeOf(err error) Cause {
 // ownCause is the cause of errors that this project makes; empty for others.
 func ownCause(err error) Cause {
 	switch {
+	case errors.As(err, new(*PanicError)):
+		return Fault
 	case errors.As(err, new(*NotAllowedError)):
 		return NotAllowed
 	case errors.As(err, new(*SecretError)):
@@ -135,6 +145,14 @@ func ownCause(err error) Cause {
 		return StaleReplica
 	case errors.As(err, new(*TLSError)):
 		return TLSFailed
+	case errors.As(err, new(*ReplyLimitError)), errors.As(err, new(*NodesError)):
+		return ReplyTooLarge
+	case errors.As(err, new(*ReplyBudgetError)):
+		return ReplyBudget
+	case errors.As(err, new(*NotRESPError)):
+		return NotRedis
+	case errors.As(err, new(*TooManyServersError)):
+		return TooManyServers
 	case errors.As(err, new(*queue.WrongTypeError)):
 		return WrongType
 	case errors.As(err, new(*queue.GroupError)):

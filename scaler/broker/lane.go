@@ -179,6 +179,7 @@ func (l *lane) collect() {
 			return false
 		}
 		delete(s.queues, w.reader.Queue())
+		w.dropped = true
 		l.regroup = true
 		return true
 	})
@@ -208,6 +209,7 @@ func (l *lane) edges() batch {
 func (l *lane) failed(link *link, failure error) {
 	s := l.sampler
 	s.options.Metrics.countRead(failure)
+	s.options.reportPanic(s.server, failure, l.failure)
 	l.failure = failure
 	logger := s.options.Logger.With("server", s.server.Address)
 	if l.address != "" {

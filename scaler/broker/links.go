@@ -179,10 +179,11 @@ func (l *links) checkIfDue() {
 	l.checking, l.checked, l.due = true, now, now.Add(jittered(l.options.SecretInterval))
 	present, doubt := l.current, l.doubt()
 	l.running.Go(func() {
-		err := l.check(present, doubt)
+		err := l.checkSafely(present, doubt)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.checking = false
+		l.options.reportPanic(l.server, err, l.failure)
 		if errors.Is(err, errSecretsBusy) { // no failure: those of before are as good as they were
 			l.due = l.checked.Add(jittered(min(busyWait, l.options.SecretInterval)))
 			return
@@ -205,6 +206,12 @@ func (l *links) doubt() doubt {
 	default:
 		return oldDoubt
 	}
+}
+
+// checkSafely survives a panic of what reads the Secrets.
+func (l *links) checkSafely(present *link, doubt doubt) (err error) {
+	defer func() { recovered(recover(), &err) }()
+	return l.check(present, doubt)
 }
 
 // check reads the Secrets, and takes new connections where they changed. Those of before

@@ -8,7 +8,8 @@ import (
 
 // Metrics counts what the samplers do.
 type Metrics struct {
-	reads *prometheus.CounterVec
+	reads  *prometheus.CounterVec
+	panics prometheus.Counter
 }
 
 // NewMetrics registers the metrics; a nil registerer registers nothing.
@@ -16,9 +17,12 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{reads: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pubsub_scaler_broker_reads_total",
 		Help: "Reads of a DragonFly or Redis server (or of a cluster's node), all of its queues at once, by result.",
-	}, []string{"result"})}
+	}, []string{"result"}), panics: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pubsub_scaler_panics_total",
+		Help: "Faults of the scaler itself that ended one read of a server; each is a bug to report.",
+	})}
 	if registerer != nil {
-		registerer.MustRegister(m.reads)
+		registerer.MustRegister(m.reads, m.panics)
 	}
 	return m
 }

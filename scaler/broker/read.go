@@ -14,6 +14,12 @@ func (l *lane) read(b batch) {
 	if len(b.watched) == 0 {
 		return
 	}
+	defer func() {
+		var failure error
+		if recovered(recover(), &failure) {
+			l.panicked(b, failure)
+		}
+	}()
 	s := l.sampler
 	link, err := s.links.acquire()
 	if err != nil {
@@ -24,7 +30,11 @@ func (l *lane) read(b batch) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.options.ReadTimeout)
 	defer cancel()
 	client := link.client
+	defer link.settle(l.address)
 	if link.cluster != nil {
+		if link.outgrown() {
+			s.links.renew(link) // for the next read
+		}
 		if b, client, err = l.route(ctx, link.cluster, b); err != nil {
 			l.fail(link, b, link.words.safe(err))
 			return
@@ -72,7 +82,8 @@ func (l *lane) rounds(ctx context.Context, link *link, client *redis.Client, rea
 			read.Fail(err)
 			return err
 		}
-		read.Answer(err) //nolint:contextcheck // as Ask; each command has its own error, too
+		read.Answer(err)       //nolint:contextcheck // as Ask; each command has its own error, too
+		link.settle(l.address) // the replies have been used
 	}
 }
 

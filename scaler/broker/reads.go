@@ -140,10 +140,7 @@ func (r *secretReads) begin(name secretName, known *secretRead, doubt doubt) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
 	defer cancel()
 	began := r.now()
-	data, err := map[string][]byte(nil), r.admit(ctx, name.namespace)
-	if err == nil {
-		data, err = r.source.Secret(ctx, name.namespace, name.name)
-	}
+	data, err := r.fetch(ctx, name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := known.at.IsZero()
@@ -161,6 +158,15 @@ func (r *secretReads) begin(name secretName, known *secretRead, doubt doubt) {
 	known.data, known.err, known.at = data, err, began
 	close(known.busy)
 	known.busy = nil
+}
+
+// fetch asks the source, when it is the namespace's turn.
+func (r *secretReads) fetch(ctx context.Context, name secretName) (data map[string][]byte, err error) {
+	defer func() { recovered(recover(), &err) }()
+	if err := r.admit(ctx, name.namespace); err != nil {
+		return nil, err
+	}
+	return r.source.Secret(ctx, name.namespace, name.name)
 }
 
 // admit waits until the namespace may have another read.

@@ -21,6 +21,7 @@ type watched struct {
 	err         error
 	validUntil  time.Time // of sample or err; zero: never read
 	lastAsked   time.Time
+	dropped     bool          // nobody asked for it lately: it is not read any more
 	reserved    int           // subscribers on their way
 	eager       int           // subscribers that wait for an edge
 	next        chan struct{} // closed by the next read's end; nil: nobody waits
@@ -37,6 +38,8 @@ type sampler struct {
 	running *sync.WaitGroup
 	links   *links
 	first   *lane
+	// namespace is that which asked for the server first; empty: it counts for none.
+	namespace string
 
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched

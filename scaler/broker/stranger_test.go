@@ -161,5 +161,5 @@ func TestNothingOfAStrangersAnswerIsTold(t *testing.T) {
 	address := stranger(t, nil, echoing(func(string) string { return tests["SMTP"] }))
 	pool := newPool(t, broker.Options{ReadTimeout: quick})
 	_, err := pool.Depth(t.Context(), broker.Server{Address: address}, list("q"))
-	assert.ErrorContains(t, err, "it does not answer as a Redis server does: check that the server runs")
+	assert.ErrorContains(t, err, "does not answer as Redis does (RESP2): a reply begins with the byte 0x32: correct redisAddress")
 }

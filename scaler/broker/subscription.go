@@ -17,7 +17,12 @@ type Subscription struct {
 
 // Subscribe watches queues of one server until the subscription is closed.
 func (p *Pool) Subscribe(server Server, queues ...queue.Queue) (*Subscription, error) {
-	s, all, err := p.watch(server, queues, true)
+	return p.For("").Subscribe(server, queues...)
+}
+
+// Subscribe is Pool.Subscribe.
+func (v View) Subscribe(server Server, queues ...queue.Queue) (*Subscription, error) {
+	s, all, err := v.pool.watch(v.namespace, server, queues, true)
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,8 @@ import (
 const (
 	// maxReply is how many characters of a server's error are told: Redis's own are shorter.
 	maxReply = 120
-	// maxLine is that of an error of the network, which may name an address that a server gave.
-	maxLine = 300
+	// maxText is that of an error of the network, which may name an address that a server gave.
+	maxText = 300
 	// maxName is that of a name that a server gave: of a group, a node, a type.
 	maxName = 80
 	// redacted stands for what is not told.
@@ -218,7 +218,7 @@ func (w words) line(text string) string {
 	if !ok {
 		return redacted
 	}
-	return cut(hidden, maxLine)
+	return cut(hidden, maxText)
 }
 
 // name is what is told of a name that a server gave.

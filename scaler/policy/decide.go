@@ -9,6 +9,16 @@ import (
 type State struct {
 	Replicas int32 // the target's replicas now (spec.replicas of its scale)
 	Depth    int64 // messages that wait or are in work
+	// AtLeast is set where Depth is only a lower bound: the truth may be any depth from there
+	// up. Decide then changes only what every such depth would change, at least as far:
+	//
+	//	min(n, exact(q)) ≤ atLeast(Q) ≤ max(n, exact(q))   for n = Replicas and every q ≥ Q
+	//
+	// As depths have no end, that comes to: it grows as Depth alone would, and it never
+	// shrinks, but to MaxReplicas. What is not known is not idle either, so that KEDA does not
+	// take the last replica; but it does not wake a target of 0 replicas before the bound
+	// itself is above ActivationQueueDepth, because depths up to there may be the truth.
+	AtLeast bool
 	// OldestAge is how long the oldest message has waited; 0 where none waits, or where the
 	// spec has no MaxAge.
 	OldestAge time.Duration
@@ -42,6 +52,7 @@ const (
 	Idle
 	OutsideLimits
 	AboveMaxAge
+	DepthUncertain
 )
 
 var reasonNames = map[Reason]string{
@@ -56,6 +67,7 @@ var reasonNames = map[Reason]string{
 	Idle:                       "Idle",
 	OutsideLimits:              "OutsideLimits",
 	AboveMaxAge:                "AboveMaxAge",
+	DepthUncertain:             "DepthUncertain",
 }
 
 // String is the reason in CamelCase.
@@ -87,7 +99,7 @@ func Decide(spec Spec, state State) Decision {
 		// Inactivity takes a target straight from any number of replicas to 0
 		// (KEDA 2.21, pkg/scaling/executor/scale_scaledobjects.go:105-108), so a target
 		// stays active until the HPA has brought it down.
-		Active: state.Depth > spec.ActivationQueueDepth || spec.tooOld(state) || n > spec.floor(),
+		Active: state.Depth > spec.ActivationQueueDepth || spec.tooOld(state) || n > spec.floor() || state.AtLeast && n > 0,
 	}
 	switch {
 	case n == 0 && spec.MinReplicas == 0:
@@ -102,8 +114,8 @@ func Decide(spec Spec, state State) Decision {
 		decideDown(&d, spec, state)
 	default:
 		d.to(n, WithinBand)
-		d.Text = fmt.Sprintf("queue depth %d is between %d and %d (%d × %d × %d %% and %d %%): holding at %d",
-			state.Depth, d.LowerBound, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold, spec.ScaleUpThreshold, n)
+		d.Text = fmt.Sprintf("%s is between %d and %d (%d × %d × %d %% and %d %%): holding at %d",
+			state.depthWords(), d.LowerBound, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold, spec.ScaleUpThreshold, n)
 	}
 	if d.LastingText == "" {
 		d.LastingText = d.Text
@@ -114,7 +126,7 @@ func Decide(spec Spec, state State) Decision {
 func decideAtZero(d *Decision, spec Spec, state State) {
 	if state.Depth > spec.ActivationQueueDepth {
 		d.to(1, Activation)
-		d.Text = fmt.Sprintf("queue depth %d is above activationQueueDepth %d: 0 → 1 replicas", state.Depth, spec.ActivationQueueDepth)
+		d.Text = fmt.Sprintf("%s is above activationQueueDepth %d: 0 → 1 replicas", state.depthWords(), spec.ActivationQueueDepth)
 		return
 	}
 	if spec.tooOld(state) {
@@ -124,13 +136,13 @@ func decideAtZero(d *Decision, spec Spec, state State) {
 		return
 	}
 	d.to(0, Idle)
-	d.Text = fmt.Sprintf("queue depth %d is not above activationQueueDepth %d: staying at 0", state.Depth, spec.ActivationQueueDepth)
+	d.Text = fmt.Sprintf("%s is not above activationQueueDepth %d: staying at 0", state.depthWords(), spec.ActivationQueueDepth)
 }
 
 func decideUp(d *Decision, spec Spec, state State) {
 	n := int64(state.Replicas)
 	fewest, reason := spec.fewest(state.Depth), AboveUpperBound
-	bound := fmt.Sprintf("queue depth %d is above %d = %d × %d × %d %%", state.Depth, d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleUpThreshold)
+	bound := fmt.Sprintf("%s is above %d = %d × %d × %d %%", state.depthWords(), d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleUpThreshold)
 	lasting := bound
 	if state.Depth <= d.UpperBound {
 		// How many more would help, an age does not tell: one at a time.
@@ -153,6 +165,14 @@ func decideUp(d *Decision, spec Spec, state State) {
 	d.Text, d.LastingText = bound+then, lasting+then
 }
 
+// depthWords begins the sentence that compares the depth.
+func (s State) depthWords() string {
+	if s.AtLeast {
+		return fmt.Sprintf("queue depth of at least %d", s.Depth)
+	}
+	return fmt.Sprintf("queue depth %d", s.Depth)
+}
+
 // tooOld tells whether the oldest message waits longer than it may.
 func (s Spec) tooOld(state State) bool { return s.MaxAge > 0 && state.OldestAge > s.MaxAge }
 
@@ -167,8 +187,12 @@ func decideDown(d *Decision, spec Spec, state State) {
 	most := 100 * state.Depth / (spec.TargetQueueDepth * int64(spec.ScaleDownThreshold))
 	fewest := spec.fewest(state.Depth)
 	desired := max(most, fewest, n-spec.MaxScaleDownStep.of(n), spec.floor())
-	bound := fmt.Sprintf("queue depth %d is below %d = %d × %d × %d %%", state.Depth, d.LowerBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold)
+	bound := fmt.Sprintf("%s is below %d = %d × %d × %d %%", state.depthWords(), d.LowerBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold)
 	switch {
+	case state.AtLeast && (n > spec.floor() || spec.MinReplicas == 0):
+		d.to(n, DepthUncertain)
+		d.Text = fmt.Sprintf("queue depth is only known to be at least %d, so it may or may not be below %d = %d × %d × %d %%: holding at %d",
+			state.Depth, d.LowerBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold, n)
 	case n == spec.floor() && spec.MinReplicas == 0:
 		d.to(n, AtMinReplicas)
 		d.Text = fmt.Sprintf("%s, but the last replica is KEDA's to take, once the queue has been idle for %s: holding at %d", bound, seconds(spec.Cooldown), n)

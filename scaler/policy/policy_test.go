@@ -177,3 +177,66 @@ func TestLastingTextDoesNotCountDown(t *testing.T) {
 		assert.Equal(t, "queue depth 5000 is above 600 = 100 × 4 × 150 %; holding at 4: the 60 s cooldown lasts until 15:05:05 UTC", got.LastingText)
 	}
 }
+
+// What is only known to be at least so deep never shrinks, and is not idle.
+func TestDecideByALowerBound(t *testing.T) {
+	tests := map[string]struct {
+		spec     func(*Spec)
+		replicas int32
+		depth    int64
+		last     time.Duration // ago; 0: never
+		desired  int32
+		reason   Reason
+		active   bool
+		text     string
+	}{
+		"it holds where the bound alone would shrink": {
+			spec:     func(s *Spec) { s.MaxReplicas = 200 },
+			replicas: 200, depth: 1000, desired: 200, reason: DepthUncertain, active: true,
+			text: "queue depth is only known to be at least 1000, so it may or may not be below 10000 = 100 × 200 × 50 %: holding at 200"},
+		"no cooldown is waited for": {
+			replicas: 4, depth: 0, last: time.Second, desired: 4, reason: DepthUncertain, active: true},
+		"it grows": {
+			replicas: 3, depth: 500, desired: 4, reason: AboveUpperBound, active: true,
+			text: "queue depth of at least 500 is above 450 = 100 × 3 × 150 %: 3 → 4 replicas"},
+		"within the band": {
+			replicas: 3, depth: 300, desired: 3, reason: WithinBand, active: true,
+			text: "queue depth of at least 300 is between 150 and 450 (100 × 3 × 50 % and 150 %): holding at 3"},
+		"the last replica is not taken": {
+			spec:     func(s *Spec) { s.MinReplicas = 0 },
+			replicas: 1, depth: 0, desired: 1, reason: DepthUncertain, active: true},
+		"at minReplicas": {
+			replicas: 1, depth: 0, desired: 1, reason: AtMinReplicas, active: true},
+		"above maxReplicas": {
+			replicas: 12, depth: 0, desired: 10, reason: OutsideLimits, active: true},
+		"0 replicas sleep on": {
+			spec:     func(s *Spec) { s.MinReplicas, s.ActivationQueueDepth = 0, 5 },
+			replicas: 0, depth: 5, desired: 0, reason: Idle,
+			text: "queue depth of at least 5 is not above activationQueueDepth 5: staying at 0"},
+		"0 replicas wake": {
+			spec:     func(s *Spec) { s.MinReplicas, s.ActivationQueueDepth = 0, 5 },
+			replicas: 0, depth: 6, desired: 1, reason: Activation, active: true,
+			text: "queue depth of at least 6 is above activationQueueDepth 5: 0 → 1 replicas"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			spec := DefaultSpec()
+			if test.spec != nil {
+				test.spec(&spec)
+			}
+			require.NoError(t, spec.Validate())
+			state := State{Replicas: test.replicas, Depth: test.depth, AtLeast: true, Now: now}
+			if test.last != 0 {
+				state.LastScale = now.Add(-test.last)
+			}
+			got := Decide(spec, state)
+			assert.Equal(t, test.desired, got.Desired, got.Text)
+			assert.Equal(t, test.reason.String(), got.Reason.String(), got.Text)
+			assert.Equal(t, test.active, got.Active, "active")
+			if test.text != "" {
+				assert.Equal(t, test.text, got.Text)
+			}
+			assert.Equal(t, got.Text, got.LastingText)
+		})
+	}
+}

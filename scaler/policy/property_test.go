@@ -134,3 +134,37 @@ func TestDecisionsAreMonotoneInDepth(t *testing.T) {
 		require.LessOrEqualf(t, less.Desired, more.Desired, "%+v with %d replicas: depth %d (%s), depth %d (%s)", s, n, a, less.Text, b, more.Text)
 	}
 }
+
+// A lower bound changes only what every depth that may be the truth would change, at least
+// as far; with the depth alone it grows as if that were the truth.
+func TestAtLeastChangesOnlyWhatEveryDepthWould(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	held := 0
+	for range *cases {
+		s := randomSpec(r)
+		s.Cooldown = time.Duration(r.IntN(120)) * time.Second
+		n := r.Int32N(s.MaxReplicas + s.MaxReplicas/4 + 1)
+		state := State{Replicas: n, Depth: randomDepth(r, s, int64(n)), OldestAge: randomAge(r), Now: now, LastScale: now.Add(-time.Duration(r.IntN(240)) * time.Second)}
+		exact := Decide(s, state)
+		state.AtLeast = true
+		atLeast := Decide(s, state)
+		words := []any{"%+v with %d replicas: depth %d (%s), at least that (%s)", s, n, state.Depth, exact.Text, atLeast.Text}
+
+		require.Equal(t, max(exact.Desired, min(n, s.MaxReplicas)), atLeast.Desired, words...)
+		require.Equal(t, exact.Active || n > 0, atLeast.Active, words...)
+		if atLeast.Reason == DepthUncertain {
+			held++
+			require.Equal(t, Hold, atLeast.Action, words...)
+			require.Equal(t, int64(n)*s.TargetQueueDepth, s.MetricValue(atLeast, r.IntN(2) == 0), words...)
+		}
+		truth := state
+		truth.AtLeast, truth.Depth = false, state.Depth+r.Int64N(1+2*s.TargetQueueDepth*int64(s.MaxReplicas))
+		if r.IntN(4) == 0 {
+			truth.Depth = max(state.Depth, randomDepth(r, s, int64(n)))
+		}
+		d := Decide(s, truth)
+		require.GreaterOrEqualf(t, atLeast.Desired, min(n, d.Desired), "%+v with %d replicas: at least %d (%s), but %d (%s)", s, n, state.Depth, atLeast.Text, truth.Depth, d.Text)
+		require.LessOrEqualf(t, atLeast.Desired, max(n, d.Desired), "%+v with %d replicas: at least %d (%s), but %d (%s)", s, n, state.Depth, atLeast.Text, truth.Depth, d.Text)
+	}
+	require.Greater(t, held, *cases/100, "it is tried")
+}

@@ -55,7 +55,7 @@ func (a *asynqReader) answer(r round) (Depth, bool, error) {
 	scheduled, since := replies.due(&a.scheduled, r.now)
 	retried, retriedSince := replies.due(&a.retry, r.now)
 	depth := Depth{Kind: Asynq, Added: -1, Oldest: earlier(since, retriedSince)}
-	depth.Ready = scheduled + retried + replies.number(a.pending, List)
+	depth.Ready = Sum(scheduled, retried, replies.number(a.pending, List))
 	paused := replies.number(a.paused, stringOf) > 0
 	depth.InFlight = replies.number(a.active, List)
 	done := true

@@ -100,7 +100,7 @@ func (b *bullMQReader) answer(r round) (Depth, bool, error) {
 	if marked {
 		waiting = max(0, waiting-1)
 	}
-	depth.Ready += waiting + replies.number(b.prioritized, SortedSet)
+	depth.Ready = Sum(depth.Ready, waiting, replies.number(b.prioritized, SortedSet))
 	paused, err := b.paused.Result()
 	replies.failed(b.paused, hash, err)
 	depth.InFlight = replies.number(b.active, List)

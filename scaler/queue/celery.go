@@ -36,7 +36,7 @@ func (c *celeryReader) answer(r round) (Depth, bool, error) {
 	replies := replies{queue: r.queue}
 	depth := Depth{Kind: Celery, Added: -1}
 	for _, length := range c.lengths {
-		depth.Ready += replies.number(length, List)
+		depth.Ready = Sum(depth.Ready, replies.number(length, List))
 	}
 	if r.queue.Age {
 		replies.failed(nil, List, &AgeUnknownError{Key: r.queue.Key, Kind: Celery})

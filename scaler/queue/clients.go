@@ -20,19 +20,19 @@ func clientBytes(list, name string) (bytes int64, ok bool) {
 				isNamed = value == name
 			case "obl", "omem": // the first 16 KiB, and what goes beyond
 				count, err := strconv.ParseInt(value, 10, 64)
-				if err != nil {
+				if err != nil || count < 0 {
 					return 0, false
 				}
-				held, told = held+count, told || key == "omem"
+				held, told = Sum(held, count), told || key == "omem"
 			}
 		}
 		if !told {
 			return 0, false
 		}
 		ok = true
-		bytes += held
+		bytes = Sum(bytes, held)
 		if isNamed {
-			named, anyNamed = named+held, true
+			named, anyNamed = Sum(named, held), true
 		}
 	}
 	if anyNamed {

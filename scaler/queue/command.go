@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,28 @@ func number(args ...any) *redis.IntCmd { return keyed(redis.NewIntCmd(unbound, a
 
 // text is a command that replies with a string, and whose first argument is its key.
 func text(args ...any) *redis.StringCmd { return keyed(redis.NewStringCmd(unbound, args...), 1) }
+
+// countOf is the reply to a command that counts something. No count is negative: a server
+// that says so, or what stands in its place, is not to be believed.
+func countOf(command *redis.IntCmd) (int64, error) {
+	count, err := command.Result()
+	if err != nil {
+		return 0, err
+	}
+	if count < 0 {
+		return 0, notACount(command, count)
+	}
+	return count, nil
+}
+
+// notACount is the error of a command, with its first argument, that counted less than none.
+func notACount(command redis.Cmder, count int64) error {
+	words := strings.ToUpper(command.Name())
+	if args := command.Args(); len(args) > 1 {
+		words = fmt.Sprintf("%s %v", words, args[1])
+	}
+	return &ReplyError{Command: words, Err: fmt.Errorf("%d is not a count", count)}
+}
 
 // counted reads a counter that does without: -1 where there is none, or none that the user
 // may read.

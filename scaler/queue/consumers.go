@@ -41,7 +41,7 @@ func (c *question) read(alone *redis.IntCmd) (named, certain bool, err error) {
 	if c.shared != nil {
 		command = c.shared
 	}
-	count, err := command.Result()
+	count, err := countOf(command)
 	if err != nil && c.shared != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
 		c.apart = true
 		return false, false, nil

@@ -55,7 +55,7 @@ func (l *listReader) askConsumers(commands []redis.Cmder, q *Queue) []redis.Cmde
 func (l *listReader) answer(r round) (Depth, bool, error) {
 	depth := Depth{Kind: List, Added: -1}
 	var err error
-	if depth.Ready, err = l.length.Result(); err != nil {
+	if depth.Ready, err = countOf(l.length); err != nil {
 		return Depth{}, true, err
 	}
 	if r.queue.Age {
@@ -87,11 +87,11 @@ func (l *listReader) held() (held int64, complete bool, err error) {
 		return 0, true, err
 	}
 	for _, c := range l.known {
-		length, err := c.held.Result()
+		length, err := countOf(c.held)
 		if err != nil {
 			return 0, true, err
 		}
-		held += length
+		held = Sum(held, length)
 	}
 	if len(l.known) > 0 {
 		if l.arrivals.finished, err = counted(l.arrivals.command); wrongType(err) {
@@ -139,7 +139,7 @@ func (a *arrivals) added(depth Depth) int64 {
 		a.highest = -1
 		return -1
 	}
-	added := depth.Total() + a.finished
+	added := Sum(depth.Total(), a.finished)
 	if depth.LowerBound || added < a.highest && a.highest-added <= movingMessages {
 		return a.highest
 	}

@@ -67,7 +67,7 @@ type replies struct {
 
 // number is the reply to a command about a key of that type.
 func (r *replies) number(command *redis.IntCmd, holds Kind) int64 {
-	count, err := command.Result()
+	count, err := countOf(command)
 	r.failed(command, holds, err)
 	return count
 }

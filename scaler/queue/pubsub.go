@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func (p *pubSubReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 }
 
 func (p *pubSubReader) answer(r round) (Depth, bool, error) {
-	depth := Depth{Kind: PubSub, LowerBound: true, Added: -1}
+	depth := Depth{Kind: PubSub, LowerBound: true, Estimate: true, Added: -1}
 	subscribers, err := p.listening.Result()
 	if err != nil {
 		return Depth{}, true, err
@@ -76,7 +77,11 @@ func (p *pubSubReader) answer(r round) (Depth, bool, error) {
 	if r.queue.Age {
 		return Depth{}, true, &AgeUnknownError{Key: r.queue.Key, Kind: PubSub}
 	}
-	if p.silent = subscribers[r.queue.Key] == 0; p.silent {
+	listening := subscribers[r.queue.Key]
+	if listening < 0 {
+		return Depth{}, true, &ReplyError{Command: "PUBSUB NUMSUB", Err: fmt.Errorf("%d is not a count", listening)}
+	}
+	if p.silent = listening == 0; p.silent {
 		p.backlog, p.at = 0, time.Time{}
 		return depth, true, nil
 	}
@@ -88,7 +93,7 @@ func (p *pubSubReader) answer(r round) (Depth, bool, error) {
 			return Depth{}, done, err
 		}
 	}
-	depth.Ready = (p.backlog + BytesPerMessage - 1) / BytesPerMessage
+	depth.Ready = Sum(p.backlog, BytesPerMessage-1) / BytesPerMessage
 	return depth, true, nil
 }
 

@@ -51,7 +51,7 @@ func TestPubSubTellsWhatSlowSubscribersHaveNotTaken(t *testing.T) {
 	reader := newReader(queue.Queue{Key: "news", Kind: queue.PubSub})
 	depth, err := readLater(t, client, reader, 0)
 	require.NoError(t, err)
-	assert.Equal(t, queue.Depth{Kind: queue.PubSub, LowerBound: true, Added: -1}, depth, "nobody listens")
+	assert.Equal(t, queue.Depth{Kind: queue.PubSub, LowerBound: true, Estimate: true, Added: -1}, depth, "nobody listens")
 	counts.names = nil
 	_, err = readLater(t, client, reader, time.Second)
 	require.NoError(t, err)
@@ -118,6 +118,8 @@ func (s script) play(t *testing.T, batch *queue.Batch, at time.Time) (asked []st
 				command.SetVal(map[string]int64{"news": int64(reply.(int))})
 			case *redis.StringCmd:
 				command.SetVal(reply.(string))
+			case *redis.StringSliceCmd:
+				command.SetVal(reply.([]string))
 			case *redis.IntCmd:
 				command.SetVal(int64(reply.(int)))
 			case *redis.Cmd:
@@ -170,6 +172,9 @@ func TestPubSubSources(t *testing.T) {
 		"a user who may not list clients": {script{numsub: 1, clientList: replyError("NOPERM no"), infoMemory: "used_memory:9\r\n"},
 			[]string{numsub, clientList, numsub, infoMemory}, 0,
 			`the backlog of channel "news" is not known: CLIENT LIST tells no omem of its subscribers, and INFO memory no dispatch_queue_subscriber_bytes (NOPERM no): let the server's user run CLIENT LIST (Redis) or INFO (DragonFly), or use a stream`},
+		"trap: less than nothing is no backlog": {script{numsub: 1, clientList: fmt.Sprintf(redisClient, "", 1000, -24), infoMemory: "dispatch_queue_subscriber_bytes:-1\r\n"},
+			[]string{numsub, clientList, numsub, infoMemory}, 0,
+			`the backlog of channel "news" is not known: CLIENT LIST tells no omem of its subscribers, and INFO memory no dispatch_queue_subscriber_bytes: let the server's user run CLIENT LIST (Redis) or INFO (DragonFly), or use a stream`},
 		"a server that loads": {script{numsub: 1, clientList: replyError("LOADING x")}, []string{numsub, clientList}, 0, "LOADING x"},
 	}
 	for name, test := range tests {
@@ -183,7 +188,7 @@ func TestPubSubSources(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, queue.Depth{Kind: queue.PubSub, Ready: test.ready, LowerBound: true, Added: -1}, depth)
+			assert.Equal(t, queue.Depth{Kind: queue.PubSub, Ready: test.ready, LowerBound: true, Estimate: true, Added: -1}, depth)
 		})
 	}
 }

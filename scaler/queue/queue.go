@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Kind is a kind of queue.
 type Kind string
@@ -63,11 +66,33 @@ type Depth struct {
 	Ready      int64 // waiting for a worker, which may take them now
 	InFlight   int64 // held by a worker and not acknowledged
 	LowerBound bool  // the server can't tell exactly; there are at least so many
-	Added      int64 // messages ever added; -1 where nothing counts them
+	// Estimate is set where Ready is the best that can be had, and may be decided by like a
+	// depth that is exact. Of a stream it is an upper bound: no less than what waits, and more
+	// by no more than what was deleted before it was delivered. Of a Pub/Sub channel it is
+	// what is measured in place of a depth; LowerBound is set, too.
+	Estimate bool
+	Added    int64 // messages ever added; -1 where nothing counts them
 	// Oldest is when the message that waits the longest came, or became due. Zero: none
 	// waits, or Age was not wanted.
 	Oldest time.Time
 }
 
 // Total is the depth that decisions are made from.
-func (d Depth) Total() int64 { return d.Ready + d.InFlight }
+func (d Depth) Total() int64 { return Sum(d.Ready, d.InFlight) }
+
+// AtLeast tells whether the depth may be any from Total up, so that nothing may shrink by it.
+// Pub/Sub is the exception: its bound has no end by nature, and a fleet that could never
+// shrink would be of no use.
+func (d Depth) AtLeast() bool { return d.LowerBound && !d.Estimate }
+
+// Sum adds counts, none of which is negative. It ends at math.MaxInt64: a server may hold, or
+// claim, more than that.
+func Sum(counts ...int64) (total int64) {
+	for _, count := range counts {
+		if count > math.MaxInt64-total {
+			return math.MaxInt64
+		}
+		total += count
+	}
+	return total
+}

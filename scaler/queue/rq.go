@@ -46,8 +46,8 @@ func (q *rqReader) answer(r round) (Depth, bool, error) {
 	replies := replies{queue: r.queue}
 	depth := Depth{Kind: RQ, Added: -1}
 	depth.Ready, depth.Oldest = replies.due(&q.scheduled, r.now)
-	depth.Ready += replies.number(q.waiting, List)
-	depth.InFlight = replies.number(q.intermediate, List) + replies.number(q.started, SortedSet)
+	depth.Ready = Sum(depth.Ready, replies.number(q.waiting, List))
+	depth.InFlight = Sum(replies.number(q.intermediate, List), replies.number(q.started, SortedSet))
 	done := true
 	if q.job != nil {
 		done = q.job.add(&depth, replies.element(q.oldest), &replies, r)

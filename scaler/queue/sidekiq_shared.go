@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,9 +58,9 @@ func (s *sidekiqSharedReader) answer(r round) (Depth, bool, error) {
 	retried, retriedSince := replies.due(&s.retry, r.now)
 	identities, err := s.identities.Result()
 	replies.failed(s.identities, set, err)
-	depth := Depth{Kind: SidekiqShared, Ready: scheduled + retried, Added: -1, Oldest: earlier(since, retriedSince)}
+	depth := Depth{Kind: SidekiqShared, Ready: Sum(scheduled, retried), Added: -1, Oldest: earlier(since, retriedSince)}
 	for i := range s.known {
-		depth.InFlight += s.busy(&s.known[i], &replies)
+		depth.InFlight = Sum(depth.InFlight, s.busy(&s.known[i], &replies))
 	}
 	if replies.err != nil {
 		return replies.result(depth, true)
@@ -82,9 +83,19 @@ func (s *sidekiqSharedReader) busy(p *process, replies *replies) int64 {
 	if err != nil || len(fields) != 2 {
 		return 0
 	}
-	busy, _ := fields[1].(string)
+	busy, ok := fields[1].(string)
+	if !ok {
+		return 0 // it has expired
+	}
 	count, err := strconv.ParseInt(busy, 10, 64)
-	if err != nil || count <= 0 {
+	switch {
+	case err != nil:
+		replies.failed(p.command, hash, &ReplyError{Command: "HMGET " + s.prefix + p.identity, Err: fmt.Errorf("busy is %q, not a number", busy)})
+		return 0
+	case count < 0:
+		replies.failed(p.command, hash, notACount(p.command, count))
+		return 0
+	case count == 0:
 		return 0
 	}
 	if info, _ := fields[0].(string); info != p.info || info == "" {

@@ -33,12 +33,12 @@ func (s *sortedSetReader) answer(r round) (Depth, bool, error) {
 	depth := Depth{Kind: SortedSet, Added: -1}
 	var err error
 	if s.size != nil {
-		if depth.Ready, err = s.size.Result(); err == nil && r.queue.Age {
+		if depth.Ready, err = countOf(s.size); err == nil && r.queue.Age {
 			err = &AgeUnknownError{Key: r.queue.Key, Kind: SortedSet}
 		}
 		return depth, true, err
 	}
-	if depth.Ready, err = s.due.count.Result(); err != nil {
+	if depth.Ready, err = countOf(s.due.count); err != nil {
 		return Depth{}, true, err
 	}
 	since, known, err := s.due.since(r.now)

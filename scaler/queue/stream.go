@@ -55,8 +55,10 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if s.after != "" {
 		return s.answerEntries(r)
 	}
-	if r.cluster && s.length.Err() != nil { // whatever XINFO says, which does not redirect
-		return Depth{}, true, s.length.Err()
+	if r.cluster {
+		if _, err := countOf(s.length); err != nil { // whatever XINFO says, which does not redirect
+			return Depth{}, true, err
+		}
 	}
 	info, err := infoOf(s.info)
 	s.info.SetVal(nil) // it holds two whole entries

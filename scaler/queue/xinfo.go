@@ -36,14 +36,16 @@ func infoOf(cmd *redis.Cmd) (streamInfo, error) {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
 	info := streamInfo{added: -1}
-	if info.length, err = f.number("length"); err != nil {
+	if info.length, err = f.count("length"); err != nil {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
 	if info.lastGenerated, err = f.text("last-generated-id"); err != nil {
 		return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
 	}
-	if added, ok := f.value("entries-added").(int64); ok {
-		info.added = added
+	if f.value("entries-added") != nil {
+		if info.added, err = f.count("entries-added"); err != nil {
+			return streamInfo{}, &ReplyError{Command: "XINFO STREAM", Err: err}
+		}
 	}
 	if deleted, ok := f.value("max-deleted-entry-id").(string); ok {
 		if info.maxDeleted, err = parseID(deleted); err != nil {
@@ -71,7 +73,7 @@ func groupOf(reply any) (groupInfo, error) {
 	if group.name, err = f.text("name"); err != nil {
 		return groupInfo{}, err
 	}
-	if group.pending, err = f.number("pending"); err != nil {
+	if group.pending, err = f.count("pending"); err != nil {
 		return groupInfo{}, err
 	}
 	if group.lastDelivered, err = f.text("last-delivered-id"); err != nil {
@@ -116,10 +118,14 @@ func (f fields) value(name string) any {
 	return nil
 }
 
-func (f fields) number(name string) (int64, error) {
+// count is a number that counts something, which is never negative.
+func (f fields) count(name string) (int64, error) {
 	value, ok := f.value(name).(int64)
 	if !ok {
 		return 0, fmt.Errorf("field %s is %v, not a number", name, f.value(name))
+	}
+	if value < 0 {
+		return 0, fmt.Errorf("field %s is %d, not a count", name, value)
 	}
 	return value, nil
 }

@@ -45,19 +45,14 @@ type Cluster struct {
 // statefulsets.apps.
 func NewCluster(reader client.Reader) *Cluster { return &Cluster{client: reader} }
 
-// Metadata returns the metadata of the ScaledObject's external trigger. With several, the
-// first that is ours is taken, where ours tells them apart.
-func (c *Cluster) Metadata(ctx context.Context, namespace, name string, ours func(map[string]string) bool) (map[string]string, error) {
+// Find returns the ScaledObject of that name. The error wraps ErrNotFound where there is
+// none.
+func (c *Cluster) Find(ctx context.Context, namespace, name string) (Object, error) {
 	object, err := c.scaledObject(ctx, namespace, name)
 	if err != nil {
-		return nil, err
+		return Object{}, err
 	}
-	for _, trigger := range object.Spec.Triggers {
-		if (trigger.Type == "external-push" || trigger.Type == "external") && ours(trigger.Metadata) {
-			return trigger.Metadata, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: ScaledObject %s/%s has no trigger of type external-push or external with a channelName", ErrNotFound, namespace, name)
+	return Object{version: Version{UID: object.UID, Generation: object.Generation}, triggers: object.Spec.Triggers}, nil
 }
 
 // State returns the state of the ScaledObject's target.
@@ -88,7 +83,7 @@ func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*ke
 	object := &kedav1alpha1.ScaledObject{}
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("%w: there is no ScaledObject %s/%s", ErrNotFound, namespace, name)
+		return nil, fmt.Errorf("%w: there is no ScaledObject %s/%s (ScaledJobs are not supported: their jobs have no replicas to hold or to step)", ErrNotFound, namespace, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading ScaledObject %s/%s: %w", namespace, name, err)

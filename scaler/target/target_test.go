@@ -140,19 +140,23 @@ func TestWhatIsMissingIsAnErrorWithItsName(t *testing.T) {
 	}
 }
 
-func TestMetadata(t *testing.T) {
-	ours := func(m map[string]string) bool { return m["channelName"] != "" }
+func TestFind(t *testing.T) {
 	c := cluster(t, scaledObject(func(o *kedav1alpha1.ScaledObject) {
+		o.UID, o.Generation = "abc", 7
 		o.Spec.Triggers = append([]kedav1alpha1.ScaleTriggers{
 			{Type: "cpu", Metadata: map[string]string{"channelName": "not external"}},
-			{Type: "external", Metadata: map[string]string{"topic": "somebody else's"}},
+			{Type: "external", Metadata: map[string]string{"topic": "somebody else's"}, MetricType: "Value"},
 		}, o.Spec.Triggers...)
 	}))
-	got, err := c.Metadata(t.Context(), "shop", "orders", ours)
+	got, err := c.Find(t.Context(), "shop", "orders")
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"channelName": "q"}, got)
+	assert.Equal(t, Version{UID: "abc", Generation: 7}, got.Version())
+	assert.Equal(t, []Trigger{
+		{Metadata: map[string]string{"topic": "somebody else's"}, MetricType: "Value"},
+		{Metadata: map[string]string{"channelName": "q"}},
+	}, got.Triggers())
 
-	_, err = cluster(t, scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Spec.Triggers[0].Type = "redis" })).Metadata(t.Context(), "shop", "orders", ours)
+	_, err = c.Find(t.Context(), "shop", "parcels")
 	require.ErrorIs(t, err, ErrNotFound)
-	assert.ErrorContains(t, err, "has no trigger of type external-push or external with a channelName")
+	assert.ErrorContains(t, err, "there is no ScaledObject shop/parcels (ScaledJobs are not supported")
 }

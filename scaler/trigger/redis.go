@@ -112,9 +112,9 @@ func (r Redis) render(m map[string]string) {
 		}
 	}
 	secret(KeyUsername, KeyUsernameFromSecret, r.Username)
-	secret(KeyPassword+fromEnvSuffix, KeyPasswordFromSecret, r.Password)
+	secret(KeyPassword+FromEnvSuffix, KeyPasswordFromSecret, r.Password)
 	secret(KeySentinelUsername, KeySentinelUsernameFromSecret, r.SentinelUsername)
-	secret(KeySentinelPassword+fromEnvSuffix, KeySentinelPasswordFromSecret, r.SentinelPassword)
+	secret(KeySentinelPassword+FromEnvSuffix, KeySentinelPasswordFromSecret, r.SentinelPassword)
 	if r.TLS {
 		m[KeyTLS] = "true"
 	}

@@ -108,7 +108,8 @@ func (t Trigger) Metadata() map[string]string {
 // noLimit stands for a step without limit where leaving the key out means a default.
 const noLimit = "none"
 
-const fromEnvSuffix = "FromEnv"
+// FromEnvSuffix ends a key whose value KEDA takes from the target's environment.
+const FromEnvSuffix = "FromEnv"
 
 type parser struct {
 	metadata map[string]string
@@ -134,7 +135,7 @@ func (p *parser) fromEnv() {
 		if !isFromEnv(key) {
 			continue
 		}
-		own := strings.TrimSuffix(key, fromEnvSuffix)
+		own := strings.TrimSuffix(key, FromEnvSuffix)
 		if p.metadata[own] != "" {
 			p.fail(own, "%s gives it too: leave one of the two out", key)
 			continue
@@ -153,7 +154,7 @@ func FromEnv(metadata map[string]string) []string {
 }
 
 func isFromEnv(key string) bool {
-	own, ok := strings.CutSuffix(key, fromEnvSuffix)
+	own, ok := strings.CutSuffix(key, FromEnvSuffix)
 	return ok && known[own]
 }
 

@@ -28,7 +28,7 @@ func (p *parser) shown(key string) string {
 	switch value := p.metadata[key]; {
 	case value == "":
 		return ""
-	case hidden[key], p.isFromEnv[key], strings.HasSuffix(key, fromEnvSuffix), !known[key]:
+	case hidden[key], p.isFromEnv[key], strings.HasSuffix(key, FromEnvSuffix), !known[key]:
 		return hiddenValue
 	case key == KeyRedisAddress:
 		return address.Shown(value)
@@ -66,7 +66,7 @@ func (p *parser) checkSingleLine() {
 func HideFromEnv(metadata map[string]string, words string) string {
 	var values []string
 	for _, key := range others(metadata) {
-		if own, ok := strings.CutSuffix(key, fromEnvSuffix); ok {
+		if own, ok := strings.CutSuffix(key, FromEnvSuffix); ok {
 			values = append(values, partsOf(own, metadata[key])...)
 		}
 	}
@@ -139,12 +139,12 @@ func (p *parser) policyError(t Trigger) error {
 	}
 	values := maps.Clone(p.metadata)
 	if p.isFromEnv[KeyMaxAge] {
-		values[KeyMaxAge+fromEnvSuffix] = t.Policy.MaxAge.String() // it is shown as Go writes it
+		values[KeyMaxAge+FromEnvSuffix] = t.Policy.MaxAge.String() // it is shown as Go writes it
 	}
 	for _, key := range []string{KeyMinReplicas, KeyMaxReplicas, KeyTargetQueueDepth, KeyScaleUpThreshold, KeyScaleDownThreshold,
 		KeyCooldownPeriod, KeyActivationQueueDepth} {
 		if p.isFromEnv[key] { // "+5" and "05" are shown as 5
-			values[key+fromEnvSuffix] = t.Metadata()[key]
+			values[key+FromEnvSuffix] = t.Metadata()[key]
 		}
 	}
 	return errors.New(HideFromEnv(values, err.Error()))

@@ -24,13 +24,21 @@
 
 {{- define "pubsub-operator.checkTLS" -}}
 {{- $tls := .Values.tls }}
-{{- $own := eq .Release.Namespace .Values.keda.namespace }}
-{{- if or $tls.existingServerSecret $tls.existingClientSecret $tls.existingKEDASecret }}
+{{- if or $tls.existingServerSecret $tls.existingControllerSecret $tls.existingKEDASecret $tls.existingPeopleSecret }}
 {{- if not $tls.enabled }}
-{{- fail "tls.enabled is false, but a tls.existing…Secret is set: set tls.enabled=true, or leave tls.existingServerSecret, tls.existingClientSecret and tls.existingKEDASecret empty" }}
+{{- fail "tls.enabled is false, but a tls.existing…Secret is set: set tls.enabled=true, or leave tls.existingServerSecret, tls.existingControllerSecret, tls.existingKEDASecret and tls.existingPeopleSecret empty" }}
 {{- end }}
-{{- if not (and $tls.existingServerSecret $tls.existingClientSecret (or $own $tls.existingKEDASecret)) }}
-{{- fail "only some of tls.existingServerSecret, tls.existingClientSecret and tls.existingKEDASecret are set: set all three (one CA must have signed them all), or none, and the chart makes the certificates" }}
+{{- if not (and $tls.existingServerSecret $tls.existingControllerSecret $tls.existingKEDASecret) }}
+{{- fail "only some of tls.existingServerSecret, tls.existingControllerSecret and tls.existingKEDASecret are set: set all three (one CA must have signed them all), or none, and the chart makes the certificates" }}
+{{- end }}
+{{- end }}
+{{- $seen := dict }}
+{{- range $client := list "keda" "controller" "people" }}
+{{- range $name := splitList "," (include "pubsub-operator.clientNames" (list $ $client)) }}
+{{- if hasKey $seen $name }}
+{{- fail (printf "tls.names.%s and tls.names.%s both have %q: give each client's certificate a name of its own, because the name says what it may do" (get $seen $name) $client $name) }}
+{{- end }}
+{{- $_ := set $seen $name $client }}
 {{- end }}
 {{- end }}
 {{- end }}

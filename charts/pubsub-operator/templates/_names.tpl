@@ -33,16 +33,31 @@
 {{ .Values.tls.existingServerSecret | default (printf "%s-server-tls" (include "pubsub-operator.fullname" .)) }}
 {{- end }}
 
-{{- define "pubsub-operator.clientSecret" -}}
-{{ .Values.tls.existingClientSecret | default (printf "%s-client-tls" (include "pubsub-operator.fullname" .)) }}
+{{- define "pubsub-operator.controllerSecret" -}}
+{{ .Values.tls.existingControllerSecret | default (printf "%s-controller-tls" (include "pubsub-operator.fullname" .)) }}
 {{- end }}
 
-{{/* In KEDA's own namespace the controller's Secret serves KEDA as well. */}}
 {{- define "pubsub-operator.kedaSecret" -}}
-{{- if .Values.tls.existingKEDASecret }}
-{{- .Values.tls.existingKEDASecret }}
+{{ .Values.tls.existingKEDASecret | default (printf "%s-keda-tls" (include "pubsub-operator.fullname" .)) }}
+{{- end }}
+
+{{/* Empty where the certificates are one's own and there is none for people. */}}
+{{- define "pubsub-operator.peopleSecret" -}}
+{{- if .Values.tls.existingServerSecret }}
+{{- .Values.tls.existingPeopleSecret }}
 {{- else }}
-{{- include "pubsub-operator.clientSecret" . }}
+{{- printf "%s-people-tls" (include "pubsub-operator.fullname" .) }}
+{{- end }}
+{{- end }}
+
+{{/* The names on a client's certificates. Takes (list root client), where client is keda, controller or people. */}}
+{{- define "pubsub-operator.clientNames" -}}
+{{- $root := first . }}
+{{- $names := index $root.Values.tls.names (last .) }}
+{{- if $names }}
+{{- join "," $names }}
+{{- else }}
+{{- printf "%s-%s" (include "pubsub-operator.fullname" $root) (last .) }}
 {{- end }}
 {{- end }}
 

@@ -7,7 +7,14 @@ Each of these takes (list root component), where component is controller or scal
 {{- define "pubsub-operator.podMetadata" -}}
 {{- $root := first . }}
 {{- $values := index $root.Values (last .) }}
-{{- with $values.podAnnotations }}
+{{- $annotations := dict }}
+{{- if and (eq (last .) "scaler") $root.Values.tls.enabled }}
+{{- with include "pubsub-operator.peopleSecret" $root }}
+{{- /* By it kubectl pubsub finds the certificate that people ask with. */}}
+{{- $_ := set $annotations "pubsub.jawaracloud.io/people-secret" . }}
+{{- end }}
+{{- end }}
+{{- with merge (dict) $values.podAnnotations $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -65,6 +72,16 @@ securityContext:
 {{- with $values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
+{{- with .limits }}
+{{- if .memory }}
+{{- /* Near the limit the garbage collector works harder, where the kernel would else end the process. */}}
+env:
+  - name: GOMEMLIMIT
+    valueFrom:
+      resourceFieldRef:
+        resource: limits.memory
+{{- end }}
+{{- end }}
 {{- end }}
 livenessProbe:
   httpGet:

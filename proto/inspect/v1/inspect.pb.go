@@ -106,6 +106,9 @@ const (
 	Reason_REASON_OUTSIDE_LIMITS Reason = 10
 	// The oldest message waits longer than maxAge.
 	Reason_REASON_ABOVE_MAX_AGE Reason = 11
+	// The depth is only known to be at least so many: it may or may not be below the lower
+	// bound, so the fleet does not shrink.
+	Reason_REASON_DEPTH_UNCERTAIN Reason = 12
 )
 
 // Enum value maps for Reason.
@@ -123,6 +126,7 @@ var (
 		9:  "REASON_IDLE",
 		10: "REASON_OUTSIDE_LIMITS",
 		11: "REASON_ABOVE_MAX_AGE",
+		12: "REASON_DEPTH_UNCERTAIN",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                    0,
@@ -137,6 +141,7 @@ var (
 		"REASON_IDLE":                           9,
 		"REASON_OUTSIDE_LIMITS":                 10,
 		"REASON_ABOVE_MAX_AGE":                  11,
+		"REASON_DEPTH_UNCERTAIN":                12,
 	}
 )
 
@@ -1049,7 +1054,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_HOLD\x10\x01\x12\x13\n" +
 	"\x0fACTION_SCALE_UP\x10\x02\x12\x15\n" +
-	"\x11ACTION_SCALE_DOWN\x10\x03*\xc9\x02\n" +
+	"\x11ACTION_SCALE_DOWN\x10\x03*\xe5\x02\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REASON_WITHIN_BAND\x10\x01\x12\x1c\n" +
@@ -1063,7 +1068,8 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\vREASON_IDLE\x10\t\x12\x19\n" +
 	"\x15REASON_OUTSIDE_LIMITS\x10\n" +
 	"\x12\x18\n" +
-	"\x14REASON_ABOVE_MAX_AGE\x10\v2\xaf\x01\n" +
+	"\x14REASON_ABOVE_MAX_AGE\x10\v\x12\x1a\n" +
+	"\x16REASON_DEPTH_UNCERTAIN\x10\f2\xaf\x01\n" +
 	"\tInspector\x12R\n" +
 	"\aExplain\x12!.pubsub.inspect.v1.ExplainRequest\x1a\".pubsub.inspect.v1.ExplainResponse\"\x00\x12N\n" +
 	"\x05Watch\x12\x1f.pubsub.inspect.v1.WatchRequest\x1a .pubsub.inspect.v1.WatchResponse\"\x000\x01BCZAgithub.com/jawaracloud/pubsub-operator/proto/inspect/v1;inspectv1b\x06proto3"

@@ -231,7 +231,7 @@ func (d *deployment) revoke(t *testing.T, servers []*redistest.Server, text stri
 }
 
 const (
-	grantedWait = 5 * time.Second        // go-redis asks a sentinel for a sign of life every 3 s
+	grantedWait = 5 * time.Second        // connections to a sentinel's master live 2 s
 	renewedWait = time.Second            // for a changed password to be noticed
 	refusedWait = 500 * time.Millisecond // for one queue, where the server may be out of reach
 )

@@ -25,8 +25,8 @@ const DragonflyReadOnlyRule = "%R~* +ping +hello +auth +select +role +type +exis
 	" +pubsub +client +info +cluster"
 
 // SentinelReadOnlyRule is what the same user needs on a sentinel, to find the master and
-// to hear of another.
-const SentinelReadOnlyRule = "&+switch-master &+replica-reconf-done +ping +subscribe +sentinel|get-master-addr-by-name +sentinel|sentinels"
+// the other sentinels.
+const SentinelReadOnlyRule = "+sentinel|get-master-addr-by-name +sentinel|sentinels"
 
 // ACLArgs are the arguments of a server that knows AdminUser and ReaderUser, and nobody
 // else: a connection that does not authenticate gets NOAUTH. They are good for all

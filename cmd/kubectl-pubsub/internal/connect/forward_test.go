@@ -77,11 +77,11 @@ func install(t *testing.T, ca *certtest.Authority) []client.Object {
 	t.Helper()
 	var objects []client.Object
 	for _, name := range []string{"scaler-a", "scaler-b"} {
-		pod := withSecret(operatorPod("ops", name, "scaler", true, "--tls-cert-dir=/x"), "op-server-tls")
+		pod := withSecret(operatorPod("ops", name, "scaler", true, "--tls-cert-dir=/x"), "op-people-tls")
 		objects = append(objects, &pod)
 	}
-	controller := withSecret(operatorPod("ops", "controller", "controller", true, "--scaler-address=op-scaler.ops.svc:9090"), "op-client-tls")
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-client-tls"}, Data: ca.Secret(ca.Client("client"))}
+	controller := operatorPod("ops", "controller", "controller", true, "--scaler-address=op-scaler.ops.svc:9090")
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-people-tls"}, Data: ca.Secret(ca.Client("client"))}
 	return append(objects, &controller, secret)
 }
 
@@ -165,7 +165,7 @@ func secretWithout(t *testing.T, ca *certtest.Authority, key string) client.Obje
 	t.Helper()
 	data := ca.Secret(ca.Client("client"))
 	delete(data, key)
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-client-tls"}, Data: data}
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "op-people-tls"}, Data: data}
 }
 
 func TestForwardProblems(t *testing.T) {
@@ -198,14 +198,14 @@ func TestForwardProblems(t *testing.T) {
 			functions: interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 				return forbid("secrets")
 			}},
-			wantErr: []string{"reading Secret ops/op-client-tls", `you need the right to get secrets in namespace "ops" (kubectl auth can-i get secrets/op-client-tls -n ops tells)`, "or give the files with --cacert, --cert and --key"},
+			wantErr: []string{"reading Secret ops/op-people-tls", `you need the right to get secrets in namespace "ops" (kubectl auth can-i get secrets/op-people-tls -n ops tells)`, "or give the files with --cacert, --cert and --key"},
 		},
-		"no Secret":     {objects: objects[:3], wantErr: []string{"there is no Secret ops/op-client-tls: give the files with --cacert"}},
-		"half a Secret": {objects: append(objects[:3:3], secretWithout(t, ca, "tls.key")), wantErr: []string{"Secret ops/op-client-tls has no tls.key"}},
+		"no Secret":     {objects: objects[:3], wantErr: []string{"there is no Secret ops/op-people-tls: give the files with --cacert"}},
+		"half a Secret": {objects: append(objects[:3:3], secretWithout(t, ca, "tls.key")), wantErr: []string{"Secret ops/op-people-tls has no tls.key"}},
 		"no Secret named": {objects: []client.Object{func() client.Object {
 			p := operatorPod("ops", "scaler-a", "scaler", true, "--tls-cert-dir=/x")
 			return &p
-		}()}, wantErr: []string{"no pod there names the Secret"}},
+		}()}, wantErr: []string{"no pod of it names the Secret"}},
 		"another name": {objects: objects, wantErr: []string{`the scaler's certificate is not for "op-scaler.ops.svc": name another one with --server-name`}},
 		"no right to forward": {
 			objects: objects, refuse: answering(403, forbid("pods")),

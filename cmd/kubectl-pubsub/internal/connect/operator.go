@@ -16,15 +16,14 @@ import (
 
 // What the chart names (charts/pubsub-operator/templates).
 const (
-	componentLabel  = "app.kubernetes.io/component"
-	scalerName      = "scaler"
-	controllerName  = "controller"
-	portName        = "grpc"
-	tlsVolume       = "tls"
-	tlsFlag         = "--tls-cert-dir"
-	addressFlag     = "--scaler-address"
-	serverTLSSuffix = "-server-tls"
-	clientTLSSuffix = "-client-tls"
+	componentLabel = "app.kubernetes.io/component"
+	scalerName     = "scaler"
+	controllerName = "controller"
+	portName       = "grpc"
+	tlsFlag        = "--tls-cert-dir"
+	addressFlag    = "--scaler-address"
+	// peopleSecretAnnotation is on the scaler's pods: the Secret with people's certificate.
+	peopleSecretAnnotation = "pubsub.jawaracloud.io/people-secret"
 	// localName is on the certificates that the chart makes, for a forwarded port.
 	localName = "localhost"
 )
@@ -38,7 +37,7 @@ type endpoint struct {
 	pods      []string // that are ready
 	port      int32
 	tls       bool
-	// clientSecret holds the CA and a client certificate; empty: no pod tells.
+	// clientSecret holds the CA and people's certificate; empty: no pod tells.
 	clientSecret string
 	// serverName is the one that the scaler's certificate is for.
 	serverName string
@@ -94,22 +93,18 @@ func endpointOf(namespace string, scalers, all []corev1.Pod) (endpoint, error) {
 		e.pods = append(e.pods, pod.Name)
 		e.port = portOf(container)
 		e.tls = argument(container, tlsFlag) != ""
-		if server := secretOf(pod); strings.HasSuffix(server, serverTLSSuffix) {
-			e.clientSecret = strings.TrimSuffix(server, serverTLSSuffix) + clientTLSSuffix
-		}
+		e.clientSecret = cmp.Or(pod.Annotations[peopleSecretAnnotation], e.clientSecret)
 	}
 	if len(e.pods) == 0 {
 		return endpoint{}, fmt.Errorf("the scaler in namespace %q has %d pods, but none is ready: see kubectl get pods -n %s -l %s=%s,%s=%s",
 			namespace, len(scalers), namespace, v1.LabelApp, v1.OperatorApp, componentLabel, scalerName)
 	}
 	slices.Sort(e.pods)
-	// The controller talks to the same scaler, so its pods name the Secret and the host,
-	// also where the chart was told other ones.
+	// The controller talks to the same scaler, so its pods name the host.
 	for _, pod := range all {
 		if pod.Namespace != namespace || pod.Labels[componentLabel] != controllerName || pod.DeletionTimestamp != nil {
 			continue
 		}
-		e.clientSecret = cmp.Or(secretOf(pod), e.clientSecret)
 		host, _, _ := strings.Cut(argument(containerOf(pod, controllerName), addressFlag), ":")
 		e.serverName = cmp.Or(host, e.serverName)
 	}
@@ -152,14 +147,4 @@ func argument(container corev1.Container, flag string) string {
 		}
 	}
 	return value
-}
-
-// secretOf is the Secret with the pod's certificates.
-func secretOf(pod corev1.Pod) string {
-	for _, volume := range pod.Spec.Volumes {
-		if volume.Name == tlsVolume && volume.Secret != nil {
-			return volume.Secret.SecretName
-		}
-	}
-	return ""
 }

@@ -26,8 +26,8 @@ func operatorPod(namespace, name, component string, ready bool, args ...string) 
 	}
 }
 
-func withSecret(pod corev1.Pod, secret string) corev1.Pod {
-	pod.Spec.Volumes = []corev1.Volume{{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}}}}
+func withSecret(pod corev1.Pod, people string) corev1.Pod {
+	pod.Annotations = map[string]string{"pubsub.jawaracloud.io/people-secret": people}
 	return pod
 }
 
@@ -39,10 +39,10 @@ func leaving(pod corev1.Pod) corev1.Pod {
 func TestChooseScaler(t *testing.T) {
 	const tlsArgument = "--tls-cert-dir=/etc/pubsub-operator/tls"
 	scaler := func(name string, ready bool) corev1.Pod {
-		return withSecret(operatorPod("ops", name, "scaler", ready, "--log-level=info", tlsArgument), "op-server-tls")
+		return withSecret(operatorPod("ops", name, "scaler", ready, "--log-level=info", tlsArgument), "op-people-tls")
 	}
-	controller := withSecret(operatorPod("ops", "controller", "controller", true,
-		"--leader-elect", "--scaler-address=op-scaler.ops.svc:9090", "--scaler-tls-cert-dir=/x"), "my-client")
+	controller := operatorPod("ops", "controller", "controller", true,
+		"--leader-elect", "--scaler-address=op-scaler.ops.svc:9090", "--scaler-tls-cert-dir=/x")
 	tests := map[string]struct {
 		pods      []corev1.Pod
 		namespace string
@@ -51,23 +51,23 @@ func TestChooseScaler(t *testing.T) {
 	}{
 		"the chart's defaults": {
 			pods: []corev1.Pod{scaler("b", true), scaler("c", false), scaler("a", true), controller},
-			want: endpoint{namespace: "ops", pods: []string{"a", "b"}, port: 9191, tls: true, clientSecret: "my-client", serverName: "op-scaler.ops.svc"},
+			want: endpoint{namespace: "ops", pods: []string{"a", "b"}, port: 9191, tls: true, clientSecret: "op-people-tls", serverName: "op-scaler.ops.svc"},
 		},
 		"no controller": {
 			pods: []corev1.Pod{scaler("a", true), leaving(controller)},
-			want: endpoint{namespace: "ops", pods: []string{"a"}, port: 9191, tls: true, clientSecret: "op-client-tls", serverName: "localhost"},
+			want: endpoint{namespace: "ops", pods: []string{"a"}, port: 9191, tls: true, clientSecret: "op-people-tls", serverName: "localhost"},
 		},
-		"no controller, and a Secret of another name": {
-			pods: []corev1.Pod{withSecret(scaler("a", true), "own")},
+		"no certificate for people": {
+			pods: []corev1.Pod{operatorPod("ops", "a", "scaler", true, tlsArgument)},
 			want: endpoint{namespace: "ops", pods: []string{"a"}, port: 9191, tls: true, serverName: "localhost"},
 		},
 		"without TLS": {
 			pods: []corev1.Pod{operatorPod("ops", "a", "scaler", true), operatorPod("ops", "controller", "controller", true, "--scaler-address", "op-scaler.ops.svc:9090")},
 			want: endpoint{namespace: "ops", pods: []string{"a"}, port: 9191, serverName: "op-scaler.ops.svc"},
 		},
-		"another controller's Secret": {
-			pods: []corev1.Pod{scaler("a", true), withSecret(operatorPod("elsewhere", "controller", "controller", true), "theirs")},
-			want: endpoint{namespace: "ops", pods: []string{"a"}, port: 9191, tls: true, clientSecret: "op-client-tls", serverName: "localhost"},
+		"another install's controller": {
+			pods: []corev1.Pod{scaler("a", true), operatorPod("elsewhere", "controller", "controller", true, "--scaler-address=theirs:9090")},
+			want: endpoint{namespace: "ops", pods: []string{"a"}, port: 9191, tls: true, clientSecret: "op-people-tls", serverName: "localhost"},
 		},
 		"none anywhere":          {pods: []corev1.Pod{controller}, wantErr: "no namespace has a pod of the scaler (labels app=pubsub-operator, app.kubernetes.io/component=scaler): install the operator"},
 		"none in this namespace": {namespace: "nowhere", wantErr: `namespace "nowhere" has no pod of the scaler (labels app=pubsub-operator, app.kubernetes.io/component=scaler): correct --operator-namespace`},

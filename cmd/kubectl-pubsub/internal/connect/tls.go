@@ -146,11 +146,11 @@ func (p *pemSource) override(flags ScalerFlags) error {
 	return err
 }
 
-// readSecret reads the Secret that the operator's pods name.
+// readSecret reads the Secret that the scaler's pods name.
 func (c *Cluster) readSecret(ctx context.Context, way endpoint) (pemSource, error) {
 	const remedy = "give the files with --cacert, --cert and --key"
 	if way.clientSecret == "" {
-		return pemSource{}, fmt.Errorf("the scaler in namespace %q wants TLS, but no pod there names the Secret with a client certificate: %s", way.namespace, remedy)
+		return pemSource{}, fmt.Errorf("the scaler in namespace %q wants TLS, but no pod of it names the Secret with people's certificate (annotation pubsub.jawaracloud.io/people-secret): %s", way.namespace, remedy)
 	}
 	ctx, cancel := c.Bounded(ctx)
 	defer cancel()

@@ -48,6 +48,11 @@ var words = map[string]string{
 	"BrokerIsReplica":        "the queue's server is a replica, not the master",
 	"BrokerTLSFailed":        "the scaler and the queue's server don't trust each other",
 	"BrokerClusterDown":      "the cluster of the queue's servers is down",
+	"BrokerReplyTooLarge":    "the queue's server answers with more than a depth can need",
+	"BrokerReplyBudget":      "the scaler has no room for the reply beside those of other servers",
+	"BrokerNotRedis":         "what answers is no Redis or DragonFly server",
+	"BrokerTooMany":          "the namespace has as many servers watched as it may have",
+	"ScalerFault":            "the scaler has a fault",
 	"QueueAgeUnknown":        "nothing records how old the queue's messages are",
 	"BrokerError":            "the queue's server answers with an error",
 }

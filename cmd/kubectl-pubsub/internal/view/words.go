@@ -26,6 +26,7 @@ var meanings = map[inspectv1.Reason]string{
 	inspectv1.Reason_REASON_AT_MIN_REPLICAS:                "already at minReplicas, or at the one replica that only KEDA takes away",
 	inspectv1.Reason_REASON_FEWER_WOULD_EXCEED_UPPER_BOUND: "one replica fewer would be too few again",
 	inspectv1.Reason_REASON_ABOVE_MAX_AGE:                  "the oldest message waits longer than maxAge",
+	inspectv1.Reason_REASON_DEPTH_UNCERTAIN:                "the depth is only known to be at least so many: the fleet does not shrink",
 	inspectv1.Reason_REASON_ACTIVATION:                     "no replicas, and a depth above activationQueueDepth: KEDA wakes the target",
 	inspectv1.Reason_REASON_IDLE:                           "no replicas, and nothing to wake them for",
 	inspectv1.Reason_REASON_OUTSIDE_LIMITS:                 "the replicas are outside minReplicas and maxReplicas",

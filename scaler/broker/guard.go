@@ -1,0 +1,166 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// freeBytes is what the replies on each connection may hold without a share of the
+	// budget, by the rule of maxRead: those of 1,000 lists. So the servers that take all of
+	// the budget keep nobody else's plain queues from being read.
+	freeBytes = 64 << 10
+	// budgetBytes is what all replies may hold together beyond that. With what the garbage
+	// collector has not freed yet it may be twice as much, and the scaler is to stay under
+	// 128 MiB.
+	budgetBytes = 32 << 20
+)
+
+// budget is what the replies of all servers of a pool may hold together.
+type budget struct{ taken atomic.Int64 }
+
+func (b *budget) take(n int64) bool {
+	if b.taken.Add(n) > budgetBytes {
+		b.taken.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(n int64) { b.taken.Add(-n) }
+
+// ReplyBudgetError is a reply that found no room beside those of other servers.
+type ReplyBudgetError struct{ Address string }
+
+func (e *ReplyBudgetError) Error() string {
+	return fmt.Sprintf("the reply of the server at %s does not fit beside others that are being read, which may hold %d bytes together", e.Address, budgetBytes)
+}
+
+// guard watches what a server sends on one connection, before go-redis sees it. Where it
+// must not, the guard says why, from then on.
+type guard struct {
+	address string
+	budget  *budget
+	owner   *guards
+
+	mu      sync.Mutex // settle comes from another goroutine than Read
+	framing framing
+	asked   bool  // a command was written since the last bytes came
+	taken   int64 // of the budget
+	failure error
+}
+
+// sending is called before a command is written.
+func (g *guard) sending() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = true
+}
+
+// received is called with what was read, and returns why it must not be used.
+func (g *guard) received(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failure != nil {
+		return g.failure
+	}
+	if g.asked && g.framing.between() { // what was read before is read no more
+		g.framing.begin()
+		g.give()
+	}
+	g.asked = false
+	err := g.framing.follow(p)
+	if err == nil {
+		err = g.take()
+	}
+	if err == nil {
+		return nil
+	}
+	var limit *ReplyLimitError
+	var other *NotRESPError
+	switch {
+	case errors.As(err, &limit):
+		limit.Address = g.address
+	case errors.As(err, &other):
+		other.Address = g.address
+	}
+	g.failure = outer(err)
+	g.give()
+	return g.failure
+}
+
+// take takes of the budget what the replies hold by now.
+func (g *guard) take() error {
+	more := g.framing.held - freeBytes - g.taken
+	if more <= 0 {
+		return nil
+	}
+	if !g.budget.take(more) {
+		return &ReplyBudgetError{Address: g.address}
+	}
+	g.taken += more
+	return nil
+}
+
+func (g *guard) give() {
+	g.budget.give(g.taken)
+	g.taken = 0
+}
+
+// settle gives back what replies hold that have been read to their end.
+func (g *guard) settle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.framing.between() {
+		g.framing.begin()
+		g.give()
+	}
+}
+
+// closed gives all back.
+func (g *guard) closed() {
+	g.owner.remove(g)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.give()
+	if g.failure == nil {
+		g.failure = net.ErrClosed
+	}
+}
+
+// guards are those of the connections to one server or node.
+type guards struct {
+	mu  sync.Mutex
+	all []*guard
+}
+
+// add makes the guard of a new connection.
+func (g *guards) add(address string, b *budget) *guard {
+	added := &guard{address: address, budget: b, owner: g}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = append(g.all, added)
+	return added
+}
+
+func (g *guards) remove(gone *guard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = slices.DeleteFunc(g.all, func(other *guard) bool { return other == gone })
+}
+
+// settle is called once the replies of a round have been used.
+func (g *guards) settle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, each := range g.all {
+		each.settle()
+	}
+}

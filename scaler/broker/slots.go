@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// maxNodes bounds the nodes of a cluster, replicas included: Redis's own bound (Redis
+// Cluster specification, "Main properties and rationales of the design": up to 1,000
+// nodes). go-redis keeps a client for each, and a goroutine for each that it can't reach.
+const maxNodes = 1000
+
+// NodesError is a cluster that names more nodes than one can have.
+type NodesError struct {
+	Address string // of the node that names them
+	Nodes   int
+}
+
+func (e *NodesError) Error() string {
+	return fmt.Sprintf("the node at %s names a cluster of %d nodes; at most %d can be", e.Address, e.Nodes, maxNodes)
+}
+
+// slotsHook is between go-redis and a node's answer about the slots. It bounds the time:
+// go-redis asks one node after the other, and one that is silent must not take the time of
+// all. And it bounds the nodes.
+type slotsHook struct {
+	timeout time.Duration
+	address string
+}
+
+func (slotsHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (slotsHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h slotsHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if command.Name() != clusterCommand {
+			return next(ctx, command)
+		}
+		bounded, cancel := context.WithTimeout(ctx, h.timeout)
+		defer cancel()
+		err := next(bounded, command)
+		if slots, ok := command.(*redis.ClusterSlotsCmd); ok && err == nil {
+			if err = h.check(slots.Val()); err != nil {
+				slots.SetVal(nil)
+				slots.SetErr(err)
+			}
+		}
+		return err
+	}
+}
+
+func (h slotsHook) check(slots []redis.ClusterSlot) error {
+	nodes := map[string]bool{}
+	for _, slot := range slots {
+		for _, node := range slot.Nodes {
+			nodes[node.Addr] = true
+		}
+	}
+	if len(nodes) > maxNodes {
+		return &NodesError{Address: h.address, Nodes: len(nodes)}
+	}
+	return nil
+}
+
+// outgrown tells whether a cluster has named so many nodes, one after the other, that its
+// connections are better made anew: go-redis never forgets an address.
+func (l *link) outgrown() bool { return l.made.Load() > 2*maxNodes }

@@ -1,0 +1,71 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+)
+
+// followed is what a stream is about, for as long as it lasts: the ScaledObject may be
+// edited meanwhile.
+type followed struct {
+	service      *Service
+	question     question
+	request      *request
+	subscription *broker.Subscription
+}
+
+// follow resolves a stream's question, which has no deadline of its own, and then
+// subscribes to its queues.
+func (s *Service) follow(ctx context.Context, q question) (*followed, error) {
+	r, err := s.resolveBounded(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	f := &followed{service: s, question: q, request: r}
+	f.subscription, err = s.pool.For(r.namespace).Subscribe(r.server, r.queues...)
+	return f, err
+}
+
+// resolveBounded is resolve for a stream.
+func (s *Service) resolveBounded(ctx context.Context, q question) (*request, error) {
+	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+	defer cancel()
+	return s.resolve(ctx, q)
+}
+
+// look asks again what the stream is about. Where it reads other queues by now, it
+// subscribes to those. After an error it is as it was.
+func (f *followed) look(ctx context.Context) error {
+	r, err := f.service.resolveNow(ctx, f.question)
+	if err != nil {
+		return err
+	}
+	if !r.same(f.request) {
+		subscription, err := f.service.pool.For(r.namespace).Subscribe(r.server, r.queues...)
+		if err != nil {
+			return err
+		}
+		f.subscription.Close()
+		f.subscription = subscription
+	}
+	f.request = r
+	return nil
+}
+
+func (f *followed) close() { f.subscription.Close() }
+
+// endOf is how a stream ends because of an error of follow or look: with nil where the
+// scaler is shutting down.
+func endOf(err error) error {
+	var refused *broker.ReadError
+	switch {
+	case errors.Is(err, broker.ErrClosed):
+		return nil
+	case errors.As(err, &refused):
+		return brokerError(err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,67 @@
+package trigger
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// connecting are the keys that say which server is read, and with whose credentials. The
+// others only say what is done with the depth.
+var connecting = map[string]bool{
+	KeyRedisAddress: true, KeyRedisMode: true, KeySentinelMaster: true, KeyDatabase: true,
+	KeyTLS: true, KeyTLSServerName: true,
+	KeyUsernameFromSecret: true, KeyPasswordFromSecret: true,
+	KeySentinelUsernameFromSecret: true, KeySentinelPasswordFromSecret: true,
+	KeyCAFromSecret: true, KeyClientCertificateFromSecret: true,
+	KeyUsername: true, KeyPassword: true, KeySentinelUsername: true, KeySentinelPassword: true,
+}
+
+// Agrees tells whether what a caller sent is what stands in the ScaledObject, but for
+// KEDA's own keys, and for the values of keys that stand there with FromEnv, which KEDA
+// alone knows.
+func Agrees(standing, sent map[string]string) bool {
+	for key, value := range standing {
+		if got, ok := sent[key]; !kedaKeys[key] && (!ok || got != value && !isFromEnv(key)) {
+			return false
+		}
+	}
+	for key := range sent {
+		if _, ok := standing[key]; !ok && !kedaKeys[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// Elsewhere returns the sorted keys by which a caller names another server, or other
+// credentials, than stand in the ScaledObject.
+func Elsewhere(standing, sent map[string]string) []string {
+	var keys []string
+	for key, value := range sent {
+		own := strings.TrimSuffix(key, FromEnvSuffix)
+		if stands, ok := standing[key]; connecting[own] && (!ok || stands != value && own == key) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Resolve is the metadata that stands in a ScaledObject, with the values that KEDA sent of
+// the keys that stand there with FromEnv. Those that were not sent are returned, too.
+func Resolve(standing, sent map[string]string) (metadata map[string]string, missing []string) {
+	keys := FromEnv(standing)
+	if len(keys) == 0 {
+		return standing, nil
+	}
+	metadata = maps.Clone(standing)
+	for _, key := range keys {
+		value, ok := sent[key]
+		if !ok {
+			missing = append(missing, key)
+		}
+		metadata[key] = value
+	}
+	return metadata, missing
+}
