@@ -67,7 +67,10 @@ func TestKeysFromTheEnvironment(t *testing.T) {
 	sent := map[string]string{"channelName": "q", "redisAddressFromEnv": f.server.Addr}
 	f.answers(t, &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: sent}, 400, true)
 
-	_, err := f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop"})
+	sent = map[string]string{"channelName": "q"} // KEDA leaves out what the environment has not
+	_, err := f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: sent})
+	assert.ErrorContains(t, err, "dragonfly.shop.svc:6379", "the default counts")
+	_, err = f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop"})
 	assert.Equal(t, codes.InvalidArgument, status.Code(err))
 	assert.ErrorContains(t, err, "redisAddressFromEnv: KEDA alone knows the target's environment")
 }

@@ -40,7 +40,7 @@ func (s *Service) resolveBounded(ctx context.Context, q question) (*request, err
 func (f *followed) look(ctx context.Context) error {
 	r, err := f.service.resolveNow(ctx, f.question)
 	if err != nil {
-		return err
+		return unmarked(err)
 	}
 	if !r.same(f.request) {
 		subscription, err := f.service.pool.For(r.namespace).Subscribe(r.server, r.queues...)

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
@@ -81,7 +84,7 @@ const settleInterval = 20 * time.Millisecond
 func (s *Service) resolve(ctx context.Context, q question) (*request, error) {
 	r, err := s.resolveNow(ctx, q)
 	if !mayBeBehind(err) || len(q.metadata) == 0 {
-		return r, err
+		return r, unmarked(err)
 	}
 	// Who sends metadata has seen a ScaledObject, and perhaps sooner than our cache has: it
 	// was made or edited just now.
@@ -92,9 +95,9 @@ func (s *Service) resolve(ctx context.Context, q question) (*request, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return r, err
+			return r, unmarked(err)
 		case <-s.stopping:
-			return r, err
+			return r, unmarked(err)
 		case <-ticker.C:
 		}
 		if r, err = s.resolveNow(ctx, q); !mayBeBehind(err) {
@@ -109,6 +112,15 @@ type behindError struct{ error }
 func (e behindError) Unwrap() error { return e.error }
 
 func mayBeBehind(err error) bool { return errors.As(err, new(behindError)) }
+
+// unmarked is the refusal itself, whose code and details gRPC is to find.
+func unmarked(err error) error {
+	var behind behindError
+	if errors.As(err, &behind) {
+		return behind.error
+	}
+	return err
+}
 
 func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) {
 	if s.targets == nil {
@@ -127,6 +139,10 @@ func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) 
 		return nil, denied(reasonMetadata, "people ask by name alone: leave scaler_metadata out, and the trigger of the ScaledObject counts")
 	}
 	stands, err := s.standing(ctx, q.namespace, q.name)
+	if mayBeBehind(err) && q.caller == anonymous && len(q.metadata) > 0 {
+		// As the controller asks about channels without autoscaling.
+		return nil, behindError{failure(codes.NotFound, "TargetNotFound", status.Convert(unmarked(err)).Message()+"; without TLS the scaler reads queues of ScaledObjects alone: switch TLS on (tls.enabled in the chart) to see those of channels without autoscaling")}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -240,9 +256,8 @@ func (s *Service) requestOf(t *standingTrigger, q question) (*request, error) {
 	if !t.fromEnv {
 		return t.request, t.err
 	}
-	metadata, missing := trigger.Resolve(t.metadata, q.metadata)
-	if len(missing) > 0 {
-		return nil, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: KEDA alone knows the target's environment, and a call by name can't tell the values", strings.Join(missing, ", ")))
+	if len(q.metadata) == 0 {
+		return nil, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: KEDA alone knows the target's environment, and a call by name can't tell the values", strings.Join(trigger.FromEnv(t.metadata), ", ")))
 	}
-	return s.newRequest(q.namespace, q.name, metadata)
+	return s.newRequest(q.namespace, q.name, trigger.Resolve(t.metadata, q.metadata))
 }

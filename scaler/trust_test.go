@@ -250,6 +250,7 @@ func TestWhoMayAsk(t *testing.T) {
 							assert.Contains(t, []codes.Code{codes.OK, codes.Unavailable}, status.Code(err), "%v", err)
 						} else {
 							assert.Equal(t, want.String(), status.Code(err).String(), "%v", err)
+							assert.NotContains(t, status.Convert(err).Message(), "rpc error", "the words alone")
 							assert.Zero(t, tr.shop.connections.Load()+tr.payments.connections.Load(), "a refused call connects to nobody")
 							assert.Empty(t, tr.secrets.read(), "a refused call reads no Secret")
 						}

@@ -194,7 +194,7 @@ func TestOurScalerKeepsTheContract(t *testing.T) {
 			}, test.args...)
 			if test.tls {
 				dir := certificateFiles(t)
-				flags = append(flags, "--tls-cert-dir", filepath.Join(dir, "server"))
+				flags = append(flags, "--tls-cert-dir", filepath.Join(dir, "server"), "--keda-names", model.Name)
 				args = append(args, "--tls-ca", filepath.Join(dir, "client", "ca.crt"), "--tls-cert", filepath.Join(dir, "client", "tls.crt"), "--tls-key", filepath.Join(dir, "client", "tls.key"))
 			}
 			scaler := process(t, address, program, flags...)

@@ -18,11 +18,12 @@ var connecting = map[string]bool{
 }
 
 // Agrees tells whether what a caller sent is what stands in the ScaledObject, but for
-// KEDA's own keys, and for the values of keys that stand there with FromEnv, which KEDA
-// alone knows.
+// KEDA's own keys, and for keys that stand there with FromEnv: KEDA sends those with the value
+// of the environment, and leaves out what the environment has not (KEDA 2.21,
+// pkg/scalers/external_scaler.go, parseExternalScalerMetadata).
 func Agrees(standing, sent map[string]string) bool {
 	for key, value := range standing {
-		if got, ok := sent[key]; !kedaKeys[key] && (!ok || got != value && !isFromEnv(key)) {
+		if got, ok := sent[key]; !kedaKeys[key] && !isFromEnv(key) && (!ok || got != value) {
 			return false
 		}
 	}
@@ -49,19 +50,19 @@ func Elsewhere(standing, sent map[string]string) []string {
 }
 
 // Resolve is the metadata that stands in a ScaledObject, with the values that KEDA sent of
-// the keys that stand there with FromEnv. Those that were not sent are returned, too.
-func Resolve(standing, sent map[string]string) (metadata map[string]string, missing []string) {
+// the keys that stand there with FromEnv. What it did not send, the environment has not.
+func Resolve(standing, sent map[string]string) map[string]string {
 	keys := FromEnv(standing)
 	if len(keys) == 0 {
-		return standing, nil
+		return standing
 	}
-	metadata = maps.Clone(standing)
+	metadata := maps.Clone(standing)
 	for _, key := range keys {
-		value, ok := sent[key]
-		if !ok {
-			missing = append(missing, key)
+		if value, ok := sent[key]; ok {
+			metadata[key] = value
+		} else {
+			delete(metadata, key)
 		}
-		metadata[key] = value
 	}
-	return metadata, missing
+	return metadata
 }

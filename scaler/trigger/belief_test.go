@@ -17,6 +17,7 @@ func TestBelief(t *testing.T) {
 		"KEDA's own":               {func(map[string]string) {}, true, nil},
 		"an older policy":          {func(m map[string]string) { m["minReplicas"] = "1" }, false, nil},
 		"another queue":            {func(m map[string]string) { m["channelName"] = "other" }, false, nil},
+		"not in the environment":   {func(m map[string]string) { delete(m, "redisAddressFromEnv") }, true, nil},
 		"a key too few":            {func(m map[string]string) { delete(m, "passwordFromSecret") }, false, nil},
 		"another server":           {func(m map[string]string) { m["redisAddress"] = "evil:6379" }, false, []string{"redisAddress"}},
 		"another Secret":           {func(m map[string]string) { m["passwordFromSecret"] = "stripe/api-key" }, false, []string{"passwordFromSecret"}},
@@ -35,12 +36,9 @@ func TestBelief(t *testing.T) {
 			assert.Equal(t, test.elsewhere, Elsewhere(standing, sent))
 		})
 	}
-	metadata, missing := Resolve(standing, own)
-	assert.Empty(t, missing)
-	assert.Equal(t, "redis:6379", metadata["redisAddressFromEnv"])
+	assert.Equal(t, "redis:6379", Resolve(standing, own)["redisAddressFromEnv"])
 	assert.Equal(t, "REDIS_ADDR", standing["redisAddressFromEnv"], "the cache's own is not changed")
-	_, missing = Resolve(standing, nil)
-	assert.Equal(t, []string{"redisAddressFromEnv"}, missing)
+	assert.NotContains(t, Resolve(standing, map[string]string{"channelName": "q"}), "redisAddressFromEnv", "the environment has no such variable: the default counts")
 }
 
 // Each key that says where to connect, and with what, is one that a caller may not choose.
