@@ -5,9 +5,12 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
 
 // Only the Secrets that ScaledObjects name are read, one by one: no list and no watch, so
@@ -37,6 +40,9 @@ func newSecretReader(config *rest.Config) (*secretReader, error) {
 func (r *secretReader) Secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
 	secret := &corev1.Secret{}
 	if err := r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+		if apierrors.IsForbidden(err) {
+			return nil, fmt.Errorf("%w: %w", broker.ErrForbidden, err)
+		}
 		return nil, err // it names the Secret, and what is wrong
 	}
 	return secret.Data, nil

@@ -9,7 +9,10 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
-// Allowlist is the servers that may be connected to. The zero value allows all.
+// Allowlist is the servers that may be connected to. The zero value allows all. Another
+// allows a server by its name, where what that is an alias of is allowed as well and it does
+// not lead to an address of the host or its link; or by its address, which must be in one of
+// the networks.
 type Allowlist struct {
 	hosts    map[string]bool // by their exact names, in lower case
 	suffixes []string        // of names, with the dot before them
@@ -67,7 +70,8 @@ func (a Allowlist) empty() bool {
 	return len(a.hosts) == 0 && len(a.suffixes) == 0 && len(a.networks) == 0
 }
 
-// allowsName tells whether a host may be connected to at whatever address it has.
+// allowsName tells whether a host may be connected to by its name. What that leads to is
+// looked at when it is dialled.
 func (a Allowlist) allowsName(host string) bool {
 	if a.empty() {
 		return true
@@ -126,9 +130,13 @@ func (a Allowlist) refuses(server Server) error {
 type NotAllowedError struct {
 	Address string // host:port as it was asked for
 	IP      string // that it resolved to; empty where that was not looked at
+	Alias   string // of what its name is an alias, where that is what is not allowed; else empty
 }
 
 func (e *NotAllowedError) Error() string {
+	if e.Alias != "" {
+		return fmt.Sprintf("a connection to %s, which is an alias of %s, is not allowed", e.Address, e.Alias)
+	}
 	if e.IP != "" && !strings.HasPrefix(e.Address, e.IP) && !strings.HasPrefix(e.Address, "["+e.IP) {
 		return fmt.Sprintf("a connection to %s (%s) is not allowed", e.Address, e.IP)
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -41,8 +42,13 @@ type Options struct {
 	// Secrets reads the Secrets that servers refer to; nil: none can be read.
 	Secrets        Secrets
 	SecretInterval time.Duration // between two reads of a server's Secrets
+	reads          *secretReads  // of Secrets, for all servers of the pool
 	// Allowed is the servers that may be connected to; by default, all.
 	Allowed Allowlist
+	// Resolver finds the addresses of servers; by default net.DefaultResolver does.
+	Resolver *net.Resolver
+	// SearchDomains are those with which it completes names; by default the ones in /etc/resolv.conf.
+	SearchDomains []string
 	// MaxServersPerNamespace bounds the servers that a namespace may have watched (For).
 	MaxServersPerNamespace int
 	Now                    func() time.Time
@@ -78,7 +84,7 @@ func (o Options) withDefaults() Options {
 		o.MaxServersPerNamespace = DefaultMaxServersPerNamespace
 	}
 	o.budget = &budget{}
-	return o
+	return o.withNames()
 }
 
 // ErrClosed is returned once the pool has been closed.
@@ -99,7 +105,9 @@ type Pool struct {
 // NewPool returns an empty pool; Close ends it.
 func NewPool(options Options) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}, servers: map[string]int{}}
+	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}, servers: map[string]int{}}
+	p.options.reads = newSecretReads(ctx, p.options, &p.running)
+	return p
 }
 
 // Close ends all samplers and closes their connections.

@@ -72,7 +72,10 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 		return nil, err
 	}
 	l := &link{server: server, material: m, words: newWords(server, m), dials: make(chan struct{}, maxDials)}
-	d := &dialer{allowed: options.Allowed, tls: config, timeout: options.ReadTimeout * 3 / 4, budget: options.budget}
+	d := &dialer{
+		allowed: options.Allowed, resolver: options.Resolver, search: options.SearchDomains,
+		tls: config, timeout: options.ReadTimeout * 3 / 4, budget: options.budget,
+	}
 	switch server.Mode {
 	case Sentinel:
 		err = l.openSentinel(d, options.ReadTimeout)

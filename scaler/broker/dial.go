@@ -16,10 +16,12 @@ import (
 
 // dialer makes the connections to a server, and to those that a sentinel or a cluster names.
 type dialer struct {
-	allowed Allowlist
-	tls     *tls.Config   // nil: not encrypted
-	timeout time.Duration // to connect, with the TLS handshake
-	budget  *budget       // of the replies
+	allowed  Allowlist
+	resolver *net.Resolver
+	search   []string      // the resolver's search domains
+	tls      *tls.Config   // nil: not encrypted
+	timeout  time.Duration // to connect, with the lookup of the name and the TLS handshake
+	budget   *budget       // of the replies
 }
 
 func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.Conn, error) {
@@ -30,18 +32,10 @@ func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.
 	// Who waits for the connection waits no longer than that, and is to be told why.
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	dialer := net.Dialer{}
-	if !d.allowed.allowsName(host) {
-		if len(d.allowed.networks) == 0 {
-			return nil, &NotAllowedError{Address: address}
-		}
-		// What a name resolves to is known, and can't change any more, only here.
-		dialer.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
-			ip, err := netip.ParseAddrPort(resolved)
-			if err != nil || !d.allowed.allowsIP(ip.Addr()) {
-				return &NotAllowedError{Address: address, IP: ip.Addr().String()}
-			}
-			return nil
+	dialer := net.Dialer{Resolver: d.resolver}
+	if !d.allowed.empty() {
+		if dialer.ControlContext, err = d.control(ctx, address, host); err != nil {
+			return nil, err
 		}
 	}
 	// A node that a cluster names, and that begins with "/", would be a socket of this host.
@@ -62,6 +56,33 @@ func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.
 		return nil, handshakeError(address, err)
 	}
 	return &tlsConn{Conn: encrypted, guard: guards.add(address, d.budget), certified: len(config.Certificates) > 0}, nil
+}
+
+// control returns what looks at each address that the host has before it is connected to: what
+// a name resolves to is known, and can't change any more, only there.
+func (d *dialer) control(ctx context.Context, address, host string) (func(context.Context, string, string, syscall.RawConn) error, error) {
+	_, err := netip.ParseAddr(host)
+	byName := err != nil && d.allowed.allowsName(host)
+	alias := ""
+	if byName {
+		if alias, err = d.leadsToAllowed(ctx, host); err != nil {
+			return nil, err
+		}
+	}
+	byName = byName && alias == ""
+	if !byName && len(d.allowed.networks) == 0 {
+		return nil, &NotAllowedError{Address: address, Alias: alias}
+	}
+	return func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+		ip, err := netip.ParseAddrPort(resolved)
+		switch {
+		case err == nil && d.allowed.allowsIP(ip.Addr()):
+			return nil
+		case err == nil && byName && (!isLocal(ip.Addr()) || canonical(host) == localhost && ip.Addr().Unmap().IsLoopback()):
+			return nil
+		}
+		return &NotAllowedError{Address: address, IP: ip.Addr().String(), Alias: alias}
+	}, nil
 }
 
 // TLSError is a connection that could not be encrypted as it should be, or that should have

@@ -91,6 +91,10 @@ func (e *ReadError) mistaken() string {
 	switch {
 	case errors.As(e.Err, &secret) && secret.Name == "":
 		return "correct the variable in the environment of the target's container"
+	case errors.Is(e.Err, ErrForbidden):
+		return "let the scaler get it: name the namespace in the chart's scaler.secrets.namespaces, or bind the ClusterRole of the scaler's Secrets to its ServiceAccount there"
+	case errors.Is(e.Err, errSecretsBusy):
+		return "it is tried again by itself; triggers that share a Secret are read with one"
 	case mode == Sentinel && errors.Is(e.Err, redis.Nil):
 		return fmt.Sprintf("no sentinel knows a master %q: correct sentinelMaster", e.Server.SentinelMaster)
 	case mode == Sentinel && redis.HasErrorPrefix(e.Err, "unknown command") && strings.Contains(strings.ToLower(e.Err.Error()), "sentinel"):
@@ -131,6 +135,8 @@ func causeOf(err error) Cause {
 // ownCause is the cause of errors that this project makes; empty for others.
 func ownCause(err error) Cause {
 	switch {
+	case errors.As(err, new(*PanicError)):
+		return Fault
 	case errors.As(err, new(*NotAllowedError)):
 		return NotAllowed
 	case errors.As(err, new(*SecretError)):
@@ -147,8 +153,6 @@ func ownCause(err error) Cause {
 		return NotRedis
 	case errors.As(err, new(*TooManyServersError)):
 		return TooManyServers
-	case errors.As(err, new(*PanicError)):
-		return Fault
 	case errors.As(err, new(*queue.WrongTypeError)):
 		return WrongType
 	case errors.As(err, new(*queue.GroupError)):

@@ -237,7 +237,7 @@ func TestAPanicEndsOneReadAndNothingElse(t *testing.T) {
 	_, err := read(t, pool, broker.Server{Address: other.Addr}, list("q"))
 	require.NoError(t, err, "another server")
 	assert.Equal(t, 1, strings.Count(log.String(), `"stack"`), "it is logged once in a row")
-	assert.Contains(t, log.String(), "secrets.go", "with its stack")
+	assert.Contains(t, log.String(), "reads.go", "with its stack")
 
 	secrets.faulty.Store(false)
 	require.Eventually(t, func() bool {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,6 +11,9 @@ import (
 // suspicion is the least time between two readings of the Secrets after a server refused
 // the credentials or the certificate.
 const suspicion = time.Second
+
+// busyWait is the time to the next attempt where too many other Secrets were read.
+const busyWait = 5 * time.Second
 
 // links holds a sampler's present connections, and replaces them where a Secret changed or
 // a master was demoted. A link is closed when the last read that uses it has ended.
@@ -28,6 +32,7 @@ type links struct {
 	checked   time.Time // when it last began
 	due       time.Time
 	suspected bool  // the server refused them
+	asked     bool  // they were read again since
 	failure   error // of the last time
 }
 
@@ -41,7 +46,7 @@ func (l *links) acquire() (*link, error) {
 	if present := l.use(); present != nil {
 		return present, nil
 	}
-	m, err := l.resolve()
+	m, err := l.resolve(noDoubt)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +127,10 @@ func (l *links) told(node string, err error) error {
 	return present.told(node, err)
 }
 
-func (l *links) resolve() (material, error) {
+func (l *links) resolve(doubt doubt) (material, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, l.options.ReadTimeout)
 	defer cancel()
-	return resolve(ctx, l.options.Secrets, l.server)
+	return resolve(ctx, l.options.reads.in(doubt), l.server)
 }
 
 // suspect has the Secrets read again soon: the server refused what they had. It returns
@@ -148,8 +153,12 @@ func (l *links) suspect(err error) error {
 // trust ends the suspicion: a read succeeded.
 func (l *links) trust() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.suspected = false
+	suspected := l.suspected
+	l.suspected, l.asked = false, false
+	l.mu.Unlock()
+	if suspected {
+		l.options.reads.trust(l.server)
+	}
 }
 
 // checkIfDue reads the Secrets again, in the background, where it is time.
@@ -168,13 +177,17 @@ func (l *links) checkIfDue() {
 		return
 	}
 	l.checking, l.checked, l.due = true, now, now.Add(jittered(l.options.SecretInterval))
-	present, suspected := l.current, l.suspected
+	present, doubt := l.current, l.doubt()
 	l.running.Go(func() {
-		err := l.checkSafely(present, suspected)
+		err := l.checkSafely(present, doubt)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.checking = false
 		l.options.reportPanic(l.server, err, l.failure)
+		if errors.Is(err, errSecretsBusy) { // no failure: those of before are as good as they were
+			l.due = l.checked.Add(jittered(min(busyWait, l.options.SecretInterval)))
+			return
+		}
 		if err != nil && l.failure == nil && l.ctx.Err() == nil {
 			l.options.Logger.Warn("credentials can't be renewed; those of before stay in use", "server", l.server, "error", err)
 		}
@@ -182,16 +195,29 @@ func (l *links) checkIfDue() {
 	})
 }
 
+// doubt is why the Secrets are read again now. The mutex is held.
+func (l *links) doubt() doubt {
+	switch {
+	case !l.suspected:
+		return noDoubt
+	case !l.asked:
+		l.asked = true
+		return newDoubt
+	default:
+		return oldDoubt
+	}
+}
+
 // checkSafely survives a panic of what reads the Secrets.
-func (l *links) checkSafely(present *link, suspected bool) (err error) {
+func (l *links) checkSafely(present *link, doubt doubt) (err error) {
 	defer func() { recovered(recover(), &err) }()
-	return l.check(present, suspected)
+	return l.check(present, doubt)
 }
 
 // check reads the Secrets, and takes new connections where they changed. Those of before
 // stay while they work and the new ones do not.
-func (l *links) check(present *link, suspected bool) error {
-	m, err := l.resolve()
+func (l *links) check(present *link, doubt doubt) error {
+	m, err := l.resolve(doubt)
 	if err != nil || m == present.material {
 		return err
 	}
@@ -201,7 +227,7 @@ func (l *links) check(present *link, suspected bool) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, l.options.ReadTimeout)
 	defer cancel()
-	if err := opened.try(ctx); err != nil && !suspected {
+	if err := opened.try(ctx); err != nil && doubt == noDoubt {
 		opened.close()
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -235,6 +235,20 @@ func TestSecretsThatAreNotAsTheyShouldBe(t *testing.T) {
 	assert.ErrorContains(t, err, "the scaler has no access to Secrets")
 }
 
+// forbidding is an API server that lets nobody read a Secret.
+type forbidding struct{}
+
+func (forbidding) Secret(context.Context, string, string) (map[string][]byte, error) {
+	return nil, fmt.Errorf("%w: secrets is forbidden", broker.ErrForbidden)
+}
+
+func TestASecretThatTheScalerMayNotGet(t *testing.T) {
+	pool := newPool(t, broker.Options{Secrets: forbidding{}})
+	_, err := pool.Depth(t.Context(), broker.Server{Address: "127.0.0.1:1", Namespace: "team-a", Password: broker.Secret{Name: "auth"}}, list("q"))
+	assert.Equal(t, broker.SecretUnreadable, causeOf(err), "%v", err)
+	assert.ErrorContains(t, err, "Secret team-a/auth with the password can't be read: the scaler has no right to get the Secret: secrets is forbidden: let the scaler get it: name the namespace in the chart's scaler.secrets.namespaces")
+}
+
 // A credential with a line break is refused before anything is sent: a server could take
 // what comes after it for a command, and would repeat it in its answer.
 func TestCredentialsWithALineBreak(t *testing.T) {

@@ -103,7 +103,8 @@ func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Secrets reads Kubernetes Secrets.
 type Secrets interface {
-	// Secret returns the data of a Secret.
+	// Secret returns the data of a Secret. Where the scaler has no right to it, the error
+	// wraps ErrForbidden.
 	Secret(ctx context.Context, namespace, name string) (map[string][]byte, error)
 }
 
