@@ -17,7 +17,7 @@ const (
 	// budgetBytes is what all replies may hold together beyond that. With what the garbage
 	// collector has not freed yet it may be twice as much, and the scaler is to stay under
 	// 128 MiB.
-	budgetBytes = 32 << 20
+	budgetBytes = 24 << 20
 )
 
 // budget is what the replies of all servers of a pool may hold together.

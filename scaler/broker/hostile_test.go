@@ -20,23 +20,10 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// politely answers what go-redis asks before its first command, and leaves the rest to an
-// answer.
-func politely(answer redistest.Answer) redistest.Answer {
-	return func(to io.Writer, command []string, done <-chan struct{}) {
-		switch command[0] {
-		case "hello":
-			_, _ = io.WriteString(to, "-ERR unknown command 'HELLO'\r\n") // the client may be gone
-		default:
-			answer(to, command, done)
-		}
-	}
-}
-
-// asMaster answers as politely does, and what precedes a depth's end, too: that the server
-// is a master.
+// asMaster answers the greeting, and what each pipeline ends with: that the server is a
+// master.
 func asMaster(answer redistest.Answer) redistest.Answer {
-	return politely(func(to io.Writer, command []string, done <-chan struct{}) {
+	return redistest.AfterHello(func(to io.Writer, command []string, done <-chan struct{}) {
 		if command[0] == "role" {
 			saying(redistest.Array(redistest.Bulk("master"), ":0\r\n", "*0\r\n"))(to, command, done)
 			return
@@ -73,7 +60,7 @@ func TestHostileReplies(t *testing.T) {
 		for _, name := range names {
 			t.Run(name, func(t *testing.T) {
 				require.Contains(t, redistest.Hostile, name)
-				hostile := redistest.StartScripted(t, politely(redistest.Hostile[name]))
+				hostile := redistest.StartScripted(t, redistest.AfterHello(redistest.Hostile[name]))
 				_, err := read(t, pool, broker.Server{Address: hostile.Addr}, list("q"))
 				failure := new(broker.ReadError)
 				require.ErrorAs(t, err, &failure)
@@ -114,7 +101,7 @@ func TestSentinelsThatLie(t *testing.T) {
 		"an array without end":   {"*9223372036854775800\r\n", "at most 131072 are read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			hostile := redistest.StartScripted(t, politely(saying(test.reply)))
+			hostile := redistest.StartScripted(t, redistest.AfterHello(saying(test.reply)))
 			server := broker.Server{Mode: broker.Sentinel, SentinelMaster: "mymaster", Address: hostile.Addr}
 			_, err := read(t, pool, server, list("q"))
 			require.ErrorContains(t, err, test.words)
