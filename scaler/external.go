@@ -72,7 +72,7 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 	if err != nil {
 		return err
 	}
-	subscription, err := s.pool.Subscribe(s.server(r), r.queues()...)
+	subscription, err := s.pool.For(r.namespace).Subscribe(s.server(r), r.queues()...)
 	if err != nil {
 		return nil // shutting down
 	}

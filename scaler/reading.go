@@ -116,7 +116,7 @@ func (r reading) depth() int64 { return r.ready + r.inFlight }
 // read reads the trigger's queues.
 func (s *Service) read(ctx context.Context, r request) (reading, error) {
 	queues := r.queues()
-	samples, err := s.pool.Depths(ctx, s.server(r), queues)
+	samples, err := s.pool.For(r.namespace).Depths(ctx, s.server(r), queues)
 	if err != nil {
 		return reading{}, brokerError(err)
 	}

@@ -36,7 +36,7 @@ func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingS
 	if err != nil {
 		return err
 	}
-	subscription, err := s.pool.Subscribe(s.server(r), r.queues()...)
+	subscription, err := s.pool.For(r.namespace).Subscribe(s.server(r), r.queues()...)
 	if err != nil {
 		return nil // shutting down
 	}
