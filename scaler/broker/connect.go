@@ -71,7 +71,7 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 		return nil, err
 	}
 	l := &link{server: server, material: m, dials: make(chan struct{}, maxDials)}
-	d := &dialer{allowed: options.Allowed, tls: config, timeout: options.ReadTimeout * 3 / 4, budget: options.budget}
+	d := &dialer{allowed: options.Allowed, tls: config, timeout: options.ReadTimeout * 3 / 4, share: share{options.budget, options.namespace}}
 	switch server.Mode {
 	case Sentinel:
 		err = l.openSentinel(d, options.ReadTimeout)

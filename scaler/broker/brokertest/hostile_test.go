@@ -150,13 +150,14 @@ func TestHostileServers(t *testing.T) {
 // is new, so that each is a round trip.
 func readOn(t *testing.T, pool *broker.Pool, honest *redistest.Server, took *[]time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
+	lasting := context.WithoutCancel(ctx) // the last read is to end, too
 	var running sync.WaitGroup
 	running.Go(func() {
 		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
 		for i := 0; ctx.Err() == nil; i++ {
 			began := time.Now()
-			_, err := pool.Depth(t.Context(), broker.Server{Address: honest.Addr}, queue.Queue{Key: fmt.Sprint("q", i), Kind: queue.List})
+			_, err := pool.Depth(lasting, broker.Server{Address: honest.Addr}, queue.Queue{Key: fmt.Sprint("q", i), Kind: queue.List})
 			if !assert.NoError(t, err, "another server") {
 				return
 			}
