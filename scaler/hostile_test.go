@@ -32,7 +32,7 @@ func TestServersOfANamespace(t *testing.T) {
 
 // What a server sends is the fault of its tenant, and that is what the caller hears.
 func TestRepliesThatAreNone(t *testing.T) {
-	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 500 * time.Millisecond})
+	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 10 * time.Second})
 	t.Cleanup(pool.Close)
 	f := newFixture(t, func(o *scaler.Options) { o.Pool = pool })
 	for reply, reason := range map[string]string{
