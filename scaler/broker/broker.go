@@ -56,6 +56,8 @@ type Options struct {
 	Metrics                *Metrics
 
 	budget *budget // of the pool
+	// namespace is a server's: that which asked for it first; empty: it counts for none.
+	namespace string
 }
 
 func (o Options) withDefaults() Options {
@@ -83,7 +85,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxServersPerNamespace == 0 {
 		o.MaxServersPerNamespace = DefaultMaxServersPerNamespace
 	}
-	o.budget = &budget{}
+	o.budget = newBudget()
 	return o.withNames()
 }
 
@@ -147,8 +149,9 @@ func (p *Pool) watch(namespace string, server Server, queues []queue.Queue, rese
 		if err := p.admit(namespace); err != nil {
 			return nil, nil, &ReadError{Server: server, Err: err}
 		}
-		s = newSampler(p.ctx, server, p.options, &p.running)
-		s.namespace = namespace
+		options := p.options
+		options.namespace = namespace
+		s = newSampler(p.ctx, server, options, &p.running)
 		p.samplers[server] = s
 		p.running.Go(func() { s.run(func() bool { return p.retire(s) }) })
 	}
@@ -164,7 +167,7 @@ func (p *Pool) retire(s *sampler) bool {
 		return false
 	}
 	delete(p.samplers, s.server)
-	p.dismiss(s.namespace)
+	p.dismiss(s.options.namespace)
 	return true
 }
 

@@ -21,7 +21,7 @@ type dialer struct {
 	search   []string      // the resolver's search domains
 	tls      *tls.Config   // nil: not encrypted
 	timeout  time.Duration // to connect, with the lookup of the name and the TLS handshake
-	budget   *budget       // of the replies
+	share    share         // of what replies may hold
 }
 
 func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.Conn, error) {
@@ -44,7 +44,7 @@ func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.
 		return nil, err
 	}
 	if d.tls == nil {
-		return &plainConn{Conn: connection, guard: guards.add(address, d.budget)}, nil
+		return &plainConn{Conn: connection, guard: guards.add(address, d.share)}, nil
 	}
 	config := d.tls.Clone()
 	if config.ServerName == "" {
@@ -55,7 +55,7 @@ func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.
 		_ = connection.Close() // it was never used
 		return nil, handshakeError(address, err)
 	}
-	return &tlsConn{Conn: encrypted, guard: guards.add(address, d.budget), certified: len(config.Certificates) > 0}, nil
+	return &tlsConn{Conn: encrypted, guard: guards.add(address, d.share), certified: len(config.Certificates) > 0}, nil
 }
 
 // control returns what looks at each address that the host has before it is connected to: what

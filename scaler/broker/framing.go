@@ -30,9 +30,9 @@ const (
 	// 16 for an interface, 64 for an entry of a stream or a node.
 	elementBytes = 64
 	// maxRead bounds all replies of one pipeline together, in bytes, each element counted as
-	// elementBytes: 1,000 streams of entries of 16 KB. It is a bound of memory, so it is
+	// elementBytes: 1,000 streams of entries of 8 KB. It is a bound of memory, so it is
 	// what was announced that counts.
-	maxRead = 32 << 20
+	maxRead = 16 << 20
 )
 
 // ReplyLimitError is a reply beyond what a read of depths can need.

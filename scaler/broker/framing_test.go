@@ -63,8 +63,8 @@ func TestFramingRefusesWhatGoRedisMustNotSee(t *testing.T) {
 		"one level too many":        {strings.Repeat("*1\r\n", maxNesting+1), limit, "arrays in arrays of 9 levels; at most 8"},
 		"a line too long":           {"+" + strings.Repeat("x", maxLine+3), limit, "a line of more than 16384 bytes"},
 		"an error too long":         {"-" + strings.Repeat("x", maxLine+3), limit, "a line of more than 16384 bytes"},
-		"arrays that add up":        {"*65536\r\n" + strings.Repeat("*65536\r\n", 7), limit, "replies to one pipeline of more than 33554432 bytes"},
-		"strings that add up":       {strings.Repeat("$8388000\r\n"+strings.Repeat("x", 8388000)+"\r\n", 5), limit, "replies to one pipeline of more than 33554432 bytes"},
+		"arrays that add up":        {"*65536\r\n" + strings.Repeat("*65536\r\n", 7), limit, "replies to one pipeline of more than 16777216 bytes"},
+		"strings that add up":       {strings.Repeat("$8388000\r\n"+strings.Repeat("x", 8388000)+"\r\n", 5), limit, "replies to one pipeline of more than 16777216 bytes"},
 		"a length of -2":            {"$-2\r\n", other, "a length is no number"},
 		"an array of -5":            {"*-5\r\n", other, "a length is no number"},
 		"a length with a sign":      {"$+5\r\n", other, "a length is no number"},
@@ -96,40 +96,47 @@ func TestFramingRefusesWhatGoRedisMustNotSee(t *testing.T) {
 	}
 }
 
-// What many servers' replies hold together is bounded; small ones always have room.
+// What many servers' replies hold together is bounded, for one namespace and for all; small
+// ones always have room.
 func TestReplyBudget(t *testing.T) {
-	var b budget
+	b := newBudget()
 	var g guards
 	header := []byte("$8388608\r\n")
 	var full []*guard
-	for range budgetBytes / maxBulk {
-		guard := g.add("full", &b)
+	take := func(namespace string) {
+		guard := g.add("full", share{b, namespace})
 		guard.sending()
 		require.NoError(t, guard.received(header[:4]))
-		full = append(full, guard)
 		require.NoError(t, guard.received(header[4:]))
+		full = append(full, guard)
 	}
-	late := g.add("late:6379", &b)
+	take("greedy")
+	take("greedy")
+	late := g.add("late:6379", share{b, "greedy"})
 	err := late.received(header)
 	require.ErrorAs(t, err, new(*ReplyBudgetError))
-	require.ErrorContains(t, err, "late:6379")
+	require.ErrorContains(t, err, "late:6379 does not fit beside others of its namespace")
 	assert.Equal(t, ReplyBudget, causeOf(err))
 	require.ErrorAs(t, late.received([]byte("+OK\r\n")), new(*ReplyBudgetError), "a connection that was refused stays so")
 
-	small := g.add("small", &b)
+	take("another") // what is left is for the others
+	other := g.add("other", share{b, "third"})
+	require.ErrorContains(t, other.received(header), "does not fit beside all others")
+	small := g.add("small", share{b, "greedy"})
 	require.NoError(t, small.received([]byte(strings.Repeat(":1\r\n", 1000))), "small replies need no share")
 
 	g.settle()
-	require.Error(t, g.add("again", &b).received(header), "what has not come to its end is held yet")
+	require.Error(t, g.add("again", share{b, "third"}).received(header), "what has not come to its end is held yet")
 	for _, guard := range full {
 		guard.closed()
 		guard.closed() // go-redis may close twice
 	}
-	assert.Zero(t, b.taken.Load())
-	last := g.add("last", &b)
+	assert.Zero(t, b.taken)
+	assert.Empty(t, b.byNamespace)
+	last := g.add("last", share{b, "third"})
 	require.NoError(t, last.received(header))
 	require.NoError(t, last.received([]byte(strings.Repeat("x", maxBulk)+"\r\n")))
-	assert.NotZero(t, b.taken.Load())
+	assert.NotZero(t, b.taken)
 	g.settle()
-	assert.Zero(t, b.taken.Load(), "what has been used gives back its share")
+	assert.Zero(t, b.taken, "what has been used gives back its share")
 }

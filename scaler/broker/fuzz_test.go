@@ -120,11 +120,11 @@ func readFrom(t *testing.T, q queue.Queue, cluster bool, reply []byte) (queue.De
 	o.MaxRetries, o.PoolSize = -1, 1<<10 // go-redis would wait where as many dials failed
 	o.ConnMaxLifetime = time.Nanosecond  // each pipeline has a connection of its own
 	var g guards
-	b := &budget{}
+	b := newBudget()
 	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go answerOnce(theirs, reply)
-		return pipeConn{ours, &plainConn{Conn: ours, guard: g.add("pipe", b)}}, nil
+		return pipeConn{ours, &plainConn{Conn: ours, guard: g.add("pipe", share{b, ""})}}, nil
 	}
 	client := redis.NewClient(o)
 	reader := queue.NewReader(q)
@@ -147,7 +147,7 @@ func readFrom(t *testing.T, q queue.Queue, cluster bool, reply []byte) (queue.De
 	}
 	require.NoError(t, client.Close())
 	assert.NoError(t, ctx.Err(), "it takes too long")
-	assert.Zero(t, b.taken.Load(), "of the budget")
+	assert.Zero(t, b.taken, "of the budget")
 	return reader.Result()
 }
 

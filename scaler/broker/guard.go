@@ -6,7 +6,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 const (
@@ -17,34 +16,73 @@ const (
 	// budgetBytes is what all replies may hold together beyond that. With what the garbage
 	// collector has not freed yet it may be twice as much, and the scaler is to stay under
 	// 128 MiB.
-	budgetBytes = 32 << 20
+	budgetBytes = 24 << 20
+	// namespaceBytes is the part of it that a namespace's servers may take: one pipeline of
+	// the largest. What is left is for the others, whatever that namespace's servers send.
+	namespaceBytes = maxRead
 )
 
 // budget is what the replies of all servers of a pool may hold together.
-type budget struct{ taken atomic.Int64 }
-
-func (b *budget) take(n int64) bool {
-	if b.taken.Add(n) > budgetBytes {
-		b.taken.Add(-n)
-		return false
-	}
-	return true
+type budget struct {
+	mu          sync.Mutex
+	taken       int64
+	byNamespace map[string]int64
 }
 
-func (b *budget) give(n int64) { b.taken.Add(-n) }
+func newBudget() *budget { return &budget{byNamespace: map[string]int64{}} }
+
+// take returns the limit that does not allow it; 0 where all do.
+func (b *budget) take(namespace string, n int64) (limit int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.byNamespace[namespace]+n > namespaceBytes:
+		return namespaceBytes
+	case b.taken+n > budgetBytes:
+		return budgetBytes
+	}
+	b.taken += n
+	b.byNamespace[namespace] += n
+	return 0
+}
+
+func (b *budget) give(namespace string, n int64) {
+	if n == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken -= n
+	if b.byNamespace[namespace] -= n; b.byNamespace[namespace] == 0 {
+		delete(b.byNamespace, namespace)
+	}
+}
+
+// share is what the connections of one server have of the budget: their namespace's part.
+type share struct {
+	budget    *budget
+	namespace string // that asked for the server first
+}
 
 // ReplyBudgetError is a reply that found no room beside those of other servers.
-type ReplyBudgetError struct{ Address string }
+type ReplyBudgetError struct {
+	Address string
+	Limit   int64 // in bytes
+}
 
 func (e *ReplyBudgetError) Error() string {
-	return fmt.Sprintf("the reply of the server at %s does not fit beside others that are being read, which may hold %d bytes together", e.Address, budgetBytes)
+	which := "all others"
+	if e.Limit == namespaceBytes {
+		which = "others of its namespace"
+	}
+	return fmt.Sprintf("the reply of the server at %s does not fit beside %s that are being read, which may hold %d bytes together", e.Address, which, e.Limit)
 }
 
 // guard watches what a server sends on one connection, before go-redis sees it. Where it
 // must not, the guard says why, from then on.
 type guard struct {
 	address string
-	budget  *budget
+	share   share
 	owner   *guards
 
 	mu      sync.Mutex // settle comes from another goroutine than Read
@@ -102,15 +140,15 @@ func (g *guard) take() error {
 	if more <= 0 {
 		return nil
 	}
-	if !g.budget.take(more) {
-		return &ReplyBudgetError{Address: g.address}
+	if limit := g.share.budget.take(g.share.namespace, more); limit > 0 {
+		return &ReplyBudgetError{Address: g.address, Limit: limit}
 	}
 	g.taken += more
 	return nil
 }
 
 func (g *guard) give() {
-	g.budget.give(g.taken)
+	g.share.budget.give(g.share.namespace, g.taken)
 	g.taken = 0
 }
 
@@ -142,8 +180,8 @@ type guards struct {
 }
 
 // add makes the guard of a new connection.
-func (g *guards) add(address string, b *budget) *guard {
-	added := &guard{address: address, budget: b, owner: g}
+func (g *guards) add(address string, s share) *guard {
+	added := &guard{address: address, share: s, owner: g}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all = append(g.all, added)

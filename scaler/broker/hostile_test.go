@@ -20,23 +20,10 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// politely answers what go-redis asks before its first command, and leaves the rest to an
-// answer.
-func politely(answer redistest.Answer) redistest.Answer {
-	return func(to io.Writer, command []string, done <-chan struct{}) {
-		switch command[0] {
-		case "hello":
-			_, _ = io.WriteString(to, "-ERR unknown command 'HELLO'\r\n") // the client may be gone
-		default:
-			answer(to, command, done)
-		}
-	}
-}
-
-// asMaster answers as politely does, and what precedes a depth's end, too: that the server
-// is a master.
+// asMaster answers the greeting, and what each pipeline ends with: that the server is a
+// master.
 func asMaster(answer redistest.Answer) redistest.Answer {
-	return politely(func(to io.Writer, command []string, done <-chan struct{}) {
+	return redistest.AfterHello(func(to io.Writer, command []string, done <-chan struct{}) {
 		if command[0] == "role" {
 			saying(redistest.Array(redistest.Bulk("master"), ":0\r\n", "*0\r\n"))(to, command, done)
 			return
@@ -45,6 +32,9 @@ func asMaster(answer redistest.Answer) redistest.Answer {
 	})
 }
 
+// patient is a timeout that no reply meets, where the machine has much else to do.
+const patient = deadline
+
 func saying(reply string) redistest.Answer {
 	return func(to io.Writer, _ []string, _ <-chan struct{}) { _, _ = io.WriteString(to, reply) } // the client may be gone
 }
@@ -52,7 +42,7 @@ func saying(reply string) redistest.Answer {
 // read is a read of a server that may not answer.
 func read(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue) (broker.Sample, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*deadline)
 	defer cancel()
 	return pool.Depth(ctx, server, q)
 }
@@ -60,7 +50,7 @@ func read(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue) 
 func TestHostileReplies(t *testing.T) {
 	honest := redistest.Start(t)
 	require.NoError(t, honest.Client().LPush(t.Context(), "q", "a", "b").Err())
-	pool := newPool(t, broker.Options{ReadTimeout: 500 * time.Millisecond})
+	pool := newPool(t, broker.Options{ReadTimeout: patient})
 	tooLarge := []string{
 		"a string of 2^63 bytes", "an array of 2^63 elements", "a string of 2 GiB", "an array of 2 Gi elements", "a string of 2^64 bytes",
 		"an endless line", "an endless error", "an endless string", "endless nesting", "an endless array of strings",
@@ -73,7 +63,7 @@ func TestHostileReplies(t *testing.T) {
 		for _, name := range names {
 			t.Run(name, func(t *testing.T) {
 				require.Contains(t, redistest.Hostile, name)
-				hostile := redistest.StartScripted(t, politely(redistest.Hostile[name]))
+				hostile := redistest.StartScripted(t, redistest.AfterHello(redistest.Hostile[name]))
 				_, err := read(t, pool, broker.Server{Address: hostile.Addr}, list("q"))
 				failure := new(broker.ReadError)
 				require.ErrorAs(t, err, &failure)
@@ -104,7 +94,7 @@ func TestDepthsBelowZeroAreNone(t *testing.T) {
 
 // A sentinel's answer is looked at before parts of it are used.
 func TestSentinelsThatLie(t *testing.T) {
-	pool := newPool(t, broker.Options{ReadTimeout: 500 * time.Millisecond})
+	pool := newPool(t, broker.Options{ReadTimeout: patient})
 	for name, test := range map[string]struct{ reply, words string }{
 		"an empty address":       {"*0\r\n", "0 parts of an address"},
 		"an address of one part": {redistest.Array(redistest.Bulk("127.0.0.1")), "1 parts of an address"},
@@ -114,7 +104,7 @@ func TestSentinelsThatLie(t *testing.T) {
 		"an array without end":   {"*9223372036854775800\r\n", "at most 131072 are read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			hostile := redistest.StartScripted(t, politely(saying(test.reply)))
+			hostile := redistest.StartScripted(t, redistest.AfterHello(saying(test.reply)))
 			server := broker.Server{Mode: broker.Sentinel, SentinelMaster: "mymaster", Address: hostile.Addr}
 			_, err := read(t, pool, server, list("q"))
 			require.ErrorContains(t, err, test.words)
@@ -145,7 +135,7 @@ func TestClusterThatNamesTooManyNodes(t *testing.T) {
 		"999 replicas":   {999, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool := newPool(t, broker.Options{ReadTimeout: 500 * time.Millisecond})
+			pool := newPool(t, broker.Options{ReadTimeout: patient})
 			var hostile *redistest.Scripted
 			hostile = redistest.StartScripted(t, asMaster(func(to io.Writer, command []string, _ <-chan struct{}) {
 				reply := ":7\r\n"
@@ -188,7 +178,7 @@ func TestClusterWhoseNodesAlwaysChange(t *testing.T) {
 		_, _ = io.WriteString(to, reply) // the client may be gone
 	}))
 	before := runtime.NumGoroutine()
-	pool := newPool(t, broker.Options{ReadTimeout: 500 * time.Millisecond, Tick: time.Millisecond})
+	pool := newPool(t, broker.Options{ReadTimeout: patient, Tick: time.Millisecond})
 	server := broker.Server{Mode: broker.Cluster, Address: hostile.Addr}
 	var all []queue.Queue
 	for i := range 500 {

@@ -7,8 +7,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// DefaultMaxServersPerNamespace is that of Options. A silent server costs some 60 KB with a
-// queue, so a namespace may take some 12 MB.
+// DefaultMaxServersPerNamespace is that of Options. A silent server costs some 70 KB with a
+// queue, so a namespace may take some 14 MB.
 const DefaultMaxServersPerNamespace = 200
 
 // TooManyServersError is a server that is not read, because its namespace has asked for as

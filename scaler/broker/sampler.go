@@ -38,8 +38,6 @@ type sampler struct {
 	running *sync.WaitGroup
 	links   *links
 	first   *lane
-	// namespace is that which asked for the server first; empty: it counts for none.
-	namespace string
 
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched

@@ -137,6 +137,17 @@ func readLength(from *bufio.Reader, kind string) (int, error) {
 	return strconv.Atoi(digits)
 }
 
+// AfterHello refuses the greeting as Redis before 6 does, and leaves the rest to an answer.
+func AfterHello(answer Answer) Answer {
+	return func(to io.Writer, command []string, done <-chan struct{}) {
+		if command[0] == "hello" {
+			_, _ = io.WriteString(to, "-ERR unknown command 'HELLO'\r\n") // the client may be gone
+			return
+		}
+		answer(to, command, done)
+	}
+}
+
 // Bulk is a string as a reply.
 func Bulk(text string) string {
 	return "$" + strconv.Itoa(len(text)) + "\r\n" + text + "\r\n"
