@@ -34,11 +34,11 @@ func TestServeHostile(t *testing.T) {
 	for _, l := range lies {
 		for _, reply := range slices.Sorted(maps.Keys(redistest.Hostile)) {
 			server := l.start(t, redistest.Hostile[reply])
-			_, err := fmt.Printf("hostile %s %s\n", server.Mode, server.Address) //nolint:forbidigo // it is what the parent reads
+			_, err := fmt.Printf("hostile %s %s\n", server.Mode, server.Address) // for the parent
 			require.NoError(t, err)
 		}
 	}
-	_, err := fmt.Println("hostile all") //nolint:forbidigo // it is what the parent reads
+	_, err := fmt.Println("hostile all") // for the parent
 	require.NoError(t, err)
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent ends
 }
@@ -46,7 +46,7 @@ func TestServeHostile(t *testing.T) {
 // startHostile runs the servers that lie, and returns them.
 func startHostile(b *testing.B) (servers []broker.Server) {
 	b.Helper()
-	command := exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^TestServeHostile$", "-test.v") //nolint:gosec // it is this program
+	command := exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^TestServeHostile$", "-test.v")
 	command.Env = append(os.Environ(), serveHostile+"=1")
 	input, err := command.StdinPipe()
 	require.NoError(b, err)
