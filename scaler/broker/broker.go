@@ -108,7 +108,7 @@ type Pool struct {
 func NewPool(options Options) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}, servers: map[string]int{}}
-	p.options.reads = newSecretReads(ctx, p.options, &p.running)
+	p.options.reads = newSecretReads(p.ctx, p.options, &p.running)
 	return p
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -118,7 +119,7 @@ func outputs(t *testing.T, server broker.Server, source *secrets, queues ...queu
 	tell()
 	subscription.Close()
 	recorder := httptest.NewRecorder()
-	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	body, err := io.ReadAll(recorder.Body)
 	require.NoError(t, err)
 	return text.String() + log.String() + string(body)

@@ -108,7 +108,7 @@ func TestWhatIsToldOfValues(t *testing.T) {
 			assert.NotContains(t, told.Error(), "a-long-secret")
 			assert.NotContains(t, told.Error(), "\n")
 			assert.Less(t, len(told.Error()), 1200)
-			assert.IsType(t, err, told)
+			assert.Equal(t, fmt.Sprintf("%T", err), fmt.Sprintf("%T", told), "who looks for it finds it")
 			assert.Equal(t, causeOf(err), causeOf(told))
 		})
 	}
