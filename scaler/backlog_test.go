@@ -28,10 +28,10 @@ func TestAFleetDoesNotShrinkUnderABacklog(t *testing.T) {
 		require.NoError(t, f.redis.XReadGroup(ctx, &redis.XReadGroupArgs{Group: "g", Consumer: "c", Streams: []string{"q", ">"}, Count: n, Block: -1}).Err())
 	}
 	take(10)
+	f.targets.stand(f.metadata("queueType", "Stream", "maxReplicas", "1000"))
 	fleetOf := func(replicas int32) *inspectv1.ExplainResponse {
 		got, err := f.inspector.Explain(ctx, &inspectv1.ExplainRequest{
 			Name: "orders", Namespace: "shop", Replicas: &replicas,
-			ScalerMetadata: f.metadata("queueType", "Stream", "maxReplicas", "1000"),
 		})
 		require.NoError(t, err)
 		return got
