@@ -84,6 +84,59 @@ func (p *plane) readyOf(t *testing.T, u *unstructured.Unstructured) (condition m
 	return condition, phase
 }
 
+// faults are channels that can't be decoded, or not in time, by what is to be told of them.
+func (p *plane) faults(t *testing.T) map[string]*unstructured.Unstructured {
+	t.Helper()
+	limit := func(quantity string) func(*string, map[string]any, map[string]any) {
+		return inSpec("resources", map[string]any{"limits": map[string]any{"cpu": quantity}})
+	}
+	bad := map[string]*unstructured.Unstructured{
+		`spec.resources.limits[cpu] is "1e1.5": quantities must match`: p.fault(t, "shop", "no-quantity", limit("1e1.5")),
+		"spec.autoScaling.maxScaleUpStep is 4294967296":                p.fault(t, "shop", "step", inAutoScaling("maxScaleUpStep", int64(4294967296))),
+		"spec.template.spec.containers[0].resources.limits[cpu] is": p.fault(t, "shop", "template", inSpec("template", map[string]any{"spec": map[string]any{
+			"containers": []any{map[string]any{"name": "subscriber", "resources": map[string]any{"limits": map[string]any{"cpu": "1e99999999999"}}}}}})),
+	}
+	for i := range 8 {
+		u := p.fault(t, "shop", fmt.Sprintf("slow-%d", i), limit(fmt.Sprintf("1e%d9999999999", i+1)))
+		bad[fmt.Sprintf(`spec.resources.limits[cpu] is "1e%d9999999999": a quantity has at most`, i+1)] = u
+	}
+	return bad
+}
+
+// allTold waits until each says in its status what is wrong with it; nothing is made of them.
+func (p *plane) allTold(t *testing.T, bad map[string]*unstructured.Unstructured, when string) {
+	t.Helper()
+	for words, u := range bad {
+		var ready metav1.Condition
+		require.Eventually(t, func() bool {
+			ready, _ = p.readyOf(t, u)
+			return ready.Reason == v1.ReasonInvalidSpec
+		}, soon, tick, "%s: %s: %s", when, u.GetName(), lazily(func() string { return fmt.Sprint(u.Object["status"]) }))
+		_, phase := p.readyOf(t, u)
+		assert.Equal(t, string(v1.PhaseFailed), phase)
+		assert.Contains(t, ready.Message, words)
+		err := p.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: u.GetName() + v1.SubscriberSuffix}, &appsv1.Deployment{})
+		assert.Error(t, err, "nothing is made of %s", u.GetName())
+	}
+}
+
+// warnedOnce looks for the events of controllers that have ended.
+func (p *plane) warnedOnce(t *testing.T, names ...string) {
+	t.Helper()
+	var events eventsv1.EventList
+	require.NoError(t, p.List(t.Context(), &events, client.InNamespace("shop")))
+	told := map[string]int{}
+	for _, event := range events.Items {
+		if event.Reason == v1.ReasonInvalidSpec {
+			assert.Equal(t, "Warning", event.Type)
+			told[event.Regarding.Name]++
+		}
+	}
+	for _, name := range names {
+		assert.Equal(t, 1, told[name], name)
+	}
+}
+
 // Channels that can't be decoded, or take a minute to compare with, say so in their status,
 // and hold up no other, not even a controller that starts. Corrected, they go on.
 func TestUnreadableChannels(t *testing.T) {
@@ -101,19 +154,7 @@ func TestUnreadableChannels(t *testing.T) {
 	before := deploymentOf(spoilt)
 	require.NoError(t, p.Get(t.Context(), client.ObjectKeyFromObject(before), before))
 
-	limit := func(quantity string) func(*string, map[string]any, map[string]any) {
-		return inSpec("resources", map[string]any{"limits": map[string]any{"cpu": quantity}})
-	}
-	bad := map[string]*unstructured.Unstructured{
-		`spec.resources.limits[cpu] is "1e1.5": quantities must match`: p.fault(t, "shop", "no-quantity", limit("1e1.5")),
-		"spec.autoScaling.maxScaleUpStep is 4294967296":                p.fault(t, "shop", "step", inAutoScaling("maxScaleUpStep", int64(4294967296))),
-		"spec.template.spec.containers[0].resources.limits[cpu] is": p.fault(t, "shop", "template", inSpec("template", map[string]any{"spec": map[string]any{
-			"containers": []any{map[string]any{"name": "subscriber", "resources": map[string]any{"limits": map[string]any{"cpu": "1e99999999999"}}}}}})),
-	}
-	for i := range 8 {
-		u := p.fault(t, "shop", fmt.Sprintf("slow-%d", i), limit(fmt.Sprintf("1e%d9999999999", i+1)))
-		bad[fmt.Sprintf(`spec.resources.limits[cpu] is "1e%d9999999999": a quantity has at most`, i+1)] = u
-	}
+	bad := p.faults(t)
 	step := []byte(`{"spec":{"image":"new","autoScaling":{"maxScaleUpStep":4294967296}}}`)
 	spoiltRaw := object("shop", func(*string, map[string]any, map[string]any) {})
 	spoiltRaw.SetName(spoilt.Name)
@@ -122,18 +163,7 @@ func TestUnreadableChannels(t *testing.T) {
 	require.Error(t, p.List(t.Context(), &list), "the faults are such that a usual client can't list channels")
 
 	for _, when := range []string{"while it runs", "after a restart"} {
-		for words, u := range bad {
-			var ready metav1.Condition
-			require.Eventually(t, func() bool {
-				ready, _ = p.readyOf(t, u)
-				return ready.Reason == v1.ReasonInvalidSpec
-			}, soon, tick, "%s: %s: %s", when, u.GetName(), lazily(func() string { return fmt.Sprint(u.Object["status"]) }))
-			_, phase := p.readyOf(t, u)
-			assert.Equal(t, string(v1.PhaseFailed), phase)
-			assert.Contains(t, ready.Message, words)
-			err := p.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: u.GetName() + v1.SubscriberSuffix}, &appsv1.Deployment{})
-			assert.Error(t, err, "nothing is made of %s", u.GetName())
-		}
+		p.allTold(t, bad, when)
 		require.Eventually(t, func() bool {
 			ready, _ := p.readyOf(t, spoiltRaw)
 			return ready.Reason == v1.ReasonInvalidSpec
@@ -149,19 +179,7 @@ func TestUnreadableChannels(t *testing.T) {
 	require.NoError(t, p.Get(t.Context(), client.ObjectKeyFromObject(after), after))
 	assert.Equal(t, before.Spec, after.Spec, "the workers of a channel that can't be read go on")
 
-	// The controllers that wrote these have ended.
-	var events eventsv1.EventList
-	require.NoError(t, p.List(t.Context(), &events, client.InNamespace("shop")))
-	told := map[string]int{}
-	for _, event := range events.Items {
-		if event.Reason == v1.ReasonInvalidSpec {
-			assert.Equal(t, "Warning", event.Type)
-			told[event.Regarding.Name]++
-		}
-	}
-	for name, count := range map[string]int{"no-quantity": 1, "step": 1, "slow-0": 1, "slow-7": 1, spoilt.Name: 1} {
-		assert.Equal(t, count, told[name], "%s is warned of once", name)
-	}
+	p.warnedOnce(t, "no-quantity", "step", "slow-0", "slow-7", spoilt.Name)
 
 	require.NoError(t, p.Patch(t.Context(), spoiltRaw, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"autoScaling":{"maxScaleUpStep":5}}}`))))
 	for _, u := range bad {
