@@ -41,7 +41,7 @@ var codeOf = map[broker.Cause]codes.Code{
 }
 
 // brokerError maps a failed read of a queue. Missing data is always an error, never 0.
-func brokerError(err error) error {
+func (r *request) brokerError(err error) error {
 	var read *broker.ReadError
 	switch {
 	case errors.As(err, &read):
@@ -50,11 +50,11 @@ func brokerError(err error) error {
 		if !ok {
 			code = codes.Internal // never OK: a depth that is not known must not read as 0
 		}
-		return failure(code, string(cause), err.Error())
+		return failure(code, string(cause), r.told(err.Error()))
 	case errors.Is(err, context.Canceled):
 		return failure(codes.Canceled, "Canceled", "the caller went away")
 	default: // the pool was closed
-		return failure(codes.Unavailable, "ShuttingDown", err.Error())
+		return failure(codes.Unavailable, "ShuttingDown", r.told(err.Error()))
 	}
 }
 

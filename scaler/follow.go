@@ -24,8 +24,18 @@ func (s *Service) follow(ctx context.Context, q question) (*followed, error) {
 		return nil, err
 	}
 	f := &followed{service: s, question: q, request: r}
-	f.subscription, err = s.pool.For(r.namespace).Subscribe(r.server, r.queues...)
-	return f, err
+	if f.subscription, err = s.pool.For(r.namespace).Subscribe(r.server, r.queues...); err != nil {
+		return nil, r.subscribeError(err)
+	}
+	return f, nil
+}
+
+// subscribeError is the answer to who subscribes; the pool's own error where it is closed.
+func (r *request) subscribeError(err error) error {
+	if errors.Is(err, broker.ErrClosed) {
+		return err
+	}
+	return r.brokerError(err)
 }
 
 // resolveBounded is resolve for a stream.
@@ -45,7 +55,7 @@ func (f *followed) look(ctx context.Context) error {
 	if !r.same(f.request) {
 		subscription, err := f.service.pool.For(r.namespace).Subscribe(r.server, r.queues...)
 		if err != nil {
-			return err
+			return r.subscribeError(err)
 		}
 		f.subscription.Close()
 		f.subscription = subscription
@@ -59,13 +69,8 @@ func (f *followed) close() { f.subscription.Close() }
 // endOf is how a stream ends because of an error of follow or look: with nil where the
 // scaler is shutting down.
 func endOf(err error) error {
-	var refused *broker.ReadError
-	switch {
-	case errors.Is(err, broker.ErrClosed):
+	if errors.Is(err, broker.ErrClosed) {
 		return nil
-	case errors.As(err, &refused):
-		return brokerError(err)
-	default:
-		return err
 	}
+	return err
 }

@@ -122,7 +122,7 @@ func (r reading) depth() int64 { return queue.Sum(r.ready, r.inFlight) }
 func (s *Service) read(ctx context.Context, r *request) (reading, error) {
 	samples, err := r.inquiry.Depths(ctx)
 	if err != nil {
-		return reading{}, brokerError(err)
+		return reading{}, r.brokerError(err)
 	}
 	return sum(r.queues, samples), nil
 }

@@ -41,6 +41,17 @@ type request struct {
 	server          broker.Server
 	queues          []queue.Queue
 	inquiry         *broker.Inquiry
+	// environment is the metadata, where some of its values come from an environment, which
+	// nobody is told; else nil.
+	environment map[string]string
+}
+
+// told is a text without what comes from an environment.
+func (r *request) told(text string) string {
+	if r.environment == nil {
+		return text
+	}
+	return trigger.HideFromEnv(r.environment, text)
 }
 
 func (s *Service) newRequest(namespace, name string, metadata map[string]string) (*request, error) {
@@ -52,6 +63,9 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 		return nil, invalid("currentReplicas and lastScaleTime are for a scaler without a cluster (--without-cluster): leave them out")
 	}
 	r := &request{namespace: namespace, name: name, trigger: t}
+	if len(trigger.FromEnv(metadata)) > 0 {
+		r.environment = metadata
+	}
 	r.server = s.server(r)
 	if r.queues, err = queuesOf(t); err != nil {
 		return nil, err

@@ -178,7 +178,10 @@ type ExplainRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The ScaledObject's namespace.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The trigger's metadata, as in the ScaledObject. Empty: read from the cluster.
+	// The trigger's metadata. Empty: that of the ScaledObject in the cluster. People leave it
+	// empty; the controller sends that of its channels. Without TLS, and for who else sends
+	// it, what stands in the cluster counts, and naming another server or other credentials
+	// is refused.
 	ScalerMetadata map[string]string `protobuf:"bytes,3,rep,name=scaler_metadata,json=scalerMetadata,proto3" json:"scaler_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What-if: decide for this depth instead of the queue's own. In messages.
 	QueueDepth *int64 `protobuf:"varint,4,opt,name=queue_depth,json=queueDepth,proto3,oneof" json:"queue_depth,omitempty"`
@@ -268,8 +271,7 @@ type WatchRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The ScaledObject's namespace.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The trigger's metadata, as in the ScaledObject. Empty: read from the cluster, once,
-	// when the stream opens.
+	// The trigger's metadata, as in ExplainRequest.
 	ScalerMetadata map[string]string `protobuf:"bytes,3,rep,name=scaler_metadata,json=scalerMetadata,proto3" json:"scaler_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The least time between two messages; a change within it is sent with the first read
 	// after it. 0s to 1h, default 1s.

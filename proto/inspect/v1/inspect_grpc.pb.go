@@ -29,7 +29,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Inspector tells what the scaler would decide for a ScaledObject now, and why.
+// Inspector tells what the scaler would decide for a ScaledObject now, and why. It is for
+// people and for the controller, each known by the name on its certificate; KEDA's
+// certificate can't call it. docs/security.md has the rules.
 type InspectorClient interface {
 	// Explain decides as GetMetrics would, and shows the arithmetic. With only name and
 	// namespace it reads the trigger from the ScaledObject in the cluster.
@@ -38,7 +40,9 @@ type InspectorClient interface {
 	//
 	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject),
 	// FailedPrecondition (a key is of another type, or a Secret is missing), PermissionDenied
-	// (an address that is not allowed), Unavailable (the server or the cluster can't be read).
+	// (the caller may not ask, or not about this; or an address that is not allowed),
+	// ResourceExhausted (the namespace has too many servers), Unavailable (the server or the
+	// cluster can't be read).
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// Watch sends what Explain would answer, at once when it opens and then whenever it
 	// changed; what only counts (sample_age, cooldown_left) is no change.
@@ -47,7 +51,8 @@ type InspectorClient interface {
 	//
 	// A queue or a cluster that can't be read is told in the stream, which goes on. The
 	// stream ends with OK when the scaler shuts down: open another.
-	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject).
+	// An edited ScaledObject is followed. Errors: InvalidArgument (the trigger's metadata),
+	// NotFound (no such ScaledObject), PermissionDenied (as Explain).
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -92,7 +97,9 @@ type Inspector_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // All implementations must embed UnimplementedInspectorServer
 // for forward compatibility.
 //
-// Inspector tells what the scaler would decide for a ScaledObject now, and why.
+// Inspector tells what the scaler would decide for a ScaledObject now, and why. It is for
+// people and for the controller, each known by the name on its certificate; KEDA's
+// certificate can't call it. docs/security.md has the rules.
 type InspectorServer interface {
 	// Explain decides as GetMetrics would, and shows the arithmetic. With only name and
 	// namespace it reads the trigger from the ScaledObject in the cluster.
@@ -101,7 +108,9 @@ type InspectorServer interface {
 	//
 	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject),
 	// FailedPrecondition (a key is of another type, or a Secret is missing), PermissionDenied
-	// (an address that is not allowed), Unavailable (the server or the cluster can't be read).
+	// (the caller may not ask, or not about this; or an address that is not allowed),
+	// ResourceExhausted (the namespace has too many servers), Unavailable (the server or the
+	// cluster can't be read).
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// Watch sends what Explain would answer, at once when it opens and then whenever it
 	// changed; what only counts (sample_age, cooldown_left) is no change.
@@ -110,7 +119,8 @@ type InspectorServer interface {
 	//
 	// A queue or a cluster that can't be read is told in the stream, which goes on. The
 	// stream ends with OK when the scaler shuts down: open another.
-	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject).
+	// An edited ScaledObject is followed. Errors: InvalidArgument (the trigger's metadata),
+	// NotFound (no such ScaledObject), PermissionDenied (as Explain).
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedInspectorServer()
 }
