@@ -42,21 +42,10 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served, as host:port; 0 for nowhere")
 	flags.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt, tls.key and, to require client certificates, ca.crt; empty for plaintext")
-	callers := scaler.DefaultCallers()
-	named := func(flag string, names *[]string, who string) {
-		flags.Func(flag, fmt.Sprintf("names, separated by commas, by which %s known: the common name or a DNS name of the client's certificate; default %s", who, strings.Join(*names, ",")), func(text string) error {
-			*names = nil
-			for name := range strings.SplitSeq(text, ",") {
-				if name = strings.TrimSpace(name); name != "" {
-					*names = append(*names, name)
-				}
-			}
-			return nil
-		})
-	}
-	named("keda-names", &callers.KEDA, "KEDA, which alone may call the external scaler's methods besides the controller, is")
-	named("controller-names", &callers.Controller, "the controller is")
-	named("people-names", &callers.People, "people, who may ask the Inspector about what exists, are")
+	o.callers = scaler.DefaultCallers()
+	names(flags, "keda-names", &o.callers.KEDA, "KEDA, which alone may call the external scaler's methods besides the controller, is")
+	names(flags, "controller-names", &o.callers.Controller, "the controller is")
+	names(flags, "people-names", &o.callers.People, "people, who may ask the Inspector about what exists, are")
 	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; what a name is an alias of must be allowed as well, and loopback, link-local and multicast addresses only by a CIDR; empty for any")
 	flags.IntVar(&o.maxServers, "max-servers-per-namespace", broker.DefaultMaxServersPerNamespace, "how many DragonFly and Redis servers the ScaledObjects of one namespace may have watched; those that another namespace asked for first don't count")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to answer on after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must have found others by then")
@@ -71,32 +60,48 @@ func parse(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("argument %q is not known: the scaler takes flags only (see --help)", flags.Arg(0))
 	}
-	if err := callers.Validate(); err != nil {
-		return options{}, fmt.Errorf("--keda-names, --controller-names and --people-names: %w", err)
-	}
-	o.callers = callers
 	var err error
 	if o.allowedBrokers, err = broker.ParseAllowlist(*allowed); err != nil {
 		return options{}, fmt.Errorf("--allowed-broker-addresses is %q: %w", *allowed, err)
+	}
+	return o, o.check()
+}
+
+// names adds a flag for the names of a client.
+func names(flags *flag.FlagSet, name string, names *[]string, who string) {
+	usage := fmt.Sprintf("names, separated by commas, by which %s known: the common name or a DNS name of the client's certificate; default %s", who, strings.Join(*names, ","))
+	flags.Func(name, usage, func(text string) error {
+		*names = nil
+		for name := range strings.SplitSeq(text, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				*names = append(*names, name)
+			}
+		}
+		return nil
+	})
+}
+
+func (o options) check() error {
+	if err := o.callers.Validate(); err != nil {
+		return fmt.Errorf("--keda-names, --controller-names and --people-names: %w", err)
 	}
 	for name, address := range map[string]string{"grpc-bind-address": o.grpcAddress, "metrics-bind-address": o.metricsAddress, "health-probe-bind-address": o.probeAddress} {
 		if address == off && name != "grpc-bind-address" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
-			return options{}, fmt.Errorf("--%s is %q: it must be host:port or :port", name, address)
+			return fmt.Errorf("--%s is %q: it must be host:port or :port", name, address)
 		}
 	}
-	if o.maxServers < 1 {
-		return options{}, fmt.Errorf("--max-servers-per-namespace is %d: it must be 1 or more", o.maxServers)
+	switch {
+	case o.maxServers < 1:
+		return fmt.Errorf("--max-servers-per-namespace is %d: it must be 1 or more", o.maxServers)
+	case o.shutdownDelay < 0:
+		return fmt.Errorf("--shutdown-delay is %s: it must not be negative", o.shutdownDelay)
+	case o.logFormat != "json" && o.logFormat != "text":
+		return fmt.Errorf("--log-format is %q: it must be json or text", o.logFormat)
 	}
-	if o.shutdownDelay < 0 {
-		return options{}, fmt.Errorf("--shutdown-delay is %s: it must not be negative", o.shutdownDelay)
-	}
-	if o.logFormat != "json" && o.logFormat != "text" {
-		return options{}, fmt.Errorf("--log-format is %q: it must be json or text", o.logFormat)
-	}
-	return o, nil
+	return nil
 }
 
 // off is the address of a server that is not wanted.
