@@ -159,9 +159,20 @@ func TestWorkerRuleInACluster(t *testing.T) {
 	}
 }
 
-// On sentinels, the scaler's rule is enough, for a failover too.
+// sentinelRule is what docs/subscriber.md has workers run on sentinels, beside what the
+// scaler runs there.
+const sentinelRule = "&+switch-master &+replica-reconf-done +ping +subscribe"
+
+// On sentinels, for a failover too.
 func TestWorkerRuleOnSentinels(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, redistest.ACLArgs()...)
+	for _, server := range sentinel.Sentinels {
+		arguments := []any{"acl", "setuser", redistest.ReaderUser}
+		for part := range strings.FieldsSeq(sentinelRule) {
+			arguments = append(arguments, part)
+		}
+		require.NoError(t, server.Client().Do(t.Context(), arguments...).Err())
+	}
 	for _, node := range sentinel.Data {
 		grant(t, node.Client(), workerRule)
 	}
