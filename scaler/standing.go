@@ -184,31 +184,25 @@ type standingTrigger struct {
 	err      error    // instead of request
 }
 
-// maxStanding is how many ScaledObjects' triggers are kept: some 3 KB each.
-const maxStanding = 20_000
-
-// objectKey is a ScaledObject's name in the cache of what stands.
-type objectKey struct{ namespace, name string }
-
 // standing returns what stands in the cluster now.
 func (s *Service) standing(ctx context.Context, namespace, name string) (*standing, error) {
 	object, err := s.targets.Find(ctx, namespace, name)
 	if errors.Is(err, target.ErrNotFound) {
-		s.stands.Remove(objectKey{namespace, name})
+		s.stands.remove(objectKey{namespace, name})
 		return nil, behindError{clusterError(err)}
 	}
 	if err != nil {
 		return nil, clusterError(err)
 	}
 	key, version := objectKey{namespace, name}, object.Version()
-	if known, ok := s.stands.Get(key); ok && known.(*standing).version == version {
-		return known.(*standing), nil
+	if known := s.stands.get(key, version, s.now()); known != nil {
+		return known, nil
 	}
 	stands := &standing{version: version}
 	for _, t := range object.Triggers() {
 		stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, t))
 	}
-	s.stands.Add(key, stands)
+	s.stands.put(key, stands, s.now())
 	return stands, nil
 }
 
