@@ -132,7 +132,7 @@ var mayCall = map[string]caller{
 	externalscaler.ExternalScaler_ServiceDesc.ServiceName:      keda | controller | anonymous,
 	inspectv1.Inspector_ServiceDesc.ServiceName:                controller | person | anonymous,
 	reflectionpb.ServerReflection_ServiceDesc.ServiceName:      anyone,
-	reflectionalphapb.ServerReflection_ServiceDesc.ServiceName: anyone,              //nolint:staticcheck // grpcurl still asks for it
+	reflectionalphapb.ServerReflection_ServiceDesc.ServiceName: anyone,
 	channelzpb.Channelz_ServiceDesc.ServiceName:                controller | person, // it tells who else is connected
 }
 

@@ -24,7 +24,7 @@ func (s *Service) follow(ctx context.Context, q question) (*followed, error) {
 		return nil, err
 	}
 	f := &followed{service: s, question: q, request: r}
-	if f.subscription, err = s.pool.For(r.namespace).Subscribe(r.server, r.queues...); err != nil {
+	if f.subscription, err = s.pool.For(r.namespace).Subscribe(r.server, r.queues...); err != nil { //nolint:contextcheck // the sampler outlives the stream
 		return nil, r.subscribeError(err)
 	}
 	return f, nil
@@ -53,7 +53,7 @@ func (f *followed) look(ctx context.Context) error {
 		return unmarked(err)
 	}
 	if !r.same(f.request) {
-		subscription, err := f.service.pool.For(r.namespace).Subscribe(r.server, r.queues...)
+		subscription, err := f.service.pool.For(r.namespace).Subscribe(r.server, r.queues...) //nolint:contextcheck // the sampler outlives the stream
 		if err != nil {
 			return r.subscribeError(err)
 		}

@@ -113,7 +113,7 @@ func newTrial(t *testing.T, server *tls.Config, client credentials.TransportCred
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- scaler.NewServer(service, server, nil).Serve(ctx, listener) }()
-	t.Cleanup(func() { cancel(); <-served })
+	t.Cleanup(func() { cancel(); assert.NoError(t, <-served) })
 	var err error
 	tr.connection, err = grpc.NewClient("passthrough:///bufconn",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
@@ -312,7 +312,7 @@ func TestHandshakesAreTold(t *testing.T) {
 	go func() {
 		served <- scaler.NewServer(scaler.New(scaler.Options{Pool: pool, Targets: twoTeams{}, Logger: logger}), config, registry).Serve(ctx, listener)
 	}()
-	t.Cleanup(func() { cancel(); <-served })
+	t.Cleanup(func() { cancel(); assert.NoError(t, <-served) })
 	ask := func(own certtest.Pair) codes.Code {
 		client := ca.ClientTLS("scaler")
 		pair, err := tls.X509KeyPair(own.Certificate, own.Key)

@@ -23,7 +23,7 @@ const (
 	tlsFlag        = "--tls-cert-dir"
 	addressFlag    = "--scaler-address"
 	// peopleSecretAnnotation is on the scaler's pods: the Secret with people's certificate.
-	peopleSecretAnnotation = "pubsub.jawaracloud.io/people-secret"
+	peopleSecretAnnotation = "pubsub.jawaracloud.io/people-secret" //nolint:gosec // the name of an annotation
 	// localName is on the certificates that the chart makes, for a forwarded port.
 	localName = "localhost"
 )
