@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -76,4 +77,46 @@ func TestManyLargeQueuesOfOneServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that several namespaces ask is read though one of them asked first, and has servers
+// of its own that take all that its servers' replies may hold.
+func TestASharedServerIsNotItsFirstNamespacesAlone(t *testing.T) {
+	holds := func(bytes int) redistest.Answer {
+		return redistest.AfterHello(func(to io.Writer, _ []string, done <-chan struct{}) {
+			_, _ = fmt.Fprintf(to, "$%d\r\n", bytes) // the client may be gone
+			<-done
+		})
+	}
+	stream := queue.Queue{Key: "s", Kind: queue.Stream}
+	withLargeEntries := func() broker.Server {
+		server := redistest.Start(t)
+		for range 2 {
+			require.NoError(t, server.Client().XAdd(t.Context(), &redis.XAddArgs{Stream: "s", Values: []string{"payload", strings.Repeat("x", 200<<10)}}).Err())
+		}
+		return broker.Server{Address: server.Addr}
+	}
+	shared, own := withLargeEntries(), withLargeEntries()
+	pool := newPool(t, broker.Options{ReadTimeout: 3 * patient})
+	mallory, shop := pool.For("mallory"), pool.For("shop")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
+	defer cancel()
+	_, err := mallory.Depth(ctx, shared, list("q"))
+	require.NoError(t, err)
+	for _, bytes := range []int{8 << 20, 8 << 20, 190_000} {
+		hostile := redistest.StartScripted(t, holds(bytes))
+		subscription, err := mallory.Subscribe(broker.Server{Address: hostile.Addr}, list("q"))
+		require.NoError(t, err)
+		defer subscription.Close()
+	}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := mallory.Depth(ctx, own, stream)
+		failure := new(broker.ReadError)
+		require.ErrorAs(c, err, &failure)
+		assert.Equal(c, broker.ReplyBudget, failure.Cause(), "%v", err)
+	}, deadline, tick, "mallory's servers hold all that they may")
+
+	sample, err := shop.Depth(ctx, shared, stream)
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, sample.Total())
 }
