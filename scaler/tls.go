@@ -19,7 +19,7 @@ import (
 // Secret. The files are read anew at each handshake, so a renewed certificate needs no
 // restart; handshakes are rare, because KEDA keeps one connection. Files that can't be read
 // any more, a key that does not fit its certificate for example, leave those of before in
-// use; that is logged when it begins and ends, and counted.
+// use, and so does a ca.crt that is gone; that is logged when it begins and ends, and counted.
 func TLSFromDir(dir string, logger *slog.Logger, registerer prometheus.Registerer) (*tls.Config, error) {
 	first, err := loadTLS(dir)
 	if err != nil { // a wrong folder is told at start
@@ -31,6 +31,9 @@ func TLSFromDir(dir string, logger *slog.Logger, registerer prometheus.Registere
 	})}
 	if registerer != nil {
 		registerer.MustRegister(files.failed)
+	}
+	if first.ClientCAs == nil {
+		logger.Warn("there is no ca.crt, so nobody is asked for a certificate: anybody may call, and Secrets are never used", "dir", dir)
 	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -53,6 +56,9 @@ func (f *tlsFiles) config() *tls.Config {
 	config, err := loadTLS(f.dir)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err == nil && f.good.ClientCAs != nil && config.ClientCAs == nil {
+		err = fmt.Errorf("ca.crt is gone from %s, without which anybody could call: put it back, or restart the scaler where that is meant", f.dir)
+	}
 	if err != nil {
 		f.failed.Inc()
 		if f.broken != err.Error() {

@@ -71,3 +71,29 @@ func TestTLSFromDir(t *testing.T) {
 	_, err = scaler.TLSFromDir(dir, slog.New(slog.DiscardHandler), nil)
 	assert.ErrorContains(t, err, "holds no certificate in PEM form")
 }
+
+// A ca.crt that goes missing must not open the scaler to everybody: a Secret that is renewed
+// without one is a fault like any other.
+func TestAMissingAuthorityOpensNothing(t *testing.T) {
+	ca := certtest.New(t)
+	dir := t.TempDir()
+	files := ca.Write(dir, ca.Server("first"))
+	log := &lines{}
+	registry := newRegistry()
+	config, err := scaler.TLSFromDir(dir, slog.New(slog.NewJSONHandler(log, nil)), registry)
+	require.NoError(t, err)
+	assert.Empty(t, log.String())
+
+	ca.Write(dir, ca.Server("first"))
+	require.NoError(t, os.Remove(files.CA))
+	_, err = handshake(t, config, ca.ClientTLS("first"))
+	require.Error(t, err, "a client needs a certificate as before")
+	assert.Contains(t, log.String(), "ca.crt is gone")
+	assert.Contains(t, scraped(t, registry), "pubsub_scaler_tls_reload_failures_total 1")
+	_, err = handshake(t, config, ca.ClientTLS("first", ca.Client("keda")))
+	require.NoError(t, err)
+
+	_, err = scaler.TLSFromDir(dir, slog.New(slog.NewJSONHandler(log, nil)), nil)
+	require.NoError(t, err)
+	assert.Contains(t, log.String(), "nobody is asked for a certificate", "who means it is told at start what it means")
+}

@@ -56,6 +56,7 @@ type Options struct {
 	Metrics                *Metrics
 
 	budget *budget // of the pool
+	share  *share  // a server's, of the budget
 	// namespace is a server's: that which asked for it first; empty: it counts for none.
 	namespace string
 }
@@ -86,6 +87,7 @@ func (o Options) withDefaults() Options {
 		o.MaxServersPerNamespace = DefaultMaxServersPerNamespace
 	}
 	o.budget = newBudget()
+	o.share = newShare(o.budget, "")
 	return o.withNames()
 }
 
@@ -150,10 +152,12 @@ func (p *Pool) watch(namespace string, server Server, queues []queue.Queue, rese
 			return nil, nil, &ReadError{Server: server, Err: err}
 		}
 		options := p.options
-		options.namespace = namespace
+		options.namespace, options.share = namespace, newShare(options.budget, namespace)
 		s = newSampler(p.ctx, server, options, &p.running)
 		p.samplers[server] = s
 		p.running.Go(func() { s.run(func() bool { return p.retire(s) }) })
+	} else if namespace != s.options.namespace {
+		s.options.share.among(server)
 	}
 	return s, s.entries(queues, reserve), nil
 }

@@ -74,7 +74,7 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 	l := &link{server: server, material: m, words: newWords(server, m), dials: make(chan struct{}, maxDials)}
 	d := &dialer{
 		allowed: options.Allowed, resolver: options.Resolver, search: options.SearchDomains,
-		tls: config, timeout: options.ReadTimeout * 3 / 4, share: share{options.budget, options.namespace},
+		tls: config, timeout: options.ReadTimeout * 3 / 4, share: options.share,
 	}
 	switch server.Mode {
 	case Sentinel:

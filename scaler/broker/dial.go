@@ -21,7 +21,7 @@ type dialer struct {
 	search   []string      // the resolver's search domains
 	tls      *tls.Config   // nil: not encrypted
 	timeout  time.Duration // to connect, with the lookup of the name and the TLS handshake
-	share    share         // of what replies may hold
+	share    *share        // of what replies may hold
 }
 
 func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.Conn, error) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -43,6 +44,16 @@ type ReplyLimitError struct {
 	// Unit. Size is text, because it may be more than any number holds.
 	Size, Unit string
 	Limit      int64
+}
+
+// partAll is the Part of a reply that is within all limits but for those before it.
+const partAll = "replies to one pipeline"
+
+// fitsApart tells whether the replies of a failed pipeline may fit in several, one after the
+// other.
+func fitsApart(err error) bool {
+	var limit *ReplyLimitError
+	return errors.As(err, &limit) && limit.Part == partAll || errors.As(err, new(*ReplyBudgetError))
 }
 
 func (e *ReplyLimitError) Error() string {
@@ -267,7 +278,7 @@ func (f *framing) ends() {
 
 func (f *framing) hold(n int) error {
 	if f.held += int64(n); f.held > maxRead {
-		return &ReplyLimitError{Part: "replies to one pipeline", Size: "more than " + strconv.Itoa(maxRead), Unit: "bytes", Limit: maxRead}
+		return &ReplyLimitError{Part: partAll, Size: "more than " + strconv.Itoa(maxRead), Unit: "bytes", Limit: maxRead}
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func TestReplyBudget(t *testing.T) {
 	header := []byte("$8388608\r\n")
 	var full []*guard
 	take := func(namespace string) {
-		guard := g.add("full", share{b, namespace})
+		guard := g.add("full", newShare(b, namespace))
 		guard.sending()
 		require.NoError(t, guard.received(header[:4]))
 		require.NoError(t, guard.received(header[4:]))
@@ -112,7 +112,7 @@ func TestReplyBudget(t *testing.T) {
 	}
 	take("greedy")
 	take("greedy")
-	late := g.add("late:6379", share{b, "greedy"})
+	late := g.add("late:6379", newShare(b, "greedy"))
 	err := late.received(header)
 	require.ErrorAs(t, err, new(*ReplyBudgetError))
 	require.ErrorContains(t, err, "late:6379 does not fit beside others of its namespace")
@@ -120,20 +120,20 @@ func TestReplyBudget(t *testing.T) {
 	require.ErrorAs(t, late.received([]byte("+OK\r\n")), new(*ReplyBudgetError), "a connection that was refused stays so")
 
 	take("another") // what is left is for the others
-	other := g.add("other", share{b, "third"})
+	other := g.add("other", newShare(b, "third"))
 	require.ErrorContains(t, other.received(header), "does not fit beside all others")
-	small := g.add("small", share{b, "greedy"})
+	small := g.add("small", newShare(b, "greedy"))
 	require.NoError(t, small.received([]byte(strings.Repeat(":1\r\n", 1000))), "small replies need no share")
 
 	g.settle()
-	require.Error(t, g.add("again", share{b, "third"}).received(header), "what has not come to its end is held yet")
+	require.Error(t, g.add("again", newShare(b, "third")).received(header), "what has not come to its end is held yet")
 	for _, guard := range full {
 		guard.closed()
 		guard.closed() // go-redis may close twice
 	}
 	assert.Zero(t, b.taken)
 	assert.Empty(t, b.byNamespace)
-	last := g.add("last", share{b, "third"})
+	last := g.add("last", newShare(b, "third"))
 	require.NoError(t, last.received(header))
 	require.NoError(t, last.received([]byte(strings.Repeat("x", maxBulk)+"\r\n")))
 	assert.NotZero(t, b.taken)

@@ -124,7 +124,7 @@ func readFrom(t *testing.T, q queue.Queue, cluster bool, reply []byte) (queue.De
 	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go answerOnce(theirs, reply)
-		return pipeConn{ours, &plainConn{Conn: ours, guard: g.add("pipe", share{b, ""})}}, nil
+		return pipeConn{ours, &plainConn{Conn: ours, guard: g.add("pipe", newShare(b, ""))}}, nil
 	}
 	client := redis.NewClient(o)
 	reader := queue.NewReader(q)

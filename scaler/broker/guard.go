@@ -26,7 +26,7 @@ const (
 type budget struct {
 	mu          sync.Mutex
 	taken       int64
-	byNamespace map[string]int64
+	byNamespace map[string]int64 // and by servers of several namespaces
 }
 
 func newBudget() *budget { return &budget{byNamespace: map[string]int64{}} }
@@ -58,10 +58,29 @@ func (b *budget) give(namespace string, n int64) {
 	}
 }
 
-// share is what the connections of one server have of the budget: their namespace's part.
+// share is what the connections of one server have of the budget: the part of the namespace
+// that asked for it, and one of the server's own once another asks for it too. That one's
+// reads must not depend on what the first's servers send.
 type share struct {
-	budget    *budget
-	namespace string // that asked for the server first
+	budget *budget
+
+	mu    sync.Mutex
+	payer string
+}
+
+func newShare(b *budget, namespace string) *share { return &share{budget: b, payer: namespace} }
+
+// among takes note that another namespace asks for the server. No namespace has such a name.
+func (s *share) among(server Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.payer = server.String()
+}
+
+func (s *share) of() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.payer
 }
 
 // ReplyBudgetError is a reply that found no room beside those of other servers.
@@ -82,13 +101,14 @@ func (e *ReplyBudgetError) Error() string {
 // must not, the guard says why, from then on.
 type guard struct {
 	address string
-	share   share
+	share   *share
 	owner   *guards
 
 	mu      sync.Mutex // settle comes from another goroutine than Read
 	framing framing
-	asked   bool  // a command was written since the last bytes came
-	taken   int64 // of the budget
+	asked   bool   // a command was written since the last bytes came
+	taken   int64  // of the budget
+	payer   string // whose part that is
 	failure error
 }
 
@@ -140,7 +160,10 @@ func (g *guard) take() error {
 	if more <= 0 {
 		return nil
 	}
-	if limit := g.share.budget.take(g.share.namespace, more); limit > 0 {
+	if g.taken == 0 {
+		g.payer = g.share.of()
+	}
+	if limit := g.share.budget.take(g.payer, more); limit > 0 {
 		return &ReplyBudgetError{Address: g.address, Limit: limit}
 	}
 	g.taken += more
@@ -148,7 +171,7 @@ func (g *guard) take() error {
 }
 
 func (g *guard) give() {
-	g.share.budget.give(g.share.namespace, g.taken)
+	g.share.budget.give(g.payer, g.taken)
 	g.taken = 0
 }
 
@@ -180,7 +203,7 @@ type guards struct {
 }
 
 // add makes the guard of a new connection.
-func (g *guards) add(address string, s share) *guard {
+func (g *guards) add(address string, s *share) *guard {
 	added := &guard{address: address, share: s, owner: g}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -76,6 +76,9 @@ func (l *lane) rounds(ctx context.Context, link *link, client *redis.Client, rea
 			return nil
 		}
 		err := l.round(ctx, link, client, commands)
+		if fitsApart(err) && read.Narrow() {
+			continue
+		}
 		if err != nil && (!answered(err) || !answered(commands[0].Err()) || causeOf(err) == Unauthorized) {
 			// Replies that came before do not count: the server's role is not known.
 			err = l.react(link, err) //nolint:contextcheck // what it begins outlives this read

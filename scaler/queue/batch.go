@@ -19,7 +19,7 @@ const (
 )
 
 // Batch reads many queues of one server together, again and again: Begin, then Ask and
-// Answer in turn until Ask has no more commands. It is not safe for concurrent use.
+// Answer (or Narrow) in turn until Ask has no more commands. It is not safe for concurrent use.
 //
 // Most lists have no consumers that are known by name: those are asked together, with one
 // EXISTS for many, and only where the answer is yes, each alone. So a steady list costs one
@@ -38,6 +38,8 @@ type Batch struct {
 	now      time.Time
 	asking   []*Reader // without a result so far
 	asked    int       // of asking, those in the round under way
+	large    int       // of asked, those whose replies may be large
+	most     int       // how many of such a round may have; 0: streamsPerRound alone bounds it
 	commands []redis.Cmder
 	sharing  []sharer // of one question to come
 }
@@ -68,9 +70,13 @@ func (b *Batch) Begin(now time.Time) {
 // Ask returns the commands of the next round, which go into one pipeline; none where the
 // read is complete. They are good until the next call of Ask.
 func (b *Batch) Ask() []redis.Cmder {
-	b.commands, b.asked = b.commands[:0], 0
+	b.commands, b.asked, b.large = b.commands[:0], 0, 0
 	streams, bytes := 0, 0
 	for _, r := range b.asking {
+		isLarge := r.isLarge()
+		if isLarge && b.most > 0 && b.large == b.most {
+			break
+		}
 		if stream, ok := r.kind.(*streamReader); ok {
 			streams++
 			if !stream.canBeBrief(&r.queue, b.now) {
@@ -81,6 +87,9 @@ func (b *Batch) Ask() []redis.Cmder {
 			}
 		}
 		b.asked++
+		if isLarge {
+			b.large++
+		}
 		b.commands = r.ask(b.commands, b)
 		if kind, ok := r.kind.(consumed); ok {
 			b.askConsumers(r, kind)
@@ -88,6 +97,20 @@ func (b *Batch) Ask() []redis.Cmder {
 	}
 	b.askTogether()
 	return b.commands
+}
+
+// Narrow has the round under way asked again in parts, because its replies are too large to
+// be read together: how large they are is known only once they come. It is false where a round
+// can't be smaller. The rounds stay so small for as long as the batch is used.
+func (b *Batch) Narrow() bool {
+	if b.large < 2 {
+		return false
+	}
+	b.most = b.large / 2
+	for _, r := range b.asking[:b.asked] {
+		r.rounds-- // it has not been answered
+	}
+	return true
 }
 
 // askConsumers appends the question for one queue's consumers, or notes that it may be

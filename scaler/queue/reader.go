@@ -95,6 +95,21 @@ func (r *Reader) ask(commands []redis.Cmder, b *Batch) []redis.Cmder {
 	return r.kind.ask(commands, r.round(b))
 }
 
+// isLarge tells whether the replies may hold more than some numbers and names: whole messages,
+// or what is known of each group, worker or client.
+func (r *Reader) isLarge() bool {
+	switch kind := r.kind.(type) {
+	case *typeReader:
+		return false
+	case *listReader:
+		return r.queue.Age || len(kind.known) > 0
+	case *sortedSetReader:
+		return r.queue.Age
+	default:
+		return true
+	}
+}
+
 // answer reads the replies of a round. Where done is false, another is needed.
 func (r *Reader) answer(b *Batch) (done bool) {
 	this := r.round(b)

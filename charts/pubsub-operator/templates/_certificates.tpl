@@ -1,7 +1,7 @@
 {{/*
 The certificates as YAML: ca, and server, controller, keda and people {cert, key}, expires (a date), each PEM in base64.
-What the cluster's Secrets hold is kept while it is whole, of one CA and valid for 30 more days; otherwise all of it is
-made anew. The CA's key is not kept, so nobody can sign a further client.
+What the cluster's Secrets hold is kept while it is whole, of one CA, by names that the scaler knows, and valid for 30 more
+days; otherwise all of it is made anew. The CA's key is not kept, so nobody can sign a further client.
 */}}
 {{- define "pubsub-operator.certificates" -}}
 {{- $found := dict
@@ -11,12 +11,13 @@ made anew. The CA's key is not kept, so nobody can sign a further client.
 {{- if include "pubsub-operator.kedaPresent" . }}
 {{- $_ := set $found "keda" (lookup "v1" "Secret" .Values.keda.namespace (include "pubsub-operator.kedaSecret" .) | default dict) }}
 {{- end }}
-{{- if include "pubsub-operator.certificatesKept" $found }}
+{{- if include "pubsub-operator.certificatesKept" (list . $found) }}
 {{- $kept := dict
       "expires" (dig "metadata" "annotations" "pubsub.jawaracloud.io/expires" "" $found.server)
       "ca" (index $found.server.data "ca.crt") }}
 {{- range $name, $secret := $found }}
-{{- $_ := set $kept $name (dict "cert" (index $secret.data "tls.crt") "key" (index $secret.data "tls.key")) }}
+{{- $_ := set $kept $name (dict "cert" (index $secret.data "tls.crt") "key" (index $secret.data "tls.key")
+      "name" (include "pubsub-operator.certifiedName" (list $ $name $secret))) }}
 {{- end }}
 {{- toYaml $kept }}
 {{- else }}
@@ -24,15 +25,33 @@ made anew. The CA's key is not kept, so nobody can sign a further client.
 {{- end }}
 {{- end }}
 
-{{/* Takes a dict of Secrets, server among them. */}}
-{{- define "pubsub-operator.certificatesKept" -}}
-{{- $ca := get (.server.data | default dict) "ca.crt" }}
-{{- $kept := true }}
-{{- range . }}
-{{- $data := .data | default dict }}
-{{- $kept = and $kept (get $data "tls.crt") (get $data "tls.key") (get $data "ca.crt") (eq (get $data "ca.crt") $ca) }}
+{{/*
+The name on a client's certificate that a Secret holds; empty for the server's. Secrets that are older than the annotation
+have the name by default. Takes (list root client secret).
+*/}}
+{{- define "pubsub-operator.certifiedName" -}}
+{{- $client := index . 1 }}
+{{- if ne $client "server" }}
+{{- $byDefault := printf "%s-%s" (include "pubsub-operator.fullname" (first .)) $client }}
+{{- dig "metadata" "annotations" "pubsub.jawaracloud.io/client-name" $byDefault (last .) }}
 {{- end }}
-{{- $expires := dig "metadata" "annotations" "pubsub.jawaracloud.io/expires" "" .server }}
+{{- end }}
+
+{{/* Takes (list root secrets), a dict with server among them. */}}
+{{- define "pubsub-operator.certificatesKept" -}}
+{{- $root := first . }}
+{{- $found := last . }}
+{{- $ca := get ($found.server.data | default dict) "ca.crt" }}
+{{- $kept := true }}
+{{- range $client, $secret := $found }}
+{{- $data := $secret.data | default dict }}
+{{- $kept = and $kept (get $data "tls.crt") (get $data "tls.key") (get $data "ca.crt") (eq (get $data "ca.crt") $ca) }}
+{{- if ne $client "server" }}
+{{- $known := include "pubsub-operator.clientNames" (list $root $client) | splitList "," }}
+{{- $kept = and $kept (has (include "pubsub-operator.certifiedName" (list $root $client $secret)) $known) }}
+{{- end }}
+{{- end }}
+{{- $expires := dig "metadata" "annotations" "pubsub.jawaracloud.io/expires" "" $found.server }}
 {{- $valid := false }}
 {{- if $expires }}
 {{- $days := div (sub (toDate "2006-01-02" $expires | unixEpoch | int64) (now | unixEpoch | int64)) 86400 }}
@@ -58,12 +77,12 @@ made anew. The CA's key is not kept, so nobody can sign a further client.
 {{- range list "controller" "keda" "people" }}
 {{- $common := include "pubsub-operator.clientNames" (list $root .) | splitList "," | first }}
 {{- $client := genSignedCertWithKey $common nil nil $days $ca (genPrivateKey "ecdsa") }}
-{{- $_ := set $made . (dict "cert" ($client.Cert | b64enc) "key" ($client.Key | b64enc)) }}
+{{- $_ := set $made . (dict "cert" ($client.Cert | b64enc) "key" ($client.Key | b64enc) "name" $common) }}
 {{- end }}
 {{- toYaml $made }}
 {{- end }}
 
-{{/* One Secret. Takes a dict of root, name, namespace, component, expires, ca and pair {cert, key}. */}}
+{{/* One Secret. Takes a dict of root, name, namespace, component, expires, ca and pair {cert, key, name}. */}}
 {{- define "pubsub-operator.certificateSecret" -}}
 apiVersion: v1
 kind: Secret
@@ -74,6 +93,9 @@ metadata:
     {{- include "pubsub-operator.componentLabels" (list .root .component) | nindent 4 }}
   annotations:
     pubsub.jawaracloud.io/expires: {{ .expires | quote }}
+    {{- with .pair.name }}
+    pubsub.jawaracloud.io/client-name: {{ . | quote }}
+    {{- end }}
 type: kubernetes.io/tls
 data:
   ca.crt: {{ .ca }}
