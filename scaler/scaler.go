@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
-	"k8s.io/utils/lru"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -40,7 +39,7 @@ type Service struct {
 	now     func() time.Time
 	logger  *slog.Logger
 	callers map[string]caller // by the names on their certificates
-	stands  *lru.Cache        // objectKey → *standing
+	stands  *standings
 	// settleTimeout is how long the cache of the cluster may be behind what a caller knows.
 	settleTimeout time.Duration
 	// pushInterval is how often an active state is repeated: a single "true" can be lost
@@ -76,7 +75,6 @@ func New(options Options) *Service {
 		now:          options.Now,
 		logger:       options.Logger,
 		pushInterval: options.PushInterval,
-		stands:       lru.New(maxStanding),
 		stopping:     make(chan struct{}),
 
 		settleTimeout: cmp.Or(options.SettleTimeout, time.Second),
@@ -89,6 +87,7 @@ func New(options Options) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.stands = newStandings(s.now)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

@@ -170,9 +170,6 @@ type standingTrigger struct {
 	err      error    // instead of request
 }
 
-// maxStanding is how many ScaledObjects' triggers are kept: some 3 KB each.
-const maxStanding = 20_000
-
 // objectKey is a ScaledObject's name in the cache of what stands.
 type objectKey struct{ namespace, name string }
 
@@ -180,21 +177,21 @@ type objectKey struct{ namespace, name string }
 func (s *Service) standing(ctx context.Context, namespace, name string) (*standing, error) {
 	object, err := s.targets.Find(ctx, namespace, name)
 	if errors.Is(err, target.ErrNotFound) {
-		s.stands.Remove(objectKey{namespace, name})
+		s.stands.remove(objectKey{namespace, name})
 		return nil, behindError{clusterError(err)}
 	}
 	if err != nil {
 		return nil, clusterError(err)
 	}
 	key, version := objectKey{namespace, name}, object.Version()
-	if known, ok := s.stands.Get(key); ok && known.(*standing).version == version {
-		return known.(*standing), nil
+	if known := s.stands.get(key); known != nil && known.version == version {
+		return known, nil
 	}
 	stands := &standing{version: version}
 	for _, t := range object.Triggers() {
 		stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, t))
 	}
-	s.stands.Add(key, stands)
+	s.stands.keep(key, stands)
 	return stands, nil
 }
 
