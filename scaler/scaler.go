@@ -39,7 +39,7 @@ type Service struct {
 	now     func() time.Time
 	logger  *slog.Logger
 	callers map[string]caller // by the names on their certificates
-	stands  shelf
+	stands  *standings
 	// settleTimeout is how long the cache of the cluster may be behind what a caller knows.
 	settleTimeout time.Duration
 	// pushInterval is how often an active state is repeated: a single "true" can be lost
@@ -87,6 +87,7 @@ func New(options Options) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.stands = newStandings(s.now)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

@@ -184,6 +184,9 @@ type standingTrigger struct {
 	err      error    // instead of request
 }
 
+// objectKey is a ScaledObject's name.
+type objectKey struct{ namespace, name string }
+
 // standing returns what stands in the cluster now.
 func (s *Service) standing(ctx context.Context, namespace, name string) (*standing, error) {
 	object, err := s.targets.Find(ctx, namespace, name)
@@ -195,14 +198,14 @@ func (s *Service) standing(ctx context.Context, namespace, name string) (*standi
 		return nil, clusterError(err)
 	}
 	key, version := objectKey{namespace, name}, object.Version()
-	if known := s.stands.get(key, version, s.now()); known != nil {
+	if known := s.stands.get(key); known != nil && known.version == version {
 		return known, nil
 	}
 	stands := &standing{version: version}
 	for _, t := range object.Triggers() {
 		stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, t))
 	}
-	s.stands.put(key, stands, s.now())
+	s.stands.keep(key, stands)
 	return stands, nil
 }
 

@@ -35,8 +35,8 @@ type Limits struct {
 	// PodSecurity is the Pod Security Standard that the workers' pods must meet, in its latest
 	// version: baseline (the default), restricted, or privileged, which is none.
 	PodSecurity string
-	// ServiceAccounts are those that workers may run as, or have a token of: patterns as of
-	// path.Match, either of a name, in any namespace, or of namespace/name. Without one,
+	// ServiceAccounts are those that workers may run as, or have a token or a certificate of:
+	// patterns as of path.Match, either of a name, in any namespace, or of namespace/name. Without one,
 	// workers run as their namespace's default, without its token.
 	ServiceAccounts []string
 	// ClusterTriggerAuthentications are those that triggers may refer to: patterns of a name,
@@ -157,6 +157,11 @@ func (l Limits) refusedServiceAccount(namespace string, pod *corev1.PodSpec) (re
 		}
 		if slices.ContainsFunc(volume.Projected.Sources, func(s corev1.VolumeProjection) bool { return s.ServiceAccountToken != nil }) {
 			refuse("volumes "+volume.Name, "a serviceAccountToken", "have a token of", "take it out")
+		}
+		// A signer certifies the pod and its account, to whoever trusts that signer, the API
+		// server included (k8s.io/api 0.36, certificates/v1beta1, PodCertificateRequestSpec).
+		if slices.ContainsFunc(volume.Projected.Sources, func(s corev1.VolumeProjection) bool { return s.PodCertificate != nil }) {
+			refuse("volumes "+volume.Name, "a podCertificate", "have a certificate of", "take it out")
 		}
 	}
 	return refused

@@ -57,6 +57,8 @@ func TestPodLimits(t *testing.T) {
 		"the default's token, by null":    {inSpec + `automountServiceAccountToken: null}}`, Limits{}, []string{"automountServiceAccountToken is true"}},
 		"the default's token, projected":  {inSpec + `volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}}`, Limits{}, []string{"volumes v is a serviceAccountToken"}},
 		"the default's token, permitted":  {inSpec + `automountServiceAccountToken: true, volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}}`, accounts("default"), nil},
+		"the default's certificate":       {inSpec + `volumes: [{name: v, projected: {sources: [{podCertificate: {signerName: kubernetes.io/kube-apiserver-client-pod, keyType: ED25519, credentialBundlePath: c}}]}}]}}`, Limits{}, []string{"volumes v is a podCertificate", `certificate of "default"`}},
+		"its certificate, permitted":      {inSpec + `volumes: [{name: v, projected: {sources: [{podCertificate: {signerName: kubernetes.io/kube-apiserver-client-pod, keyType: ED25519, credentialBundlePath: c}}]}}]}}`, accounts("default"), nil},
 		"another projection":              {inSpec + `volumes: [{name: v, projected: {sources: [{configMap: {name: c}}]}}]}}`, Limits{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
