@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -40,7 +39,7 @@ const (
 type fakeTargets struct {
 	mu         sync.Mutex
 	state      target.State
-	triggers   []kedav1alpha1.ScaleTriggers
+	triggers   []target.ScaleTriggers
 	generation int64 // counts each set
 	err        error
 }
@@ -57,7 +56,7 @@ func (f *fakeTargets) stand(all ...map[string]string) {
 	f.set(func(f *fakeTargets) {
 		f.triggers = nil
 		for _, metadata := range all {
-			f.triggers = append(f.triggers, kedav1alpha1.ScaleTriggers{Type: "external-push", Metadata: metadata})
+			f.triggers = append(f.triggers, target.ScaleTriggers{Type: "external-push", Metadata: metadata})
 		}
 	})
 }

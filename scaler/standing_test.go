@@ -4,7 +4,6 @@ import (
 	"net"
 	"testing"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
 // Of several triggers of one ScaledObject, the metadata that KEDA sends tells which is meant.
@@ -59,7 +59,7 @@ func TestTheCacheMayBeBehind(t *testing.T) {
 func TestMetricTypeValueIsRefused(t *testing.T) {
 	f := newFixture(t)
 	f.targets.set(func(targets *fakeTargets) {
-		targets.triggers = []kedav1alpha1.ScaleTriggers{{Type: "external", Metadata: f.metadata(), MetricType: "Value"}}
+		targets.triggers = []target.ScaleTriggers{{Type: "external", Metadata: f.metadata(), MetricType: "Value"}}
 	})
 	for _, metadata := range []map[string]string{nil, f.metadata()} {
 		_, err := f.GetMetricSpec(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: metadata})

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,7 +26,7 @@ type shortLived struct {
 func (c *shortLived) Find(_ context.Context, _, name string) (target.Object, error) {
 	metadata := map[string]string{"channelName": name}
 	c.extra(metadata)
-	return target.NewObject(target.Version{UID: types.UID(name), Generation: 1}, kedav1alpha1.ScaleTriggers{Type: "external", Metadata: metadata}), nil
+	return target.NewObject(target.Version{UID: types.UID(name), Generation: 1}, target.ScaleTriggers{Type: "external", Metadata: metadata}), nil
 }
 
 func (c *shortLived) State(context.Context, string, string) (target.State, error) {

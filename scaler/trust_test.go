@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,7 +83,7 @@ func (c twoTeams) Find(_ context.Context, namespace, name string) (target.Object
 	if !ok {
 		return target.Object{}, fmt.Errorf("%w: there is no ScaledObject %s/%s", target.ErrNotFound, namespace, name)
 	}
-	return target.NewObject(target.Version{UID: "1", Generation: 1}, kedav1alpha1.ScaleTriggers{Type: "external-push", Metadata: metadata}), nil
+	return target.NewObject(target.Version{UID: "1", Generation: 1}, target.ScaleTriggers{Type: "external-push", Metadata: metadata}), nil
 }
 
 func (c twoTeams) State(ctx context.Context, namespace, name string) (target.State, error) {

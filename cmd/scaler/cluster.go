@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -90,7 +89,7 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 // newScheme knows the kinds that the scaler reads.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{kedav1alpha1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{target.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("building the scheme: %w", err)
 		}
@@ -101,7 +100,7 @@ func newScheme() (*runtime.Scheme, error) {
 // fill starts the informers, one after the other. KEDA's CRDs may be installed later: it
 // goes on by itself once they are.
 func (c *clusterView) fill(ctx context.Context, objects cache.Cache) {
-	for _, object := range []client.Object{&kedav1alpha1.ScaledObject{}, &autoscalingv2.HorizontalPodAutoscaler{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
+	for _, object := range []client.Object{&target.ScaledObject{}, &autoscalingv2.HorizontalPodAutoscaler{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
 		for {
 			if _, err := objects.GetInformer(ctx, object); err == nil {
 				break
@@ -134,8 +133,6 @@ func slim(object any) (any, error) {
 		object.Spec.Template = corev1.PodTemplateSpec{}
 		object.Spec.VolumeClaimTemplates = nil
 		object.Status = appsv1.StatefulSetStatus{}
-	case *kedav1alpha1.ScaledObject:
-		object.Status = kedav1alpha1.ScaledObjectStatus{HpaName: object.Status.HpaName}
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		object.Spec.Metrics, object.Status.CurrentMetrics = nil, nil
 		object.Status.Conditions = slices.DeleteFunc(object.Status.Conditions, func(condition autoscalingv2.HorizontalPodAutoscalerCondition) bool {

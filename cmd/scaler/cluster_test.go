@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -33,8 +32,8 @@ func TestSlimKeepsWhatDecisionsNeed(t *testing.T) {
 			},
 		},
 	}
-	object := &kedav1alpha1.ScaledObject{ObjectMeta: meta}
-	object.Spec.ScaleTargetRef = &kedav1alpha1.ScaleTarget{APIVersion: "example.com/v1", Kind: "Rollout", Name: "orders"}
+	object := &target.ScaledObject{ObjectMeta: meta}
+	object.Spec.ScaleTargetRef = &target.ScaleTarget{APIVersion: "example.com/v1", Kind: "Rollout", Name: "orders"}
 	object.Status.HpaName = "orders"
 	state := func(objects ...client.Object) target.State {
 		scheme, err := newScheme()

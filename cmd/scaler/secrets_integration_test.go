@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,13 +88,14 @@ func (i *installation) run(certificates string) (address string) {
 	return o.grpcAddress
 }
 
-// team makes a namespace with a Secret and a Deployment, and a ScaledObject that reads the
+// team makes a namespace with a Secret, if it is named, and a Deployment, and a ScaledObject that reads the
 // server with the Secret.
 func (i *installation) team(namespace, name, server, secret string) {
-	password := map[string]string{"password": "hunter2"}
-	for _, object := range []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secret}, StringData: password},
+	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}}
+	if secret != "" {
+		objects = append(objects, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secret}, StringData: map[string]string{"password": "hunter2"}})
+	}
+	for _, object := range append(objects,
 		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
 			Template: corev1.PodTemplateSpec{
@@ -105,7 +107,7 @@ func (i *installation) team(namespace, name, server, secret string) {
 			ScaleTargetRef: &kedav1alpha1.ScaleTarget{Name: name},
 			Triggers:       []kedav1alpha1.ScaleTriggers{{Type: "external-push", Metadata: trigger(server, secret)}},
 		}},
-	} {
+	) {
 		require.NoError(i.t, i.Create(i.t.Context(), object))
 	}
 }
@@ -190,4 +192,32 @@ func TestSecretsAreUsedOnlyAsTheClusterSays(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Contains(c, i.secretsAsked(), `"name":"api-key"`) }, 10*time.Second, 50*time.Millisecond)
 	assert.Contains(t, i.secretsAsked(), `"name":"redis-auth"`)
 	assert.NotContains(t, i.secretsAsked(), `"name":"other"`)
+}
+
+// One ScaledObject that KEDA's own types can't hold, and its CRD takes, keeps no other from
+// being scaled.
+func TestAScaledObjectThatCantBeReadStopsNoOther(t *testing.T) {
+	i := install(t)
+	redis := redistest.Start(t)
+	i.team("shop", "orders", redis.Addr, "")
+	for name, tolerance := range map[string]string{"no-number": "1e1.5", "costly": "1e99999999999"} {
+		behavior := map[string]any{"scaleUp": map[string]any{"tolerance": tolerance}}
+		object := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"namespace": "shop", "name": name},
+			"spec": map[string]any{
+				"scaleTargetRef": map[string]any{"name": "other"},
+				"triggers":       []any{map[string]any{"type": "cron", "metadata": map[string]any{"timezone": "UTC"}}},
+				"advanced":       map[string]any{"horizontalPodAutoscalerConfig": map[string]any{"behavior": behavior}},
+			},
+		}}
+		require.NoError(t, i.Create(t.Context(), object))
+		if name == "no-number" {
+			require.Error(t, i.Get(t.Context(), client.ObjectKeyFromObject(object), &kedav1alpha1.ScaledObject{}), "KEDA's type holds it")
+		}
+	}
+	keda := externalscaler.NewExternalScalerClient(dialScaler(t, i.run(""), insecure.NewCredentials()))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := keda.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Namespace: "shop", Name: "orders"})
+		assert.NoError(c, err)
+	}, 30*time.Second, 50*time.Millisecond)
 }

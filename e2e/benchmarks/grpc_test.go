@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -131,7 +130,7 @@ func newStanding(requests []*externalscaler.GetMetricsRequest) standing {
 	for _, request := range requests {
 		ref := request.GetScaledObjectRef()
 		all[ref.GetName()] = target.NewObject(target.Version{UID: types.UID(ref.GetName()), Generation: 1},
-			kedav1alpha1.ScaleTriggers{Type: "external-push", Metadata: ref.GetScalerMetadata()})
+			target.ScaleTriggers{Type: "external-push", Metadata: ref.GetScalerMetadata()})
 	}
 	return all
 }

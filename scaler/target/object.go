@@ -1,7 +1,6 @@
 package target
 
 import (
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -16,11 +15,11 @@ type Version struct {
 // Object is a ScaledObject as it stands in the cluster.
 type Object struct {
 	version  Version
-	triggers []kedav1alpha1.ScaleTriggers
+	triggers []ScaleTriggers
 }
 
 // NewObject is for who plays the cluster.
-func NewObject(version Version, triggers ...kedav1alpha1.ScaleTriggers) Object {
+func NewObject(version Version, triggers ...ScaleTriggers) Object {
 	return Object{version: version, triggers: triggers}
 }
 
@@ -44,7 +43,7 @@ func (o Object) Triggers() []Trigger {
 	var external []Trigger
 	for _, t := range o.triggers {
 		if t.Type == "external-push" || t.Type == "external" {
-			external = append(external, Trigger{Metadata: t.Metadata, MetricType: string(t.MetricType)})
+			external = append(external, Trigger{Metadata: t.Metadata, MetricType: t.MetricType})
 		}
 	}
 	return external

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -79,8 +78,8 @@ func (c *Cluster) State(ctx context.Context, namespace, name string) (State, err
 	return state, nil
 }
 
-func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*kedav1alpha1.ScaledObject, error) {
-	object := &kedav1alpha1.ScaledObject{}
+func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*ScaledObject, error) {
+	object := &ScaledObject{}
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
 	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("%w: there is no ScaledObject %s/%s (ScaledJobs are not supported: their jobs have no replicas to hold or to step)", ErrNotFound, namespace, name)
@@ -92,7 +91,7 @@ func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*ke
 }
 
 // hpa returns the ScaledObject's HPA; nil where KEDA has not made it yet.
-func (c *Cluster) hpa(ctx context.Context, object *kedav1alpha1.ScaledObject) (*autoscalingv2.HorizontalPodAutoscaler, error) {
+func (c *Cluster) hpa(ctx context.Context, object *ScaledObject) (*autoscalingv2.HorizontalPodAutoscaler, error) {
 	name := types.NamespacedName{Namespace: object.Namespace, Name: hpaName(object)}
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
 	err := c.client.Get(ctx, name, hpa)
@@ -106,7 +105,7 @@ func (c *Cluster) hpa(ctx context.Context, object *kedav1alpha1.ScaledObject) (*
 }
 
 // hpaName follows KEDA 2.21, controllers/keda/hpa.go, getHPAName.
-func hpaName(object *kedav1alpha1.ScaledObject) string {
+func hpaName(object *ScaledObject) string {
 	if object.Status.HpaName != "" {
 		return object.Status.HpaName
 	}
@@ -118,7 +117,7 @@ func hpaName(object *kedav1alpha1.ScaledObject) string {
 
 // replicas reads Deployments and StatefulSets themselves. Another kind's are those of the
 // HPA's status: the scaler has no right to read just any resource.
-func (c *Cluster) replicas(ctx context.Context, object *kedav1alpha1.ScaledObject, hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
+func (c *Cluster) replicas(ctx context.Context, object *ScaledObject, hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 	ref := object.Spec.ScaleTargetRef
 	if ref == nil {
 		return 0, fmt.Errorf("%w: ScaledObject %s/%s has no scaleTargetRef", ErrNotFound, object.Namespace, object.Name)
@@ -170,11 +169,11 @@ func replicasOf(hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 	return 0, fmt.Errorf("%w: HorizontalPodAutoscaler %s/%s has not looked at %s %s yet", ErrNotFound, hpa.Namespace, hpa.Name, hpa.Spec.ScaleTargetRef.Kind, hpa.Spec.ScaleTargetRef.Name)
 }
 
-func isApps(ref *kedav1alpha1.ScaleTarget) bool {
+func isApps(ref *ScaleTarget) bool {
 	return ref.APIVersion == "" || ref.APIVersion == "apps/v1"
 }
 
-func kindOf(ref *kedav1alpha1.ScaleTarget) string {
+func kindOf(ref *ScaleTarget) string {
 	if ref.Kind == "" {
 		return "Deployment" // KEDA's default
 	}

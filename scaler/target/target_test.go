@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,10 +23,10 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: "shop", Name: name}
 }
 
-func scaledObject(mutate ...func(*kedav1alpha1.ScaledObject)) *kedav1alpha1.ScaledObject {
-	o := &kedav1alpha1.ScaledObject{ObjectMeta: meta("orders")}
-	o.Spec.ScaleTargetRef = &kedav1alpha1.ScaleTarget{Name: "worker"}
-	o.Spec.Triggers = []kedav1alpha1.ScaleTriggers{{Type: "external-push", Metadata: map[string]string{"channelName": "q"}}}
+func scaledObject(mutate ...func(*ScaledObject)) *ScaledObject {
+	o := &ScaledObject{ObjectMeta: meta("orders")}
+	o.Spec.ScaleTargetRef = &ScaleTarget{Name: "worker"}
+	o.Spec.Triggers = []ScaleTriggers{{Type: "external-push", Metadata: map[string]string{"channelName": "q"}}}
 	for _, m := range mutate {
 		m(o)
 	}
@@ -54,14 +53,14 @@ func deployment(replicas *int32) *appsv1.Deployment {
 
 func cluster(t *testing.T, objects ...client.Object) *Cluster {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{kedav1alpha1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
 		require.NoError(t, add(scheme))
 	}
 	return NewCluster(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build())
 }
 
 // another is a ScaledObject over a kind that is only named like one of ours.
-var another = scaledObject(func(o *kedav1alpha1.ScaledObject) {
+var another = scaledObject(func(o *ScaledObject) {
 	o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Deployment"
 })
 
@@ -91,15 +90,15 @@ func TestState(t *testing.T) {
 		"another tolerance, one way": {[]client.Object{scaledObject(), deployment(ptr.To[int32](3)), hpa("keda-hpa-orders", "0", "0.05")},
 			State{Replicas: 3, LastScale: last.Time}},
 		"the HPA's name from the spec": {[]client.Object{
-			scaledObject(func(o *kedav1alpha1.ScaledObject) {
-				o.Spec.Advanced = &kedav1alpha1.AdvancedConfig{HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Name: "mine"}}
+			scaledObject(func(o *ScaledObject) {
+				o.Spec.Advanced = &AdvancedConfig{HorizontalPodAutoscalerConfig: &HorizontalPodAutoscalerConfig{Name: "mine"}}
 			}), deployment(ptr.To[int32](3)), hpa("mine", "0", "0")},
 			State{Replicas: 3, LastScale: last.Time, ToleranceHonoured: true}},
 		"the HPA's name from the status": {[]client.Object{
-			scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Status.HpaName = "old" }), deployment(ptr.To[int32](3)), hpa("old", "0", "0")},
+			scaledObject(func(o *ScaledObject) { o.Status.HpaName = "old" }), deployment(ptr.To[int32](3)), hpa("old", "0", "0")},
 			State{Replicas: 3, LastScale: last.Time, ToleranceHonoured: true}},
 		"a StatefulSet": {[]client.Object{
-			scaledObject(func(o *kedav1alpha1.ScaledObject) { o.Spec.ScaleTargetRef.Kind = "StatefulSet" }),
+			scaledObject(func(o *ScaledObject) { o.Spec.ScaleTargetRef.Kind = "StatefulSet" }),
 			&appsv1.StatefulSet{ObjectMeta: meta("worker"), Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](5)}}},
 			State{Replicas: 5}},
 		"another kind, as the HPA left it": {[]client.Object{another, synced(corev1.ConditionTrue)},
@@ -125,7 +124,7 @@ func TestWhatIsMissingIsAnErrorWithItsName(t *testing.T) {
 	}{
 		"no ScaledObject": {nil, "there is no ScaledObject shop/orders"},
 		"no Deployment":   {[]client.Object{scaledObject()}, "there is no Deployment shop/worker, the target of the ScaledObject"},
-		"another kind without an HPA": {[]client.Object{scaledObject(func(o *kedav1alpha1.ScaledObject) {
+		"another kind without an HPA": {[]client.Object{scaledObject(func(o *ScaledObject) {
 			o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Rollout"
 		})}, "Rollout shop/worker is known only by its HPA"},
 		"another kind whose HPA has not synced yet": {[]client.Object{another, hpa("keda-hpa-orders", "0", "0")},
@@ -141,9 +140,9 @@ func TestWhatIsMissingIsAnErrorWithItsName(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	c := cluster(t, scaledObject(func(o *kedav1alpha1.ScaledObject) {
+	c := cluster(t, scaledObject(func(o *ScaledObject) {
 		o.UID, o.Generation = "abc", 7
-		o.Spec.Triggers = append([]kedav1alpha1.ScaleTriggers{
+		o.Spec.Triggers = append([]ScaleTriggers{
 			{Type: "cpu", Metadata: map[string]string{"channelName": "not external"}},
 			{Type: "external", Metadata: map[string]string{"topic": "somebody else's"}, MetricType: "Value"},
 		}, o.Spec.Triggers...)
