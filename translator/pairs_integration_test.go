@@ -5,6 +5,7 @@ package translator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"runtime"
@@ -214,8 +215,8 @@ func (s *stage) apply(t *testing.T, w *wanted) error {
 	r := s.reconciler(w.scaler)
 	for range rounds {
 		before := s.writes.Load()
-		if _, err := r.syncChildren(t.Context(), channel); err != nil {
-			return err
+		if _, errs := r.syncChildren(t.Context(), channel); len(errs) > 0 {
+			return errors.Join(errs...)
 		}
 		if s.writes.Load() == before {
 			return nil
