@@ -52,6 +52,12 @@ FUZZTIME ?= 10m
 property-test: ## Try the policy's properties on a million random specs (CASES)
 	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast' ./scaler/policy -cases $(CASES)
 
+PAIRS ?= 10000
+
+.PHONY: pairs-test
+pairs-test: envtest-binaries ## Apply 10,000 random channels over one another, and each alone, and compare (PAIRS)
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -vet=off -tags integration -count 1 -timeout 120m -v -run TestAppliedOverIsAppliedAlone ./translator -pairs $(PAIRS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz the trigger's parser, Explain and servers' replies, 10 minutes each (FUZZTIME)
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x ./scaler/trigger

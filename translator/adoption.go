@@ -41,5 +41,5 @@ func checkOwner(live *appsv1.Deployment, channel *v1.PubSubChannel) error {
 }
 
 func deploymentConflict(format string, values ...any) *problem {
-	return &problem{phase: v1.PhaseFailed, reason: v1.ReasonDeploymentConflict, message: fmt.Sprintf(format, values...)}
+	return &problem{phase: v1.PhaseFailed, reason: v1.ReasonDeploymentConflict, taken: true, message: fmt.Sprintf(format, values...)}
 }

@@ -120,7 +120,7 @@ func TestDeployment(t *testing.T) {
 	container := pod.Containers[0]
 	assert.Equal(t, "subscriber", *container.Name)
 	assert.Equal(t, "mine:1", *container.Image)
-	assert.Nil(t, container.ImagePullPolicy, "Kubernetes' own default")
+	assert.Equal(t, corev1.PullIfNotPresent, *container.ImagePullPolicy, "Kubernetes' own default, which it would not follow the image with")
 	assert.Equal(t, "500m", container.Resources.Limits.Cpu().String())
 	assertRestricted(t, pod, container)
 }

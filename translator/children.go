@@ -55,10 +55,15 @@ func get(ctx context.Context, reader client.Reader, key types.NamespacedName, ob
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading %T %s: %w", object, key, err)
+		return false, &readError{fmt.Errorf("reading %T %s: %w", object, key, err)}
 	}
 	return true, nil
 }
+
+// readError says that nothing is known of an object, not even whose it is.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
 
 // syncDeployment makes the channel's Deployment what it should be, but for spec.replicas,
 // and returns it as it was last read; nil where it was not there before.

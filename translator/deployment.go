@@ -86,6 +86,7 @@ func buildDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfig
 	if err != nil {
 		return nil, err
 	}
+	completeDefaults(template.Spec)
 	return appsv1ac.Deployment(deploymentName(channel), channel.Namespace).
 		WithLabels(selectorLabels(channel)).
 		WithLabels(recommendedLabels(channel)).

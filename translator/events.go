@@ -3,6 +3,7 @@ package translator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,12 +40,15 @@ func buildEvent(channel *v1.PubSubChannel, s scaling, instance string, now time.
 	return event
 }
 
+// refusals are the reasons of Ready that tell of a refusal.
+var refusals = []string{v1.ReasonNotPermitted, v1.ReasonInvalidSpec, v1.ReasonRefused}
+
 // refusalEvent warns of a channel that is refused; nil where the status says nothing new
 // about that.
 func refusalEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instance string, now time.Time) *eventsv1.Event {
 	after := meta.FindStatusCondition(next.Conditions, v1.ConditionReady)
 	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady)
-	refused := after != nil && (after.Reason == v1.ReasonNotPermitted || reading.Unreadable(channel) != "")
+	refused := after != nil && (slices.Contains(refusals, after.Reason) || reading.Unreadable(channel) != "")
 	if !refused || before != nil && before.Reason == after.Reason && before.Message == after.Message {
 		return nil
 	}

@@ -44,7 +44,7 @@ func heldCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (met
 // wantsFewer reports whether the scaler asks for fewer workers than there are to be, and
 // nothing but another trigger could be in the way.
 func wantsFewer(channel *v1.PubSubChannel, seen observed) bool {
-	if !autoScalingEnabled(channel) || seen.problem != nil || seen.deployment == nil || seen.answer == nil || seen.answer.err != nil {
+	if !autoScalingEnabled(channel) || seen.problem != nil && !seen.aside || seen.deployment == nil || seen.answer == nil || seen.answer.err != nil {
 		return false
 	}
 	action := seen.answer.response.GetAction()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +54,9 @@ func decodeFields(raw *metav1.FieldsV1) (fieldSet, error) {
 // That finds an edit by somebody else, who becomes the field's owner by it, and a field
 // that is not desired any more, which a comparison of values alone would overlook. It
 // passes over what others add and what the API server fills in.
+//
+// Ownership ends where the schema says atomic: a list of triggers or tolerations, and all
+// within, is one value, which is equal only as a whole.
 func applied(desired map[string]any, live client.Object) (bool, error) {
 	for _, entry := range live.GetManagedFields() {
 		if entry.Manager != ownerMain || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" {
@@ -66,9 +70,31 @@ func applied(desired map[string]any, live client.Object) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("converting %s: %w", live.GetName(), err)
 		}
-		return ownsMap(withoutIdentity(desired), current, fields), nil
+		sent := withoutIdentity(desired)
+		if ownsMap(sent, sent, current, fields) {
+			return true, nil
+		}
+		stored, err := asStored(desired, live)
+		if err != nil {
+			return false, err
+		}
+		return ownsMap(sent, stored, current, fields), nil
 	}
 	return false, nil
+}
+
+// asStored is an object as its type writes it: without what is empty there, which a user's
+// template may have said in so many words ("value: \"\"", "stdin: false").
+func asStored(desired map[string]any, live client.Object) (map[string]any, error) {
+	typed := reflect.New(reflect.TypeOf(live).Elem()).Interface()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(desired, typed); err != nil {
+		return nil, fmt.Errorf("converting what %s is to be: %w", live.GetName(), err)
+	}
+	stored, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	if err != nil {
+		return nil, fmt.Errorf("converting what %s is to be: %w", live.GetName(), err)
+	}
+	return stored, nil
 }
 
 // withoutIdentity drops what the API server never counts as owned.
@@ -92,45 +118,53 @@ func withoutIdentity(object map[string]any) map[string]any {
 	return out
 }
 
-func owns(desired, current any, owned fieldSet) bool {
+// owns compares one field: name is the field's, empty for an item of a list; sent is what
+// is asked for, and stored the same as the API server would keep it.
+func owns(name string, sent, stored, current any, owned fieldSet) bool {
 	if leaf(owned) {
-		return covers(desired, current)
+		if empty(sent) && !selectors[name] {
+			_, there := current.(map[string]any)
+			return there // what is in it is others' or filled in
+		}
+		return equal(name, stored, current)
 	}
-	switch desired := desired.(type) {
+	switch sent := sent.(type) {
 	case map[string]any:
+		stored, kept := stored.(map[string]any)
 		current, ok := current.(map[string]any)
-		return ok && ownsMap(desired, current, owned)
+		return ok && kept && ownsMap(sent, stored, current, owned)
 	case []any:
+		stored, kept := stored.([]any)
 		current, ok := current.([]any)
-		return ok && ownsList(desired, current, owned)
+		return ok && kept && len(stored) == len(sent) && ownsList(sent, stored, current, owned)
 	default:
 		return false
 	}
 }
 
-func ownsMap(desired, current map[string]any, owned fieldSet) bool {
-	for key, value := range desired {
+func ownsMap(sent, stored, current map[string]any, owned fieldSet) bool {
+	for key, value := range sent {
 		child, ok := owned["f:"+key].(map[string]any)
-		if !ok || !owns(value, current[key], child) {
+		if !ok || !owns(key, value, stored[key], current[key], child) {
 			return false
 		}
 	}
-	return len(desired) == members(owned)
+	return len(sent) == members(owned)
 }
 
 // ownsList compares a list whose items have keys: the same items, in the same order.
-func ownsList(desired, current []any, owned fieldSet) bool {
-	if len(desired) != members(owned) {
+func ownsList(sent, stored, current []any, owned fieldSet) bool {
+	if len(sent) != members(owned) {
 		return false
 	}
 	next := 0
-	for _, item := range desired {
+	for i, item := range sent {
 		found := false
 		for ; next < len(current) && !found; next++ {
 			for key, child := range owned {
 				child, ok := child.(map[string]any)
 				if ok && hasKeys(item, key) && hasKeys(current[next], key) {
-					found = owns(item, current[next], child)
+					found = owns("", item, stored[i], current[next], child)
 				}
 			}
 		}
@@ -156,42 +190,66 @@ func hasKeys(item any, key string) bool {
 		return false
 	}
 	for name, value := range keys {
-		if !reflect.DeepEqual(fields[name], value) {
+		given, ok := fields[name]
+		if !ok {
+			given = "" // as the schema has it for names
+		}
+		if !reflect.DeepEqual(given, value) {
 			return false
 		}
 	}
 	return true
 }
 
-// covers reports whether everything desired is there; the API server may have filled in
-// more, such as the apiVersion of a fieldRef.
-func covers(desired, current any) bool {
+// equal compares what is owned as a whole, where what is not desired must not be there
+// either, but for what the API server fills in.
+func equal(name string, desired, current any) bool {
 	switch desired := desired.(type) {
 	case map[string]any:
 		current, ok := current.(map[string]any)
-		if !ok {
-			return false
-		}
-		for key, value := range desired {
-			if !covers(value, current[key]) {
-				return false
-			}
-		}
-		return true
+		return ok && equalMaps(desired, current, filledIn[name])
 	case []any:
 		current, ok := current.([]any)
-		if !ok || len(desired) != len(current) {
-			return false
-		}
-		for i := range desired {
-			if !covers(desired[i], current[i]) {
-				return false
-			}
-		}
-		return true
+		return ok && slices.EqualFunc(desired, current, func(a, b any) bool { return equal("", a, b) })
 	default:
 		return reflect.DeepEqual(desired, current)
 	}
+}
+
+func equalMaps(desired, current, filledIn map[string]any) bool {
+	for key, value := range desired {
+		if !equal(key, value, current[key]) {
+			return false
+		}
+	}
+	for key, value := range current {
+		if _, known := desired[key]; known {
+			continue
+		}
+		if given, ok := filledIn[key]; !ok || given != value {
+			return false
+		}
+	}
+	return true
+}
+
+// filledIn is what the API server fills in within parts that are owned as a whole, by the
+// field that holds it (Kubernetes 1.36, pkg/apis/core/v1/defaults.go and
+// zz_generated.defaults.go).
+var filledIn = map[string]map[string]any{
+	"fieldRef":            {"apiVersion": "v1"},
+	"fileKeyRef":          {"optional": false},
+	"serviceAccountToken": {"expirationSeconds": int64(3600)},
+	"podCertificate":      {"maxExpirationSeconds": int64(86400)},
+}
+
+// selectors are the label selectors of a pod template. Each is owned as a whole, and {}
+// selects everything; any other field that is {} is there only for what others put in it.
+var selectors = map[string]bool{"labelSelector": true, "namespaceSelector": true, "selector": true}
+
+func empty(value any) bool {
+	fields, ok := value.(map[string]any)
+	return ok && len(fields) == 0
 }
 
 // members counts what a field set names, besides the thing itself.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -17,6 +18,8 @@ type problem struct {
 	phase   v1.Phase
 	reason  string
 	message string
+	// taken says that the object in question is somebody else's.
+	taken bool
 }
 
 func (p *problem) Error() string { return p.reason + ": " + p.message }
@@ -37,6 +40,7 @@ func conflictWith(kind string, object metav1.Object, channel *v1.PubSubChannel) 
 			return &problem{
 				phase:   v1.PhasePending,
 				reason:  v1.ReasonProgressing,
+				taken:   true,
 				message: fmt.Sprintf("waiting for %s %s of the deleted channel of the same name to go", kind, object.GetName()),
 			}
 		}
@@ -49,12 +53,35 @@ func conflictWith(kind string, object metav1.Object, channel *v1.PubSubChannel) 
 	return &problem{
 		phase:  v1.PhaseFailed,
 		reason: reason,
+		taken:  true,
 		message: fmt.Sprintf("%s %s exists and is controlled by %s, not by this channel, so it is left alone: "+
 			"delete or rename it, or give the channel another name", kind, object.GetName(), owner),
 	}
 }
 
-// problemOf makes a problem of an error that a retry can't mend; nil where one may.
+// assess tells what is to be told from what a quick retry mends, and makes one problem of
+// all: the first names it, and the words are everybody's.
+func assess(errs []error) (*problem, error) {
+	var told *problem
+	var passing []error
+	for _, err := range errs {
+		p := problemOf(err)
+		switch {
+		case err == nil:
+		case p == nil:
+			passing = append(passing, err)
+		case told == nil:
+			told = p
+		default:
+			both := *told
+			both.message += "\n" + p.message
+			told = &both
+		}
+	}
+	return told, errors.Join(passing...)
+}
+
+// problemOf makes a problem of an error that no quick retry mends; nil where one may.
 func problemOf(err error) *problem {
 	var known *problem
 	switch {
@@ -62,9 +89,29 @@ func problemOf(err error) *problem {
 		return known
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), deniedByAdmission(err), notApplicable(err):
 		return &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: "the API server refuses what the channel asks for: " + err.Error()}
-	default:
+	case passes(err):
 		return nil
+	case apierrors.IsForbidden(err):
+		return &problem{phase: v1.PhaseFailed, reason: v1.ReasonRefused, message: fmt.Sprintf("the API server refuses what the channel needs: %v: "+
+			"change that, or the channel; it is tried again by itself", err)}
+	default:
+		return &problem{phase: v1.PhasePending, reason: v1.ReasonRefused, message: fmt.Sprintf("the API server fails over what the channel needs: %v: "+
+			"it is tried again by itself", err)}
 	}
+}
+
+// passes reports whether an error is none of the API server's verdicts on an object, but a
+// race, an overload, or no answer at all.
+func passes(err error) bool {
+	var answered apierrors.APIStatus
+	return !errors.As(err, &answered) || raced(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) ||
+		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) ||
+		apierrors.IsForbidden(err) && strings.Contains(err.Error(), "not yet ready to handle request") // a plugin of an API server that starts
+}
+
+// raced reports whether an object changed, came or went under our hands.
+func raced(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err)
 }
 
 // notApplicable tells what server-side apply can't read, such as a list that has a key

@@ -2,7 +2,9 @@ package translator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +41,9 @@ import (
 // the cache has its new state.
 const conflictRetry = 200 * time.Millisecond
 
+// maxRetry is when, at the latest, anything that failed is tried again.
+const maxRetry = time.Minute
+
 // Reconciler makes a Deployment and a ScaledObject of each PubSubChannel, and tells in its
 // status what became of them.
 type Reconciler struct {
@@ -48,8 +53,7 @@ type Reconciler struct {
 	observer      *observer
 	scaler        ScalerRef
 	limits        Limits
-	interval      time.Duration // between looks at what nothing tells us of
-	instance      string        // who we are in events
+	instance      string // who we are in events
 	now           func() time.Time
 	log           logr.Logger
 	replaced      replacedVersions
@@ -75,13 +79,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	switch {
 	case err == nil && seen.problem == nil:
 		return reconcile.Result{RequeueAfter: lookAgain(channel, seen, r.now())}, nil
-	case err == nil:
-		// What stands in the way is not watched.
-		return reconcile.Result{RequeueAfter: r.interval}, nil
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		// Nothing can be made there any more, and the channel goes soon.
-		return reconcile.Result{RequeueAfter: r.interval}, nil
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		// What stands in the way is not watched. In a namespace that goes nothing can be made
+		// any more, and the channel goes soon.
+		return reconcile.Result{RequeueAfter: min(r.observer.pause(), maxRetry)}, nil
+	case raced(err):
 		r.log.V(1).Info("changed in the meantime; trying again", "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	default:
@@ -96,24 +98,21 @@ func (r *Reconciler) bringUpToDate(ctx context.Context, channel *v1.PubSubChanne
 		return observed{problem: p}, r.reportUnreadable(ctx, channel, p)
 	}
 	seen, err := r.sync(ctx, channel)
-	if err != nil {
-		return seen, err
-	}
-	return seen, r.writeStatus(ctx, channel, seen)
+	return seen, errors.Join(err, r.writeStatus(ctx, channel, seen))
 }
 
 // sync brings the children up to date and returns what it saw. Its error is one that a
-// retry may mend.
+// quick retry may mend.
 func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
 	key := client.ObjectKeyFromObject(channel)
 	if channel.DeletionTimestamp != nil {
 		r.observer.forget(key) // the children go by their owner references
 		return observed{}, nil
 	}
-	seen, err := r.syncChildren(ctx, channel)
-	if seen.problem = problemOf(err); seen.problem != nil {
-		err = nil
-	}
+	seen, errs := r.syncChildren(ctx, channel)
+	var err error
+	seen.problem, err = assess(errs)
+	seen.unsettled = err != nil && seen.problem == nil
 	replicas, scaled := firstReplicas(channel), false
 	if seen.deployment != nil {
 		replicas = ptr.Deref(seen.deployment.Spec.Replicas, defaultReplicas)
@@ -126,40 +125,68 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	return seen, err
 }
 
-func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
+// syncChildren brings each of the children up to date on its own: one that is refused keeps
+// none of the others from being made.
+func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel) (observed, []error) {
 	var seen observed
 	if err := checkTrigger(triggerFor(channel)); err != nil {
-		return seen, &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}
+		return seen, []error{&problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}}
 	}
-	deployment, err := r.syncDeployment(ctx, channel)
-	seen.deployment = deployment
-	if err != nil {
-		return seen, err
+	workers := within(ctx, func(ctx context.Context) (err error) {
+		seen.deployment, err = r.syncDeployment(ctx, channel)
+		return err
+	})
+	if !mayBeScaled(workers) {
+		return seen, []error{workers}
 	}
-	if err := r.syncDisruptionBudget(ctx, channel, deployment); err != nil {
-		return seen, err
-	}
+	budget := within(ctx, func(ctx context.Context) error { return r.syncDisruptionBudget(ctx, channel, seen.deployment) })
+	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, channel, &seen) })
+	seen.aside = budget != nil && workers == nil && scaling == nil
+	return seen, slices.DeleteFunc([]error{workers, scaling, budget}, func(err error) bool { return err == nil })
+}
+
+// childTimeout bounds the work on one child, so that there is time for the others, and for
+// the status, within reconcileTimeout.
+const childTimeout = reconcileTimeout / 4
+
+func within(ctx context.Context, work func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, childTimeout)
+	defer cancel()
+	return work(ctx)
+}
+
+// mayBeScaled reports whether the Deployment of the channel's name is the channel's, or will
+// be: what scales it must not be made for somebody else's.
+func mayBeScaled(err error) bool {
+	var known *problem
+	var unknown *readError
+	return !errors.As(err, &unknown) && (!errors.As(err, &known) || !known.taken)
+}
+
+// syncScaling makes or removes the ScaledObject, and while there is none sees to the
+// replicas.
+func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel, seen *observed) (err error) {
 	if autoScalingEnabled(channel) {
 		if !r.kedaInstalled.Load() {
-			return seen, errKEDANotInstalled
+			return errKEDANotInstalled
 		}
 		seen.scaledObject, err = r.syncScaledObject(ctx, channel)
-		return seen, err
+		return err
 	}
 	if r.kedaInstalled.Load() {
 		gone, err := r.removeScaledObject(ctx, channel)
 		if err != nil {
-			return seen, err
+			return err
 		}
 		if !gone { // KEDA and the HPA may still write replicas
 			seen.scaledObject = &kedav1alpha1.ScaledObject{}
-			return seen, nil
+			return nil
 		}
 	}
-	if deployment == nil || channel.Spec.Paused {
-		return seen, nil
+	if seen.deployment == nil || channel.Spec.Paused {
+		return nil
 	}
-	return seen, r.syncReplicas(ctx, channel, deployment)
+	return r.syncReplicas(ctx, channel, seen.deployment)
 }
 
 // writeStatus writes the status where it changed, and then the event of a scaling. The

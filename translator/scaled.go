@@ -17,7 +17,7 @@ func scaledCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 	switch {
 	case !autoScalingEnabled(channel):
 		return notScaled(channel, seen), true
-	case seen.problem != nil:
+	case seen.problem != nil && !seen.aside:
 		return condition(v1.ConditionScaled, metav1.ConditionFalse, seen.problem.reason, seen.problem.message), true
 	case fallsBack(channel, seen.scaledObject):
 		return fallbackCondition(channel, seen), true

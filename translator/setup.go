@@ -84,7 +84,6 @@ func Setup(mgr manager.Manager, options Options) error {
 		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
 		scaler:        options.Scaler,
 		limits:        options.Limits,
-		interval:      options.StatusInterval,
 		instance:      options.Instance,
 		now:           options.Clock.Now,
 		log:           mgr.GetLogger().WithName("pubsubchannel"),
@@ -99,6 +98,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentReconciles,
 			ReconciliationTimeout:   reconcileTimeout,
+			RateLimiter:             newRetries(options.StatusInterval),
 			SkipNameValidation:      &options.SkipNameValidation,
 		}).
 		Build(r)

@@ -21,6 +21,8 @@ type observed struct {
 	scaledObject *kedav1alpha1.ScaledObject // nil: none, or not read yet
 	answer       *answer                    // nil: none yet about this queue
 	problem      *problem                   // nil: nothing stands in the way
+	aside        bool                       // the problem concerns neither the workers nor their number
+	unsettled    bool                       // something failed that is tried again at once
 }
 
 // scaling is one change of the number of workers.
@@ -46,6 +48,13 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 	}
 	setScaled(&next, channel, seen, now)
 	setCondition(&next, channel, pausedCondition(channel, seen.scaledObject), now)
+	if last := meta.FindStatusCondition(next.Conditions, v1.ConditionReady); seen.unsettled {
+		// Whether the children are as they should be is not known; what was told of them is
+		// of the generation that it was told of.
+		next.ObservedGeneration = channel.Status.ObservedGeneration
+		next.Phase = nextPhase(channel, seen, ptr.Deref(last, metav1.Condition{}).Reason)
+		return next, change
+	}
 	ready := readyCondition(channel, seen)
 	setCondition(&next, channel, ready, now)
 	next.Phase = nextPhase(channel, seen, ready.Reason)
@@ -102,9 +111,9 @@ func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen obs
 
 func setCondition(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, condition metav1.Condition, now time.Time) {
 	last := meta.FindStatusCondition(next.Conditions, condition.Type)
-	if last != nil && last.Status == metav1.ConditionFalse && condition.Status == last.Status && condition.Reason == last.Reason &&
-		last.ObservedGeneration == channel.Generation && condition.Type == v1.ConditionConnected &&
-		withoutDigits(last.Message) == withoutDigits(condition.Message) {
+	failure := condition.Reason == v1.ReasonRefused || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse
+	if failure && last != nil && condition.Status == last.Status && condition.Reason == last.Reason &&
+		last.ObservedGeneration == channel.Generation && withoutDigits(last.Message) == withoutDigits(condition.Message) {
 		condition.Message = last.Message // the same failure, only counted on
 	}
 	condition.ObservedGeneration = channel.Generation

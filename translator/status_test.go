@@ -228,7 +228,13 @@ func TestProblemOf(t *testing.T) {
 		"bad request":        {apierrors.NewBadRequest("x"), v1.ReasonInvalidSpec},
 		"denied":             {apierrors.NewForbidden(resource, "d", errors.New(`admission webhook "w" denied the request: no`)), v1.ReasonInvalidSpec},
 		"a list's key twice": {fmt.Errorf("applying: %w", errors.New("failed to create typed patch object (shop/d; apps/v1, Kind=Deployment): .spec: duplicate entries for key [name=\"a\"]")), v1.ReasonInvalidSpec},
-		"lacking permission": {apierrors.NewForbidden(resource, "d", errors.New("no RBAC")), ""},
+		"lacking permission": {apierrors.NewForbidden(resource, "d", errors.New("no RBAC")), v1.ReasonRefused},
+		"a quota":            {fmt.Errorf("creating: %w", apierrors.NewForbidden(resource, "d", errors.New("exceeded quota: q"))), v1.ReasonRefused},
+		"a webhook is down":  {apierrors.NewInternalError(errors.New(`failed calling webhook "w"`)), v1.ReasonRefused},
+		"too slow":           {apierrors.NewTimeoutError("failed waiting for Informer to sync", 0), v1.ReasonRefused},
+		"overloaded":         {apierrors.NewTooManyRequestsError("x"), ""},
+		"starting":           {apierrors.NewForbidden(resource, "d", errors.New("not yet ready to handle request")), ""},
+		"exists":             {apierrors.NewAlreadyExists(resource, "d"), ""},
 		"conflict":           {apierrors.NewConflict(resource, "d", errors.New("x")), ""},
 		"unreachable":        {errors.New("connection refused"), ""},
 	} {
@@ -242,6 +248,57 @@ func TestProblemOf(t *testing.T) {
 			assert.Equal(t, test.reason, got.reason)
 		})
 	}
+}
+
+// All refusals are told, under the first one's name, and what may pass is kept apart.
+func TestAssess(t *testing.T) {
+	resource := schema.GroupResource{Group: "apps", Resource: "deployments"}
+	refused := apierrors.NewForbidden(resource, "d", errors.New("exceeded quota: q"))
+	conflict := apierrors.NewConflict(resource, "d", errors.New("x"))
+	told, passing := assess([]error{conflict, refused, errKEDANotInstalled})
+	require.NotNil(t, told)
+	assert.Equal(t, v1.ReasonRefused, told.reason)
+	assert.Equal(t, v1.PhaseFailed, told.phase)
+	assert.Contains(t, told.message, "exceeded quota: q")
+	assert.Contains(t, told.message, errKEDANotInstalled.message)
+	assert.NotContains(t, errKEDANotInstalled.message, "quota", "which all channels share")
+	assert.True(t, raced(passing))
+	told, passing = assess(nil)
+	assert.Nil(t, told)
+	assert.NoError(t, passing)
+}
+
+// While something is tried again at once, the numbers go on, and no word is said of what the
+// channel's new generation came to.
+func TestUnsettledStatus(t *testing.T) {
+	channel := testChannel(scaled(), func(c *v1.PubSubChannel) { c.Generation = 2 })
+	channel.Status, _ = nextStatus(testChannel(scaled()), observed{deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 7, 0, "")}, now)
+	next, change := nextStatus(channel, observed{deployment: workers(5, 4, 4), answer: answered(5, 9, 0, ""), unsettled: true}, now)
+	assert.EqualValues(t, 1, next.ObservedGeneration)
+	assert.EqualValues(t, 1, conditionOf(t, next, v1.ConditionReady).ObservedGeneration)
+	assert.EqualValues(t, 4, next.Replicas)
+	assert.EqualValues(t, 9, *next.QueueDepth)
+	require.NotNil(t, change)
+	assert.EqualValues(t, 5, change.to)
+}
+
+// A budget that is refused is told, and says nothing against the workers' number.
+func TestRefusedBudgetAside(t *testing.T) {
+	channel := testChannel(scaled())
+	seen := observed{
+		deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 7, inspectv1.Reason_REASON_WITHIN_BAND, "holding"),
+		problem: &problem{phase: v1.PhaseFailed, reason: v1.ReasonRefused, message: "quota: used 5"}, aside: true,
+	}
+	next, _ := nextStatus(channel, seen, now)
+	assert.Equal(t, "WithinBand", conditionOf(t, next, v1.ConditionScaled).Reason)
+	assert.Equal(t, v1.ReasonRefused, conditionOf(t, next, v1.ConditionReady).Reason)
+	channel.Status = next
+	seen.problem = &problem{phase: v1.PhaseFailed, reason: v1.ReasonRefused, message: "quota: used 6"}
+	again, _ := nextStatus(channel, seen, now)
+	assert.Equal(t, next, again, "the same refusal, only counted on")
+	seen.aside = false
+	next, _ = nextStatus(channel, seen, now)
+	assert.Equal(t, v1.ReasonRefused, conditionOf(t, next, v1.ConditionScaled).Reason)
 }
 
 func TestConflictNamesOwnerAndRemedy(t *testing.T) {

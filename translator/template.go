@@ -1,7 +1,6 @@
 package translator
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,8 +36,6 @@ func completeTemplate(channel *v1.PubSubChannel, base *corev1ac.PodTemplateSpecA
 		return nil, &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: fmt.Sprintf("spec.template can't be merged: %v", err)}
 	}
 	restoreOrder(merged.Spec, base.Spec)
-	completePorts(merged.Spec)
-	completeServiceAccount(merged.Spec)
 	return merged, nil
 }
 
@@ -185,28 +182,6 @@ func baseFirst[T any](merged, base []T, name func(T) string) {
 		return at
 	}
 	slices.SortStableFunc(merged, func(a, b T) int { return place(a) - place(b) })
-}
-
-// completePorts fills in the protocol, by which server-side apply tells ports apart.
-func completePorts(pod *corev1ac.PodSpecApplyConfiguration) {
-	for _, containers := range [][]corev1ac.ContainerApplyConfiguration{pod.Containers, pod.InitContainers} {
-		for i := range containers {
-			for j := range containers[i].Ports {
-				if port := &containers[i].Ports[j]; port.Protocol == nil {
-					port.WithProtocol(corev1.ProtocolTCP)
-				}
-			}
-		}
-	}
-}
-
-// completeServiceAccount sets the field's deprecated name as well. The API server keeps the
-// two alike, and would restore the one from the other when a template that set one is gone
-// (Kubernetes 1.36, pkg/apis/core/v1/conversion.go).
-func completeServiceAccount(pod *corev1ac.PodSpecApplyConfiguration) {
-	if name := cmp.Or(ptr.Deref(pod.ServiceAccountName, ""), ptr.Deref(pod.DeprecatedServiceAccount, "")); name != "" {
-		pod.WithServiceAccountName(name).WithDeprecatedServiceAccount(name)
-	}
 }
 
 func protocolOf(given corev1.Protocol) corev1.Protocol {

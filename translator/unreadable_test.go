@@ -66,7 +66,12 @@ func TestRefusalEvent(t *testing.T) {
 	}
 	channel := testChannel()
 	assert.Nil(t, refusalEvent(channel, v1.PubSubChannelStatus{}, "me", time.Now()))
-	assert.Nil(t, refusalEvent(channel, withReady(v1.ReasonInvalidSpec, "m"), "me", time.Now()), "the status is enough")
+	assert.Nil(t, refusalEvent(channel, withReady(v1.ReasonProgressing, "m"), "me", time.Now()), "no refusal")
+	for _, reason := range []string{v1.ReasonInvalidSpec, v1.ReasonRefused} {
+		event := refusalEvent(channel, withReady(reason, "m"), "me", time.Now())
+		require.NotNil(t, event, reason)
+		assert.Equal(t, "Warning "+reason+" m", event.Type+" "+event.Reason+" "+event.Note)
+	}
 	event := refusalEvent(channel, withReady(v1.ReasonNotPermitted, strings.Repeat("é", 2000)), "me", time.Now())
 	require.NotNil(t, event)
 	assert.Equal(t, strings.Repeat("é", maxNote/2), event.Note)

@@ -24,6 +24,7 @@ const (
 	ReasonKEDANotReady         = "KEDANotReady"         // KEDA reports the ScaledObject as not ready
 	ReasonInvalidSpec          = "InvalidSpec"          // the API server refuses what the channel asks for
 	ReasonNotPermitted         = "NotPermitted"         // the operator's settings don't permit what the channel asks for
+	ReasonRefused              = "Refused"              // the API server refuses an object of the channel's: a quota, a policy, a webhook, a missing permission
 )
 
 // Reasons of the Scaled condition; with autoscaling on, the scaler's own reasons
