@@ -244,6 +244,10 @@ func (l *link) noting(d *dialer, name string) dial {
 // told makes an error of dialling of a deadline that passed while no connection could be
 // made: go-redis does not tell it from one that passed while the server did not answer.
 func (l *link) told(name string, err error) error {
+	var known *net.OpError
+	if errors.As(err, &known) && known.Op == "dial" {
+		return err
+	}
 	value, ok := l.nodes.Load(name)
 	if ok && value.(*node).dialing.Load() && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*TLSError)) {
 		return &net.OpError{Op: "dial", Net: "tcp", Err: err}

@@ -210,6 +210,9 @@ func (l *lane) failed(link *link, failure error) {
 	s := l.sampler
 	s.options.Metrics.countRead(failure)
 	s.options.reportPanic(s.server, failure, l.failure)
+	if failure != nil && link != nil {
+		failure = link.told(l.address, failure) // queues that come later share it, without a link
+	}
 	l.failure = failure
 	logger := s.options.Logger.With("server", s.server.Address)
 	if l.address != "" {
@@ -222,7 +225,7 @@ func (l *lane) failed(link *link, failure error) {
 	if failure != nil {
 		if l.failures == 0 {
 			if link != nil {
-				failure = link.words.answer(link.told(l.address, failure))
+				failure = link.words.answer(failure)
 			}
 			logger.Warn("server can't be read", "error", failure)
 		}

@@ -23,8 +23,7 @@ type Scripted struct {
 	answer Answer
 	done   chan struct{} // closed at the test's end
 
-	mu          sync.Mutex
-	connections map[net.Conn]bool
+	connections Connections
 }
 
 // Answer writes the reply to a command, whose name is in lower case; where it writes
@@ -38,7 +37,7 @@ func StartScripted(t testing.TB, answer Answer) *Scripted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Scripted{Addr: listener.Addr().String(), answer: answer, done: make(chan struct{}), connections: map[net.Conn]bool{}}
+	s := &Scripted{Addr: listener.Addr().String(), answer: answer, done: make(chan struct{})}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -53,41 +52,18 @@ func StartScripted(t testing.TB, answer Answer) *Scripted {
 	t.Cleanup(func() {
 		close(s.done)
 		_ = listener.Close()
-		s.disconnect()
+		s.connections.End()
 		running.Wait()
 	})
 	return s
 }
 
-// disconnect closes all connections, and those that come yet.
-func (s *Scripted) disconnect() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for connection := range s.connections {
-		_ = connection.Close()
-	}
-	s.connections = nil
-}
-
-// keep is refused where the test has ended.
-func (s *Scripted) keep(connection net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.connections == nil {
-		return false
-	}
-	s.connections[connection] = true
-	return true
-}
-
 func (s *Scripted) serve(connection net.Conn) {
 	defer func() {
 		_ = connection.Close()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.connections, connection)
+		s.connections.Forget(connection)
 	}()
-	if !s.keep(connection) {
+	if !s.connections.Keep(connection) {
 		return
 	}
 	commands := bufio.NewReader(connection)

@@ -31,7 +31,7 @@ type Server struct {
 	demoted atomic.Pointer[string] // the new master
 
 	mu          sync.Mutex
-	connections map[net.Conn]bool
+	connections redistest.Connections
 	stale       map[groupName]value // the lag as StaleLag keeps it
 }
 
@@ -52,7 +52,7 @@ func Front(t testing.TB, server *redistest.Server, traits ...Trait) *Server {
 	}
 	s := &Server{
 		Addr: listener.Addr().String(), Redis: server, t: t, traits: traits,
-		connections: map[net.Conn]bool{}, stale: map[groupName]value{},
+		stale: map[groupName]value{},
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -66,7 +66,7 @@ func Front(t testing.TB, server *redistest.Server, traits ...Trait) *Server {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
-		s.disconnect()
+		s.connections.End()
 		running.Wait()
 	})
 	return s
@@ -93,26 +93,6 @@ func (s *Server) Demote(master string) { s.demoted.Store(&master) }
 // Promote ends Demote.
 func (s *Server) Promote() { s.demoted.Store(nil) }
 
-func (s *Server) disconnect() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for connection := range s.connections {
-		_ = connection.Close()
-	}
-	s.connections = nil
-}
-
-// track keeps a connection, to be closed when the test ends; false where it has ended.
-func (s *Server) track(connection net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.connections == nil {
-		return false
-	}
-	s.connections[connection] = true
-	return true
-}
-
 // session is a client's connection, and one to Redis for it alone.
 type session struct {
 	server  *Server
@@ -127,7 +107,7 @@ func (s *Server) serve(client net.Conn) {
 		return
 	}
 	defer backend.Close()
-	if !s.track(client) || !s.track(backend) {
+	if !s.connections.Keep(client, backend) {
 		return
 	}
 	c := &session{server: s, backend: backend, replies: bufio.NewReader(backend)}
