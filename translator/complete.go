@@ -26,11 +26,16 @@ func completeDefaults(pod *corev1ac.PodSpecApplyConfiguration) {
 }
 
 // completeVolume makes a volume without a source the empty folder that it is to the API
-// server: beside that it would take no other source later.
+// server: beside that it would take no other source later. An image always has a pull policy
+// that is ours: without anything of ours in it, it would be no source at all.
 func completeVolume(volume *corev1ac.VolumeApplyConfiguration) {
 	source := &volume.VolumeSourceApplyConfiguration
-	if image := source.Image; image != nil && image.PullPolicy == nil && image.Reference != nil {
-		image.WithPullPolicy(pullPolicyOf(*image.Reference))
+	if image := source.Image; image != nil && image.PullPolicy == nil {
+		policy := corev1.PullIfNotPresent // the API server's for no name
+		if name := ptr.Deref(image.Reference, ""); name != "" {
+			policy = pullPolicyOf(name)
+		}
+		image.WithPullPolicy(policy)
 	}
 	if *source == (corev1ac.VolumeSourceApplyConfiguration{}) {
 		source.EmptyDir = corev1ac.EmptyDirVolumeSource()

@@ -100,6 +100,7 @@ func TestRemovalsReachTheChildren(t *testing.T) {
 		"a pull policy":       {before: base + `, image: mine}`, after: base + `, image: "mine:1"}`},
 		"a volume's source":   {before: base + `, template: {spec: {volumes: [{name: v}]}}}`, after: base + `, template: {spec: {volumes: [{name: v, configMap: {name: c}}]}}}`},
 		"a volume's kind":     {before: base + `, template: {spec: {volumes: [{name: v, secret: {secretName: c}}]}}}`, after: base + `, template: {spec: {volumes: [{name: v, configMap: {name: c}}]}}}`},
+		"an image's name":     {before: base + `, template: {spec: {volumes: [{name: v, image: {reference: "i:1"}}]}}}`, after: base + `, template: {spec: {volumes: [{name: v, image: {}}]}}}`},
 		"a probe's handler":   {before: base + `, template: {spec: {containers: [{name: subscriber, livenessProbe: {httpGet: {port: 1}}}]}}}`, after: base + `, template: {spec: {containers: [{name: subscriber, livenessProbe: {exec: {command: [a]}}}]}}}`},
 		"a zero, and nothing": {before: base + `, template: {spec: {tolerations: [{key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 0}]}}}`, after: base + `, template: {spec: {tolerations: [{key: a, operator: Exists, effect: NoExecute}]}}}`},
 	} {
