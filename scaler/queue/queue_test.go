@@ -73,6 +73,14 @@ type step = func(*testing.T, *redis.Client)
 
 type steps []step
 
+// take takes the steps in turn.
+func (s steps) take(t *testing.T, client *redis.Client) {
+	t.Helper()
+	for _, step := range s {
+		step(t, client)
+	}
+}
+
 // TestDepth covers what depth means, with the traps of streams: each row that says
 // "trap" fails where lag is taken at its word.
 func TestDepth(t *testing.T) {

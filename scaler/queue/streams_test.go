@@ -82,9 +82,7 @@ func TestLargeEntriesAreHardlyRead(t *testing.T) {
 	)
 	server := redistest.Start(t)
 	k := newTicker(server)
-	for _, step := range (steps{entries(1, 1200, size), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(10, "q", "g")}) {
-		step(t, k.admin)
-	}
+	steps{entries(1, 1200, size), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(10, "q", "g")}.take(t, k.admin)
 	known := k.ticks(t, 10, nil)
 	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 1190, InFlight: 10, Added: 1200}, k.depth)
 	assert.LessOrEqual(t, known, 10*(rate+other)+heads, "XINFO STREAM is not asked in every tick")
@@ -120,9 +118,7 @@ func TestLargeEntriesAreHardlyRead(t *testing.T) {
 func TestLargeEntriesInTheMiddle(t *testing.T) {
 	server := redistest.Start(t)
 	k := newTicker(server)
-	for _, step := range (steps{entries(1, 2, 10), entries(3, 300, 100_000), entries(400, 1, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}) {
-		step(t, k.admin)
-	}
+	steps{entries(1, 2, 10), entries(3, 300, 100_000), entries(400, 1, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}.take(t, k.admin)
 	bytes := k.ticks(t, 10, nil)
 	assert.LessOrEqual(t, bytes, 17*100_000)
 	assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 16, LowerBound: true, Added: 303}, k.depth)
@@ -135,9 +131,7 @@ func TestLargeEntriesInTheMiddle(t *testing.T) {
 func TestCountingGoesOnWhereItWas(t *testing.T) {
 	server := redistest.Start(t)
 	k := newTicker(server)
-	for _, step := range (steps{entries(1, 1102, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}) {
-		step(t, k.admin)
-	}
+	steps{entries(1, 1102, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}.take(t, k.admin)
 	k.ticks(t, 1, nil)
 	assert.True(t, k.depth.LowerBound)
 	assert.GreaterOrEqual(t, k.depth.Ready, int64(500))
@@ -161,9 +155,7 @@ func TestCountingGoesOnWhereItWas(t *testing.T) {
 func TestCountingOfVeryMany(t *testing.T) {
 	server := redistest.Start(t)
 	k := newTicker(server)
-	for _, step := range (steps{entries(1, 10_002, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}) {
-		step(t, k.admin)
-	}
+	steps{entries(1, 10_002, 10), do("XGROUP", "CREATE", "q", "g", "2-0")}.take(t, k.admin)
 	exact := func(ready, inFlight int64) {
 		t.Helper()
 		k.ticks(t, 12, nil)
@@ -187,9 +179,7 @@ func TestAgeOfLargeEntries(t *testing.T) {
 	k := newTicker(server)
 	k.reader = newReader(queue.Queue{Key: "q", Kind: queue.Stream, Group: "g", Age: true})
 	begin := int(now.UnixMilli())
-	for _, step := range (steps{entries(begin-1000, 100, 300_000), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(1, "q", "g")}) {
-		step(t, k.admin)
-	}
+	steps{entries(begin-1000, 100, 300_000), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(1, "q", "g")}.take(t, k.admin)
 	looked, taken := 0, 1
 	k.ticks(t, 30, func(tick int) {
 		if tick > 0 {
@@ -215,9 +205,7 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 	server := redistest.Start(t)
 	t.Run("too low, because of what was trimmed", func(t *testing.T) {
 		k := newTicker(server)
-		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(10, "q", "g"), do("XTRIM", "q", "MAXLEN", 20)}) {
-			step(t, k.admin)
-		}
+		steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(10, "q", "g"), do("XTRIM", "q", "MAXLEN", 20)}.take(t, k.admin)
 		k.ticks(t, 1, nil)
 		assert.EqualValues(t, 20, k.depth.Ready)
 		readGroup(20, "q", "g")(t, k.admin)
@@ -230,9 +218,7 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 	})
 	t.Run("too high, as ENTRIESREAD says", func(t *testing.T) {
 		k := newTicker(server)
-		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0", "ENTRIESREAD", 30)}) {
-			step(t, k.admin)
-		}
+		steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0", "ENTRIESREAD", 30)}.take(t, k.admin)
 		k.ticks(t, 1, nil)
 		assert.EqualValues(t, 40, k.depth.Ready)
 		readGroup(5, "q", "g")(t, k.admin)
@@ -241,9 +227,7 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 	})
 	t.Run("too low by one, behind a tombstone", func(t *testing.T) {
 		k := newTicker(server)
-		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g"), do("XDEL", "q", "6-0")}) {
-			step(t, k.admin)
-		}
+		steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g"), do("XDEL", "q", "6-0")}.take(t, k.admin)
 		k.ticks(t, 1, nil)
 		readGroup(4, "q", "g")(t, k.admin)
 		groups, err := k.admin.XInfoGroups(t.Context(), "q").Result()
@@ -254,10 +238,8 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 	})
 	t.Run("corrected by the server itself", func(t *testing.T) {
 		k := newTicker(server)
-		for _, step := range (steps{do("FLUSHALL"), entries(1, 20, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g"),
-			do("XDEL", "q", "6-0", "10-0"), do("XTRIM", "q", "MINID", "8-0")}) {
-			step(t, k.admin)
-		}
+		steps{do("FLUSHALL"), entries(1, 20, 10), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g"),
+			do("XDEL", "q", "6-0", "10-0"), do("XTRIM", "q", "MINID", "8-0")}.take(t, k.admin)
 		k.ticks(t, 1, nil)
 		assert.EqualValues(t, 12, k.depth.Ready)
 		readGroup(20, "q", "g")(t, k.admin)
@@ -267,9 +249,7 @@ func TestAWrongCounterOfAGroup(t *testing.T) {
 	})
 	t.Run("impossible, as ENTRIESREAD says", func(t *testing.T) {
 		k := newTicker(server)
-		for _, step := range (steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "10-0", "ENTRIESREAD", 70)}) {
-			step(t, k.admin)
-		}
+		steps{do("FLUSHALL"), entries(1, 40, 10), do("XGROUP", "CREATE", "q", "g", "10-0", "ENTRIESREAD", 70)}.take(t, k.admin)
 		k.ticks(t, 1, nil)
 		assert.Equal(t, queue.Depth{Kind: queue.Stream, Ready: 30, Added: 40}, k.depth)
 	})
