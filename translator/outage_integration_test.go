@@ -23,15 +23,21 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// outage is how long each disturbance lasts.
-const outage = 3 * time.Second
+// outage is how long each disturbance lasts at least, and outageLimit at most: a busy machine
+// may need longer to do enough of it.
+const (
+	outage      = 3 * time.Second
+	outageLimit = time.Minute
+)
 
-// during repeats something until a disturbance is over.
-func during(t *testing.T, pause time.Duration, do func(round int)) {
+// during repeats something until a disturbance is over, and enough was done.
+func during(t *testing.T, pause time.Duration, enough func() bool, do func(round int)) {
 	t.Helper()
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
-	for began, round := time.Now(), 0; time.Since(began) < outage; round++ {
+	began := time.Now()
+	for round := 0; time.Since(began) < outage || !enough(); round++ {
+		require.Less(t, time.Since(began), outageLimit, "not enough was done in that time")
 		do(round)
 		<-ticker.C
 	}
@@ -49,7 +55,7 @@ func (p *plane) testConflictStorm(t *testing.T) {
 	defer runController(t, rest.CopyConfig(p.config), holding{})()
 	channels := p.fleet(t, "storm", "channel", 20)
 	var edits int
-	during(t, 10*time.Millisecond, func(round int) {
+	during(t, 10*time.Millisecond, func() bool { return edits > 20 }, func(round int) {
 		channel := channels[round%len(channels)]
 		deployment := &appsv1.Deployment{}
 		deployment.Namespace, deployment.Name = channel.Namespace, deploymentName(channel)
@@ -63,7 +69,6 @@ func (p *plane) testConflictStorm(t *testing.T) {
 			}
 		}
 	})
-	assert.Greater(t, edits, 20)
 	p.allRight(t, channels)
 	t.Logf("%d edits", edits)
 }
@@ -80,7 +85,7 @@ func (p *plane) testConnectionsCut(t *testing.T) {
 	defer runController(t, config, holding{})()
 	channels := p.fleet(t, "cut", "early", 10)
 	var cuts int
-	during(t, 200*time.Millisecond, func(round int) {
+	during(t, 200*time.Millisecond, func() bool { return cuts > 5 }, func(round int) {
 		cuts += proxy.cut()
 		channels = append(channels, p.fleet(t, "cut", fmt.Sprintf("late-%02d", round), 1)...)
 		require.NoError(t, p.patch(t.Context(), channels[round%10].DeepCopy(), fmt.Sprintf(`{"spec":{"messageTimeout":%d}}`, 100+round)))
@@ -89,7 +94,6 @@ func (p *plane) testConnectionsCut(t *testing.T) {
 		// It may not be there yet.
 		_ = p.patch(t.Context(), deployment, `{"metadata":{"labels":{"app.kubernetes.io/instance":"theirs"}}}`)
 	})
-	assert.Greater(t, cuts, 5)
 	p.allRight(t, channels)
 	t.Logf("%d connections cut", cuts)
 }
