@@ -164,7 +164,7 @@ func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.Deplo
 func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
 	live := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name}}
 	found, err := r.findOrCreate(ctx, channel, r.scaledObjects, live, func(version *string) error {
-		desired, err := r.permittedScaledObject(channel)
+		desired, err := r.permittedScaledObject(channel, r.certificates.hashFor(ctx, true, ""))
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	case live.DeletionTimestamp != nil:
 		return live, nil
 	}
-	desired, err := r.permittedScaledObject(channel)
+	desired, err := r.permittedScaledObject(channel, r.certificates.hashFor(ctx, false, certificatesOf(live)))
 	if err != nil {
 		return live, err
 	}
@@ -194,14 +194,16 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 
 // permittedScaledObject is the channel's ScaledObject as it is sent, unless KEDA would refuse
 // it or its triggers are not permitted.
-func (r *Reconciler) permittedScaledObject(channel *v1.PubSubChannel) (*unstructured.Unstructured, error) {
+func (r *Reconciler) permittedScaledObject(channel *v1.PubSubChannel, certificates string) (*unstructured.Unstructured, error) {
 	if err := r.limits.checkTriggers(channel); err != nil {
 		return nil, err
 	}
 	if err := checkScaling(channel); err != nil {
 		return nil, err
 	}
-	return applyForm(buildScaledObject(channel, r.scaler))
+	scaler := r.scaler
+	scaler.Certificates = certificates
+	return applyForm(buildScaledObject(channel, scaler))
 }
 
 func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructured.Unstructured, options ...client.ApplyOption) error {

@@ -52,6 +52,7 @@ type Reconciler struct {
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
 	scaler        ScalerRef
+	certificates  *certificates // nil: KEDA's are not followed
 	limits        Limits
 	instance      string // who we are in events
 	now           func() time.Time

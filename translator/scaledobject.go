@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 
@@ -38,6 +39,8 @@ type ScalerRef struct {
 	// AuthenticationRef names the ClusterTriggerAuthentication with the CA and the client
 	// certificate; empty: none.
 	AuthenticationRef string
+	// Certificates is a hash of what AuthenticationRef refers to; empty: unknown.
+	Certificates string
 }
 
 // buildScaledObject is the ScaledObject of a channel with autoscaling on. It carries no
@@ -100,18 +103,29 @@ func buildTrigger(channel *v1.PubSubChannel, scaler ScalerRef) kedav1alpha1.Scal
 	if scaler.TLS {
 		metadata[keyEnableTLS] = "true"
 	}
-	trigger := kedav1alpha1.ScaleTriggers{
+	if scaler.Certificates != "" {
+		metadata[trigger.KeyCertificatesHash] = scaler.Certificates
+	}
+	external := kedav1alpha1.ScaleTriggers{
 		Type:       "external-push",
 		Metadata:   metadata,
 		MetricType: autoscalingv2.AverageValueMetricType,
 	}
 	if scaler.AuthenticationRef != "" {
-		trigger.AuthenticationRef = &kedav1alpha1.AuthenticationRef{
+		external.AuthenticationRef = &kedav1alpha1.AuthenticationRef{
 			Name: scaler.AuthenticationRef,
 			Kind: "ClusterTriggerAuthentication",
 		}
 	}
-	return trigger
+	return external
+}
+
+// certificatesOf is the hash that a ScaledObject's trigger carries; empty: none.
+func certificatesOf(scaledObject *kedav1alpha1.ScaledObject) string {
+	if len(scaledObject.Spec.Triggers) == 0 {
+		return ""
+	}
+	return scaledObject.Spec.Triggers[0].Metadata[trigger.KeyCertificatesHash] // ours is the first
 }
 
 // applyForm is what is sent of a ScaledObject by server-side apply. KEDA ships no apply

@@ -10,9 +10,11 @@ import (
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -33,11 +35,14 @@ import (
 const reconcileTimeout = time.Minute
 
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
-// Scaler, and Limits, are required.
+// Scaler, KEDASecret, and Limits, are required.
 type Options struct {
-	Scaler    ScalerRef
-	Limits    Limits
-	Explainer Explainer
+	Scaler ScalerRef
+	// KEDASecret is the Secret with KEDA's certificates for the scaler; empty: none is
+	// followed, so that after a renewal KEDA has to be restarted.
+	KEDASecret types.NamespacedName
+	Limits     Limits
+	Explainer  Explainer
 	// StatusInterval is how often the scaler is asked about each channel, give or take a
 	// fifth.
 	StatusInterval time.Duration
@@ -55,7 +60,7 @@ type Options struct {
 
 // AddToScheme adds all types that the controller reads and writes.
 func AddToScheme(scheme *runtime.Scheme) error {
-	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return fmt.Errorf("building the scheme: %w", err)
 		}
@@ -88,6 +93,11 @@ func Setup(mgr manager.Manager, options Options) error {
 		now:           options.Clock.Now,
 		log:           mgr.GetLogger().WithName("pubsubchannel"),
 	}
+	runnables := []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)}
+	if options.KEDASecret.Name != "" {
+		r.certificates = newCertificates(mgr.GetAPIReader(), options.KEDASecret, options.Clock, r.log)
+		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
+	}
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
 		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
@@ -105,7 +115,12 @@ func Setup(mgr manager.Manager, options Options) error {
 	if err != nil {
 		return fmt.Errorf("building the controller: %w", err)
 	}
-	for _, runnable := range []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)} {
+	if r.certificates != nil {
+		if err := c.Watch(source.Func(r.certificates.deliver(r.enqueueAll))); err != nil {
+			return fmt.Errorf("following KEDA's certificates: %w", err)
+		}
+	}
+	for _, runnable := range runnables {
 		if err := mgr.Add(runnable); err != nil {
 			return fmt.Errorf("adding to the manager: %w", err)
 		}

@@ -109,6 +109,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 	err = translator.Setup(mgr, translator.Options{
 		Scaler:                  translator.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
+		KEDASecret:              o.kedaSecret,
 		Limits:                  o.limits,
 		Explainer:               explainer,
 		StatusInterval:          o.statusInterval,

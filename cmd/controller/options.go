@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
@@ -25,6 +27,7 @@ type options struct {
 	scalerAddress        string
 	scalerCertDir        string
 	scalerAuthentication string
+	kedaSecret           types.NamespacedName
 	limits               translator.Limits
 	statusInterval       time.Duration
 	concurrency          int
@@ -37,7 +40,7 @@ type options struct {
 // the remedy; flag.ErrHelp means that help was asked for.
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
-	var level, accounts, authentications string
+	var level, accounts, authentications, kedaSecret string
 	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of the Prometheus metrics, or 0 for none")
@@ -47,6 +50,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.scalerAddress, "scaler-address", "", "host:port of the scaler's gRPC service, as KEDA's pods and this one reach it; required")
 	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
 	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
+	flags.StringVar(&kedaSecret, "keda-tls-secret", "", "namespace/name of the Secret that --scaler-authentication-ref refers to: KEDA connects anew once it was renewed (default: none, so that KEDA has to be restarted then)")
 	flags.StringVar(&o.limits.PodSecurity, translator.FlagPodSecurity, "baseline", "Pod Security Standard that a channel's template must keep to: baseline, restricted, or privileged for none")
 	flags.StringVar(&accounts, translator.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
 	flags.StringVar(&authentications, translator.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
@@ -64,6 +68,11 @@ func parse(args []string, output io.Writer) (options, error) {
 	}
 	o.limits.ServiceAccounts, o.limits.ClusterTriggerAuthentications = items(accounts), items(authentications)
 	var errs []error
+	if namespace, name, ok := strings.Cut(kedaSecret, "/"); ok && namespace != "" && name != "" && !strings.Contains(name, "/") {
+		o.kedaSecret = types.NamespacedName{Namespace: namespace, Name: name}
+	} else if kedaSecret != "" {
+		errs = append(errs, fmt.Errorf("--keda-tls-secret is %q: it must be namespace/name of a Secret, for example keda/pubsub-operator-keda-tls", kedaSecret))
+	}
 	if flags.NArg() > 0 {
 		errs = append(errs, fmt.Errorf("unexpected argument %q: use flags only", flags.Arg(0)))
 	}

@@ -47,9 +47,13 @@ const (
 	KeyLastScaleTime   = "lastScaleTime" // RFC 3339
 )
 
-// kedaKeys are KEDA's own keys of an external trigger (KEDA 2.21,
-// pkg/scalers/external_scaler.go, externalScalerMetadata): it sends them along.
-var kedaKeys = map[string]bool{"scalerAddress": true, "enableTLS": true, "unsafeSsl": true}
+// KeyCertificatesHash has a value that changes whenever KEDA's certificates for the scaler
+// do, so that KEDA connects anew; it means nothing to the scaler.
+const KeyCertificatesHash = "certificatesHash"
+
+// kedaKeys are those that concern KEDA alone, most of them its own keys of an external trigger
+// (KEDA 2.21, pkg/scalers/external_scaler.go, externalScalerMetadata): it sends them along.
+var kedaKeys = map[string]bool{"scalerAddress": true, "enableTLS": true, "unsafeSsl": true, KeyCertificatesHash: true}
 
 var known = map[string]bool{
 	KeyChannelName: true, KeyKeys: true, KeyQueueType: true, KeyPreset: true, KeyKeyPrefix: true,
