@@ -1,0 +1,76 @@
+//go:build e2e
+
+package suite
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/utils/ptr"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+)
+
+// KEDA's operator and its metrics server are ended again and again while the queue moves up
+// and down: no scaling comes within the cooldown, each is one that the policy decides, and
+// a fleet that has become idle keeps its last replica for the whole cooldown.
+func TestCooldownOverKEDARestarts(t *testing.T) {
+	// Not in parallel: others need KEDA.
+	s := newSpaceWithRedis(t, "kedarestarts")
+	channel := newChannel("orders")
+	channel.Spec.Queue = nil
+	cooldown := setCooldown(channel, 3)
+	park(channel)
+	movement := &load{}
+	movement.note(0)
+	replicas := s.createAndSettle(channel)
+	spec := policy.DefaultSpec()
+	spec.MinReplicas, spec.MaxReplicas, spec.Cooldown = 2, 10, cooldown
+
+	idle := newChannel("idle")
+	idle.Spec.AutoScaling.MinReplicas = ptr.To[int32](0)
+	idleCooldown := setCooldown(idle, 8)
+	park(idle)
+	s.setDepth("idle", 1)
+	last := s.createAndSettle(idle)
+	s.until(env.reaction(), "the idle fleet is awake", last.is(1))
+
+	ctx, stop := context.WithTimeout(t.Context(), time.Duration(number(t, "E2E_KEDA_SECONDS", 75))*time.Second)
+	defer stop()
+	var running sync.WaitGroup
+	redisClient := s.redisClient()
+	running.Go(func() { assert.NoError(t, movement.run(ctx, redisClient, "orders")) })
+	s.setDepth("idle", 0)
+	emptied := time.Now()
+	ended := 0
+	for wait(ctx, 15*time.Second) == nil {
+		_, err := run(t.Context(), "kubectl", "-n", env.kedaNamespace, "delete", "pod", "-l", "app in (keda-operator,keda-metrics-apiserver)", "--grace-period=1", "--wait=false")
+		require.NoError(t, err)
+		ended++
+	}
+	running.Wait()
+	for _, name := range []string{"keda-operator", "keda-metrics-apiserver"} {
+		s.until(env.settling(), name+" is back", func(ctx context.Context) error { return available(ctx, env.kedaNamespace, name) })
+	}
+	s.until(idleCooldown+env.settling(), "the idle fleet sleeps", last.is(0))
+	s.logf("KEDA was ended %d times; scalings: %v; the idle fleet fell asleep %.1f s after its last message, with a cooldown of %s",
+		ended, replicas.values(), last.last().at.Sub(emptied).Seconds(), idleCooldown)
+	assert.GreaterOrEqual(t, last.last().at.Sub(emptied), idleCooldown)
+	replicas.requireCooldown(cooldown)
+	s.requireDecided(replicas, movement, spec)
+}
+
+// is is a condition: spec.replicas has this value.
+func (r *recorder) is(wanted int32) func(context.Context) error {
+	return func(context.Context) error {
+		if got := r.latest().replicas; got != wanted {
+			return fmt.Errorf("spec.replicas is %d", got)
+		}
+		return nil
+	}
+}
