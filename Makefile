@@ -73,9 +73,10 @@ hpa-test: ## Hold the policy, and the simulation's model of the HPA, against the
 	$(call as_the_cluster,hpa) -timeout 20m ./...
 
 .PHONY: conformance
-conformance: test-packages ## Run the conformance suite for external scalers on ours, and on broken ones
+conformance: test-packages ## Run the conformance suite for external scalers on ours, and on broken ones; hold schedules against KEDA's cron scaler
 	$(GO) -C e2e/conformance test -race ./contract ./internal/...
 	$(call as_the_cluster,conformance) -timeout 20m -parallel 8 .
+	$(call as_the_cluster,benchmarks) -timeout 20m -run TestSchedules .
 
 # npm writes this file last. Optional are only parts in machine code.
 node_modules := e2e/frameworks/bullmq/node_modules/.package-lock.json

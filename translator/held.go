@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/hours"
 )
 
 // heldGrace is how long, beyond the cooldown, the HPA may take to follow the scaler: two of
@@ -58,11 +59,11 @@ func keptBySchedule(channel *v1.PubSubChannel, replicas int32, now time.Time) (*
 		if schedule.MinReplicas < replicas {
 			continue
 		}
-		hours, err := readHours(schedule)
+		open, err := hours.Read(schedule)
 		if err != nil {
 			continue // which is a problem of its own
 		}
-		if end, active := hours.until(now); active {
+		if end, active := open.Until(now); active {
 			return &schedule, end
 		}
 	}

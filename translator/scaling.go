@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/hours"
 )
 
 // autoScaling is spec.autoScaling, which may be missing.
@@ -20,7 +21,7 @@ func autoScaling(channel *v1.PubSubChannel) v1.AutoScalingSpec {
 func checkScaling(channel *v1.PubSubChannel) error {
 	err := pauseOf(channel).check()
 	for _, schedule := range autoScaling(channel).Schedules {
-		_, hoursErr := readHours(schedule)
+		_, hoursErr := hours.Read(schedule)
 		err = errors.Join(err, hoursErr)
 	}
 	if err = errors.Join(err, checkForKEDA(buildScaledObject(channel, ScalerRef{}))); err != nil {
