@@ -100,7 +100,11 @@ func (p *playedPods) warned(t *testing.T, reason string) (notes []string) {
 // holds fails where something becomes so within a time in which the controller looks often.
 func (p *playedPods) holds(t *testing.T, condition func() bool, words string) {
 	t.Helper()
-	assert.Never(t, func() bool { return !condition() }, 10*statusInterval, tick, words)
+	ticks := time.NewTicker(tick)
+	defer ticks.Stop()
+	for began := time.Now(); time.Since(began) < 10*statusInterval; <-ticks.C {
+		require.True(t, condition(), words)
+	}
 }
 
 // Why workers are not up is told, for what kubelets report, and for what somebody did to the
@@ -110,6 +114,7 @@ func TestWhyWorkersAreNotUp(t *testing.T) {
 	p := startPlaneWithKEDA(t)
 	runController(t, p.administrator(t, controllerUser), holding{})
 	t.Run("states", p.testPodStates)
+	t.Run("a rollout", p.testRolloutToABadImage)
 	t.Run("a crash loop", p.testCrashLoopDoesNotFlap)
 	t.Run("a paused rollout", p.testPausedRolloutIsTold)
 }
@@ -151,6 +156,27 @@ func (p *plane) testPodStates(t *testing.T) {
 			p.until(t, p.channel, func() bool { return p.channel.Status.Phase == v1.PhaseRunning })
 		})
 	}
+}
+
+// The worker of before is ready, and the one of the new template does not start.
+func (p *plane) testRolloutToABadImage(t *testing.T) {
+	t.Parallel()
+	played := p.played(t, "rollout", 1)
+	p.rolledOut(t, played.deployment, 1, 1)
+	played.untilReady(t, v1.ReasonAvailable)
+	require.NoError(t, p.patch(t.Context(), played.channel.DeepCopy(), `{"spec":{"image":"example.invalid/no/such:v1"}}`))
+	p.until(t, played.deployment, func() bool {
+		return played.deployment.Spec.Template.Spec.Containers[0].Image == "example.invalid/no/such:v1"
+	})
+	p.pod(t, "image-back-off", played.deployment)
+	require.Eventually(t, func() bool {
+		played.read(t, played.deployment)
+		played.deployment.Status.ObservedGeneration, played.deployment.Status.Replicas = played.deployment.Generation, 2
+		return p.Status().Update(t.Context(), played.deployment) == nil
+	}, soon, tick)
+	ready := played.untilReady(t, v1.ReasonWorkersNotStarting)
+	assert.Contains(t, ready.Message, "1 of 1 workers: container subscriber can't be started (ErrImagePull)")
+	assert.Equal(t, v1.PhaseRunning, played.channel.Status.Phase, "the worker of before goes on")
 }
 
 // A crash loop, whose container counts as ready for the moment that it runs, stays one, with

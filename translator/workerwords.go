@@ -26,9 +26,17 @@ type workersSeen struct {
 }
 
 // workersUp reports whether all wanted workers are there, ready, and of the template as it is.
+// While there are others, they may be the ones that are ready.
 func workersUp(deployment *appsv1.Deployment) bool {
 	status, wanted := deployment.Status, ptr.Deref(deployment.Spec.Replicas, 1)
-	return status.ObservedGeneration >= deployment.Generation && status.UpdatedReplicas >= wanted && status.ReadyReplicas >= wanted
+	return status.ObservedGeneration >= deployment.Generation && updated(deployment) && status.ReadyReplicas >= wanted
+}
+
+// updated reports whether as many workers as are wanted, and no others, are of the template
+// as it is.
+func updated(deployment *appsv1.Deployment) bool {
+	status := deployment.Status
+	return status.UpdatedReplicas >= ptr.Deref(deployment.Spec.Replicas, 1) && status.Replicas <= status.UpdatedReplicas
 }
 
 // ofPods reports whether a reason of Ready comes from a look at the pods.
@@ -77,8 +85,7 @@ func workersState(channel *v1.PubSubChannel, seen observed) (reason, message str
 // pausedRollout reports whether workers would be updated, or made, if the Deployment were not
 // paused. It scales while it is.
 func pausedRollout(deployment *appsv1.Deployment) bool {
-	return deployment.Spec.Paused && deployment.Status.ObservedGeneration >= deployment.Generation &&
-		deployment.Status.UpdatedReplicas < ptr.Deref(deployment.Spec.Replicas, 1)
+	return deployment.Spec.Paused && deployment.Status.ObservedGeneration >= deployment.Generation && !updated(deployment)
 }
 
 // rollout is how far the workers are, and what they lack.
@@ -93,6 +100,8 @@ func rollout(deployment *appsv1.Deployment) string {
 		words += fmt.Sprintf(", %d of them not updated yet", min(old, wanted))
 	case old > 0 && status.UpdatedReplicas < wanted:
 		words += fmt.Sprintf(", %d not updated yet", min(old, wanted))
+	case old > 0:
+		words += fmt.Sprintf(", %d of the template before not replaced yet", old)
 	case status.UpdatedReplicas < wanted:
 		words += fmt.Sprintf(", %d still to be made", wanted-status.UpdatedReplicas)
 	}

@@ -59,6 +59,9 @@ func TestWhyNotReady(t *testing.T) {
 	}{
 		"half updated":              {rolling(4, 4, 2, 4), workersSeen{}, v1.ReasonProgressing, "4 of 4 workers are ready, 2 of them not updated yet", v1.PhaseRunning},
 		"none updated, few ready":   {rolling(4, 4, 0, 1), workersSeen{}, v1.ReasonProgressing, "1 of 4 workers are ready, 4 not updated yet", v1.PhaseScaling},
+		"one, and one before it":    {rolling(1, 2, 1, 1), workersSeen{}, v1.ReasonProgressing, "1 of 1 workers are ready, 1 of the template before not replaced yet", v1.PhaseScaling},
+		"fewer than there are":      {rolling(3, 4, 4, 4), workersSeen{}, v1.ReasonAvailable, "3 of 3 workers are ready", v1.PhaseScaling},
+		"a rollout to an image":     {rolling(1, 2, 1, 1), image, v1.ReasonWorkersNotStarting, "1 of 1 workers: container subscriber can't be started (ErrImagePull): no such host", v1.PhaseScaling},
 		"not made yet":              {rolling(4, 1, 1, 1), workersSeen{}, v1.ReasonProgressing, "1 of 4 workers are ready, 3 still to be made", v1.PhaseScaling},
 		"not looked at":             {unseen, workersSeen{}, v1.ReasonProgressing, "4 of 4 workers are ready, and Kubernetes has still to look at the Deployment's last change", v1.PhaseScaling},
 		"a rollout that is paused":  {pausedDeployment(rolling(4, 4, 1, 4)), workersSeen{}, v1.ReasonRolloutPaused, "4 of 4 workers are ready, 3 of them not updated yet; the Deployment's rollout is paused (spec.paused of Deployment orders-subscriber, which is not this operator's doing): kubectl rollout resume deployment/orders-subscriber", v1.PhaseRunning},
