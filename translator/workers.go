@@ -90,9 +90,9 @@ func (d diagnosis) of(pods []corev1.Pod) *trouble {
 		}
 	}
 	symptoms = slices.DeleteFunc(symptoms, func(s symptom) bool { return s.severity != worst })
-	// The first of the oldest pods' among equals.
+	// What is told already stays, so that two causes don't take turns. Among pods with the
+	// same cause the oldest gives the details.
 	s := slices.MaxFunc(symptoms, func(a, b symptom) int {
-		// What is told already stays, so that two causes don't take turns.
 		return cmp.Or(
 			compareBool(tellsOf(d.told, a.cause), tellsOf(d.told, b.cause)),
 			cmp.Compare(counts[a.cause], counts[b.cause]),
@@ -199,10 +199,20 @@ func (d diagnosis) ofPod(pod *corev1.Pod) *symptom {
 		return worst
 	}
 	c := podCondition(pod, corev1.PodReady)
+	if c.Status == corev1.ConditionFalse && c.Message == "" && containersReady(pod) {
+		return &symptom{severity: takesItsTime, cause: "the pod's node does not report", details: "see kubectl get node " + pod.Spec.NodeName}
+	}
 	if c.Status == corev1.ConditionFalse && c.Message != "" && !strings.HasPrefix(c.Reason, "Containers") { // of the containers all was told
 		return &symptom{severity: takesItsTime, cause: fmt.Sprintf("the pod is not ready (%s)", c.Reason), details: lasting(pod, c.Message)}
 	}
 	return nil
+}
+
+// containersReady reports whether the kubelet reported all containers as ready. Where the pod
+// is not, its node has not reported since, and Kubernetes took the pod's readiness away
+// without a word (Kubernetes 1.36, pkg/controller/util/node, MarkPodsNotReady).
+func containersReady(pod *corev1.Pod) bool {
+	return podCondition(pod, corev1.ContainersReady).Status == corev1.ConditionTrue
 }
 
 func orElse(text, other string) string {

@@ -193,6 +193,21 @@ func TestWhichPodsCount(t *testing.T) {
 	}
 }
 
+// A node that does not report any more leaves its pods as they were, and Kubernetes takes
+// their readiness away.
+func TestANodeThatDoesNotReport(t *testing.T) {
+	pod := realPod(t, "well")
+	pod.Spec.NodeName = "node-7"
+	for i := range pod.Status.Conditions {
+		if pod.Status.Conditions[i].Type == corev1.PodReady {
+			pod.Status.Conditions[i].Status = corev1.ConditionFalse
+		}
+	}
+	got := looked().of([]corev1.Pod{pod})
+	require.NotNil(t, got)
+	assert.Equal(t, trouble{severity: takesItsTime, cause: "the pod's node does not report", details: "see kubectl get node node-7", workers: 1}, *got)
+}
+
 // A pod that has just been made has nothing yet that is worth telling.
 func TestPatience(t *testing.T) {
 	for name, after := range map[string]time.Duration{

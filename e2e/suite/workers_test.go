@@ -82,7 +82,8 @@ var hindrances = map[string]hindrance{
 }
 
 // Why workers are not up is told in Ready and, but for what may only take its time, by one
-// event; a crash loop is told as long as it lasts, and what is mended goes on by itself.
+// event; a crash loop is told as long as it lasts, and what is mended goes on by itself. A
+// rollout that does not succeed is told though the worker of before is ready.
 func TestWhyWorkersAreNotReady(t *testing.T) {
 	t.Parallel()
 	s := newSpaceWithRedis(t, "workers")
@@ -107,6 +108,11 @@ func TestWhyWorkersAreNotReady(t *testing.T) {
 	s.edit("image", func(channel *pubsubv1.PubSubChannel) { channel.Spec.Image = "jawaracloud/subscriber:" + env.imageTag })
 	s.untilReady("crash-loop")
 	s.untilReady("image")
+
+	late := hindrances["image"]
+	late.phase = pubsubv1.PhaseRunning // the worker of before goes on
+	s.edit("image", late.change)
+	s.untilHindered("image", late)
 }
 
 // What keeps pods from being made at all is told likewise: a quota, the namespace's Pod
