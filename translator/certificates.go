@@ -118,7 +118,7 @@ func (c *certificates) read(ctx context.Context) {
 		c.fault = ""
 		c.log.Info("KEDA's certificates for the scaler can be read again", "secret", c.secret)
 	}
-	if hash := hashOf(secret.Data); hash != c.hash {
+	if hash := hashOfSecret(secret.Data); hash != c.hash {
 		if c.hash != "" {
 			c.log.Info("KEDA's certificates for the scaler were renewed; KEDA is told once all have them", "secret", c.secret, "in", certificatesSettle.String())
 		}
@@ -143,9 +143,9 @@ func (c *certificates) failed(err error) {
 	c.fault = words
 }
 
-// hashOf is a hash of a Secret's data, short enough for an object's metadata and of no use to
+// hashOfSecret is a hash of a Secret's data, short enough for an object's metadata and of no use to
 // whoever reads it there.
-func hashOf(data map[string][]byte) string {
+func hashOfSecret(data map[string][]byte) string {
 	sum := sha256.New()
 	write := func(part []byte) {
 		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))

@@ -87,7 +87,7 @@ func TestHashOfCertificatesTellsPartsApart(t *testing.T) {
 	for _, data := range []map[string][]byte{
 		nil, {"a": nil}, {"a": []byte("b")}, {"ab": nil}, {"a": nil, "b": nil}, {"a": []byte("b"), "b": []byte("a")}, {"a": []byte("a"), "b": []byte("b")},
 	} {
-		hashes[hashOf(data)] = true
+		hashes[hashOfSecret(data)] = true
 	}
 	assert.Len(t, hashes, 7)
 }

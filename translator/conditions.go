@@ -7,7 +7,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
@@ -49,19 +48,16 @@ func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 	case deployment.DeletionTimestamp != nil:
 		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being deleted, and is made anew once it is gone", deployment.Name))
 	}
-	if failure := deploymentFailure(deployment); failure != "" {
-		return not(v1.ReasonDeploymentFailed, failure)
+	if reason, message := workersState(channel, seen); reason != "" {
+		return not(reason, message)
 	}
 	if reason, message := scaledObjectState(channel, seen.scaledObject); reason != "" {
 		return not(reason, message)
 	}
-	status := deployment.Status
-	wanted := ptr.Deref(deployment.Spec.Replicas, 1)
-	words := fmt.Sprintf("%d of %d workers are ready", min(status.ReadyReplicas, wanted), wanted)
-	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < wanted || status.ReadyReplicas < wanted {
-		return not(v1.ReasonProgressing, words)
+	if !workersUp(deployment) {
+		return not(v1.ReasonProgressing, progress(channel, seen))
 	}
-	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, words)
+	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, rollout(deployment))
 }
 
 // deploymentFailure is why a Deployment gets no further; empty where it does.

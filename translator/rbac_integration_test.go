@@ -182,6 +182,11 @@ func (p *plane) live(t *testing.T) {
 	require.NoError(t, p.patch(t.Context(), wanted.DeepCopy(), `{"spec":{"autoScaling":{"enabled":true}}}`))
 	p.until(t, scaledObject, func() bool { return true })
 
+	// A worker that is not up.
+	p.rolledOut(t, deploymentOf(plain), 2, 1)
+	p.pod(t, "image-back-off", deploymentOf(plain))
+	p.until(t, plain, func() bool { return readyReason(v1.ReasonWorkersNotStarting)(plain) })
+
 	adopted, done := p.adopt(t, "adopter")
 	p.until(t, adopted, done)
 	require.NoError(t, p.Delete(t.Context(), wanted))

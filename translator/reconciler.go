@@ -51,6 +51,7 @@ type Reconciler struct {
 	live          client.Reader // reads from the API server
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
+	podLooks      *podLooks
 	scaler        ScalerRef
 	certificates  *certificates // nil: KEDA's are not followed
 	limits        Limits
@@ -68,6 +69,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.client.Get(ctx, request.NamespacedName, channel); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.observer.forget(request.NamespacedName)
+			r.podLooks.forget(request.NamespacedName)
 			r.replaced.forget(request.NamespacedName)
 			return reconcile.Result{}, nil
 		}
@@ -79,7 +81,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	seen, err := r.bringUpToDate(ctx, channel)
 	switch {
 	case err == nil && seen.problem == nil:
-		return reconcile.Result{RequeueAfter: lookAgain(channel, seen, r.now())}, nil
+		return reconcile.Result{RequeueAfter: sooner(lookAgain(channel, seen, r.now()), seen.workers.again)}, nil
 	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// What stands in the way is not watched. In a namespace that goes nothing can be made
 		// any more, and the channel goes soon.
@@ -108,6 +110,7 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	key := client.ObjectKeyFromObject(channel)
 	if channel.DeletionTimestamp != nil {
 		r.observer.forget(key) // the children go by their owner references
+		r.podLooks.forget(key)
 		return observed{}, nil
 	}
 	seen, errs := r.syncChildren(ctx, channel)
@@ -121,6 +124,9 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	if seen.scaledObject != nil && autoScalingEnabled(channel) {
 		ready := seen.scaledObject.Status.Conditions.GetReadyCondition()
 		scaled = ready.IsTrue()
+	}
+	if seen.problem == nil && seen.deployment != nil {
+		seen.workers = r.podLooks.look(ctx, channel, seen.deployment, r.now())
 	}
 	seen.answer = r.observer.follow(key, newQuestion(triggerFor(channel), replicas, scaled))
 	return seen, err
@@ -213,6 +219,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 		r.recordScaling(ctx, after, *change) // which the API server has filled in
 	}
 	r.recordRefusal(ctx, channel, next)
+	r.recordWorkers(ctx, channel, next, seen)
 	return nil
 }
 

@@ -98,6 +98,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		r.certificates = newCertificates(mgr.GetAPIReader(), options.KEDASecret, options.Clock, r.log)
 		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
 	}
+	r.podLooks = newPodLooks(r.live, r.observer.pause)
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
 		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).

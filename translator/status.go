@@ -23,6 +23,7 @@ type observed struct {
 	problem      *problem                   // nil: nothing stands in the way
 	aside        bool                       // the problem concerns neither the workers nor their number
 	unsettled    bool                       // something failed that is tried again at once
+	workers      workersSeen                // of the pods, where they are not all up
 }
 
 // scaling is one change of the number of workers.
@@ -111,7 +112,7 @@ func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen obs
 
 func setCondition(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, condition metav1.Condition, now time.Time) {
 	last := meta.FindStatusCondition(next.Conditions, condition.Type)
-	failure := condition.Reason == v1.ReasonRefused || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse
+	failure := condition.Reason == v1.ReasonRefused || condition.Reason == v1.ReasonDeploymentFailed || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse
 	if failure && last != nil && condition.Status == last.Status && condition.Reason == last.Reason &&
 		last.ObservedGeneration == channel.Generation && withoutDigits(last.Message) == withoutDigits(condition.Message) {
 		condition.Message = last.Message // the same failure, only counted on
@@ -135,7 +136,7 @@ func nextPhase(channel *v1.PubSubChannel, seen observed, ready string) v1.Phase 
 	switch {
 	case seen.problem != nil:
 		return seen.problem.phase
-	case ready == v1.ReasonDeploymentFailed:
+	case ready == v1.ReasonDeploymentFailed, seen.workers.fails(channel, seen.deployment):
 		return v1.PhaseFailed
 	case seen.deployment == nil:
 		return v1.PhasePending

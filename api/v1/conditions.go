@@ -33,3 +33,11 @@ const (
 	ReasonHeldByTrigger  = "HeldByTrigger"  // another trigger does
 	ReasonFallback       = "Fallback"       // KEDA can't read a trigger, and does what fallback says
 )
+
+// Reasons of the Ready condition that the workers' pods and the Deployment's rollout give.
+const (
+	ReasonWorkersFailing       = "WorkersFailing"       // a container ends soon after each start: a crash loop
+	ReasonWorkersNotStarting   = "WorkersNotStarting"   // a container can't be started: image, settings, Secrets, volumes
+	ReasonWorkersUnschedulable = "WorkersUnschedulable" // no node takes a worker
+	ReasonRolloutPaused        = "RolloutPaused"        // spec.paused of the Deployment keeps workers from being updated
+)

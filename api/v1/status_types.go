@@ -14,7 +14,8 @@ const (
 	PhaseRunning Phase = "Running"
 	// PhaseScaling means that the number of workers is on its way to another.
 	PhaseScaling Phase = "Scaling"
-	// PhaseFailed means that the channel can't work until somebody changes something.
+	// PhaseFailed means that the channel can't work until somebody changes something; a
+	// crash loop is that where no worker of the template as it is is well.
 	PhaseFailed Phase = "Failed"
 	// PhaseDeleting means that the channel is being deleted.
 	PhaseDeleting Phase = "Deleting"
