@@ -53,11 +53,29 @@ func refusalEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instan
 		return nil
 	}
 	event := newEvent(channel, instance, now)
-	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Refuse", after.Message
-	if len(event.Note) > maxNote {
-		event.Note = strings.ToValidUTF8(event.Note[:maxNote], "")
-	}
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Refuse", noteOf(after.Message)
 	return event
+}
+
+// undoneEvent warns of a decision that nobody has carried out; nil where the status told of
+// it before.
+func undoneEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instance string, now time.Time) *eventsv1.Event {
+	after := meta.FindStatusCondition(next.Conditions, v1.ConditionScaled)
+	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionScaled)
+	if after == nil || after.Reason != v1.ReasonNotCarriedOut || before != nil && before.Reason == after.Reason {
+		return nil
+	}
+	event := newEvent(channel, instance, now)
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Scale", noteOf(after.Message)
+	return event
+}
+
+// noteOf is a text as an event's note, which may be cut.
+func noteOf(text string) string {
+	if len(text) > maxNote {
+		return strings.ToValidUTF8(text[:maxNote], "")
+	}
+	return text
 }
 
 // maxNote is how long an event's note may be, in bytes (Kubernetes 1.36,
@@ -94,6 +112,14 @@ func (r *Reconciler) recordScaling(ctx context.Context, channel *v1.PubSubChanne
 // recordRefusal writes the event of a refusal that the status already tells of.
 func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
 	if event := refusalEvent(channel, next, r.instance, r.now()); event != nil {
+		r.record(ctx, event)
+	}
+}
+
+// recordUndone writes the event of a decision that the status tells as undone.
+func (r *Reconciler) recordUndone(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	if event := undoneEvent(channel, next, r.instance, r.now()); event != nil {
+		r.log.Info("decision not carried out", "namespace", channel.Namespace, "name", channel.Name, "message", event.Note)
 		r.record(ctx, event)
 	}
 }

@@ -122,6 +122,9 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 		scaled = ready.IsTrue()
 	}
 	seen.answer = r.observer.follow(key, newQuestion(triggerFor(channel), replicas, scaled))
+	if freed(channel, seen) {
+		seen.answer = r.observer.restart(key, seen.answer)
+	}
 	return seen, err
 }
 
@@ -212,6 +215,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 		r.recordScaling(ctx, after, *change) // which the API server has filled in
 	}
 	r.recordRefusal(ctx, channel, next)
+	r.recordUndone(ctx, channel, next)
 	return nil
 }
 
