@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -130,7 +131,7 @@ func (r *Reconciler) record(ctx context.Context, event *eventsv1.Event) {
 	// event.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTimeout)
 	defer cancel()
-	if err := r.client.Create(ctx, event); err != nil {
+	if err := r.client.Create(ctx, event); err != nil && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		r.log.Error(err, "writing an event", "namespace", event.Namespace, "name", event.Regarding.Name, "reason", event.Reason, "note", event.Note)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,6 +56,7 @@ type Reconciler struct {
 	now           func() time.Time
 	log           logr.Logger
 	replaced      replacedVersions
+	leftovers     leftovers
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 }
@@ -68,7 +68,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		if apierrors.IsNotFound(err) {
 			r.observer.forget(request.NamespacedName)
 			r.replaced.forget(request.NamespacedName)
-			return reconcile.Result{}, nil
+			return r.afterDeletion(ctx, request.NamespacedName)
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
 	}
@@ -107,7 +107,7 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	key := client.ObjectKeyFromObject(channel)
 	if channel.DeletionTimestamp != nil {
 		r.observer.forget(key) // the children go by their owner references
-		return observed{}, nil
+		return r.observeDeletion(ctx, channel)
 	}
 	seen, errs := r.syncChildren(ctx, channel)
 	var err error
@@ -177,12 +177,12 @@ func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel,
 		return err
 	}
 	if r.kedaInstalled.Load() {
-		gone, err := r.removeScaledObject(ctx, channel)
+		going, err := r.removeScaledObject(ctx, channel)
 		if err != nil {
 			return err
 		}
-		if !gone { // KEDA and the HPA may still write replicas
-			seen.scaledObject = &kedav1alpha1.ScaledObject{}
+		if going != nil { // KEDA and the HPA may still write replicas
+			seen.scaledObject = going
 			return nil
 		}
 	}

@@ -38,6 +38,7 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 	next.ObservedGeneration = channel.Generation
 	if channel.DeletionTimestamp != nil {
 		next.Phase = v1.PhaseDeleting
+		setCondition(&next, channel, deletingCondition(channel, seen), now)
 		return next, nil
 	}
 	change := countWorkers(&next, channel, seen, now)
