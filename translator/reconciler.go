@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,6 +56,7 @@ type Reconciler struct {
 	log           logr.Logger
 	replaced      replacedVersions
 	leftovers     leftovers
+	heartbeat     heartbeat
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 }
@@ -78,7 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	seen, err := r.bringUpToDate(ctx, channel)
 	switch {
 	case err == nil && seen.problem == nil:
-		return reconcile.Result{RequeueAfter: lookAgain(channel, seen, r.now())}, nil
+		return reconcile.Result{RequeueAfter: sooner(lookAgain(channel, seen, r.now()), r.heartbeat.next(channel.Status.ObservedTime, r.now()))}, nil
 	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// What stands in the way is not watched. In a namespace that goes nothing can be made
 		// any more, and the channel goes soon.
@@ -197,7 +197,7 @@ func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel,
 // twice.
 func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel, seen observed) error {
 	next, change := nextStatus(channel, seen, r.now())
-	if apiequality.Semantic.DeepEqual(channel.Status, next) {
+	if !r.heartbeat.due(channel.Status, &next, r.now()) {
 		return nil
 	}
 	r.logReady(channel, next)
