@@ -59,6 +59,7 @@ type Reconciler struct {
 	heartbeat     heartbeat
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
+	kedaLoss      kedaLoss
 }
 
 // Reconcile brings one channel's children and status up to date.
@@ -170,10 +171,7 @@ func mayBeScaled(err error) bool {
 // replicas.
 func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel, seen *observed) (err error) {
 	if autoScalingEnabled(channel) {
-		if !r.kedaInstalled.Load() {
-			return errKEDANotInstalled
-		}
-		seen.scaledObject, err = r.syncScaledObject(ctx, channel)
+		seen.scaledObject, err = r.syncScaledObjectUnlessLost(ctx, channel)
 		return err
 	}
 	if r.kedaInstalled.Load() {

@@ -90,6 +90,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		limits:        options.Limits,
 		instance:      options.Instance,
 		heartbeat:     heartbeat(options.StatusHeartbeat),
+		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
 		now:           options.Clock.Now,
 		log:           mgr.GetLogger().WithName("pubsubchannel"),
 	}
