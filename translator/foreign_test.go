@@ -112,7 +112,7 @@ func TestHeldByScaledObject(t *testing.T) {
 	}{
 		"idle, at once":                        {idle, outside(false, 0), v1.ReasonHeldByScaledObject, []string{"spec.idleReplicaCount: 0", "the queue alone: 0 → 1"}},
 		"idle, but there is work":              {idle, outside(true, 0), "OutsideLimits", []string{"0 → 1", "spec.idleReplicaCount: 0"}},
-		"idle, and work that nobody does":      {idle, outside(true, time.Hour), v1.ReasonHeldByScaledObject, []string{"decided since", "spec.idleReplicaCount: 0"}},
+		"idle, and work that nobody does":      {idle, outside(true, time.Hour), v1.ReasonHeldByScaledObject, []string{"more workers are asked for since", "spec.idleReplicaCount: 0"}},
 		"a formula, within its time":           {modified, up(0), "AboveUpperBound", []string{"2 → 4", "formula"}},
 		"a formula":                            {modified, up(time.Hour), v1.ReasonHeldByScaledObject, []string{"2 → 4", "formula"}},
 		"a pause, at once":                     {annotatedObject(pausedAll, "true"), outside(true, 0), v1.ReasonPaused, []string{pausedAll, "kubectl -n shop annotate scaledobject orders " + pausedAll + "-", "without the pause: 0 → 1"}},

@@ -27,6 +27,9 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
+// moreSince begins the words of a step up that is undone.
+const moreSince = "more workers are asked for since "
+
 // shiftedClock goes as the machine's does, by another time.
 type shiftedClock struct {
 	clock.RealClock
@@ -146,9 +149,9 @@ func (a *away) testUndone(t *testing.T) {
 	eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound", "depth 501: → 4"), "within its time")
 	a.clock.step(10 * time.Second)
 	a.wants(channel, 4, 502)
-	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonNotCarriedOut, decidedSince, "depth 502: → 4", "keda-operator"), "nobody has carried it out")
+	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonNotCarriedOut, moreSince, "depth 502: → 4", "keda-operator"), "nobody has carried it out")
 	assert.True(t, readyReason(v1.ReasonProgressing)(channel), "of the workers it says nothing")
-	since := messageOf(channel, v1.ConditionScaled)[:len(decidedSince)+len(time.RFC3339)-5]
+	since := messageOf(channel, v1.ConditionScaled)[:len(moreSince)+len(time.RFC3339)-5]
 
 	a.stop()
 	a.start()

@@ -94,7 +94,8 @@ func undoneCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 	if foreign != "" {
 		reason = v1.ReasonHeldByScaledObject
 	}
-	since, told := toldSince(channel, replicasOf(seen), reason)
+	asked := askedSince(seen)
+	since, told := toldSince(channel, replicasOf(seen), reason, asked)
 	if !told {
 		if now.Before(undoneFrom(channel, seen, s)) {
 			return metav1.Condition{}, false
@@ -106,21 +107,29 @@ func undoneCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 		why = whyUndone(channel, seen, s)
 	}
 	return condition(v1.ConditionScaled, metav1.ConditionFalse, reason,
-		fmt.Sprintf("%s%s, and nobody has carried it out: %s; %s", decidedSince, since.UTC().Format(time.RFC3339), words, why)), true
+		fmt.Sprintf("%s%s, and nobody has carried it out: %s; %s", asked, since.UTC().Format(time.RFC3339), words, why)), true
 }
 
-// decidedSince begins the words of an undone decision; the time comes next.
-const decidedSince = "decided since "
+// askedSince begins the words of an undone decision; the time comes next.
+func askedSince(seen observed) string {
+	if seen.answer.response.GetAction() == inspectv1.Action_ACTION_SCALE_UP {
+		return "more workers are asked for since "
+	}
+	return "fewer workers are asked for since "
+}
 
 // toldSince is since when the decision about this number is undone for this reason, as the
 // status tells it already: the scaler's answers don't outlive the controller, and neither may
 // it take as long again to tell, nor be told by another event.
-func toldSince(channel *v1.PubSubChannel, replicas int32, reason string) (time.Time, bool) {
+func toldSince(channel *v1.PubSubChannel, replicas int32, reason, asked string) (time.Time, bool) {
 	last := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionScaled)
 	if last == nil || last.Reason != reason || channel.Status.DesiredReplicas != replicas || last.ObservedGeneration != channel.Generation {
 		return time.Time{}, false
 	}
-	text, _ := strings.CutPrefix(last.Message, decidedSince)
+	text, ok := strings.CutPrefix(last.Message, asked)
+	if !ok {
+		return time.Time{}, false // it was about the other direction
+	}
 	text, _, _ = strings.Cut(text, ",")
 	since, err := time.Parse(time.RFC3339, text)
 	return since, err == nil

@@ -59,7 +59,7 @@ func TestUndone(t *testing.T) {
 		look     time.Duration
 	}{
 		"up, within its time": {nil, 1, well, asked(1, up, above, "1 → 4", 89*time.Second), "AboveUpperBound", []string{"1 → 4"}, time.Second},
-		"up":                  {nil, 1, well, asked(1, up, above, "1 → 4", 90*time.Second), v1.ReasonNotCarriedOut, []string{"decided since 2026-01-02T15:02:35Z", "1 → 4", "KEDA reports nothing", "kubectl -n shop describe hpa keda-hpa-orders", "keda-operator"}, 0},
+		"up":                  {nil, 1, well, asked(1, up, above, "1 → 4", 90*time.Second), v1.ReasonNotCarriedOut, []string{"more workers are asked for since 2026-01-02T15:02:35Z", "1 → 4", "KEDA reports nothing", "kubectl -n shop describe hpa keda-hpa-orders", "keda-operator"}, 0},
 		"down":                {nil, 5, well, asked(5, down, below, "5 → 4", 90*time.Second), v1.ReasonNotCarriedOut, []string{"5 → 4"}, 0},
 		"a longer cooldown":   {func(a *v1.AutoScalingSpec) { a.CooldownPeriod = ptr.To[int32](600) }, 1, well, asked(1, up, above, "1 → 4", 10*time.Minute), "AboveUpperBound", nil, 30 * time.Second},
 		"the HPA fails":       {nil, 1, kedaTells(kedav1alpha1.ConditionHPAActive, "False", "FailedGetExternalMetric", "no metrics"), asked(1, up, above, "1 → 4", time.Hour), v1.ReasonNotCarriedOut, []string{"KEDA reports (FailedGetExternalMetric): no metrics"}, 0},
@@ -118,6 +118,11 @@ func TestUndoneOutlivesTheController(t *testing.T) {
 	again, _ := nextStatus(channel, up(1, time.Second), now)
 	assert.Equal(t, conditionOf(t, next, v1.ConditionScaled), conditionOf(t, again, v1.ConditionScaled))
 	assert.Nil(t, undoneEvent(channel, again, "pod-2", now))
+
+	turned := up(1, time.Second)
+	turned.answer.response.Action = inspectv1.Action_ACTION_SCALE_DOWN
+	down, _ := nextStatus(channel, turned, now)
+	assert.NotEqual(t, v1.ReasonNotCarriedOut, conditionOf(t, down, v1.ConditionScaled).Reason, "the other direction is another decision")
 
 	other, _ := nextStatus(channel, up(2, time.Second), now)
 	assert.Equal(t, "AboveUpperBound", conditionOf(t, other, v1.ConditionScaled).Reason)

@@ -55,7 +55,7 @@ func TestKEDAIsDown(t *testing.T) {
 		return s.saysOf(ctx, "reports", pubsubv1.ConditionScaled, pubsubv1.ReasonNotCarriedOut, "0 → 1", "keda-operator")
 	})
 	s.until(cooldown+undoneGrace+env.statusDelay(), "nobody carries 3 → 4 out, and the channel says so", func(ctx context.Context) error {
-		return s.saysOf(ctx, "orders", pubsubv1.ConditionScaled, pubsubv1.ReasonNotCarriedOut, "3 → 4", "decided since", "keda-operator", "keda-hpa-orders")
+		return s.saysOf(ctx, "orders", pubsubv1.ConditionScaled, pubsubv1.ReasonNotCarriedOut, "3 → 4", "more workers are asked for since", "keda-operator", "keda-hpa-orders")
 	})
 	require.NoError(t, s.conditionIs(t.Context(), "orders", pubsubv1.ConditionReady, metav1.ConditionTrue, pubsubv1.ReasonAvailable), "the workers work")
 	s.until(env.statusDelay(), "an event warns of it, once", func(context.Context) error {
