@@ -166,6 +166,9 @@ func slimScaledObject(object any) (any, error) {
 	keepOwners(scaledObject)
 	scaledObject.Spec.Advanced = advanced.share(scaledObject.Spec.Advanced)
 	scaledObject.Labels = internedMap(scaledObject.Labels)
+	for i := range scaledObject.Finalizers {
+		intern(&scaledObject.Finalizers[i])
+	}
 	for i := range scaledObject.Spec.Triggers {
 		trigger := &scaledObject.Spec.Triggers[i]
 		intern(&trigger.Type)

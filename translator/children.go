@@ -218,24 +218,24 @@ func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructure
 	return nil
 }
 
-// removeScaledObject deletes the channel's ScaledObject, and reports whether it is gone:
-// KEDA has a finalizer on it. One of somebody else's stays.
-func (r *Reconciler) removeScaledObject(ctx context.Context, channel *v1.PubSubChannel) (bool, error) {
+// removeScaledObject deletes the channel's ScaledObject, and returns it for as long as it is
+// not gone: KEDA has a finalizer on it. One of somebody else's stays.
+func (r *Reconciler) removeScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
 	live := &kedav1alpha1.ScaledObject{}
 	err := r.scaledObjects.Get(ctx, client.ObjectKeyFromObject(channel), live)
 	switch {
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
-		return true, nil
+		return nil, nil
 	case err != nil:
-		return false, fmt.Errorf("reading ScaledObject %s: %w", channel.Name, err)
+		return nil, fmt.Errorf("reading ScaledObject %s: %w", channel.Name, err)
 	case !metav1.IsControlledBy(live, channel):
-		return true, nil
+		return nil, nil
 	case live.DeletionTimestamp != nil:
-		return false, nil
+		return live, nil
 	}
 	err = r.client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("deleting ScaledObject %s: %w", channel.Name, err)
+		return nil, fmt.Errorf("deleting ScaledObject %s: %w", channel.Name, err)
 	}
-	return false, nil // its deletion brings us back
+	return live, nil // its deletion brings us back
 }

@@ -82,11 +82,13 @@ func failing(c appsv1.DeploymentCondition) bool {
 func scaledObjectState(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) (reason, message string) {
 	switch {
 	case !autoScalingEnabled(channel) && scaledObject != nil:
-		return v1.ReasonProgressing, "autoScaling is off, and KEDA still has to let the ScaledObject go"
+		return v1.ReasonProgressing, "autoScaling is off, and KEDA still has to let the ScaledObject go" + keptWords("ScaledObject", scaledObject)
 	case !autoScalingEnabled(channel):
 		return "", ""
 	case scaledObject == nil:
 		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being created", channel.Name)
+	case scaledObject.DeletionTimestamp != nil:
+		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being deleted, and is made anew once it is gone%s", channel.Name, keptWords("ScaledObject", scaledObject))
 	}
 	ready := scaledObject.Status.Conditions.GetReadyCondition()
 	switch {

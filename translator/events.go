@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -53,11 +54,29 @@ func refusalEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instan
 		return nil
 	}
 	event := newEvent(channel, instance, now)
-	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Refuse", after.Message
-	if len(event.Note) > maxNote {
-		event.Note = strings.ToValidUTF8(event.Note[:maxNote], "")
-	}
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Refuse", noteOf(after.Message)
 	return event
+}
+
+// undoneEvent warns of a decision that nobody has carried out; nil where the status told of
+// it before.
+func undoneEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instance string, now time.Time) *eventsv1.Event {
+	after := meta.FindStatusCondition(next.Conditions, v1.ConditionScaled)
+	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionScaled)
+	if after == nil || after.Reason != v1.ReasonNotCarriedOut || before != nil && before.Reason == after.Reason {
+		return nil
+	}
+	event := newEvent(channel, instance, now)
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Scale", noteOf(after.Message)
+	return event
+}
+
+// noteOf is a text as an event's note, which may be cut.
+func noteOf(text string) string {
+	if len(text) > maxNote {
+		return strings.ToValidUTF8(text[:maxNote], "")
+	}
+	return text
 }
 
 // maxNote is how long an event's note may be, in bytes (Kubernetes 1.36,
@@ -98,13 +117,21 @@ func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChanne
 	}
 }
 
+// recordUndone writes the event of a decision that the status tells as undone.
+func (r *Reconciler) recordUndone(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	if event := undoneEvent(channel, next, r.instance, r.now()); event != nil {
+		r.log.Info("decision not carried out", "namespace", channel.Namespace, "name", channel.Name, "message", event.Note)
+		r.record(ctx, event)
+	}
+}
+
 // record tries once to write an event: it is not worth holding a channel up.
 func (r *Reconciler) record(ctx context.Context, event *eventsv1.Event) {
 	// A controller that is stopping has written the status; nobody would make up for the
 	// event.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTimeout)
 	defer cancel()
-	if err := r.client.Create(ctx, event); err != nil {
+	if err := r.client.Create(ctx, event); err != nil && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		r.log.Error(err, "writing an event", "namespace", event.Namespace, "name", event.Regarding.Name, "reason", event.Reason, "note", event.Note)
 	}
 }

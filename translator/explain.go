@@ -69,13 +69,16 @@ type answer struct {
 	question question
 	response *inspectv1.ExplainResponse // nil where err is not
 	err      error
-	since    time.Time // when the scaler first gave this decision to this question
+	// since is when the scaler first gave this decision to this question, or when what held it
+	// up let go.
+	since time.Time
 }
 
-// decides reports whether the other answer is to the same question, with the same decision.
+// decides reports whether the other answer is to the same question, with the same decision,
+// of which it is a part whether KEDA is to count the target as active.
 func (a *answer) decides(other *answer) bool {
 	return other != nil && a.err == nil && other.err == nil && a.question.equal(other.question) &&
-		a.response.GetAction() == other.response.GetAction()
+		a.response.GetAction() == other.response.GetAction() && a.response.GetActive() == other.response.GetActive()
 }
 
 // depth is the queue's depth in messages; nil while it is unknown.

@@ -32,7 +32,7 @@ func heldCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (met
 			fmt.Sprintf("schedule %s keeps at least %d workers until %s; the queue alone: %s",
 				schedule.Name, schedule.MinReplicas, end.Format("2006-01-02 15:04 MST"), words)), true
 	}
-	if len(autoScaling(channel).Triggers) == 0 {
+	if len(autoScaling(channel).Triggers) == 0 || hpaFails(seen) {
 		return metav1.Condition{}, false
 	}
 	if !wasHeld(channel, replicas) && now.Before(heldFrom(channel, seen)) {
@@ -49,7 +49,19 @@ func wantsFewer(channel *v1.PubSubChannel, seen observed) bool {
 		return false
 	}
 	action := seen.answer.response.GetAction()
-	return action == inspectv1.Action_ACTION_SCALE_DOWN && !pauseOf(channel).holds(action)
+	_, paused := pauseThatHolds(channel, seen.scaledObject, action)
+	// An answer about another number is one of before a scaling.
+	return action == inspectv1.Action_ACTION_SCALE_DOWN && !paused && seen.answer.question.replicas == replicasOf(seen)
+}
+
+// hpaFails reports whether KEDA says that the HPA does not work: then it is no trigger that
+// keeps the number.
+func hpaFails(seen observed) bool {
+	if seen.scaledObject == nil {
+		return false
+	}
+	hpa := seen.scaledObject.Status.Conditions.GetHPAActiveCondition()
+	return hpa.IsFalse()
 }
 
 // keptBySchedule is the schedule that keeps this number of workers now, and when it ends;
@@ -84,16 +96,13 @@ func heldFrom(channel *v1.PubSubChannel, seen observed) time.Time {
 
 // lookAgain is when the condition may have to change though nothing else does; 0: never.
 func lookAgain(channel *v1.PubSubChannel, seen observed, now time.Time) time.Duration {
-	if !wantsFewer(channel, seen) {
-		return 0
+	if wantsFewer(channel, seen) {
+		if schedule, end := keptBySchedule(channel, replicasOf(seen), now); schedule != nil {
+			return end.Sub(now)
+		}
 	}
-	if schedule, end := keptBySchedule(channel, ptr.Deref(seen.deployment.Spec.Replicas, 1), now); schedule != nil {
-		return end.Sub(now)
-	}
-	if len(autoScaling(channel).Triggers) == 0 {
-		return 0
-	}
-	return max(0, heldFrom(channel, seen).Sub(now))
+	_, untilTakenUp := notTakenUp(channel, seen.scaledObject, now)
+	return sooner(lookForUndone(channel, seen, now), untilTakenUp)
 }
 
 // fallsBack reports whether KEDA can't read a trigger and does what fallback says instead.

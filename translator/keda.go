@@ -2,12 +2,16 @@ package translator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
 // hasScaledObjects asks the API server whether KEDA's CRD is there. The answer is not
@@ -53,4 +57,57 @@ func (w *kedaWaiter) Start(ctx context.Context) error {
 			return w.start(ctx)
 		}
 	}
+}
+
+// kedaLoss is what the channels learn from one another when KEDA's CRDs are taken away while
+// the controller runs: one of them asks in each interval whether they are back, and the others
+// need not, who would ask twice each at every look. The zero value is ready for use.
+type kedaLoss struct {
+	mu       sync.Mutex
+	lost     bool
+	next     time.Time // when the next channel asks
+	interval time.Duration
+}
+
+// asks reports whether a channel is to ask the API server.
+func (l *kedaLoss) asks(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost && now.Before(l.next) && l.next.Sub(now) <= l.interval { // or the clock was put back
+		return false
+	}
+	l.next = now.Add(l.interval)
+	return true
+}
+
+// heard takes what a channel learned, and reports whether that is new.
+func (l *kedaLoss) heard(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lost := l.lost
+	switch {
+	case errors.Is(err, errKEDANotInstalled):
+		lost = true
+	case err == nil:
+		lost = false
+	}
+	changed := lost != l.lost
+	l.lost = lost
+	return changed
+}
+
+// syncScaledObjectUnlessLost is syncScaledObject while KEDA's CRDs are there, and logs their
+// going and coming in one line for all channels.
+func (r *Reconciler) syncScaledObjectUnlessLost(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
+	if !r.kedaInstalled.Load() || !r.kedaLoss.asks(r.now()) {
+		return nil, errKEDANotInstalled
+	}
+	scaledObject, err := r.syncScaledObject(ctx, channel)
+	switch changed := r.kedaLoss.heard(err); {
+	case changed && err != nil:
+		r.log.Info("KEDA's CRDs are gone: channels with autoScaling enabled wait for them, and their workers stay as they are", "missing", "scaledobjects.keda.sh/v1alpha1")
+	case changed:
+		r.log.Info("KEDA's CRDs are back: autoscaling goes on")
+	}
+	return scaledObject, err
 }

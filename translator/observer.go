@@ -85,6 +85,20 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 	return last
 }
 
+// restart returns the answer as one whose decision stands from now on, and keeps it so.
+func (o *observer) restart(key types.NamespacedName, a *answer) *answer {
+	fresh := *a
+	fresh.since = o.clock.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f, ok := o.followed[key]; ok && f.answer == a {
+		if f.answer = &fresh; f.question == &a.question {
+			f.question = &fresh.question // one copy
+		}
+	}
+	return &fresh
+}
+
 // sameQueue reports whether an answer to one question may stand for the other.
 func sameQueue(a, b question) bool {
 	b.replicas, b.scaled = a.replicas, a.scaled

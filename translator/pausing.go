@@ -32,6 +32,8 @@ type pause struct {
 	annotation string   // what the ScaledObject carries of KEDA's
 	value      string   // of annotation
 	unwritten  []string // the channel's other pause annotations
+	// on is the ScaledObject that somebody else annotated; nil: the pause is the channel's.
+	on *kedav1alpha1.ScaledObject
 }
 
 // pauseOf is what spec.paused and the channel's annotations ask for together.
@@ -101,7 +103,11 @@ func (p pause) by() string {
 	if p.reason == v1.ReasonPausedBySpec {
 		return "spec.paused"
 	}
-	return fmt.Sprintf("the annotation %s: %q", p.annotation, p.value)
+	words := fmt.Sprintf("the annotation %s: %q", p.annotation, p.value)
+	if p.on != nil {
+		words += fmt.Sprintf(" that somebody else put on ScaledObject %[1]s (to remove it: kubectl -n %[2]s annotate scaledobject %[1]s %[3]s-)", p.on.Name, p.on.Namespace, p.annotation)
+	}
+	return words
 }
 
 // effect tells what the pause does.
@@ -134,44 +140,16 @@ func pausedCondition(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.Scale
 	case p.reason != "":
 		return condition(v1.ConditionPaused, metav1.ConditionTrue, p.reason, fmt.Sprintf("%s, by %s%s", p.effect(), p.by(), ignored))
 	}
-	if annotation := pausedItself(scaledObject); annotation != "" && autoScalingEnabled(channel) {
-		return condition(v1.ConditionPaused, metav1.ConditionTrue, v1.ReasonPausedOnScaledObject,
-			fmt.Sprintf("ScaledObject %s carries the annotation %s, which is not the channel's: remove it there to go on", channel.Name, annotation))
+	if foreign := foreignPauses(scaledObject); len(foreign) > 0 && autoScalingEnabled(channel) {
+		first := foreign[0]
+		return condition(v1.ConditionPaused, metav1.ConditionTrue, v1.ReasonPausedOnScaledObject, fmt.Sprintf("%s, by %s", first.effect(), first.by()))
 	}
 	return condition(v1.ConditionPaused, metav1.ConditionFalse, v1.ReasonNotPaused, "nothing asks for a pause")
 }
 
-// pausedItself is the annotation by which somebody else paused the ScaledObject; empty:
-// none. What the main owner wrote for the channel is not meant: it goes with the next apply.
-func pausedItself(scaledObject *kedav1alpha1.ScaledObject) string {
-	if scaledObject == nil {
-		return ""
-	}
-	for _, annotation := range pauseAnnotations {
-		value, given := scaledObject.Annotations[annotation]
-		if given && asksForPause(annotation, value) && !ownsAnnotation(scaledObject, annotation) {
-			return annotation
-		}
-	}
-	return ""
-}
-
 // ownsAnnotation reports whether the main owner applied an annotation.
 func ownsAnnotation(object metav1.Object, annotation string) bool {
-	for _, entry := range object.GetManagedFields() {
-		if entry.Manager != ownerMain || entry.Operation != metav1.ManagedFieldsOperationApply {
-			continue
-		}
-		fields, err := fieldsOf(entry)
-		if err != nil {
-			return false
-		}
-		metadata, _ := fields["f:metadata"].(map[string]any)
-		annotations, _ := metadata["f:annotations"].(map[string]any)
-		_, owned := annotations["f:"+annotation]
-		return owned
-	}
-	return false
+	return mainOwns(object, "f:metadata", "f:annotations", "f:"+annotation)
 }
 
 // pauseChanged lets those updates of a channel through that touch its pause annotations:

@@ -157,14 +157,3 @@ func (p *podLooks) list(ctx context.Context, channel *v1.PubSubChannel) ([]corev
 	})
 	return pods.Items, err
 }
-
-// sooner is the shorter of two waits, of which 0 is none.
-func sooner(a, b time.Duration) time.Duration {
-	switch {
-	case a == 0:
-		return b
-	case b == 0:
-		return a
-	}
-	return min(a, b)
-}

@@ -41,7 +41,7 @@ func conflictWith(kind string, object metav1.Object, channel *v1.PubSubChannel) 
 				phase:   v1.PhasePending,
 				reason:  v1.ReasonProgressing,
 				taken:   true,
-				message: fmt.Sprintf("waiting for %s %s of the deleted channel of the same name to go", kind, object.GetName()),
+				message: fmt.Sprintf("waiting for %s %s of the deleted channel of the same name to go%s", kind, object.GetName(), keptWords(kind, object)),
 			}
 		}
 		owner = controller.Kind + " " + controller.Name

@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,8 +57,11 @@ type Reconciler struct {
 	now           func() time.Time
 	log           logr.Logger
 	replaced      replacedVersions
+	leftovers     leftovers
+	heartbeat     heartbeat
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
+	kedaLoss      kedaLoss
 }
 
 // Reconcile brings one channel's children and status up to date.
@@ -71,7 +72,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			r.observer.forget(request.NamespacedName)
 			r.podLooks.forget(request.NamespacedName)
 			r.replaced.forget(request.NamespacedName)
-			return reconcile.Result{}, nil
+			return r.afterDeletion(ctx, request.NamespacedName)
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
 	}
@@ -81,7 +82,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	seen, err := r.bringUpToDate(ctx, channel)
 	switch {
 	case err == nil && seen.problem == nil:
-		return reconcile.Result{RequeueAfter: sooner(lookAgain(channel, seen, r.now()), seen.workers.again)}, nil
+		again := sooner(lookAgain(channel, seen, r.now()), seen.workers.again, r.heartbeat.next(channel.Status.ObservedTime, r.now()))
+		return reconcile.Result{RequeueAfter: again}, nil
 	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// What stands in the way is not watched. In a namespace that goes nothing can be made
 		// any more, and the channel goes soon.
@@ -111,7 +113,7 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 	if channel.DeletionTimestamp != nil {
 		r.observer.forget(key) // the children go by their owner references
 		r.podLooks.forget(key)
-		return observed{}, nil
+		return r.observeDeletion(ctx, channel)
 	}
 	seen, errs := r.syncChildren(ctx, channel)
 	var err error
@@ -129,6 +131,9 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 		seen.workers = r.podLooks.look(ctx, channel, seen.deployment, r.now())
 	}
 	seen.answer = r.observer.follow(key, newQuestion(triggerFor(channel), replicas, scaled))
+	if freed(channel, seen) {
+		seen.answer = r.observer.restart(key, seen.answer)
+	}
 	return seen, err
 }
 
@@ -174,19 +179,16 @@ func mayBeScaled(err error) bool {
 // replicas.
 func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel, seen *observed) (err error) {
 	if autoScalingEnabled(channel) {
-		if !r.kedaInstalled.Load() {
-			return errKEDANotInstalled
-		}
-		seen.scaledObject, err = r.syncScaledObject(ctx, channel)
+		seen.scaledObject, err = r.syncScaledObjectUnlessLost(ctx, channel)
 		return err
 	}
 	if r.kedaInstalled.Load() {
-		gone, err := r.removeScaledObject(ctx, channel)
+		going, err := r.removeScaledObject(ctx, channel)
 		if err != nil {
 			return err
 		}
-		if !gone { // KEDA and the HPA may still write replicas
-			seen.scaledObject = &kedav1alpha1.ScaledObject{}
+		if going != nil { // KEDA and the HPA may still write replicas
+			seen.scaledObject = going
 			return nil
 		}
 	}
@@ -201,7 +203,7 @@ func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel,
 // twice.
 func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel, seen observed) error {
 	next, change := nextStatus(channel, seen, r.now())
-	if apiequality.Semantic.DeepEqual(channel.Status, next) {
+	if !r.heartbeat.due(channel.Status, &next, r.now()) {
 		return nil
 	}
 	r.logReady(channel, next)
@@ -220,6 +222,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 	}
 	r.recordRefusal(ctx, channel, next)
 	r.recordWorkers(ctx, channel, next, seen)
+	r.recordUndone(ctx, channel, next)
 	return nil
 }
 

@@ -31,6 +31,9 @@ func scaledCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 	if held, ok := heldCondition(channel, seen, now); ok {
 		return held, true
 	}
+	if undone, ok := undoneCondition(channel, seen, now); ok {
+		return undone, true
+	}
 	return decidedCondition(channel, seen), true
 }
 
@@ -51,7 +54,7 @@ func decidedCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition
 	if response.GetAction() == inspectv1.Action_ACTION_HOLD {
 		status = metav1.ConditionTrue
 	}
-	if p := pauseOf(channel); p.holds(response.GetAction()) {
+	if p, holds := pauseThatHolds(channel, seen.scaledObject, response.GetAction()); holds {
 		return condition(v1.ConditionScaled, status, v1.ReasonPaused,
 			fmt.Sprintf("%s, by %s; without the pause: %s", p.effect(), p.by(), response.GetLastingExplanation()))
 	}
@@ -59,7 +62,11 @@ func decidedCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition
 	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
 		reason = v1.ReasonDecisionUnknown
 	}
-	return condition(v1.ConditionScaled, status, reason, response.GetLastingExplanation()+kedaSays(channel, seen))
+	words := response.GetLastingExplanation() + kedaSays(channel, seen)
+	if foreign := foreignWords(channel, seen.scaledObject); foreign != "" {
+		words += "; " + foreign
+	}
+	return condition(v1.ConditionScaled, status, reason, words)
 }
 
 // kedaSays is what KEDA reports beside the decision, where it explains what happens: an HPA

@@ -35,7 +35,7 @@ import (
 const reconcileTimeout = time.Minute
 
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
-// Scaler, KEDASecret, and Limits, are required.
+// Scaler, KEDASecret, Limits, and StatusHeartbeat, are required.
 type Options struct {
 	Scaler ScalerRef
 	// KEDASecret is the Secret with KEDA's certificates for the scaler; empty: none is
@@ -46,6 +46,10 @@ type Options struct {
 	// StatusInterval is how often the scaler is asked about each channel, give or take a
 	// fifth.
 	StatusInterval time.Duration
+	// StatusHeartbeat is how old a channel's status.observedTime may become, if nothing else is
+	// to be written: each is written anew when four to five fifths of it are over. 0: as old as
+	// it likes, and an idle channel costs no write.
+	StatusHeartbeat time.Duration
 	// KEDAInterval is how often a missing KEDA is looked for.
 	KEDAInterval time.Duration
 	// MaxConcurrentReconciles is how many channels are worked on at once.
@@ -90,6 +94,8 @@ func Setup(mgr manager.Manager, options Options) error {
 		scaler:        options.Scaler,
 		limits:        options.Limits,
 		instance:      options.Instance,
+		heartbeat:     heartbeat(options.StatusHeartbeat),
+		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
 		now:           options.Clock.Now,
 		log:           mgr.GetLogger().WithName("pubsubchannel"),
 	}

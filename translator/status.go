@@ -39,6 +39,7 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 	next.ObservedGeneration = channel.Generation
 	if channel.DeletionTimestamp != nil {
 		next.Phase = v1.PhaseDeleting
+		setCondition(&next, channel, deletingCondition(channel, seen), now)
 		return next, nil
 	}
 	change := countWorkers(&next, channel, seen, now)
@@ -56,7 +57,7 @@ func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.Pub
 		next.Phase = nextPhase(channel, seen, ptr.Deref(last, metav1.Condition{}).Reason)
 		return next, change
 	}
-	ready := readyCondition(channel, seen)
+	ready := withKEDAAway(channel, seen, readyCondition(channel, seen), now)
 	setCondition(&next, channel, ready, now)
 	next.Phase = nextPhase(channel, seen, ready.Reason)
 	setProgress(&next, channel, ready, now)

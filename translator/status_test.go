@@ -36,6 +36,7 @@ func workers(wanted, total, ready int32) *appsv1.Deployment {
 
 func answered(replicas int32, depth int64, reason inspectv1.Reason, words string) *answer {
 	return &answer{
+		since:    now,
 		question: question{replicas: replicas},
 		response: &inspectv1.ExplainResponse{QueueDepth: depth, Reason: reason, Action: inspectv1.Action_ACTION_HOLD, LastingExplanation: words},
 	}

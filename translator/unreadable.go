@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,7 +56,7 @@ func unreadableStatus(channel *v1.PubSubChannel, p *problem, now time.Time) v1.P
 func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubChannel, p *problem) error {
 	r.observer.forget(client.ObjectKeyFromObject(channel))
 	next := unreadableStatus(channel, p, r.now())
-	if equality.Semantic.DeepEqual(channel.Status, next) {
+	if !r.heartbeat.due(channel.Status, &next, r.now()) {
 		return nil
 	}
 	r.logReady(channel, next)

@@ -32,6 +32,10 @@ const (
 	ReasonHeldBySchedule = "HeldBySchedule" // a schedule keeps more workers than the queue asks for
 	ReasonHeldByTrigger  = "HeldByTrigger"  // another trigger does
 	ReasonFallback       = "Fallback"       // KEDA can't read a trigger, and does what fallback says
+
+	// The scaler has asked for another number for the cooldown and 30 s more.
+	ReasonNotCarriedOut      = "NotCarriedOut"      // neither KEDA nor the HPA follows
+	ReasonHeldByScaledObject = "HeldByScaledObject" // what somebody else set on the ScaledObject keeps it
 )
 
 // Reasons of the Ready condition that the workers' pods and the Deployment's rollout give.

@@ -27,6 +27,9 @@ const (
 	ReasonRefused              = "Refused"              // the API server refuses an object of the channel's: a quota, a policy, a webhook, a missing permission
 )
 
+// ReasonDeleting is the reason of the Ready condition while the channel is being deleted.
+const ReasonDeleting = "Deleting"
+
 // Reasons of the Scaled condition; with autoscaling on, the scaler's own reasons
 // (for example AboveUpperBound, WithinBand, Cooldown) stand here as well.
 const (
@@ -45,6 +48,9 @@ const (
 const (
 	// EventScaled tells of every change of the number of workers. (original)
 	EventScaled = "Scaled"
+	// EventFinalizerLeft tells, on the ScaledObject of a channel that is gone, that KEDA does
+	// not let it go.
+	EventFinalizerLeft = "FinalizerLeft"
 )
 
 // Labels of the workers' Deployment and pods. (original)

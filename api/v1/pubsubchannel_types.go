@@ -130,6 +130,7 @@ type PubSubChannelSpec struct {
 // +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,priority=1
 // +kubebuilder:printcolumn:name="Rate",type=integer,JSONPath=`.status.messageRate`,priority=1
 // +kubebuilder:printcolumn:name="Last Scaled",type=date,JSONPath=`.status.lastScaleTime`,priority=1
+// +kubebuilder:printcolumn:name="Observed",type=date,JSONPath=`.status.observedTime`,priority=1
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Scaled")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name must have at most 63 characters, because the workers carry it as a label: choose a shorter name"

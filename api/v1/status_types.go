@@ -87,4 +87,12 @@ type PubSubChannelStatus struct {
 	// Example: selector: app=pubsub-subscriber,pubsubchannel=orders
 	// +optional
 	Selector string `json:"selector,omitempty"`
+
+	// observedTime is when the operator last wrote this status, by its own clock. It is written
+	// only together with something else, so that an idle channel costs no write, unless the
+	// operator's --status-heartbeat asks for more.
+	//
+	// Example: observedTime: "2026-01-31T12:00:00Z"
+	// +optional
+	ObservedTime *metav1.Time `json:"observedTime,omitempty"`
 }

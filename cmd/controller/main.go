@@ -113,6 +113,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		Limits:                  o.limits,
 		Explainer:               explainer,
 		StatusInterval:          o.statusInterval,
+		StatusHeartbeat:         o.statusHeartbeat,
 		KEDAInterval:            kedaInterval,
 		MaxConcurrentReconciles: o.concurrency,
 		Instance:                instance,

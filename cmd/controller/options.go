@@ -30,11 +30,16 @@ type options struct {
 	kedaSecret           types.NamespacedName
 	limits               translator.Limits
 	statusInterval       time.Duration
+	statusHeartbeat      time.Duration
 	concurrency          int
 	logLevel             slog.Level
 	logFormat            string
 	version              bool
 }
+
+// leastHeartbeat bounds what an idle fleet of channels may cost the API server: 100 writes a
+// second for 1,000 of them.
+const leastHeartbeat = 10 * time.Second
 
 // parse reads the command line. Its error names each flag that is wrong, its value and
 // the remedy; flag.ErrHelp means that help was asked for.
@@ -56,6 +61,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&authentications, translator.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
 	flags.BoolVar(&o.limits.KEDAIdentity, translator.FlagKEDAIdentity, false, "let channels' triggers have KEDA ask a cloud in its own name, as with identityOwner: operator")
 	flags.DurationVar(&o.statusInterval, "status-interval", 15*time.Second, "how often the scaler is asked about each channel")
+	flags.DurationVar(&o.statusHeartbeat, "status-heartbeat", 0, "write each channel's status.observedTime anew at least this often, at least 10s, which costs a write each time; 0 writes it only together with something else")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are worked on at once")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
@@ -101,6 +107,9 @@ func (o options) check() error {
 	}
 	if o.statusInterval < time.Second {
 		fail("status-interval", o.statusInterval, "it must be at least 1s")
+	}
+	if o.statusHeartbeat != 0 && o.statusHeartbeat < leastHeartbeat {
+		fail("status-heartbeat", o.statusHeartbeat, fmt.Sprintf("it must be 0, for none, or at least %s", leastHeartbeat))
 	}
 	if o.concurrency < 1 {
 		fail("max-concurrent-reconciles", o.concurrency, "it must be at least 1")

@@ -35,6 +35,12 @@ func TestLimits(t *testing.T) {
 	}, o.limits)
 }
 
+func TestHeartbeat(t *testing.T) {
+	o, err := parse([]string{"--scaler-address=s:1", "--status-heartbeat=5m"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, 5*time.Minute, o.statusHeartbeat)
+}
+
 func TestBadFlags(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
@@ -46,6 +52,8 @@ func TestBadFlags(t *testing.T) {
 		"metrics":           {[]string{"--scaler-address=s:1", "--metrics-bind-address=8080"}, `--metrics-bind-address is "8080"`},
 		"probes":            {[]string{"--scaler-address=s:1", "--health-probe-bind-address=:x"}, `--health-probe-bind-address is ":x"`},
 		"interval":          {[]string{"--scaler-address=s:1", "--status-interval=1ms"}, `--status-interval is "1ms": it must be at least 1s`},
+		"heartbeat":         {[]string{"--scaler-address=s:1", "--status-heartbeat=9s"}, `--status-heartbeat is "9s": it must be 0, for none, or at least 10s`},
+		"heartbeat, below":  {[]string{"--scaler-address=s:1", "--status-heartbeat=-1m"}, `--status-heartbeat is "-1m0s"`},
 		"concurrency":       {[]string{"--scaler-address=s:1", "--max-concurrent-reconciles=0"}, `--max-concurrent-reconciles is "0"`},
 		"level":             {[]string{"--scaler-address=s:1", "--log-level=loud"}, `--log-level is "loud"`},
 		"format":            {[]string{"--scaler-address=s:1", "--log-format=xml"}, `--log-format is "xml"`},

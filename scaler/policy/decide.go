@@ -235,12 +235,21 @@ func (d *Decision) to(desired int64, reason Reason) {
 func (d *Decision) holdForCooldown(bound, lasting string, spec Spec, state State) {
 	d.to(int64(d.Replicas), Cooldown)
 	d.Text = fmt.Sprintf("%s; holding at %d: %s of the %s cooldown left", bound, d.Replicas, seconds(d.CooldownLeft), seconds(spec.Cooldown))
-	end := state.Now.Add(d.CooldownLeft).Round(time.Second).UTC()
+	end := state.LastScale.Add(spec.Cooldown).Round(time.Second).UTC()
 	d.LastingText = fmt.Sprintf("%s; holding at %d: the %s cooldown lasts until %s", lasting, d.Replicas, seconds(spec.Cooldown), end.Format(time.TimeOnly+" MST"))
+	if state.LastScale.Sub(state.Now) > clockTolerance {
+		words := "; the last scaling was at " + state.LastScale.UTC().Format(time.TimeOnly+" MST") + ", ahead of the scaler's clock: synchronize the nodes' clocks"
+		d.Text, d.LastingText = d.Text+words, d.LastingText+words
+	}
 }
 
+// clockTolerance is by how much clocks that are synchronized may differ, and the whole
+// seconds of the HPA's lastScaleTime from the truth.
+const clockTolerance = 5 * time.Second
+
 // cooldownLeft is how long the cooldown still runs. A last scaling in the future, which
-// is another machine's clock being ahead, counts as one just now.
+// is another machine's clock being ahead, counts as one just now, for as long as it is in the
+// future: the fleet holds for that much longer, and is told why.
 func cooldownLeft(spec Spec, state State) time.Duration {
 	if state.LastScale.IsZero() {
 		return 0

@@ -1,0 +1,144 @@
+package translator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+)
+
+// What somebody else writes to a ScaledObject stays there: the operator owns, and takes back,
+// only what it asks for itself.
+
+// foreignField is a setting of somebody else's on the ScaledObject that changes how it is
+// scaled.
+type foreignField struct {
+	name   string // with its value
+	effect string
+	remove string // arguments of kubectl, but for the namespace
+}
+
+// foreignFields are those of one ScaledObject, without pauses, which have conditions of their
+// own. Nothing is looked for that has no effect on a channel's workers, such as a
+// pollingInterval beside a minReplicaCount.
+func foreignFields(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) []foreignField {
+	if scaledObject == nil {
+		return nil
+	}
+	var found []foreignField
+	field := func(name, effect, patch string) {
+		found = append(found, foreignField{name, effect, fmt.Sprintf("patch scaledobject %s --type=merge -p '%s'", channel.Name, patch)})
+	}
+	spec := scaledObject.Spec
+	if idle := spec.IdleReplicaCount; idle != nil {
+		field(fmt.Sprintf("spec.idleReplicaCount: %d", *idle),
+			fmt.Sprintf("KEDA takes an idle fleet to %d, and wakes it for a queue above activationQueueDepth only", *idle), `{"spec":{"idleReplicaCount":null}}`)
+	}
+	if fallback := spec.Fallback; fallback != nil && autoScaling(channel).Fallback == nil && !mainOwns(scaledObject, "f:spec", "f:fallback") {
+		effect := "KEDA follows it where it can't read a trigger"
+		if falling := scaledObject.Status.Conditions.GetFallbackCondition(); falling.IsTrue() {
+			effect = "KEDA follows it now, because it can't read a trigger"
+		}
+		field(fmt.Sprintf("spec.fallback with %d replicas", fallback.Replicas), effect, `{"spec":{"fallback":null}}`)
+	}
+	if kind := ptr.Deref(spec.ScaleTargetRef, kedav1alpha1.ScaleTarget{}).Kind; kind != "" && kind != "Deployment" {
+		field("spec.scaleTargetRef.kind: "+kind, "KEDA scales that in place of the Deployment", `{"spec":{"scaleTargetRef":{"kind":null,"apiVersion":null}}}`)
+	}
+	if scaledObject.IsUsingModifiers() {
+		field(fmt.Sprintf("spec.advanced.scalingModifiers with the formula %q", spec.Advanced.ScalingModifiers.Formula),
+			"the HPA follows it, and not the scaler", `{"spec":{"advanced":{"scalingModifiers":null}}}`)
+	}
+	if spec.Advanced != nil && spec.Advanced.RestoreToOriginalReplicaCount {
+		field("spec.advanced.restoreToOriginalReplicaCount: true", "once autoScaling is switched off, KEDA puts back the number of before it for a moment",
+			`{"spec":{"advanced":{"restoreToOriginalReplicaCount":null}}}`)
+	}
+	if value, given := scaledObject.Annotations[kedav1alpha1.ForceActivationAnnotation]; given && scaledObject.NeedToForceActivation() {
+		found = append(found, foreignField{fmt.Sprintf("the annotation %s: %q", kedav1alpha1.ForceActivationAnnotation, value),
+			"KEDA keeps at least one worker", fmt.Sprintf("annotate scaledobject %s %s-", channel.Name, kedav1alpha1.ForceActivationAnnotation)})
+	}
+	return found
+}
+
+// foreignWords name all such settings, and how to be rid of them; empty where there are none.
+func foreignWords(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) string {
+	fields := foreignFields(channel, scaledObject)
+	if len(fields) == 0 {
+		return ""
+	}
+	var words []string
+	for _, f := range fields {
+		words = append(words, fmt.Sprintf("%s (%s; to remove it: kubectl -n %s %s)", f.name, f.effect, channel.Namespace, f.remove))
+	}
+	return fmt.Sprintf("somebody else set on ScaledObject %s %s", channel.Name, strings.Join(words, ", and "))
+}
+
+// idledBySomebody reports whether the fleet is at somebody else's idleReplicaCount, and the
+// queue not above what wakes it: nobody is to carry a step up out.
+func idledBySomebody(seen observed) bool {
+	if seen.scaledObject == nil || seen.scaledObject.Spec.IdleReplicaCount == nil {
+		return false
+	}
+	response := seen.answer.response
+	return response.GetAction() == inspectv1.Action_ACTION_SCALE_UP && !response.GetActive() && replicasOf(seen) <= *seen.scaledObject.Spec.IdleReplicaCount
+}
+
+// pauseThatHolds is the pause that keeps an action from being carried out: the channel's own,
+// or else one that somebody else put on the ScaledObject.
+func pauseThatHolds(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject, action inspectv1.Action) (pause, bool) {
+	if p := pauseOf(channel); p.holds(action) {
+		return p, true
+	}
+	for _, p := range foreignPauses(scaledObject) {
+		if p.holds(action) {
+			return p, true
+		}
+	}
+	return pause{}, false
+}
+
+// foreignPauses are those by which somebody else paused the ScaledObject, in the order in
+// which one goes before the other. What the main owner wrote for the channel is not meant: it
+// goes with the next apply.
+func foreignPauses(scaledObject *kedav1alpha1.ScaledObject) []pause {
+	if scaledObject == nil || len(scaledObject.Annotations) == 0 {
+		return nil
+	}
+	var found []pause
+	for _, annotation := range pauseAnnotations {
+		value, given := scaledObject.Annotations[annotation]
+		if given && asksForPause(annotation, value) && !ownsAnnotation(scaledObject, annotation) {
+			found = append(found, pause{reason: v1.ReasonPausedOnScaledObject, annotation: annotation, value: value, on: scaledObject})
+		}
+	}
+	return found
+}
+
+// mainOwns reports whether the main owner applied a field, by its path in managedFields.
+func mainOwns(object metav1.Object, path ...string) bool {
+	managed := object.GetManagedFields()
+	i := slices.IndexFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == ownerMain && entry.Operation == metav1.ManagedFieldsOperationApply
+	})
+	if i < 0 {
+		return false
+	}
+	fields, err := fieldsOf(managed[i])
+	if err != nil {
+		return false
+	}
+	at := map[string]any(fields)
+	for _, name := range path {
+		next, owned := at[name].(map[string]any)
+		if !owned {
+			return false
+		}
+		at = next
+	}
+	return true
+}
