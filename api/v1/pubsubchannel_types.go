@@ -36,6 +36,8 @@ type PubSubChannelSpec struct {
 
 	// replicas is the number of workers while autoScaling is off; with autoScaling on it
 	// is the number that a new Deployment starts with, within minReplicas and maxReplicas.
+	// With minReplicas 0 the default counts as 0: a new fleet sleeps until there is
+	// something to do. A Deployment that comes back starts with the number wanted last.
 	// (original)
 	//
 	// Example: replicas: 3
