@@ -61,6 +61,9 @@ func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < wanted || status.ReadyReplicas < wanted {
 		return not(v1.ReasonProgressing, words)
 	}
+	if seen.budget != "" {
+		words += "; " + seen.budget
+	}
 	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, words)
 }
 

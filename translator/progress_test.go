@@ -48,7 +48,7 @@ var states = map[string]struct {
 	"InProgress-KEDA-not-ready":      {scaled(), observed{deployment: workers(1, 1, 1), scaledObject: kedaReady("False")}},
 	"InProgress-KEDA-lets-go":        {nil, observed{deployment: workers(1, 1, 1), scaledObject: kedaReady("True")}},
 	"Failed-deadline-exceeded":       {nil, observed{deployment: stuckWorkers()}},
-	"Failed-deployment-conflict":     {nil, observed{problem: deploymentConflict("Deployment %s is theirs", "orders-subscriber")}},
+	"Failed-deployment-conflict":     {nil, observed{problem: &problem{phase: v1.PhaseFailed, reason: v1.ReasonDeploymentConflict, taken: true, message: "Deployment orders-subscriber is theirs"}}},
 	"Failed-invalid-spec":            {nil, observed{problem: &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: "no such field"}}},
 	"Terminating-deleted":            {func(c *v1.PubSubChannel) { c.DeletionTimestamp = ptr.To(metav1.NewTime(now)) }, observed{}},
 }

@@ -77,6 +77,9 @@ func Setup(mgr manager.Manager, options Options) error {
 	if err != nil {
 		return fmt.Errorf("building the cache of ScaledObjects: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, indexForeign, foreignValues); err != nil {
+		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
+	}
 	r := &Reconciler{
 		client:        mgr.GetClient(),
 		live:          mgr.GetAPIReader(),
@@ -93,7 +96,8 @@ func Setup(mgr manager.Manager, options Options) error {
 		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		// Its status, which changes with every pod, is no business of ours.
-		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).
+		Watches(&policyv1.PodDisruptionBudget{}, handler.EnqueueRequestsFromMapFunc(r.channelsSelected), builder.WithPredicates(budgetChanged())).
 		WatchesRawSource(source.Func(r.observer.deliver)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentReconciles,

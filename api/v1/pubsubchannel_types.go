@@ -87,6 +87,13 @@ type PubSubChannelSpec struct {
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
 
+	// podDisruptionBudget says whether the operator makes a PodDisruptionBudget for the
+	// workers. It does, unless this says otherwise.
+	//
+	// Example: podDisruptionBudget: {enabled: false}
+	// +optional
+	PodDisruptionBudget *PodDisruptionBudget `json:"podDisruptionBudget,omitempty"`
+
 	// autoScaling lets the fleet follow the depth of the queue. (original)
 	//
 	// Example: autoScaling: {enabled: true, minReplicas: 0, maxReplicas: 50}
