@@ -172,6 +172,9 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		if err != nil {
 			return err
 		}
+		if err := r.checkHPA(ctx, channel, nil); err != nil {
+			return err
+		}
 		desired.SetResourceVersion(ptr.Deref(version, ""))
 		return r.applyScaledObject(ctx, desired)
 	})
@@ -192,6 +195,9 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		return live, err
 	}
 	if same, err := applied(desired.Object, live); same || err != nil {
+		return live, err
+	}
+	if err := r.checkHPA(ctx, channel, live); err != nil {
 		return live, err
 	}
 	desired.SetUID(live.UID)
@@ -216,6 +222,8 @@ func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructure
 	switch {
 	case meta.IsNoMatchError(err), resourceMissing(err):
 		return errKEDANotInstalled // the CRD has been taken away
+	case deniedByAdmission(err) && alreadyScaled(err) != nil:
+		return alreadyScaled(err)
 	case err != nil:
 		return fmt.Errorf("applying ScaledObject %s: %w", desired.GetName(), err)
 	}

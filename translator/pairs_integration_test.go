@@ -167,7 +167,9 @@ func (s *stage) cached() client.Client {
 			case *policyv1.PodDisruptionBudget:
 				var slim any
 				slim, err = slimDisruptionBudget(object)
-				slim.(*policyv1.PodDisruptionBudget).DeepCopyInto(object)
+				if foreign := slim.(*policyv1.PodDisruptionBudget); foreign != object {
+					foreign.DeepCopyInto(object)
+				}
 			case *kedav1alpha1.ScaledObject:
 				var slim any
 				slim, err = slimScaledObject(object)

@@ -182,6 +182,10 @@ func (p *plane) live(t *testing.T) {
 	require.NoError(t, p.patch(t.Context(), wanted.DeepCopy(), `{"spec":{"autoScaling":{"enabled":true}}}`))
 	p.until(t, scaledObject, func() bool { return true })
 
+	// An HPA's name, which is looked at before KEDA is told.
+	require.NoError(t, p.patch(t.Context(), wanted.DeepCopy(), `{"spec":{"autoScaling":{"hpaName":"mine"}}}`))
+	p.until(t, scaledObject, func() bool { return scaledObject.Spec.Advanced.HorizontalPodAutoscalerConfig.Name == "mine" })
+
 	adopted, done := p.adopt(t, "adopter")
 	p.until(t, adopted, done)
 	require.NoError(t, p.Delete(t.Context(), wanted))
