@@ -1,45 +1,177 @@
 package translator
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// checkOwner finds out whether a Deployment of the channel's name is the channel's, or may
-// become it. Taking over somebody else's would change what they run, so they must have
-// agreed on the Deployment itself; and a Deployment's selector can't be changed.
-func checkOwner(live *appsv1.Deployment, channel *v1.PubSubChannel) error {
+// checkOwner finds out whether an object of a channel's child's name is the channel's, or
+// may become it. Taking over somebody else's would change what they run, so they must have
+// agreed on the object itself. What the operator made for a channel of this name, and what
+// nobody controls or changed since, has nobody to ask: --cascade=orphan leaves it behind.
+func (r *Reconciler) checkOwner(ctx context.Context, kind string, live client.Object, channel *v1.PubSubChannel) error {
 	if metav1.IsControlledBy(live, channel) {
 		return nil
 	}
 	if metav1.GetControllerOf(live) != nil {
-		return conflictWith("Deployment", live, channel)
+		return conflictWith(kind, live, channel)
 	}
-	switch consent := live.Annotations[v1.AnnotationAdoptedBy]; consent {
+	switch consent := live.GetAnnotations()[v1.AnnotationAdoptedBy]; consent {
 	case channel.Name:
 	case "":
-		conflict := conflictWith("Deployment", live, channel)
-		conflict.message += fmt.Sprintf("; or let the channel adopt it, as it runs: kubectl annotate deployment %s -n %s %s=%s",
-			live.Name, live.Namespace, v1.AnnotationAdoptedBy, channel.Name)
-		return conflict
+		left, err := r.leftBehind(ctx, live, channel)
+		if err != nil {
+			return err
+		}
+		if !left {
+			conflict := conflictWith(kind, live, channel)
+			conflict.message += fmt.Sprintf("; or let the channel adopt it, as it is: kubectl annotate %s %s -n %s %s=%s",
+				strings.ToLower(kind), live.GetName(), live.GetNamespace(), v1.AnnotationAdoptedBy, channel.Name)
+			return conflict
+		}
 	default:
-		return deploymentConflict("Deployment %s may be adopted by a channel %q, as its annotation %s says, not by this one: correct the annotation, or delete or rename the Deployment",
-			live.Name, consent, v1.AnnotationAdoptedBy)
+		conflict := conflictWith(kind, live, channel)
+		conflict.message = fmt.Sprintf("%s %s may be adopted by a channel %q, as its annotation %s says, not by this one: correct the annotation, or delete or rename the %s",
+			kind, live.GetName(), consent, v1.AnnotationAdoptedBy, kind)
+		return conflict
 	}
-	wanted := metav1.LabelSelector{MatchLabels: selectorLabels(channel)}
-	if live.Spec.Selector == nil || !apiequality.Semantic.DeepEqual(*live.Spec.Selector, wanted) {
-		return deploymentConflict("Deployment %s may be adopted, but its selector is %s, which can't be changed, and a channel's is %s: "+
-			"delete it, and the channel makes its own, or give the channel another name",
-			live.Name, metav1.FormatLabelSelector(live.Spec.Selector), metav1.FormatLabelSelector(&wanted))
+	if err := checkAdoptable(live, channel); err != nil {
+		return err
+	}
+	return r.checkNotGoing(ctx, channel)
+}
+
+// checkAdoptable finds what consent can't make good.
+func checkAdoptable(live client.Object, channel *v1.PubSubChannel) error {
+	switch live := live.(type) {
+	case *appsv1.Deployment:
+		wanted := metav1.LabelSelector{MatchLabels: selectorLabels(channel)}
+		if live.Spec.Selector == nil || !apiequality.Semantic.DeepEqual(*live.Spec.Selector, wanted) {
+			return notAdoptable("Deployment %s may be adopted, but its selector is %s, which can't be changed, and a channel's is %s: "+
+				"delete it, and the channel makes its own, or give the channel another name",
+				live.Name, metav1.FormatLabelSelector(live.Spec.Selector), metav1.FormatLabelSelector(&wanted))
+		}
+	case *kedav1alpha1.ScaledObject:
+		target := live.Spec.ScaleTargetRef
+		if target != nil && (target.Kind != "" && target.Kind != "Deployment" || target.APIVersion != "" && target.APIVersion != appsv1.SchemeGroupVersion.String()) {
+			return notAdoptable("ScaledObject %s may be adopted, but its scaleTargetRef has the kind %q and the apiVersion %q, and a channel's is a Deployment of apps/v1: "+
+				"change that, or delete it, and the channel makes its own", live.Name, target.Kind, target.APIVersion)
+		}
 	}
 	return nil
 }
 
-func deploymentConflict(format string, values ...any) *problem {
-	return &problem{phase: v1.PhaseFailed, reason: v1.ReasonDeploymentConflict, taken: true, message: fmt.Sprintf(format, values...)}
+func notAdoptable(format string, values ...any) *problem {
+	return &problem{phase: v1.PhaseFailed, reason: v1.ReasonAdoptionRefused, taken: true, message: fmt.Sprintf(format, values...)}
+}
+
+// adopting tells of an apply that the API server refuses while the object is not the
+// channel's yet: what it holds does not go together with what the channel asks for.
+func adopting(kind string, live client.Object, channel *v1.PubSubChannel, err error) error {
+	if metav1.IsControlledBy(live, channel) || !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !notApplicable(err) {
+		return err
+	}
+	return notAdoptable("%s %s may be adopted, but the API server refuses it together with what the channel asks for: %v: "+
+		"change what it names, or delete it, and the channel makes its own", kind, live.GetName(), err)
+}
+
+// leftBehind reports whether an object is one that the operator made for a channel of this
+// name, that nobody owns, and whose spec nobody else had a hand in. For those who may only
+// write channels there is nothing to be gained by it: all that is in its spec is replaced.
+// With a field of somebody else's, a service account for example, that would stay.
+func (r *Reconciler) leftBehind(ctx context.Context, cached client.Object, channel *v1.PubSubChannel) (bool, error) {
+	labels := cached.GetLabels()
+	if labels[v1.LabelChannel] != channel.Name || labels[labelManagedBy] != v1.OperatorApp || len(cached.GetOwnerReferences()) > 0 {
+		return false, nil
+	}
+	gvk, err := r.client.GroupVersionKindFor(cached)
+	if err != nil {
+		return false, fmt.Errorf("finding the kind of %T: %w", cached, err)
+	}
+	live := &metav1.PartialObjectMetadata{} // the cache keeps only a part of managedFields
+	live.SetGroupVersionKind(gvk)
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), live); err != nil {
+		return false, &readError{fmt.Errorf("reading %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(cached), err)}
+	}
+	if live.UID != cached.GetUID() || len(live.OwnerReferences) > 0 || live.Annotations[v1.AnnotationAdoptedBy] != "" {
+		resource := schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}
+		return false, &readError{apierrors.NewConflict(resource, live.Name, errors.New("it has changed"))}
+	}
+	return onlyOperatorMade(live)
+}
+
+// onlyOperatorMade reports whether the main owner applied an object's spec, and nobody else
+// anything of it that stays.
+func onlyOperatorMade(object metav1.Object) (bool, error) {
+	applied := false
+	for _, entry := range object.GetManagedFields() {
+		fields, err := fieldsOf(entry)
+		if err != nil {
+			return false, err
+		}
+		spec, _ := fields["f:spec"].(map[string]any)
+		if entry.Manager == ownerMain && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
+			applied = len(spec) > 0
+			continue
+		}
+		if !harmless("f:spec", spec) {
+			return false, nil
+		}
+	}
+	return applied, nil
+}
+
+// passing are fields that others write in the ordinary course of things: the HPA or KEDA
+// the replicas, kubectl rollout restart its time, and KEDA an empty struct (KEDA 2.21).
+var passing = map[string]bool{
+	"f:spec.f:replicas": true,
+	"f:spec.f:template.f:metadata.f:annotations.f:kubectl.kubernetes.io/restartedAt": true,
+	"f:spec.f:advanced.f:scalingModifiers":                                           true,
+}
+
+// harmless reports whether all fields under a path are passing.
+func harmless(path string, fields fieldSet) bool {
+	for name, child := range fields {
+		below, _ := child.(map[string]any)
+		next := path + "." + name
+		switch {
+		case name == ".":
+		case len(below) == 0 && !passing[next], !harmless(next, below):
+			return false
+		}
+	}
+	return true
+}
+
+// checkNotGoing asks the API server whether the channel is still to stay. While it goes with
+// --cascade=orphan, the garbage collector has its children let go one after the other, and
+// our copy of the channel may be older than our copies of them: taking one back would have
+// it deleted with the channel (as k8s.io/kubernetes pkg/controller,
+// RecheckDeletionTimestamp).
+func (r *Reconciler) checkNotGoing(ctx context.Context, channel *v1.PubSubChannel) error {
+	list := &metav1.PartialObjectMetadataList{} // a list, because the controller has no other right to read channels
+	list.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannelList"))
+	err := r.live.List(ctx, list, client.InNamespace(channel.Namespace), client.MatchingFields{"metadata.name": channel.Name})
+	if err != nil {
+		return &readError{fmt.Errorf("reading PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)}
+	}
+	for _, now := range list.Items {
+		if now.UID == channel.UID && now.DeletionTimestamp == nil {
+			return nil
+		}
+	}
+	resource := v1.GroupVersion.WithResource("pubsubchannels").GroupResource()
+	return &readError{apierrors.NewConflict(resource, channel.Name, errors.New("it is being deleted"))}
 }

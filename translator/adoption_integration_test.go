@@ -46,30 +46,37 @@ func TestAdoptionRefused(t *testing.T) {
 	other := map[string]string{"app": "theirs"}
 	for name, test := range map[string]struct {
 		change func(*appsv1.Deployment)
+		reason string
 		words  []string
 	}{
-		"without consent":         {func(*appsv1.Deployment) {}, []string{"controlled by nobody", "kubectl annotate deployment orders-subscriber", "adopted-by=orders"}},
-		"with consent to another": {consenting("payments"), []string{`by a channel "payments"`, "correct the annotation"}},
+		"without consent":         {func(*appsv1.Deployment) {}, v1.ReasonDeploymentConflict, []string{"controlled by nobody", "kubectl annotate deployment orders-subscriber", "adopted-by=orders"}},
+		"with consent to another": {consenting("payments"), v1.ReasonDeploymentConflict, []string{`by a channel "payments"`, "correct the annotation"}},
 		"with a selector of its own": {func(d *appsv1.Deployment) {
 			consenting("orders")(d)
 			d.Spec.Selector = selector(other)
 			d.Spec.Template.Labels = other
-		}, []string{"its selector is app=theirs", "can't be changed", "delete it"}},
+		}, v1.ReasonAdoptionRefused, []string{"its selector is app=theirs", "can't be changed", "delete it"}},
 		"with expressions in it": {func(d *appsv1.Deployment) {
 			consenting("orders")(d)
 			d.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Exists"}}
-		}, []string{"its selector is"}},
+		}, v1.ReasonAdoptionRefused, []string{"its selector is"}},
+		"with a variable from elsewhere": {func(d *appsv1.Deployment) {
+			consenting("orders")(d)
+			d.Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "CHANNEL", ValueFrom: &corev1.EnvVarSource{
+				ConfigMapKeyRef: &corev1.ConfigMapKeySelector{Key: "k", LocalObjectReference: corev1.LocalObjectReference{Name: "c"}},
+			}}}
+		}, v1.ReasonAdoptionRefused, []string{"env[1].valueFrom", "may not be specified when `value` is not empty", "change what it names"}},
 		"controlled by somebody, though": {func(d *appsv1.Deployment) {
 			consenting("orders")(d)
 			d.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Website", Name: "w", UID: "u", Controller: ptr.To(true)}}
-		}, []string{"controlled by Website w"}},
+		}, v1.ReasonDeploymentConflict, []string{"controlled by Website w"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := s.namespace(t)
 			theirs := foreign(t, s, namespace, test.change)
 			version := theirs.ResourceVersion
 			channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, scaled())
-			eventually(t, s, channel, readyReason(v1.ReasonDeploymentConflict), "the refusal shows")
+			eventually(t, s, channel, readyReason(test.reason), "the refusal shows")
 			for _, words := range test.words {
 				assert.Contains(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message, words)
 			}

@@ -217,21 +217,53 @@ func TestCheckTriggerFindsWhatTheSchemaCannot(t *testing.T) {
 }
 
 func TestFirstReplicas(t *testing.T) {
-	limits := scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](2), 5 })
+	within := func(least, most int32) func(*v1.PubSubChannel) {
+		return scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = &least, most })
+	}
+	had := func(n int32) v1.PubSubChannelStatus {
+		return v1.PubSubChannelStatus{Selector: "app=s", DesiredReplicas: n}
+	}
+	held := func(annotation, value string) func(*v1.PubSubChannel) {
+		return func(c *v1.PubSubChannel) {
+			within(2, 5)(c)
+			c.Annotations = map[string]string{annotation: value}
+		}
+	}
+	none := v1.PubSubChannelStatus{}
 	for name, test := range map[string]struct {
 		change func(*v1.PubSubChannel)
 		spec   *int32
+		status v1.PubSubChannelStatus
 		want   int32
 	}{
-		"default":                   {func(*v1.PubSubChannel) {}, nil, 1},
-		"none":                      {func(*v1.PubSubChannel) {}, ptr.To[int32](0), 0},
-		"autoscaled, within limits": {limits, ptr.To[int32](3), 3},
-		"autoscaled, too few":       {limits, nil, 2},
-		"autoscaled, too many":      {limits, ptr.To[int32](9), 5},
+		"default":                   {func(*v1.PubSubChannel) {}, nil, none, 1},
+		"none":                      {func(*v1.PubSubChannel) {}, ptr.To[int32](0), none, 0},
+		"autoscaled, within limits": {within(2, 5), ptr.To[int32](3), none, 3},
+		"autoscaled, too few":       {within(2, 5), nil, none, 2},
+		"autoscaled, too many":      {within(2, 5), ptr.To[int32](9), none, 5},
+
+		"may sleep":                         {within(0, 5), nil, none, 0},
+		"may sleep, with the CRD's default": {within(0, 5), ptr.To[int32](1), none, 0},
+		"may sleep, but asks for more":      {within(0, 5), ptr.To[int32](3), none, 3},
+		"may sleep, paused": {func(c *v1.PubSubChannel) {
+			within(0, 5)(c)
+			paused(c)
+		}, nil, none, 0},
+
+		"back":                            {within(2, 5), nil, had(4), 4},
+		"back, asleep":                    {within(0, 5), ptr.To[int32](3), had(0), 0},
+		"back, awake":                     {within(0, 5), nil, had(1), 1},
+		"back, too few by now":            {within(2, 5), nil, had(0), 2},
+		"back, too many by now":           {within(2, 5), nil, had(9), 5},
+		"back, paused":                    {held(kedav1alpha1.PausedAnnotation, "true"), nil, had(9), 9},
+		"back, held by number":            {held(kedav1alpha1.PausedReplicasAnnotation, "9"), nil, had(9), 9},
+		"back, held in one direction":     {held(kedav1alpha1.PausedScaleInAnnotation, "true"), nil, had(9), 5},
+		"back, without autoscaling":       {func(*v1.PubSubChannel) {}, ptr.To[int32](3), had(4), 3},
+		"back, paused and not autoscaled": {paused, ptr.To[int32](3), had(4), 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			channel := testChannel(test.change)
-			channel.Spec.Replicas = test.spec
+			channel.Spec.Replicas, channel.Status = test.spec, test.status
 			assert.Equal(t, test.want, firstReplicas(channel))
 		})
 	}

@@ -23,9 +23,10 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// CacheOptions makes the manager's cache hold the operator's own Deployments and
-// PodDisruptionBudgets alone, and of everything only what the Reconciler reads: with 5,000
-// channels it is most of what the process needs.
+// CacheOptions makes the manager's cache hold the operator's own Deployments alone, and of
+// everything only what the Reconciler reads: with 5,000 channels it is most of what the
+// process needs. Of PodDisruptionBudgets it holds all, those of others as selectors: there
+// are few, and each may select a channel's workers.
 //
 // A PubSubChannel that can't be decoded is there too, and keeps no other from being; see
 // the package reading. config is that of the manager.
@@ -39,7 +40,7 @@ func CacheOptions(config *rest.Config) (cache.Options, error) {
 		NewInformer: informer,
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.Deployment{}:            {Label: ours, Transform: slimDeployment},
-			&policyv1.PodDisruptionBudget{}: {Label: ours, Transform: slimDisruptionBudget},
+			&policyv1.PodDisruptionBudget{}: {Transform: slimDisruptionBudget},
 			&v1.PubSubChannel{}:             {Transform: slimChannel},
 		},
 	}, nil
@@ -140,6 +141,9 @@ func slimDisruptionBudget(object any) (any, error) {
 	budget, ok := object.(*policyv1.PodDisruptionBudget)
 	if !ok {
 		return object, nil
+	}
+	if foreignBudget(budget) {
+		return slimForeignBudget(budget), nil
 	}
 	keepOwners(budget)
 	dropNotes(budget)

@@ -75,7 +75,7 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	if !found || err != nil {
 		return nil, err
 	}
-	if err := checkOwner(live, channel); err != nil {
+	if err := r.checkOwner(ctx, "Deployment", live, channel); err != nil {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
@@ -98,7 +98,11 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	// With the UID, a Deployment that has gone in the meantime is not made anew here,
 	// where replicas are left out.
 	if err := r.client.Apply(ctx, desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership); err != nil {
-		return live, fmt.Errorf("applying Deployment %s: %w", live.Name, err)
+		err = fmt.Errorf("applying Deployment %s: %w", live.Name, err)
+		if !metav1.IsControlledBy(live, channel) {
+			return nil, adopting("Deployment", live, channel, err)
+		}
+		return live, err
 	}
 	return live, nil
 }
@@ -168,6 +172,9 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		if err != nil {
 			return err
 		}
+		if err := r.checkHPA(ctx, channel, nil); err != nil {
+			return err
+		}
 		desired.SetResourceVersion(ptr.Deref(version, ""))
 		return r.applyScaledObject(ctx, desired)
 	})
@@ -176,9 +183,11 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		return nil, errKEDANotInstalled
 	case !found || err != nil:
 		return nil, err
-	case !metav1.IsControlledBy(live, channel):
-		return nil, conflictWith("ScaledObject", live, channel)
-	case live.DeletionTimestamp != nil:
+	}
+	if err := r.checkOwner(ctx, "ScaledObject", live, channel); err != nil {
+		return nil, err
+	}
+	if live.DeletionTimestamp != nil {
 		return live, nil
 	}
 	desired, err := r.permittedScaledObject(channel, r.certificates.hashFor(ctx, false, certificatesOf(live)))
@@ -188,8 +197,11 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	if same, err := applied(desired.Object, live); same || err != nil {
 		return live, err
 	}
+	if err := r.checkHPA(ctx, channel, live); err != nil {
+		return live, err
+	}
 	desired.SetUID(live.UID)
-	return live, r.applyScaledObject(ctx, desired, client.ForceOwnership)
+	return live, adopting("ScaledObject", live, channel, r.applyScaledObject(ctx, desired, client.ForceOwnership))
 }
 
 // permittedScaledObject is the channel's ScaledObject as it is sent, unless KEDA would refuse
@@ -212,6 +224,8 @@ func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructure
 	switch {
 	case meta.IsNoMatchError(err), resourceMissing(err):
 		return errKEDANotInstalled // the CRD has been taken away
+	case deniedByAdmission(err) && alreadyScaled(err) != nil:
+		return alreadyScaled(err)
 	case err != nil:
 		return fmt.Errorf("applying ScaledObject %s: %w", desired.GetName(), err)
 	}

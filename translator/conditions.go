@@ -57,7 +57,11 @@ func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 	if !workersUp(deployment) {
 		return not(v1.ReasonProgressing, progress(channel, seen))
 	}
-	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, rollout(deployment))
+	words := rollout(deployment)
+	if seen.budget != "" {
+		words += "; " + seen.budget
+	}
+	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, words)
 }
 
 // deploymentFailure is why a Deployment gets no further; empty where it does.

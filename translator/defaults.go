@@ -6,6 +6,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
@@ -50,14 +51,25 @@ func autoScalingEnabled(channel *v1.PubSubChannel) bool {
 	return channel.Spec.AutoScaling != nil && channel.Spec.AutoScaling.Enabled
 }
 
-// firstReplicas is what a new Deployment starts with: with autoscaling on, within its
-// limits.
+// firstReplicas is what a Deployment starts with where there is none.
+//
+// One that somebody deleted comes back with as many as were wanted last, which the status
+// knows: its queue is still there. A new one starts with spec.replicas. Both keep to the
+// limits of autoscaling, but for a number that is held. Where 0 is one of them, a new fleet
+// sleeps until KEDA finds something to do, unless spec.replicas asks for more than its
+// default: that can't be told from nothing.
 func firstReplicas(channel *v1.PubSubChannel) int32 {
-	replicas := specReplicas(channel)
-	if !autoScalingEnabled(channel) {
+	replicas, known := specReplicas(channel), channel.Status.Selector != ""
+	if known && (autoScalingEnabled(channel) || channel.Spec.Paused) {
+		replicas = channel.Status.DesiredReplicas
+	}
+	if !autoScalingEnabled(channel) || known && pauseOf(channel).holds(inspectv1.Action_ACTION_HOLD) {
 		return replicas
 	}
 	limits := policySpec(channel.Spec.AutoScaling)
+	if !known && limits.MinReplicas == 0 && replicas == defaultReplicas {
+		return 0
+	}
 	return min(max(replicas, limits.MinReplicas), limits.MaxReplicas)
 }
 

@@ -3,6 +3,7 @@ package translator
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -48,38 +49,57 @@ func mayBeMany(channel *v1.PubSubChannel, deployment *appsv1.Deployment) bool {
 	return held || specReplicas(channel) > 1
 }
 
-// syncDisruptionBudget makes, corrects or removes the channel's PodDisruptionBudget. One of
-// somebody else's under its name stays, and counts instead: two budgets for one pod would
-// stop every drain.
-func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment) error {
+// budgetWanted reports whether the channel wants a budget of the operator's.
+func budgetWanted(channel *v1.PubSubChannel) bool {
+	return channel.Spec.PodDisruptionBudget == nil || ptr.Deref(channel.Spec.PodDisruptionBudget.Enabled, true)
+}
+
+// syncDisruptionBudget makes, corrects or removes the channel's PodDisruptionBudget. Where
+// another selects the workers, that one counts, and there is none of the channel's. It
+// returns what is to be told of that; empty: nothing.
+func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment) (told string, err error) {
 	live := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: deploymentName(channel)}}
 	key := client.ObjectKeyFromObject(live)
-	if !mayBeMany(channel, deployment) {
-		return r.removeDisruptionBudget(ctx, channel, key)
+	if !budgetWanted(channel) || !mayBeMany(channel, deployment) {
+		return "", r.removeDisruptionBudget(ctx, channel, key)
 	}
-	apply := func(desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {
-		if err := r.client.Apply(ctx, desired, append(options, client.FieldOwner(ownerMain))...); err != nil {
-			return fmt.Errorf("applying PodDisruptionBudget %s: %w", key, err)
-		}
-		return nil
+	foreign, err := r.foreignBudgets(ctx, channel, deployment)
+	if err != nil {
+		return "", err
+	}
+	if others := slices.DeleteFunc(slices.Clone(foreign), func(name string) bool { return name == live.Name }); len(others) > 0 {
+		return toldOfBudgets(foreign), r.removeDisruptionBudget(ctx, channel, key)
 	}
 	found, err := r.findOrCreate(ctx, channel, r.client, live, func(version *string) error {
 		desired := buildDisruptionBudget(channel)
 		desired.ResourceVersion = version
-		return apply(desired)
+		return r.applyDisruptionBudget(ctx, desired)
 	})
-	if !found || err != nil || !metav1.IsControlledBy(live, channel) || live.DeletionTimestamp != nil {
-		return err
+	if !found || err != nil {
+		return "", err
+	}
+	if err := r.checkOwner(ctx, "PodDisruptionBudget", live, channel); err != nil {
+		return toldOfOwner(foreign, err)
+	}
+	if live.DeletionTimestamp != nil {
+		return "", nil
 	}
 	desired := buildDisruptionBudget(channel)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	if err != nil {
-		return fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
+		return "", fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
 	}
 	if same, err := applied(fields, live); same || err != nil {
-		return err
+		return "", err
 	}
-	return apply(desired.WithUID(live.UID), client.ForceOwnership)
+	return "", adopting("PodDisruptionBudget", live, channel, r.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership))
+}
+
+func (r *Reconciler) applyDisruptionBudget(ctx context.Context, desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {
+	if err := r.client.Apply(ctx, desired, append(options, client.FieldOwner(ownerMain))...); err != nil {
+		return fmt.Errorf("applying PodDisruptionBudget %s/%s: %w", *desired.Namespace, *desired.Name, err)
+	}
+	return nil
 }
 
 func (r *Reconciler) removeDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, key types.NamespacedName) error {

@@ -41,8 +41,9 @@ func operatorsEnv(channel *v1.PubSubChannel) []*corev1ac.EnvVarApplyConfiguratio
 
 type environment []*corev1ac.EnvVarApplyConfiguration
 
+// value is a variable whose text the container reads as it is here.
 func value(name, text string) *corev1ac.EnvVarApplyConfiguration {
-	return corev1ac.EnvVar().WithName(name).WithValue(text)
+	return corev1ac.EnvVar().WithName(name).WithValue(literal(text))
 }
 
 // add adds a variable unless it is empty.

@@ -42,7 +42,7 @@ func buildEvent(channel *v1.PubSubChannel, s scaling, instance string, now time.
 }
 
 // refusals are the reasons of Ready that tell of a refusal.
-var refusals = []string{v1.ReasonNotPermitted, v1.ReasonInvalidSpec, v1.ReasonRefused}
+var refusals = []string{v1.ReasonNotPermitted, v1.ReasonInvalidSpec, v1.ReasonRefused, v1.ReasonAdoptionRefused, v1.ReasonHPAConflict}
 
 // refusalEvent warns of a channel that is refused; nil where the status says nothing new
 // about that.

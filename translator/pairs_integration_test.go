@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,13 +165,25 @@ func (s *stage) cached() client.Client {
 			case *appsv1.Deployment:
 				_, err = slimDeployment(object)
 			case *policyv1.PodDisruptionBudget:
-				_, err = slimDisruptionBudget(object)
+				var slim any
+				slim, err = slimDisruptionBudget(object)
+				if foreign := slim.(*policyv1.PodDisruptionBudget); foreign != object {
+					foreign.DeepCopyInto(object)
+				}
 			case *kedav1alpha1.ScaledObject:
 				var slim any
 				slim, err = slimScaledObject(object)
 				slim.(*kedav1alpha1.ScaledObject).DeepCopyInto(object)
 			}
 			return err
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
+			budgets := list.(*policyv1.PodDisruptionBudgetList) // by the index
+			if err := c.List(ctx, budgets, client.InNamespace(s.namespace)); err != nil {
+				return err
+			}
+			budgets.Items = slices.DeleteFunc(budgets.Items, func(b policyv1.PodDisruptionBudget) bool { return !foreignBudget(&b) })
+			return nil
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, object kruntime.ApplyConfiguration, options ...client.ApplyOption) error {
 			s.writes.Add(1)

@@ -152,8 +152,8 @@ func ownsAnnotation(object metav1.Object, annotation string) bool {
 	return mainOwns(object, "f:metadata", "f:annotations", "f:"+annotation)
 }
 
-// pauseChanged lets those updates of a channel through that touch its pause annotations:
-// they do not change its generation.
+// pauseChanged lets those updates of a channel through that touch its pause annotations, or
+// that of the HPA's transfer: they do not change its generation.
 func pauseChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld != nil && e.ObjectNew != nil &&
@@ -163,6 +163,8 @@ func pauseChanged() predicate.Predicate {
 
 func pausesOf(annotations map[string]string) map[string]string {
 	pauses := maps.Clone(annotations)
-	maps.DeleteFunc(pauses, func(annotation, _ string) bool { return !slices.Contains(pauseAnnotations, annotation) })
+	maps.DeleteFunc(pauses, func(annotation, _ string) bool {
+		return annotation != transferAnnotation && !slices.Contains(pauseAnnotations, annotation)
+	})
 	return pauses
 }

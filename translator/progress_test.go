@@ -50,7 +50,7 @@ var states = map[string]struct {
 	"Failed-deadline-exceeded":       {nil, observed{deployment: stuckWorkers()}},
 	"Failed-crash-loop":              {nil, observed{deployment: workers(3, 3, 0), workers: workersSeen{trouble: &trouble{severity: crashLoop, cause: "container subscriber ends soon after each start (exit code 1)", workers: 3, failed: true}}}},
 	"InProgress-no-node":             {nil, observed{deployment: workers(3, 3, 2), workers: workersSeen{trouble: &trouble{severity: unschedulable, cause: "no node takes the pod (Unschedulable)", workers: 1}}}},
-	"Failed-deployment-conflict":     {nil, observed{problem: deploymentConflict("Deployment %s is theirs", "orders-subscriber")}},
+	"Failed-deployment-conflict":     {nil, observed{problem: &problem{phase: v1.PhaseFailed, reason: v1.ReasonDeploymentConflict, taken: true, message: "Deployment orders-subscriber is theirs"}}},
 	"Failed-invalid-spec":            {nil, observed{problem: &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: "no such field"}}},
 	"Terminating-deleted":            {func(c *v1.PubSubChannel) { c.DeletionTimestamp = ptr.To(metav1.NewTime(now)) }, observed{}},
 }

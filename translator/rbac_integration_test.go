@@ -187,6 +187,10 @@ func (p *plane) live(t *testing.T) {
 	p.pod(t, "image-back-off", deploymentOf(plain))
 	p.until(t, plain, func() bool { return readyReason(v1.ReasonWorkersNotStarting)(plain) })
 
+	// An HPA's name, which is looked at before KEDA is told.
+	require.NoError(t, p.patch(t.Context(), wanted.DeepCopy(), `{"spec":{"autoScaling":{"hpaName":"mine"}}}`))
+	p.until(t, scaledObject, func() bool { return scaledObject.Spec.Advanced.HorizontalPodAutoscalerConfig.Name == "mine" })
+
 	adopted, done := p.adopt(t, "adopter")
 	p.until(t, adopted, done)
 	require.NoError(t, p.Delete(t.Context(), wanted))

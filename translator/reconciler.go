@@ -151,7 +151,10 @@ func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel
 	if !mayBeScaled(workers) {
 		return seen, []error{workers}
 	}
-	budget := within(ctx, func(ctx context.Context) error { return r.syncDisruptionBudget(ctx, channel, seen.deployment) })
+	budget := within(ctx, func(ctx context.Context) (err error) {
+		seen.budget, err = r.syncDisruptionBudget(ctx, channel, seen.deployment)
+		return err
+	})
 	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, channel, &seen) })
 	seen.aside = budget != nil && workers == nil && scaling == nil
 	return seen, slices.DeleteFunc([]error{workers, scaling, budget}, func(err error) bool { return err == nil })

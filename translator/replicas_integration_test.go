@@ -115,8 +115,8 @@ func TestReplicasNeverDip(t *testing.T) {
 	assert.Equal(t, []int32{3, 4, 9, 4, 6, 8, 7, 4, 5}, seen.all())
 }
 
-// Creation respects the limits, and a Deployment that was deleted comes back as a new one
-// does, never with the API server's default.
+// Creation respects the limits, and a Deployment that was deleted keeps to them too, never
+// to the API server's default.
 func TestCreationWithinLimits(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)

@@ -44,7 +44,8 @@ type ScalerRef struct {
 }
 
 // buildScaledObject is the ScaledObject of a channel with autoscaling on. It carries no
-// annotation but that of a pause: KEDA copies all of them to the HPA.
+// annotation but that of a pause and of the HPA's transfer: KEDA copies all of them to the
+// HPA.
 func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha1.ScaledObject {
 	labels := recommendedLabels(channel)
 	labels[v1.LabelChannel] = channel.Name
@@ -57,7 +58,7 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			Namespace: channel.Namespace,
 			Labels:    labels,
 			// Nothing else of the channel's annotations and labels.
-			Annotations: pauseOf(channel).annotations(),
+			Annotations: scaledObjectAnnotations(channel),
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(channel, v1.GroupVersion.WithKind("PubSubChannel")),
 			},
@@ -71,7 +72,9 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			// go to zero at once (KEDA 2.21, pkg/scaling/executor).
 			InitialCooldownPeriod: &cooldown,
 			Advanced: &kedav1alpha1.AdvancedConfig{
-				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: behavior.For(spec)},
+				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{
+					Name: autoScaling(channel).HPAName, Behavior: behavior.For(spec),
+				},
 			},
 			Triggers: buildTriggers(channel, scaler),
 			Fallback: autoScaling(channel).Fallback,

@@ -10,6 +10,7 @@ import (
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -64,7 +65,7 @@ type Options struct {
 
 // AddToScheme adds all types that the controller reads and writes.
 func AddToScheme(scheme *runtime.Scheme) error {
-	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, autoscalingv2.AddToScheme, eventsv1.AddToScheme, kedav1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return fmt.Errorf("building the scheme: %w", err)
 		}
@@ -85,6 +86,9 @@ func Setup(mgr manager.Manager, options Options) error {
 	scaledObjects, err := cache.New(mgr.GetConfig(), cached)
 	if err != nil {
 		return fmt.Errorf("building the cache of ScaledObjects: %w", err)
+	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, indexForeign, foreignValues); err != nil {
+		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
 	}
 	r := &Reconciler{
 		client:        mgr.GetClient(),
@@ -110,7 +114,8 @@ func Setup(mgr manager.Manager, options Options) error {
 		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		// Its status, which changes with every pod, is no business of ours.
-		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).
+		Watches(&policyv1.PodDisruptionBudget{}, handler.EnqueueRequestsFromMapFunc(r.channelsSelected), builder.WithPredicates(budgetChanged())).
 		WatchesRawSource(source.Func(r.observer.deliver)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentReconciles,

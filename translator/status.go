@@ -21,6 +21,7 @@ type observed struct {
 	scaledObject *kedav1alpha1.ScaledObject // nil: none, or not read yet
 	answer       *answer                    // nil: none yet about this queue
 	problem      *problem                   // nil: nothing stands in the way
+	budget       string                     // why the channel has no PodDisruptionBudget of its own; empty: nothing to tell
 	aside        bool                       // the problem concerns neither the workers nor their number
 	unsettled    bool                       // something failed that is tried again at once
 	workers      workersSeen                // of the pods, where they are not all up

@@ -132,6 +132,17 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Triggers []kedav1alpha1.ScaleTriggers `json:"triggers,omitempty"`
 
+	// hpaName is the name of the HorizontalPodAutoscaler that KEDA makes; unset:
+	// keda-hpa-<name>. With the annotation scaledobject.keda.sh/transfer-hpa-ownership:
+	// "true" on the channel it may be that of one that scales the Deployment already, which
+	// KEDA takes over. One that scales something else is refused (HPAConflict).
+	//
+	// Example: hpaName: orders
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="hpaName must be the name of a HorizontalPodAutoscaler: lower-case letters, digits, - and ."
+	HPAName string `json:"hpaName,omitempty"`
+
 	// fallback is KEDA's, passed on unchanged: how many workers there are to be after
 	// failureThreshold failures in a row to read the queue or another trigger. Unset: the
 	// number stays as it is.

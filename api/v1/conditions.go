@@ -1,7 +1,7 @@
 package v1
 
-// AnnotationAdoptedBy is, on a Deployment that nobody controls, its owner's consent that
-// the channel named by its value takes the Deployment over.
+// AnnotationAdoptedBy is, on a Deployment, ScaledObject or PodDisruptionBudget that nobody
+// controls, its owner's consent that the channel named by its value takes it over.
 const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
 
 // ConditionPaused is True while scaling is held, by spec.paused or by one of KEDA's

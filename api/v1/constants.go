@@ -19,7 +19,9 @@ const (
 	ReasonProgressing          = "Progressing"          // workers are starting or stopping
 	ReasonDeploymentFailed     = "DeploymentFailed"     // the Deployment does not progress
 	ReasonDeploymentConflict   = "DeploymentConflict"   // a Deployment of that name belongs to somebody else
-	ReasonScaledObjectConflict = "ScaledObjectConflict" // a ScaledObject of that name belongs to somebody else
+	ReasonScaledObjectConflict = "ScaledObjectConflict" // a ScaledObject of that name, or another of the same Deployment, belongs to somebody else
+	ReasonHPAConflict          = "HPAConflict"          // a HorizontalPodAutoscaler of somebody else's is in the way of KEDA's
+	ReasonAdoptionRefused      = "AdoptionRefused"      // an object may be adopted, but can't become the channel's
 	ReasonKEDANotInstalled     = "KEDANotInstalled"     // the ScaledObject CRD is missing
 	ReasonKEDANotReady         = "KEDANotReady"         // KEDA reports the ScaledObject as not ready
 	ReasonInvalidSpec          = "InvalidSpec"          // the API server refuses what the channel asks for

@@ -36,6 +36,8 @@ type PubSubChannelSpec struct {
 
 	// replicas is the number of workers while autoScaling is off; with autoScaling on it
 	// is the number that a new Deployment starts with, within minReplicas and maxReplicas.
+	// With minReplicas 0 the default counts as 0: a new fleet sleeps until there is
+	// something to do. A Deployment that comes back starts with the number wanted last.
 	// (original)
 	//
 	// Example: replicas: 3
@@ -84,6 +86,13 @@ type PubSubChannelSpec struct {
 	// Example: template: {spec: {priorityClassName: batch, nodeSelector: {disk: ssd}}}
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
+
+	// podDisruptionBudget says whether the operator makes a PodDisruptionBudget for the
+	// workers. It does, unless this says otherwise.
+	//
+	// Example: podDisruptionBudget: {enabled: false}
+	// +optional
+	PodDisruptionBudget *PodDisruptionBudget `json:"podDisruptionBudget,omitempty"`
 
 	// autoScaling lets the fleet follow the depth of the queue. (original)
 	//

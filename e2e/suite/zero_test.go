@@ -15,13 +15,13 @@ import (
 	pubsubv1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// A channel with minReplicas 0 has no workers while it is idle. The first message wakes
-// it; it goes back to 0 by way of 1, however many workers a burst brought.
+// A channel with minReplicas 0 has no workers while it is idle, nor at first. The first
+// message wakes it; it goes back to 0 by way of 1, however many workers a burst brought.
 func TestScaleToZero(t *testing.T) {
 	t.Parallel()
 	s := newSpaceWithRedis(t, "zero")
 	channel := newChannel("reports")
-	channel.Spec.Replicas = ptr.To[int32](0)
+	channel.Spec.Replicas = nil // the API server's default, which a fleet that may sleep begins without
 	channel.Spec.Queue = &pubsubv1.QueueSpec{Type: pubsubv1.QueueTypeList}
 	channel.Spec.AutoScaling.MinReplicas = ptr.To[int32](0)
 	channel.Spec.AutoScaling.MaxReplicas = 5

@@ -1,0 +1,110 @@
+package translator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// KEDA makes whatever HorizontalPodAutoscaler has the name that a ScaledObject gives its own:
+// it changes one that is there, and deletes it while there is a pause (KEDA 2.21,
+// controllers/keda/scaledobject_controller.go). Its admission webhook looks only at those of
+// the same target. So an author of channels could have anybody's replaced, and the
+// controller looks at it first.
+//
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get
+
+// transferAnnotation lets KEDA take over an HPA that scales the target already.
+const transferAnnotation = kedav1alpha1.ScaledObjectTransferHpaOwnershipAnnotation
+
+// transfersHPA reports whether the channel asks for that, as KEDA reads it: the HPA must be
+// named.
+func transfersHPA(channel *v1.PubSubChannel) bool {
+	return autoScaling(channel).HPAName != "" && channel.Annotations[transferAnnotation] == "true"
+}
+
+// scaledObjectAnnotations are all that a ScaledObject carries.
+func scaledObjectAnnotations(channel *v1.PubSubChannel) map[string]string {
+	pause := pauseOf(channel).annotations()
+	if !transfersHPA(channel) {
+		return pause
+	}
+	annotations := map[string]string{transferAnnotation: "true"}
+	maps.Copy(annotations, pause)
+	return annotations
+}
+
+// checkHPA finds out whether KEDA may have the HPA that the channel names: one that is not
+// there yet, one that is the ScaledObject's, or with the channel's word the one that scales
+// its Deployment. live is the ScaledObject as it is, nil where there is none: what it names
+// already is KEDA's.
+func (r *Reconciler) checkHPA(ctx context.Context, channel *v1.PubSubChannel, live *kedav1alpha1.ScaledObject) error {
+	name := autoScaling(channel).HPAName
+	if name == "" || live != nil && metav1.IsControlledBy(live, channel) && hpaNameOf(live) == name {
+		return nil // or keda-hpa-<name>, which is KEDA's own
+	}
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+	found, err := get(ctx, r.live, client.ObjectKey{Namespace: channel.Namespace, Name: name}, hpa)
+	if !found || err != nil {
+		return err
+	}
+	if owner := metav1.GetControllerOf(hpa); owner != nil {
+		if owner.Kind == "ScaledObject" && owner.Name == channel.Name {
+			return nil
+		}
+		return hpaConflict("HorizontalPodAutoscaler %s, which spec.autoScaling.hpaName names, is controlled by %s %s: name another, or leave hpaName out",
+			name, owner.Kind, owner.Name)
+	}
+	target := hpa.Spec.ScaleTargetRef
+	group, _ := schema.ParseGroupVersion(target.APIVersion)
+	switch {
+	case target.Kind != "Deployment" || group.Group != "apps" || target.Name != deploymentName(channel):
+		return hpaConflict("HorizontalPodAutoscaler %s, which spec.autoScaling.hpaName names, scales %s %s, and KEDA would have it scale Deployment %s: "+
+			"name another, or leave hpaName out", name, target.Kind, target.Name, deploymentName(channel))
+	case !transfersHPA(channel):
+		return hpaConflict("HorizontalPodAutoscaler %s scales Deployment %s already: delete it, or let KEDA take it over: kubectl annotate psc %s -n %s %s=true",
+			name, target.Name, channel.Name, channel.Namespace, transferAnnotation)
+	}
+	return nil
+}
+
+// hpaNameOf is the name that a ScaledObject gives its HPA; empty: KEDA's own.
+func hpaNameOf(scaledObject *kedav1alpha1.ScaledObject) string {
+	if advanced := scaledObject.Spec.Advanced; advanced != nil && advanced.HorizontalPodAutoscalerConfig != nil {
+		return advanced.HorizontalPodAutoscalerConfig.Name
+	}
+	return ""
+}
+
+func hpaConflict(format string, values ...any) *problem {
+	return &problem{phase: v1.PhaseFailed, reason: v1.ReasonHPAConflict, message: fmt.Sprintf(format, values...)}
+}
+
+// alreadyScaled reads what KEDA's admission webhook refuses because something else scales
+// the Deployment (KEDA 2.21, apis/keda/v1alpha1/scaledobject_webhook.go, verifyHpas and
+// verifyScaledObjects); nil where it refuses something else.
+func alreadyScaled(err error) error {
+	words := err.Error()
+	if _, after, found := strings.Cut(words, "denied the request: "); found {
+		words = after
+	}
+	switch {
+	case strings.Contains(words, "is already managed by the hpa '"), strings.Contains(words, "must be specified by name in advanced settings"):
+		return hpaConflict("KEDA refuses the ScaledObject: %s: delete that HorizontalPodAutoscaler, or let KEDA take it over: "+
+			"set spec.autoScaling.hpaName to its name, and the channel's annotation %s to \"true\"", words, transferAnnotation)
+	case strings.Contains(words, "is already managed by the ScaledObject '"):
+		return &problem{phase: v1.PhaseFailed, reason: v1.ReasonScaledObjectConflict, message: fmt.Sprintf(
+			"KEDA refuses the ScaledObject: %s: delete that one, or switch autoScaling off", words)}
+	default:
+		return nil
+	}
+}
