@@ -76,10 +76,13 @@ func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSu
 	if err != nil {
 		return fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
 	}
-	if same, err := applied(fields, live); same || err != nil {
+	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
 		return err
 	}
-	return apply(desired.WithUID(live.UID), client.ForceOwnership)
+	if err := apply(desired.WithUID(live.UID), client.ForceOwnership); err != nil {
+		return err
+	}
+	return r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 }
 
 func (r *Reconciler) removeDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, key types.NamespacedName) error {

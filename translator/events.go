@@ -11,6 +11,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
@@ -97,6 +98,30 @@ func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChanne
 		r.record(ctx, event)
 	}
 }
+
+// noteApply takes down what became of an apply, and warns where the API server keeps
+// something otherwise than it was asked for: nothing else would tell.
+func (r *Reconciler) noteApply(ctx context.Context, channel *v1.PubSubChannel, desired map[string]any, live client.Object, version string) error {
+	paths, err := r.futile.add(desired, live, version)
+	if len(paths) == 0 || err != nil {
+		return err
+	}
+	if more := len(paths) - mostPaths; more > 0 {
+		paths = append(paths[:mostPaths:mostPaths], fmt.Sprintf("%d more", more))
+	}
+	event := newEvent(channel, r.instance, r.now())
+	event.Type, event.Reason, event.Action = corev1.EventTypeWarning, v1.EventNotKept, "Apply"
+	event.Note = fmt.Sprintf("the API server does not keep %s of %s as the channel asks for it: a feature of Kubernetes that is off there, or too new, "+
+		"or something that changes it, such as an admission webhook: switch that on or off, or leave it out", strings.Join(paths, ", "), live.GetName())
+	if len(event.Note) > maxNote {
+		event.Note = strings.ToValidUTF8(event.Note[:maxNote], "")
+	}
+	r.record(ctx, event)
+	return nil
+}
+
+// mostPaths is how many fields are told that are not kept.
+const mostPaths = 5
 
 // record tries once to write an event: it is not worth holding a channel up.
 func (r *Reconciler) record(ctx context.Context, event *eventsv1.Event) {

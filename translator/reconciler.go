@@ -58,6 +58,7 @@ type Reconciler struct {
 	log           logr.Logger
 	replaced      replacedVersions
 	pruned        prunedStatuses
+	futile        futileApplies
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 }

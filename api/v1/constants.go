@@ -45,6 +45,8 @@ const (
 const (
 	// EventScaled tells of every change of the number of workers. (original)
 	EventScaled = "Scaled"
+	// EventNotKept warns of what the API server drops, or changes, of a channel's objects.
+	EventNotKept = "NotKept"
 )
 
 // Labels of the workers' Deployment and pods. (original)
