@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -157,6 +158,47 @@ func TestOlderCRD(t *testing.T) {
 	assert.Len(t, p.scalings(t, channels[0]), 1)
 }
 
+// A status that the API server refuses, because an older CRD forbids a value: the children are
+// made all the same, and a scaling is told once; an event and the log say what is wrong, once,
+// and nothing is written for ever. The status arrives when the CRD has been corrected.
+func TestAStatusThatTheCRDRefuses(t *testing.T) {
+	t.Parallel()
+	older := changedCRD(t, func(version map[string]any) {
+		fieldsIn(t, version, "status")["phase"].(map[string]any)["enum"] = []any{"Running", "Failed"}
+	})
+	keda, err := kedaCRDs()
+	require.NoError(t, err)
+	p := startPlane(t, nil, older, keda)
+	p.namespace(t, "shop")
+	scaler, log := &countingDown{}, &lines{}
+	runController(t, p.administrator(t, controllerUser), scaler, patient, func(m *manager.Options, _ *Options) { m.Logger = log.logger() })
+	channel := p.fleet(t, "shop", "orders", 1)[0]
+	require.Eventually(t, func() bool { return len(p.notes(t, channel, v1.ReasonRefused)) > 0 }, soon, tick)
+	p.settled(t)
+	p.childrenOf(t, []*v1.PubSubChannel{channel})
+	p.scaleTo(t, deploymentOf(channel), 4)
+	require.Eventually(t, func() bool { return len(p.scalings(t, channel)) > 0 }, soon, tick)
+	p.settled(t)
+	p.quiet(t, scaler, 1)
+	assert.Equal(t, []string{"Scaled from 1 to 4 replicas (queue depth: 500)"}, p.scalings(t, channel))
+	notes := p.notes(t, channel, v1.ReasonRefused)
+	require.Len(t, notes, 1)
+	assert.Contains(t, notes[0], `phase: Unsupported value: "Pending"`)
+	assert.Equal(t, 1, log.count("refuses a status"), "%v", log.kept)
+	assert.Equal(t, 0, log.count("Reconciler error"), "%v", log.kept)
+
+	p.put(t, channelCRDs, func(stored *unstructured.Unstructured) bool {
+		pending := client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Pending"}}`))
+		return p.Status().Patch(t.Context(), stored, pending, client.DryRunAll) == nil
+	}, channel)
+	p.edited(t, channel, `{"spec":{"image":"new"}}`)
+	require.Eventually(t, func() bool {
+		return p.Get(t.Context(), client.ObjectKeyFromObject(channel), channel) == nil && channel.Status.DesiredReplicas == 4 && channel.Status.Phase == v1.PhasePending
+	}, soon, tick, "%s", lazily(func() string { return fmt.Sprintf("%+v", channel.Status) }))
+	p.settled(t)
+	p.quiet(t, scaler, 1)
+}
+
 // A CRD that is newer than the controller, as it is for a while in each upgrade, or after a
 // rollback: what the controller does not know survives, wherever it stands; a channel that
 // asks for what it can't do is told so, and holds up no other.
@@ -269,7 +311,10 @@ func TestUpgradeFrom533e26c(t *testing.T) {
 		p.edited(t, u, `{"spec":{"paused":true}}`)
 		nothing := client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Pending"}}`))
 		if err := p.Status().Patch(t.Context(), p.raw(t, u), nothing, client.DryRunAll); apierrors.IsInvalid(err) {
-			lacks(t, p.config, "a status for channels that break a rule which came later: "+err.Error())
+			lacks(t, p.config, "a status for channels that break a rule which came later")
+			require.Eventually(t, func() bool {
+				return len(p.notes(t, &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", UID: u.GetUID()}}, v1.ReasonRefused)) == 1
+			}, soon, tick, "an event tells it: %s", name)
 			continue
 		}
 		require.Eventually(t, func() bool {

@@ -15,12 +15,14 @@ import (
 )
 
 // prunedStatuses are the statuses of which the API server kept only a part, because its CRD
-// is older than this controller: it drops what the CRD does not know. What was dropped counts
-// as written all the same. Otherwise the same status would be written, and the same scaling
-// told, each time that a channel is looked at. The zero value is ready for use.
+// is older than this controller: it drops what the CRD does not know. Or nothing: it refuses
+// the status of a channel that breaks a rule which came later (one of 1.30 does), or what an
+// older CRD forbids. What is not kept counts as written all the same. Otherwise the same
+// status would be written, and the same scaling told, each time that a channel is looked at.
+// The zero value is ready for use.
 //
-// With a CRD that fits, nothing is kept. What was dropped is sent again with the next status
-// that has something new: by then the CRD may have been brought up to date.
+// With a CRD that fits, nothing is kept here. What is missing is sent again with the next
+// status that has something new: by then the channel or the CRD may have been corrected.
 type prunedStatuses struct {
 	mu       sync.Mutex
 	statuses map[types.NamespacedName]prunedStatus
@@ -29,6 +31,7 @@ type prunedStatuses struct {
 
 type prunedStatus struct {
 	written, kept v1.PubSubChannelStatus
+	refusal       string // the API server's words; empty where it kept a part
 }
 
 // whole is what was written of a status, from what the API server has kept of it. Anything
@@ -71,6 +74,7 @@ func (p *prunedStatuses) add(key types.NamespacedName, written, kept v1.PubSubCh
 			p.dropped, news = append(p.dropped, field), append(news, field)
 		}
 	}
+	delete(p.statuses, key)
 	if len(p.dropped) == 0 {
 		return nil, nil
 	}
@@ -79,15 +83,27 @@ func (p *prunedStatuses) add(key types.NamespacedName, written, kept v1.PubSubCh
 	if kept, err = without(kept, p.dropped); err != nil {
 		return news, err
 	}
-	if apiequality.Semantic.DeepEqual(written, kept) {
-		delete(p.statuses, key)
-		return news, nil
+	if !apiequality.Semantic.DeepEqual(written, kept) {
+		p.set(key, prunedStatus{written: *written.DeepCopy(), kept: kept})
 	}
+	return news, nil
+}
+
+// refuse takes down that the API server refused a status, and reports whether its words are
+// new.
+func (p *prunedStatuses) refuse(key types.NamespacedName, written, stored v1.PubSubChannelStatus, words string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.statuses[key]
+	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), refusal: words})
+	return last.refusal != words
+}
+
+func (p *prunedStatuses) set(key types.NamespacedName, status prunedStatus) {
 	if p.statuses == nil {
 		p.statuses = map[types.NamespacedName]prunedStatus{}
 	}
-	p.statuses[key] = prunedStatus{written: *written.DeepCopy(), kept: kept}
-	return news, nil
+	p.statuses[key] = status
 }
 
 func (p *prunedStatuses) forget(key types.NamespacedName) {

@@ -53,6 +53,13 @@ func TestPrunedStatuses(t *testing.T) {
 	assert.Equal(t, written, p.whole(key, written))
 	assert.Empty(t, p.statuses)
 
+	// One that is refused.
+	assert.True(t, p.refuse(key, written, theirs, "no"))
+	assert.False(t, p.refuse(key, written, theirs, "no"), "told once")
+	assert.True(t, p.refuse(key, written, theirs, "not that either"))
+	assert.Equal(t, written, p.whole(key, theirs))
+	assert.Empty(t, add(theirs, theirs))
+
 	assert.Empty(t, add(written, pruned))
 	p.forget(key)
 	assert.Empty(t, p.statuses)

@@ -213,7 +213,8 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 	return nil
 }
 
-// patchStatus writes a status, and returns the channel as the API server answered.
+// patchStatus writes a status, and returns the channel as the API server answered, or as it
+// was where it refuses the status.
 func (r *Reconciler) patchStatus(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) (*v1.PubSubChannel, error) {
 	key := client.ObjectKeyFromObject(channel)
 	identity := metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name, ResourceVersion: channel.ResourceVersion}
@@ -225,7 +226,10 @@ func (r *Reconciler) patchStatus(ctx context.Context, channel *v1.PubSubChannel,
 	}
 	// What is decoded over an object that has the status would hide what the answer lacks.
 	after := &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name}}
-	if err := r.client.Status().Patch(ctx, after, client.RawPatch(patch.Type(), data)); err != nil {
+	if err := r.client.Status().Patch(ctx, after, client.RawPatch(patch.Type(), data)); apierrors.IsInvalid(err) {
+		r.noteRefusedStatus(ctx, channel, next, before.Status, err)
+		return channel, nil
+	} else if err != nil {
 		return nil, err
 	}
 	if after.ResourceVersion != channel.ResourceVersion {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -77,7 +78,8 @@ func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubCha
 		return nil
 	}
 	r.logReady(channel, next)
-	patch, err := unreadablePatch(channel, r.pruned.stored(client.ObjectKeyFromObject(channel), channel.Status), next)
+	stored := r.pruned.stored(client.ObjectKeyFromObject(channel), channel.Status)
+	patch, err := unreadablePatch(channel, stored, next)
 	if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
 	}
@@ -85,7 +87,10 @@ func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubCha
 	answer.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannel"))
 	answer.SetNamespace(channel.Namespace)
 	answer.SetName(channel.Name)
-	if err := r.client.Status().Patch(ctx, answer, patch); err != nil {
+	if err := r.client.Status().Patch(ctx, answer, patch); apierrors.IsInvalid(err) {
+		r.noteRefusedStatus(ctx, channel, next, stored, err)
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
 	}
 	if answer.GetResourceVersion() != channel.ResourceVersion {
