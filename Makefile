@@ -17,6 +17,8 @@ IMAGES_DIR  ?= $(CURDIR)/dist/images
 
 # The cluster's programs (TOOLS_DIR), and the Debian packages.
 include e2e/binaries.mk
+# API servers of other versions.
+include e2e/apiservers.mk
 # The programs that generate and check code (DEV_TOOLS_DIR).
 include dev-tools.mk
 
@@ -105,6 +107,26 @@ IDLE ?= 10m
 .PHONY: quiet-test
 quiet-test: envtest-binaries ## See that 200 idle channels cause no write for 10 minutes (IDLE)
 	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -tags integration -count 1 -timeout 60m -v -run TestSteadyStateWritesNothing ./translator -idle $(IDLE) -idle-interval 15s
+
+VERSIONS ?= 1.30 1.33 1.36
+api_tests := ./translator ./cmd/controller ./cmd/scaler ./cmd/kubectl-pubsub
+
+.PHONY: kubernetes-test
+kubernetes-test: ## Run the tests that need an API server on Kubernetes 1.30, 1.33 and 1.36 (VERSIONS)
+	@failed=; for version in $(VERSIONS); do $(MAKE) kubernetes-test-$$version || failed="$$failed $$version"; done; \
+	if [ -n "$$failed" ]; then echo "failed on Kubernetes$$failed" >&2; exit 1; fi
+
+# What a test does without on an API server it says itself, and is told at the end.
+.PHONY: $(addprefix kubernetes-test-,$(VERSIONS))
+$(addprefix kubernetes-test-,$(VERSIONS)): kubernetes-test-%: test-packages apiserver-assets-%
+	@echo 'testing on Kubernetes $* (about 5 minutes)'
+	@mkdir -p dist/kubernetes-test
+	@log=dist/kubernetes-test/$*.log status=0; \
+	KUBEBUILDER_ASSETS=$(call assets_dir,$*) $(GO) test -vet=off -tags integration -count 1 -timeout 20m -v $(api_tests) > $$log 2>&1 || status=$$?; \
+	[ $$status = 0 ] || { grep -E -A 30 '^ *(--- FAIL|panic:|FAIL)' $$log || cat $$log; }; \
+	echo "$$(grep -cE '^--- PASS' $$log || true) tests passed on Kubernetes $* ($$log)"; \
+	grep -oE 'Kubernetes [0-9.]+ lacks .*' $$log | sort | uniq -c || true; \
+	exit $$status
 
 .PHONY: build-ahead
 build-ahead: $(DEV_TOOLS) $(filter-out $(ENVTEST_BINARIES) %/keda.yaml,$(CLUSTER_BINARIES)) ## Build the programs that `make test` does without

@@ -7,3 +7,11 @@
 /pattern: .*\[numkMGTPE\]/ s/pattern: .*/pattern: ^[+-]?([0-9]{1,28}(\\.[0-9]{0,28})?|\\.[0-9]{1,28})([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3})?$/
 # The API server takes a time with a small t or z, and Go's own reader does not (time.RFC3339).
 s/^\( *\)format: date-time$/&\n\1pattern: ^[0-9TZ:.+-]+$/
+# An API server of 1.33 takes any whole number where the format says int32, which one of 1.36 does not: only a maximum and a
+# minimum bound it in both.
+/format: int32$/ {
+N
+/\n *maximum:/! s/^\( *\)format: int32\n/&\1maximum: 2147483647\n/
+/\n *maximum: [0-9]*$/ N
+/\n *minimum:/! s/^\( *\)\(.*\)\n\( *type: integer\)$/\1\2\n\1minimum: -2147483648\n\3/
+}

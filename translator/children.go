@@ -89,7 +89,7 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	if err != nil {
 		return nil, fmt.Errorf("converting Deployment %s: %w", live.Name, err)
 	}
-	if same, err := applied(fields, live); same || err != nil {
+	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
 		return live, err
 	}
 	if err := r.secureReplicas(ctx, live); err != nil {
@@ -104,7 +104,7 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 		}
 		return live, err
 	}
-	return live, nil
+	return live, r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 }
 
 // permittedDeployment is the channel's Deployment, unless its pods are not permitted.
@@ -194,14 +194,18 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	if err != nil {
 		return live, err
 	}
-	if same, err := applied(desired.Object, live); same || err != nil {
+	fields := desired.Object
+	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
 		return live, err
 	}
 	if err := r.checkHPA(ctx, channel, live); err != nil {
 		return live, err
 	}
 	desired.SetUID(live.UID)
-	return live, adopting("ScaledObject", live, channel, r.applyScaledObject(ctx, desired, client.ForceOwnership))
+	if err := r.applyScaledObject(ctx, desired, client.ForceOwnership); err != nil {
+		return live, adopting("ScaledObject", live, channel, err)
+	}
+	return live, r.noteApply(ctx, channel, fields, live, desired.GetResourceVersion())
 }
 
 // permittedScaledObject is the channel's ScaledObject as it is sent, unless KEDA would refuse

@@ -89,10 +89,13 @@ func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSu
 	if err != nil {
 		return "", fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
 	}
-	if same, err := applied(fields, live); same || err != nil {
+	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
 		return "", err
 	}
-	return "", adopting("PodDisruptionBudget", live, channel, r.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership))
+	if err := r.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership); err != nil {
+		return "", adopting("PodDisruptionBudget", live, channel, err)
+	}
+	return "", r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 }
 
 func (r *Reconciler) applyDisruptionBudget(ctx context.Context, desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {

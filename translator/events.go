@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
@@ -124,6 +125,49 @@ func (r *Reconciler) recordUndone(ctx context.Context, channel *v1.PubSubChannel
 		r.record(ctx, event)
 	}
 }
+
+// noteRefusedStatus takes down that the API server refuses a status, and warns: the status
+// that everybody sees is of before. No retry mends that.
+func (r *Reconciler) noteRefusedStatus(ctx context.Context, channel *v1.PubSubChannel, written, stored v1.PubSubChannelStatus, err error) {
+	if !r.pruned.refuse(client.ObjectKeyFromObject(channel), written, stored, err.Error()) {
+		return
+	}
+	r.log.Error(err, "the API server refuses a status; the last one stands", "namespace", channel.Namespace, "name", channel.Name)
+	words := fmt.Sprintf("the API server refuses the channel's status, and the last one stands: %v: correct the channel, or bring the CRD up to date", err)
+	if ready := meta.FindStatusCondition(written.Conditions, v1.ConditionReady); ready != nil && ready.Status != metav1.ConditionTrue {
+		words += "; it would say: " + ready.Message
+	}
+	r.warn(ctx, channel, v1.ReasonRefused, "Refuse", words)
+}
+
+// warn writes a Warning event.
+func (r *Reconciler) warn(ctx context.Context, channel *v1.PubSubChannel, reason, action, note string) {
+	event := newEvent(channel, r.instance, r.now())
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, reason, action, note
+	if len(note) > maxNote {
+		event.Note = strings.ToValidUTF8(note[:maxNote], "")
+	}
+	r.record(ctx, event)
+}
+
+// noteApply takes down what became of an apply, and warns where the API server keeps
+// something otherwise than it was asked for: nothing else would tell.
+func (r *Reconciler) noteApply(ctx context.Context, channel *v1.PubSubChannel, desired map[string]any, live client.Object, version string) error {
+	paths, err := r.futile.add(desired, live, version)
+	if len(paths) == 0 || err != nil {
+		return err
+	}
+	if more := len(paths) - mostPaths; more > 0 {
+		paths = append(paths[:mostPaths:mostPaths], fmt.Sprintf("%d more", more))
+	}
+	r.warn(ctx, channel, v1.EventNotKept, "Apply", fmt.Sprintf("the API server does not keep %s of %s as the channel asks for it: "+
+		"a feature of Kubernetes that is off there, or something that changes it, such as an admission webhook: switch that on or off, or leave it out",
+		strings.Join(paths, ", "), live.GetName()))
+	return nil
+}
+
+// mostPaths is how many fields are told that are not kept.
+const mostPaths = 5
 
 // record tries once to write an event: it is not worth holding a channel up.
 func (r *Reconciler) record(ctx context.Context, event *eventsv1.Event) {

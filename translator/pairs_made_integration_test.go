@@ -41,6 +41,7 @@ func specFrom(t *testing.T, manifest string) (spec v1.PubSubChannelSpec) {
 type maker struct {
 	rand     *rand.Rand
 	examples []string
+	known    podSchema // what of a pod the API server has
 }
 
 func newMaker(t *testing.T, seed, stream uint64) *maker {
@@ -50,6 +51,45 @@ func newMaker(t *testing.T, seed, stream uint64) *maker {
 	require.NoError(t, err)
 	m.examples = strings.Split(string(data), "\n---\n")
 	return m
+}
+
+// keepTo has the maker make nothing that the API server has not, and returns which paths of a
+// channel those are.
+func (m *maker) keepTo(t *testing.T, known podSchema) (unknown []string) {
+	t.Helper()
+	m.known = known
+	for _, example := range m.examples[1:] {
+		fields := map[string]any{}
+		require.NoError(t, yaml.Unmarshal([]byte(m.examples[0]+"\n"+example), &fields))
+		unknown = append(unknown, m.strip(fields)...)
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown)
+}
+
+// strip takes out what the API server has not, and an item of a list that is nothing without.
+func (m *maker) strip(fields map[string]any) (paths []string) {
+	template, _ := fields["template"].(map[string]any)
+	for _, part := range []struct {
+		value    any
+		of, path string
+	}{{template["spec"], "PodSpec", "template.spec."}, {map[string]any{"env": fields["env"], "resources": fields["resources"]}, "Container", ""}} {
+		for _, path := range m.known.strip(part.value, part.of) {
+			paths = append(paths, part.path+path)
+		}
+	}
+	if slices.Contains(paths, "template.spec.containers[].restartPolicyRules") { // what these rules are for
+		for _, container := range template["spec"].(map[string]any)["containers"].([]any) {
+			delete(container.(map[string]any), "restartPolicy")
+		}
+		paths = append(paths, "template.spec.containers[].restartPolicy")
+	}
+	m.without(fields, func(key string, value any) bool {
+		object, ok := value.(map[string]any)
+		from, isSource := object["valueFrom"].(map[string]any)
+		return ok && key == "" && (len(object) == 0 || isSource && len(from) == 0)
+	})
+	return paths
 }
 
 // tokens stand for one of two values.
@@ -68,6 +108,7 @@ func (m *maker) make(t *testing.T) *wanted {
 	if err := yaml.Unmarshal([]byte(example), &fields); err != nil {
 		t.Errorf("testdata/pairs.yaml: %v", err)
 	}
+	m.strip(fields)
 	m.cut(fields, 0.25)
 	for range m.rand.IntN(5) {
 		m.cutOne(fields)

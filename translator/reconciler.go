@@ -59,6 +59,8 @@ type Reconciler struct {
 	replaced      replacedVersions
 	leftovers     leftovers
 	heartbeat     heartbeat
+	pruned        prunedStatuses
+	futile        futileApplies
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 	kedaLoss      kedaLoss
@@ -72,6 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			r.observer.forget(request.NamespacedName)
 			r.podLooks.forget(request.NamespacedName)
 			r.replaced.forget(request.NamespacedName)
+			r.pruned.forget(request.NamespacedName)
 			return r.afterDeletion(ctx, request.NamespacedName)
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
@@ -79,6 +82,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if r.replaced.is(request.NamespacedName, channel.ResourceVersion) {
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
+	channel.Status = r.pruned.whole(request.NamespacedName, channel.Status)
 	seen, err := r.bringUpToDate(ctx, channel)
 	switch {
 	case err == nil && seen.problem == nil:
@@ -210,23 +214,47 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 		return nil
 	}
 	r.logReady(channel, next)
-	identity := metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name, ResourceVersion: channel.ResourceVersion}
-	before := &v1.PubSubChannel{ObjectMeta: identity, Status: channel.Status}
-	after := &v1.PubSubChannel{ObjectMeta: identity, Status: next}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Status().Patch(ctx, after, patch); err != nil {
+	after, err := r.patchStatus(ctx, channel, next)
+	if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
 	}
-	if after.ResourceVersion != channel.ResourceVersion {
-		r.replaced.add(client.ObjectKeyFromObject(channel), channel.ResourceVersion)
-	}
 	if change != nil {
-		r.recordScaling(ctx, after, *change) // which the API server has filled in
+		r.recordScaling(ctx, after, *change)
 	}
 	r.recordRefusal(ctx, channel, next)
 	r.recordWorkers(ctx, channel, next, seen)
 	r.recordUndone(ctx, channel, next)
 	return nil
+}
+
+// patchStatus writes a status, and returns the channel as the API server answered, or as it
+// was where it refuses the status.
+func (r *Reconciler) patchStatus(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) (*v1.PubSubChannel, error) {
+	key := client.ObjectKeyFromObject(channel)
+	identity := metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name, ResourceVersion: channel.ResourceVersion}
+	before := &v1.PubSubChannel{ObjectMeta: identity, Status: r.pruned.stored(key, channel.Status)}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	data, err := patch.Data(&v1.PubSubChannel{ObjectMeta: identity, Status: next})
+	if err != nil {
+		return nil, err
+	}
+	// What is decoded over an object that has the status would hide what the answer lacks.
+	after := &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name}}
+	if err := r.client.Status().Patch(ctx, after, client.RawPatch(patch.Type(), data)); apierrors.IsInvalid(err) {
+		r.noteRefusedStatus(ctx, channel, next, before.Status, err)
+		return channel, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if after.ResourceVersion != channel.ResourceVersion {
+		r.replaced.add(key, channel.ResourceVersion)
+	}
+	dropped, err := r.pruned.add(key, next, after.Status)
+	for _, field := range dropped {
+		r.log.Info("the API server keeps no such field of a status: its CRD pubsubchannels.pubsub.jawaracloud.io is older than this controller; "+
+			"bring the CRD up to date", "field", "status."+field)
+	}
+	return after, err
 }
 
 // logReady logs a change of the Ready condition's reason; for a missing KEDA one line has

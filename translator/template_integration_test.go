@@ -149,11 +149,16 @@ func TestForeignDisruptionBudget(t *testing.T) {
 func TestResourcesAndEnvOfEveryForm(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)
+	claimed := `{resourceClaims: [{name: gpu, resourceClaimName: one}], containers: [{name: subscriber, resources: {claims: [{name: gpu}]}}]}`
+	claims := []corev1.ResourceClaim{{Name: "gpu"}}
+	if parts, err := notKept(t, s, namespace, claimed); len(parts) > 0 || err != nil {
+		lacks(t, s.config, claimed)
+		claims = nil
+	}
 	u := object(namespace, func(_ *string, spec, _ map[string]any) {
 		spec["resources"] = map[string]any{
 			"limits":   map[string]any{"cpu": int64(2), "memory": "0.5Gi", "nvidia.com/gpu": "1"},
 			"requests": map[string]any{"cpu": "250m", "memory": int64(134217728)},
-			"claims":   []any{map[string]any{"name": "gpu"}},
 		}
 		spec["env"] = []any{
 			map[string]any{"name": "A", "value": "1"},
@@ -162,7 +167,10 @@ func TestResourcesAndEnvOfEveryForm(t *testing.T) {
 			map[string]any{"name": "D", "valueFrom": map[string]any{"configMapKeyRef": map[string]any{"name": "c", "key": "k", "optional": true}}},
 			map[string]any{"name": "E", "valueFrom": map[string]any{"secretKeyRef": map[string]any{"name": "s", "key": "k"}}},
 		}
-		spec["template"] = map[string]any{"spec": map[string]any{"resourceClaims": []any{map[string]any{"name": "gpu", "resourceClaimName": "one"}}}}
+		if len(claims) > 0 {
+			spec["resources"].(map[string]any)["claims"] = []any{map[string]any{"name": "gpu"}}
+			spec["template"] = map[string]any{"spec": map[string]any{"resourceClaims": []any{map[string]any{"name": "gpu", "resourceClaimName": "one"}}}}
+		}
 	})
 	require.NoError(t, s.Create(t.Context(), u))
 	channel := &v1.PubSubChannel{}
@@ -171,7 +179,7 @@ func TestResourcesAndEnvOfEveryForm(t *testing.T) {
 	own := container(deployment)
 	assert.Equal(t, []string{"2", "512Mi"}, []string{own.Resources.Limits.Cpu().String(), own.Resources.Limits.Memory().String()})
 	assert.Equal(t, []string{"250m", "134217728"}, []string{own.Resources.Requests.Cpu().String(), own.Resources.Requests.Memory().String()})
-	assert.Equal(t, []corev1.ResourceClaim{{Name: "gpu"}}, own.Resources.Claims)
+	assert.Equal(t, claims, own.Resources.Claims)
 	sources := map[string]*corev1.EnvVarSource{}
 	for _, e := range own.Env {
 		sources[e.Name] = e.ValueFrom

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,9 +52,25 @@ func unreadableStatus(channel *v1.PubSubChannel, p *problem, now time.Time) v1.P
 	return next
 }
 
-// reportUnreadable writes the status of a channel that can't be decoded. It replaces the
-// status as a whole, which may be what can't be, and reads no more of the answer than that
-// there is one.
+// unreadablePatch changes the status of a channel that can't be decoded, where it can be
+// decoded itself. What a newer CRD has in it, and nobody here knows, stays. A status that
+// can't be decoded is replaced as a whole.
+func unreadablePatch(channel *v1.PubSubChannel, stored, next v1.PubSubChannelStatus) (client.Patch, error) {
+	if equality.Semantic.DeepEqual(stored, v1.PubSubChannelStatus{}) { // the API server gives each one an observedGeneration
+		data, err := json.Marshal([]map[string]any{
+			{"op": "add", "path": "/status", "value": next}, // or replaces it
+			{"op": "replace", "path": "/metadata/resourceVersion", "value": channel.ResourceVersion},
+		})
+		return client.RawPatch(types.JSONPatchType, data), err
+	}
+	identity := metav1.ObjectMeta{ResourceVersion: channel.ResourceVersion}
+	patch := client.MergeFromWithOptions(&v1.PubSubChannel{ObjectMeta: identity, Status: stored}, client.MergeFromWithOptimisticLock{})
+	data, err := patch.Data(&v1.PubSubChannel{ObjectMeta: identity, Status: next})
+	return client.RawPatch(types.MergePatchType, data), err
+}
+
+// reportUnreadable writes the status of a channel that can't be decoded. It reads no more of
+// the answer than that there is one.
 func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubChannel, p *problem) error {
 	r.observer.forget(client.ObjectKeyFromObject(channel))
 	next := unreadableStatus(channel, p, r.now())
@@ -60,10 +78,8 @@ func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubCha
 		return nil
 	}
 	r.logReady(channel, next)
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "add", "path": "/status", "value": next}, // or replaces it
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": channel.ResourceVersion},
-	})
+	stored := r.pruned.stored(client.ObjectKeyFromObject(channel), channel.Status)
+	patch, err := unreadablePatch(channel, stored, next)
 	if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
 	}
@@ -71,7 +87,10 @@ func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubCha
 	answer.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannel"))
 	answer.SetNamespace(channel.Namespace)
 	answer.SetName(channel.Name)
-	if err := r.client.Status().Patch(ctx, answer, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	if err := r.client.Status().Patch(ctx, answer, patch); apierrors.IsInvalid(err) {
+		r.noteRefusedStatus(ctx, channel, next, stored, err)
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
 	}
 	if answer.GetResourceVersion() != channel.ResourceVersion {

@@ -53,6 +53,8 @@ const (
 	// EventFinalizerLeft tells, on the ScaledObject of a channel that is gone, that KEDA does
 	// not let it go.
 	EventFinalizerLeft = "FinalizerLeft"
+	// EventNotKept warns of what the API server drops, or changes, of a channel's objects.
+	EventNotKept = "NotKept"
 )
 
 // Labels of the workers' Deployment and pods. (original)

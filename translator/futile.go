@@ -1,0 +1,149 @@
+package translator
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// futileApplies are the applies that changed nothing though something was to be changed: the
+// API server drops what belongs to a feature that is off there, and an admission webhook may
+// undo what it does not like. The same apply would be sent each time that a channel is looked
+// at. It is sent again once what is asked for, or what is there, has changed. The zero value
+// is ready for use, and holds nothing of objects that are as they are asked for.
+type futileApplies struct {
+	mu    sync.Mutex
+	known map[types.UID]futileApply
+}
+
+// futileApply tells an apply, and what it was sent for, from others.
+type futileApply struct {
+	desired, live [sha256.Size]byte
+}
+
+// futileKept is how many are kept; beyond, a new beginning is made. One that is not kept costs
+// an apply, no more.
+const futileKept = 10000
+
+// needed reports whether an object has to be applied: it is not as desired, and it is not
+// known that an apply changes nothing.
+func (f *futileApplies) needed(desired map[string]any, live client.Object) (bool, error) {
+	if same, err := applied(desired, live); same || err != nil {
+		return false, err
+	}
+	f.mu.Lock()
+	known, ok := f.known[live.GetUID()]
+	f.mu.Unlock()
+	if !ok {
+		return true, nil
+	}
+	this, err := futileOf(desired, live)
+	return this != known, err
+}
+
+// add takes down that an apply left an object at a version. It returns what is not as it was
+// asked for, as JSON paths: where the apply changed nothing, and the same was not asked before.
+func (f *futileApplies) add(desired map[string]any, live client.Object, version string) ([]string, error) {
+	if version != live.GetResourceVersion() {
+		return nil, nil
+	}
+	this, err := futileOf(desired, live)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	last := f.known[live.GetUID()]
+	if f.known == nil || len(f.known) >= futileKept {
+		f.known = map[types.UID]futileApply{}
+	}
+	f.known[live.GetUID()] = this
+	f.mu.Unlock()
+	if last.desired == this.desired {
+		return nil, nil
+	}
+	current, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return nil, fmt.Errorf("converting %s: %w", live.GetName(), err)
+	}
+	stored, err := asStored(desired, live)
+	if err != nil {
+		return nil, err
+	}
+	return differences(withoutIdentity(stored), current, ""), nil
+}
+
+func futileOf(desired map[string]any, live client.Object) (this futileApply, err error) {
+	current, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return this, fmt.Errorf("converting %s: %w", live.GetName(), err)
+	}
+	// What changes by itself, and is no reason for another try. The main owner has no replicas
+	// once an object is there.
+	delete(current, "status")
+	if metadata, ok := current["metadata"].(map[string]any); ok {
+		delete(metadata, "resourceVersion")
+		delete(metadata, "generation")
+		delete(metadata, "managedFields")
+	}
+	if spec, ok := current["spec"].(map[string]any); ok {
+		delete(spec, "replicas")
+	}
+	for digest, object := range map[*[sha256.Size]byte]map[string]any{&this.desired: withoutIdentity(desired), &this.live: current} {
+		data, err := json.Marshal(object)
+		if err != nil {
+			return this, fmt.Errorf("encoding %s: %w", live.GetName(), err)
+		}
+		*digest = sha256.Sum256(data)
+	}
+	return this, nil
+}
+
+// differences are the JSON paths of what is desired and is not there, or otherwise.
+func differences(desired, current any, at string) (paths []string) {
+	switch desired := desired.(type) {
+	case map[string]any:
+		there, ok := current.(map[string]any)
+		if !ok {
+			return []string{at}
+		}
+		for _, key := range slices.Sorted(maps.Keys(desired)) {
+			paths = append(paths, differences(desired[key], there[key], strings.TrimPrefix(at+"."+key, "."))...)
+		}
+	case []any:
+		there, ok := current.([]any)
+		if !ok || len(there) < len(desired) {
+			return []string{at}
+		}
+		for i, item := range desired {
+			paths = append(paths, differences(item, counterpart(item, there, i), at+"["+strconv.Itoa(i)+"]")...)
+		}
+	default:
+		if !reflect.DeepEqual(desired, current) {
+			return []string{at}
+		}
+	}
+	return paths
+}
+
+// counterpart is the item of the same name, or else the one at the same place: others may
+// have put theirs in between.
+func counterpart(item any, list []any, i int) any {
+	if fields, ok := item.(map[string]any); ok && fields["name"] != nil {
+		for _, other := range list {
+			if other, ok := other.(map[string]any); ok && other["name"] == fields["name"] {
+				return other
+			}
+		}
+	}
+	return list[i]
+}
