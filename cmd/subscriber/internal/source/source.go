@@ -157,7 +157,7 @@ func (o Options) Detect(ctx context.Context) (queue.Kind, error) {
 	if err != nil {
 		return queue.None, o.classify(fmt.Errorf("TYPE %s: %w", o.Key, err))
 	}
-	switch kind := queue.Kind(got); kind {
+	switch kind := queue.Kind(got); kind { //exhaustive:ignore of what a key holds, a worker consumes these alone; all else is an error
 	case queue.List, queue.Stream:
 		return kind, nil
 	case queue.None:
