@@ -1,5 +1,5 @@
-// Package declared tells tests what a package's source declares: all constants of a type, and
-// all types of errors. A test that loops over these can't miss one that was added later, as
+// Package declared tells tests what a package's source declares: all constants of a type or a
+// prefix, and all types of errors. A test that loops over these can't miss one that was added later, as
 // one that loops over a list can.
 package declared
 
@@ -61,6 +61,22 @@ func Values[T ~string | ~int | ~int32 | ~uint8](t testing.TB) []T {
 		values = append(values, constants[name])
 	}
 	return values
+}
+
+// Strings are the exported constants of a package that are strings without a type of their own
+// and whose names begin with a prefix, by name. The package is given by its path.
+func Strings(t testing.TB, path, prefix string) map[string]string {
+	t.Helper()
+	scope := load(t, path).Scope()
+	found := map[string]string{}
+	for _, name := range scope.Names() {
+		c, ok := scope.Lookup(name).(*types.Const)
+		if ok && c.Exported() && strings.HasPrefix(name, prefix) && types.Identical(c.Type(), types.Typ[types.UntypedString]) {
+			found[name] = constant.StringVal(c.Val())
+		}
+	}
+	require.NotEmpty(t, found, "%s has no constants %s…", path, prefix)
+	return found
 }
 
 // Errors are the names of the exported types of errors of a package, given by its path.

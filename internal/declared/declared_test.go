@@ -15,6 +15,11 @@ func TestConstants(t *testing.T) {
 	assert.Equal(t, []v1.RedisMode{v1.RedisModeCluster, v1.RedisModeSentinel, v1.RedisModeStandalone}, declared.Values[v1.RedisMode](t))
 }
 
+func TestStrings(t *testing.T) {
+	found := declared.Strings(t, "github.com/jawaracloud/pubsub-operator/api/v1", "Label")
+	assert.Equal(t, map[string]string{"LabelApp": v1.LabelApp, "LabelChannel": v1.LabelChannel}, found)
+}
+
 func TestErrors(t *testing.T) {
 	found := declared.Errors(t, "github.com/jawaracloud/pubsub-operator/scaler/queue")
 	assert.Contains(t, found, "WrongTypeError")
