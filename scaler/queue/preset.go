@@ -7,9 +7,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// frameworks is the presets' own names.
+// frameworks is the presets' own names. Other kinds are no framework's (TestEveryKindIsKnown).
 //
-//exhaustive:ignore other kinds are no framework's; a test holds it against the presets
+//exhaustive:ignore
 var frameworks = map[Kind]string{
 	Sidekiq: "Sidekiq", SidekiqShared: "Sidekiq", Celery: "Celery", CeleryShared: "Celery",
 	BullMQ: "BullMQ", Asynq: "Asynq", RQ: "RQ",

@@ -157,7 +157,9 @@ func (o Options) Detect(ctx context.Context) (queue.Kind, error) {
 	if err != nil {
 		return queue.None, o.classify(fmt.Errorf("TYPE %s: %w", o.Key, err))
 	}
-	switch kind := queue.Kind(got); kind { //exhaustive:ignore of what a key holds, a worker consumes these alone; all else is an error
+	// What a key may hold beside these is refused below.
+	//exhaustive:ignore
+	switch kind := queue.Kind(got); kind {
 	case queue.List, queue.Stream:
 		return kind, nil
 	case queue.None:
