@@ -136,8 +136,26 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 
 generated = api proto charts deploy docs/api.md docs/simulation
 
+# What the contract is compared with: the last release; before there is one, where this branch left
+# main, and on main itself the commit before.
+define proto_against
+against="$(PROTO_AGAINST)"; \
+[ -n "$$against" ] || against=$$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null) || \
+against=$$(git merge-base HEAD origin/main 2>/dev/null || git merge-base HEAD main 2>/dev/null) || true; \
+[ -z "$$against" ] || [ "$$(git rev-parse "$$against^{commit}")" != "$$(git rev-parse HEAD)" ] || against=$$(git rev-parse -q --verify HEAD^ || true)
+endef
+
+.PHONY: proto-breaking
+proto-breaking: $(BUF) ## Fail where the contract breaks clients of the last release (or of PROTO_AGAINST, a commit)
+	@$(proto_against); \
+	if [ -z "$$against" ]; then echo 'proto-breaking: this clone has neither a release nor main, nor a commit before this one: nothing to compare the contract with (fetch them, or name a commit as PROTO_AGAINST)'; exit 0; fi; \
+	before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	git archive "$$against" proto | tar -x -C "$$before"; \
+	echo "comparing proto with that of $$against"; \
+	$(BUF) breaking proto --against "$$before/proto"
+
 .PHONY: verify
-verify: generate ## Fail where generated files, formatting or go.mod are stale
+verify: generate proto-breaking ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
 	for module in e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
