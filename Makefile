@@ -113,8 +113,9 @@ quiet-test: envtest-binaries ## See that 200 idle channels cause no write for 10
 build-ahead: $(DEV_TOOLS) $(filter-out $(ENVTEST_BINARIES) %/keda.yaml,$(CLUSTER_BINARIES)) ## Build the programs that `make test` does without
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters
-	$(lint_with) --build-tags integration ./...
+lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
+	$(lint_with) --build-tags integration,mutation ./...
+	CGO_ENABLED=0 $(API_LINTER) ./api/v1
 	cd e2e && $(lint_with) --config ../.golangci.yml --build-tags e2e,cluster ./...
 	cd e2e/conformance && $(lint_with) --config ../../.golangci.yml ./contract/... ./internal/...
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
@@ -162,7 +163,7 @@ proto-breaking: $(BUF) ## Fail where the contract breaks clients of the last rel
 verify: generate proto-breaking ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
