@@ -52,9 +52,11 @@ FUZZTIME ?= 10m
 property-test: ## Try the policy's properties on a million random specs (CASES)
 	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast' ./scaler/policy -cases $(CASES)
 
+ROWS ?= .
+
 .PHONY: mutation-test
-mutation-test: test-packages ## Take away each row of the tables that join the rooms, and see that a test notices
-	$(GO) test -vet=off -tags mutation -count 1 -parallel 2 -timeout 60m -v ./internal/mutation | grep -vE '^=== |^ +--- PASS'
+mutation-test: test-packages ## Take away each row of the tables that join the rooms, and see that a test notices (ROWS)
+	$(GO) test -vet=off -tags mutation -count 1 -parallel 2 -timeout 120m ./internal/mutation -rows '$(ROWS)'
 
 PAIRS ?= 10000
 
