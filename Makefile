@@ -54,6 +54,12 @@ FUZZTIME ?= 10m
 property-test: ## Try the policy's properties on a million random specs (CASES)
 	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast' ./scaler/policy -cases $(CASES)
 
+ROWS ?= .
+
+.PHONY: mutation-test
+mutation-test: test-packages ## Take away each row of the tables that join the rooms, and see that a test notices (ROWS)
+	$(GO) test -vet=off -tags mutation -count 1 -parallel 2 -timeout 120m ./internal/mutation -rows '$(ROWS)'
+
 PAIRS ?= 10000
 
 .PHONY: pairs-test
@@ -132,8 +138,9 @@ $(addprefix kubernetes-test-,$(VERSIONS)): kubernetes-test-%: test-packages apis
 build-ahead: $(DEV_TOOLS) $(filter-out $(ENVTEST_BINARIES) %/keda.yaml,$(CLUSTER_BINARIES)) ## Build the programs that `make test` does without
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters
-	$(lint_with) --build-tags integration ./...
+lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
+	$(lint_with) --build-tags integration,mutation ./...
+	CGO_ENABLED=0 $(API_LINTER) ./api/v1
 	cd e2e && $(lint_with) --config ../.golangci.yml --build-tags e2e,cluster ./...
 	cd e2e/conformance && $(lint_with) --config ../../.golangci.yml ./contract/... ./internal/...
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
@@ -159,11 +166,29 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 
 generated = api proto charts deploy docs/api.md docs/simulation
 
+# What the contract is compared with: the last release; before there is one, where this branch left
+# main, and on main itself the commit before.
+define proto_against
+against="$(PROTO_AGAINST)"; \
+[ -n "$$against" ] || against=$$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null) || \
+against=$$(git merge-base HEAD origin/main 2>/dev/null || git merge-base HEAD main 2>/dev/null) || true; \
+[ -z "$$against" ] || [ "$$(git rev-parse "$$against^{commit}")" != "$$(git rev-parse HEAD)" ] || against=$$(git rev-parse -q --verify HEAD^ || true)
+endef
+
+.PHONY: proto-breaking
+proto-breaking: $(BUF) ## Fail where the contract breaks clients of the last release (or of PROTO_AGAINST, a commit)
+	@$(proto_against); \
+	if [ -z "$$against" ]; then echo 'proto-breaking: this clone has neither a release nor main, nor a commit before this one: nothing to compare the contract with (fetch them, or name a commit as PROTO_AGAINST)'; exit 0; fi; \
+	before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	git archive "$$against" proto | tar -x -C "$$before"; \
+	echo "comparing proto with that of $$against"; \
+	$(BUF) breaking proto --against "$$before/proto"
+
 .PHONY: verify
-verify: generate ## Fail where generated files, formatting or go.mod are stale
+verify: generate proto-breaking ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test

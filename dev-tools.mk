@@ -23,8 +23,11 @@ GOLANGCI_LINT      := $(DEV_TOOLS_DIR)/golangci-lint
 HELM_DOCS          := $(DEV_TOOLS_DIR)/helm-docs
 HELM_UNITTEST      := $(DEV_TOOLS_DIR)/helm-unittest
 VALUES_SCHEMA      := $(DEV_TOOLS_DIR)/helm-values-schema-json
+# Its own version is in its name, so that a bump rebuilds none of the others.
+API_LINTER_MODULE  := api/linter
+API_LINTER         := $(DEV_TOOLS_DIR)/api-linter-$(shell cat $(API_LINTER_MODULE)/go.mod $(API_LINTER_MODULE)/go.sum $(API_LINTER_MODULE)/main.go | cksum | cut -d ' ' -f 1)
 CHART_TOOLS        := $(HELM_DOCS) $(HELM_UNITTEST) $(VALUES_SCHEMA)
-DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(CHART_TOOLS)
+DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(CHART_TOOLS)
 
 # GOBIN is a folder of its own, because go install writes in place: an interrupted build
 # must leave nothing that looks finished.
@@ -46,6 +49,11 @@ $(PROTOC_GEN_GO_GRPC):
 	$(call install_dev_tool,google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION))
 $(GOLANGCI_LINT):
 	$(call install_dev_tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION))
+
+$(API_LINTER):
+	@echo 'building the API linter (about 20 seconds the first time)'
+	@mkdir -p $(DEV_TOOLS_DIR)
+	@CGO_ENABLED=0 $(GO) -C $(API_LINTER_MODULE) build -trimpath -buildvcs=false -ldflags '-s -w' -o $@.tmp . && mv -f $@.tmp $@
 
 # One build makes all three.
 $(CHART_TOOLS) &:

@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -73,6 +74,12 @@ func clusterError(err error) error {
 // invalid is an error of the request itself.
 func invalid(words string) error {
 	return failure(codes.InvalidArgument, "InvalidTrigger", words)
+}
+
+// fault is an error of the scaler's own: a value that one of its rooms has, and another does
+// not know. verb says what it can't do with it.
+func fault(verb string, values ...any) error {
+	return failure(codes.Internal, string(broker.Fault), fmt.Sprintf("this scaler does not know how to "+verb+": report it as a fault", values...))
 }
 
 func failure(code codes.Code, reason, words string) error {

@@ -33,7 +33,7 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 	if err != nil {
 		return nil, err
 	}
-	return s.explanation(r, s.decide(r, read, state)), nil
+	return s.explanation(r, s.decide(r, read, state))
 }
 
 // inspection is what somebody asks of the Inspector. The controller is believed: it asks
@@ -92,8 +92,13 @@ func (s *Service) readOr(ctx context.Context, r *request, in *inspectv1.ExplainR
 	return s.read(ctx, r)
 }
 
-func (s *Service) explanation(r *request, e evaluation) *inspectv1.ExplainResponse {
+func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainResponse, error) {
 	d := e.decision
+	action, told := actions[d.Action]
+	reason, why := reasons[d.Reason]
+	if !told || !why {
+		return nil, fault("tell action %d for reason %q", d.Action, d.Reason)
+	}
 	out := &inspectv1.ExplainResponse{
 		QueueDepth:        e.reading.depth(),
 		Ready:             e.reading.ready,
@@ -103,8 +108,8 @@ func (s *Service) explanation(r *request, e evaluation) *inspectv1.ExplainRespon
 		SampleAge:         durationpb.New(max(0, s.now().Sub(e.reading.at))),
 		Replicas:          d.Replicas,
 		DesiredReplicas:   d.Desired,
-		Action:            actions[d.Action],
-		Reason:            reasons[d.Reason],
+		Action:            action,
+		Reason:            reason,
 		Explanation:       d.Text,
 		LowerBound:        d.LowerBound,
 		UpperBound:        d.UpperBound,
@@ -129,7 +134,7 @@ func (s *Service) explanation(r *request, e evaluation) *inspectv1.ExplainRespon
 	if !e.state.LastScale.IsZero() {
 		out.LastScaleTime = timestamppb.New(e.state.LastScale)
 	}
-	return out
+	return out, nil
 }
 
 func keyDepths(r reading) []*inspectv1.KeyDepth {

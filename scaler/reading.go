@@ -2,12 +2,9 @@ package scaler
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strings"
 	"time"
-
-	"google.golang.org/grpc/codes"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -18,10 +15,14 @@ import (
 // server is the trigger's server. A host without a dot is a Service in the namespace of
 // the ScaledObject, as it is for the pods of its target; the scaler's own namespace is
 // another.
-func (s *Service) server(r *request) broker.Server {
+func (s *Service) server(r *request) (broker.Server, error) {
 	redis := r.trigger.Redis
+	mode, known := modes[redis.Mode]
+	if !known {
+		return broker.Server{}, fault("connect to redisMode %q", redis.Mode)
+	}
 	server := broker.Server{
-		Mode:             broker.Mode(redis.Mode),
+		Mode:             mode,
 		Address:          s.addresses(redis.Address, r.namespace),
 		SentinelMaster:   redis.SentinelMaster,
 		Database:         redis.Database,
@@ -42,7 +43,7 @@ func (s *Service) server(r *request) broker.Server {
 		// Else the namespaces share the server's connections.
 		server.Namespace = r.namespace
 	}
-	return server
+	return server, nil
 }
 
 func (s *Service) addresses(list, namespace string) string {
@@ -63,6 +64,10 @@ func (s *Service) addresses(list, namespace string) string {
 }
 
 // Rows of the tables that join the rooms. A value without a row is an error, never a default.
+var modes = map[trigger.Mode]broker.Mode{
+	trigger.Standalone: broker.Standalone, trigger.Sentinel: broker.Sentinel, trigger.Cluster: broker.Cluster,
+}
+
 var kinds = map[trigger.QueueType]queue.Kind{
 	trigger.Auto: queue.Auto, trigger.List: queue.List, trigger.Stream: queue.Stream,
 	trigger.SortedSet: queue.SortedSet, trigger.PubSub: queue.PubSub,
@@ -86,7 +91,7 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	}
 	score, scored := scores[spec.Score]
 	if !known || !scored {
-		return nil, failure(codes.Internal, "UnknownQueue", fmt.Sprintf("this scaler does not know how to read queueType %q, preset %q and score %q: report it as a fault", spec.Type, spec.Preset, spec.Score))
+		return nil, fault("read queueType %q, preset %q and score %q", spec.Type, spec.Preset, spec.Score)
 	}
 	if spec.Preset != "" {
 		return queue.OfPreset(kind, spec.KeyPrefix, names, age), nil

@@ -66,7 +66,9 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 	if len(trigger.FromEnv(metadata)) > 0 {
 		r.environment = metadata
 	}
-	r.server = s.server(r)
+	if r.server, err = s.server(r); err != nil {
+		return nil, err
+	}
 	if r.queues, err = queuesOf(t); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/jawaracloud/pubsub-operator/internal/declared"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
@@ -57,7 +58,7 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 
 // Each reason of the policy's has its own in the answer, of the same name.
 func TestEveryReasonIsTold(t *testing.T) {
-	for reason := policy.WithinBand; reason.String() != ""; reason++ {
+	for _, reason := range declared.Values[policy.Reason](t) {
 		name := strings.ReplaceAll(strings.TrimPrefix(reasons[reason].String(), "REASON_"), "_", "")
 		assert.Equal(t, strings.ToUpper(reason.String()), name)
 	}

@@ -65,17 +65,25 @@ func (s *Service) look(ctx context.Context, f *followed) *inspectv1.WatchRespons
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
 	out := &inspectv1.WatchResponse{Time: timestamppb.New(s.now())}
-	var e evaluation
-	err := endOf(f.look(ctx)) // an edited ScaledObject is followed
-	if err == nil {
-		e, err = s.evaluate(ctx, f.request)
-	}
+	explanation, err := s.explainFollowed(ctx, f)
 	if err != nil {
 		out.Result = &inspectv1.WatchResponse_Failure{Failure: failureMessage(err)}
 		return out
 	}
-	out.Result = &inspectv1.WatchResponse_Explanation{Explanation: s.explanation(f.request, e)}
+	out.Result = &inspectv1.WatchResponse_Explanation{Explanation: explanation}
 	return out
+}
+
+// explainFollowed is what Explain would answer now; an edited ScaledObject is followed.
+func (s *Service) explainFollowed(ctx context.Context, f *followed) (*inspectv1.ExplainResponse, error) {
+	if err := endOf(f.look(ctx)); err != nil {
+		return nil, err
+	}
+	e, err := s.evaluate(ctx, f.request)
+	if err != nil {
+		return nil, err
+	}
+	return s.explanation(f.request, e)
 }
 
 // lasting is the message without what only counts: it tells whether there is news.

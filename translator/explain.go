@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
@@ -136,8 +137,13 @@ func unreachable(err error) (bool, codes.Code, string) {
 	}
 }
 
-// reasonName is the scaler's reason as a condition's: REASON_WITHIN_BAND → WithinBand.
+// reasonName is the scaler's reason as a condition's: REASON_WITHIN_BAND → WithinBand. One
+// that only a newer scaler knows has no name here, and its number would not do: the API server
+// refuses a status with a reason that does not begin with a letter.
 func reasonName(reason inspectv1.Reason) string {
+	if _, known := inspectv1.Reason_name[int32(reason)]; !known {
+		return v1.ReasonDecisionUnknown
+	}
 	var name strings.Builder
 	for word := range strings.SplitSeq(strings.TrimPrefix(reason.String(), "REASON_"), "_") {
 		if word != "" {

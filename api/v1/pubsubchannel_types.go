@@ -146,7 +146,9 @@ type PubSubChannelSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.autoScaling) || !self.spec.autoScaling.enabled || self.metadata.name.size() <= 54",message="metadata.name must have at most 54 characters while autoScaling is enabled, because KEDA's HPA keda-hpa-<name> must fit in 63: choose a shorter name or switch autoScaling off"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.template) || !has(self.spec.template.metadata) || !has(self.spec.template.metadata.labels) || !('pubsubchannel' in self.spec.template.metadata.labels) || self.spec.template.metadata.labels['pubsubchannel'] == self.metadata.name",fieldPath=".spec.template.metadata.labels",message="the label pubsubchannel selects the workers and can't be changed: leave it out"
 type PubSubChannel struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec is what is wanted.

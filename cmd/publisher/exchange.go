@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,6 +29,9 @@ func (p *publisher) exchange(ctx context.Context, payloads []string) (unsent []s
 		}
 		err = p.client.ZAdd(ctx, p.channel, members...).Err()
 		return p.tally(payloads, func(int) error { return err }), err
+	case kindStream, kindPubSub: // below
+	default:
+		return payloads, fmt.Errorf("%w: this publisher does not know how to send to a queue of type %q: report it as a fault", errPermanent, p.kind)
 	}
 	commands := make([]redis.Cmder, len(payloads))
 	_, err = p.pipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -54,10 +59,13 @@ func (p *publisher) pipelined(ctx context.Context, fill func(redis.Pipeliner) er
 }
 
 func (p *publisher) scoreNow() float64 {
-	if p.score == scoreMilliseconds {
+	switch p.score {
+	case scoreSeconds:
+		return float64(p.now().Unix())
+	case scoreMilliseconds:
 		return float64(p.now().UnixMilli())
 	}
-	return float64(p.now().Unix())
+	return math.NaN() // which a server refuses
 }
 
 // tally adds each message to what its outcome is, and returns those that were not taken.

@@ -169,6 +169,9 @@ func opener(queueType config.QueueType, options source.Options) func(context.Con
 			return source.NewStream(options), nil
 		case config.PubSub:
 			return source.NewPubSub(options), nil
+		case config.Auto: // below
+		default:
+			return nil, fmt.Errorf("%w: this worker does not know how to consume a queue of type %q: report it as a fault", source.ErrPermanent, queueType)
 		}
 		kind, err := options.Detect(ctx)
 		switch {

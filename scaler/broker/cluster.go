@@ -117,7 +117,7 @@ func (l *link) address(client *redis.Client) string {
 		return client.Options().Addr
 	case Sentinel:
 		return l.server.SentinelMaster + " (by " + l.server.Address + ")"
-	default:
-		return l.server.Address
+	case Standalone:
 	}
+	return l.server.Address
 }

@@ -81,10 +81,12 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 		err = l.openSentinel(d, options.ReadTimeout)
 	case Cluster:
 		err = l.openCluster(d, options.ReadTimeout)
-	default:
+	case Standalone, "":
 		o := l.options(d, "", options.ReadTimeout)
 		o.Addr = server.Address
 		l.client = redis.NewClient(o)
+	default:
+		err = &ModeError{Mode: server.Mode}
 	}
 	if err != nil {
 		return nil, err

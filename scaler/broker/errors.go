@@ -67,6 +67,7 @@ const (
 	Unreadable       Cause = "BrokerError"            // any other answer
 )
 
+// remedies has one for each cause; empty where the error itself has it.
 var remedies = map[Cause]string{
 	Unreachable:      "check that the server runs and accepts connections there, or correct redisAddress",
 	UnknownHost:      "no such host: correct redisAddress (a host without a dot is a Service in the namespace of the ScaledObject)",
@@ -81,6 +82,12 @@ var remedies = map[Cause]string{
 	ReplyTooLarge:    "check that it is a Redis or DragonFly server, and its stream's entries and consumers, or correct redisAddress",
 	ReplyBudget:      "it is asked again by itself; where that lasts, make the entries of the streams on those servers smaller",
 	TooManyServers:   "let its channels share servers, or have the administrator raise the scaler's --max-servers-per-namespace",
+	WrongType:        "",
+	NoGroup:          "",
+	AgeUnknown:       "",
+	NotRedis:         "",
+	Fault:            "",
+	Unreadable:       "",
 	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself",
 }
 
@@ -135,7 +142,7 @@ func causeOf(err error) Cause {
 // ownCause is the cause of errors that this project makes; empty for others.
 func ownCause(err error) Cause {
 	switch {
-	case errors.As(err, new(*PanicError)):
+	case errors.As(err, new(*PanicError)), errors.As(err, new(*ModeError)), errors.As(err, new(*queue.UnknownError)):
 		return Fault
 	case errors.As(err, new(*NotAllowedError)):
 		return NotAllowed
@@ -149,7 +156,7 @@ func ownCause(err error) Cause {
 		return ReplyTooLarge
 	case errors.As(err, new(*ReplyBudgetError)):
 		return ReplyBudget
-	case errors.As(err, new(*NotRESPError)):
+	case errors.As(err, new(*NotRESPError)), errors.As(err, new(*MasterAddressError)):
 		return NotRedis
 	case errors.As(err, new(*TooManyServersError)):
 		return TooManyServers

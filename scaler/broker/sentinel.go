@@ -72,10 +72,11 @@ type MasterAddressError struct {
 func (e *MasterAddressError) Unwrap() error { return e.Err }
 
 func (e *MasterAddressError) Error() string {
+	text := fmt.Sprintf("a sentinel answers with %d parts of an address instead of host and port", e.Parts)
 	if e.Err != nil {
-		return fmt.Sprintf("a sentinel names a master at no valid address: %v", e.Err)
+		text = fmt.Sprintf("a sentinel names a master at no valid address: %v", e.Err)
 	}
-	return fmt.Sprintf("a sentinel answers with %d parts of an address instead of host and port", e.Parts)
+	return text + ": check that redisAddress leads to sentinels, and which address the master announces to them"
 }
 
 // askAll takes the first answer.

@@ -17,6 +17,13 @@ const (
 	Cluster    Mode = "Cluster"
 )
 
+// ModeError is a Mode that the scaler does not know: a fault of its own.
+type ModeError struct{ Mode Mode }
+
+func (e *ModeError) Error() string {
+	return fmt.Sprintf("the scaler does not know how to connect to servers of redisMode %q: report it as a fault", e.Mode)
+}
+
 // Secret is a reference to a key of a Kubernetes Secret in Server.Namespace, or the value
 // itself. Its text never has the value.
 type Secret struct {
@@ -84,6 +91,7 @@ func (s Server) String() string {
 		text.WriteString("+sentinel")
 	case Cluster:
 		text.WriteString("+cluster")
+	case Standalone:
 	}
 	text.WriteString("://" + s.Address)
 	if s.SentinelMaster != "" {

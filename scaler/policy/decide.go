@@ -71,7 +71,12 @@ var reasonNames = map[Reason]string{
 }
 
 // String is the reason in CamelCase.
-func (r Reason) String() string { return reasonNames[r] }
+func (r Reason) String() string {
+	if name, known := reasonNames[r]; known {
+		return name
+	}
+	return fmt.Sprintf("Reason%d", int(r))
+}
 
 // Decision is the replicas that are wanted, and why.
 type Decision struct {

@@ -19,9 +19,9 @@ func (c certainty) enough() int {
 		return 1
 	case atMost:
 		return estimateEnough
-	default:
-		return math.MaxInt
+	case unknown:
 	}
+	return math.MaxInt
 }
 
 // told is what the two XINFO replies tell.

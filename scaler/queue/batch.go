@@ -61,10 +61,12 @@ func NewClusterBatch(readers []*Reader) *Batch { return &Batch{readers: readers,
 // Begin starts a new read of all. By now it is decided what is due.
 func (b *Batch) Begin(now time.Time) {
 	b.now = now
+	b.asking = b.asking[:0]
 	for _, r := range b.readers {
-		r.begin()
+		if r.begin() {
+			b.asking = append(b.asking, r)
+		}
 	}
-	b.asking = append(b.asking[:0], b.readers...)
 }
 
 // Ask returns the commands of the next round, which go into one pipeline; none where the

@@ -78,11 +78,21 @@ func (e *AgeUnknownError) Error() string {
 		return fmt.Sprintf("the age of list %q is not known, because nothing records when its messages came: leave maxAge out, or use a stream", e.Key)
 	case PubSub:
 		return fmt.Sprintf("the age of channel %q is not known, because nothing records when messages are published: leave maxAge out, or use a stream", e.Key)
-	case Celery:
+	case Celery, CeleryShared:
 		return fmt.Sprintf("the age of Celery's queue %q is not known, because Celery does not record when a task came: leave maxAge out", e.Key)
-	default:
+	case Sidekiq, SidekiqShared, BullMQ, Asynq, RQ:
 		return fmt.Sprintf("the age of %s's queue %q is not known, because its oldest waiting job does not say when it came: leave maxAge out", frameworks[e.Kind], e.Key)
+	case Auto, None: // these have no messages
 	}
+	return fmt.Sprintf("the age of %q is not known: leave maxAge out", e.Key)
+}
+
+// UnknownError is a queue that this scaler does not know how to read: a fault of its own, since
+// what a user says of a queue is looked at before.
+type UnknownError struct{ Queue Queue }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("the scaler does not know how to read key %q as kind %q with score %q: report it as a fault", e.Queue.Key, e.Queue.Kind, e.Queue.Score)
 }
 
 // ReplyError is a reply that does not have the shape that the command promises.

@@ -7,7 +7,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// frameworks is the presets' own names.
+// frameworks is the presets' own names. Other kinds are no framework's (TestEveryKindIsKnown).
+//
+//exhaustive:ignore
 var frameworks = map[Kind]string{
 	Sidekiq: "Sidekiq", SidekiqShared: "Sidekiq", Celery: "Celery", CeleryShared: "Celery",
 	BullMQ: "BullMQ", Asynq: "Asynq", RQ: "RQ",
@@ -29,6 +31,8 @@ func OfPreset(preset Kind, prefix string, names []string, age bool) []Queue {
 	case Celery:
 		shared.Kind = CeleryShared
 		queues = append(queues, shared)
+	case BullMQ, Asynq, RQ: // they keep each queue's jobs apart
+	case Auto, None, List, Stream, SortedSet, PubSub, SidekiqShared, CeleryShared: // no presets
 	}
 	return queues
 }
@@ -54,9 +58,9 @@ func (q Queue) RoutingKey() string {
 		return asynqKeys(q) + "pending"
 	case RQ:
 		return rqQueue + q.Key
-	default:
-		return q.Key
+	case Auto, None, List, Stream, SortedSet, PubSub:
 	}
+	return q.Key
 }
 
 // replies reads what a preset's commands came to, and keeps the first error.

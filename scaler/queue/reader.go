@@ -15,7 +15,7 @@ const maxRounds = 6
 // next to no allocation. It is not safe for concurrent use.
 type Reader struct {
 	queue Queue
-	kind  kindReader
+	kind  kindReader // nil: the queue can't be read (UnknownError)
 
 	// The read under way, or the last one.
 	rounds int
@@ -46,8 +46,15 @@ func NewReader(q Queue) Reader {
 	return Reader{queue: q, kind: kindReaderOf(q)}
 }
 
+// kindReaderOf is nil for what no reader is known for. To read that as another kind would tell
+// a depth that is wrong.
 func kindReaderOf(q Queue) kindReader {
 	switch q.Kind {
+	case Auto:
+		if newSortedSetReader(q) == nil {
+			return nil // before the key turns out to be a sorted set
+		}
+		return newTypeReader(q)
 	case List:
 		return &listReader{}
 	case Stream:
@@ -70,9 +77,9 @@ func kindReaderOf(q Queue) kindReader {
 		return newAsynqReader(q)
 	case RQ:
 		return newRQReader(q)
-	default:
-		return newTypeReader(q)
+	case None: // what was found, not what is looked for
 	}
+	return nil
 }
 
 // Queue is the queue that is read.
@@ -81,8 +88,14 @@ func (r *Reader) Queue() Queue { return r.queue }
 // Result is what the last read of the Batch came to.
 func (r *Reader) Result() (Depth, error) { return r.depth, r.err }
 
-// begin starts a new read.
-func (r *Reader) begin() { r.rounds, r.depth, r.err = 0, Depth{}, nil }
+// begin starts a new read. It is false where there is nothing to read with, which is the result.
+func (r *Reader) begin() bool {
+	r.rounds, r.depth, r.err = 0, Depth{}, nil
+	if r.kind == nil {
+		r.err = &UnknownError{Queue: r.queue}
+	}
+	return r.kind != nil
+}
 
 // round is the one under way, or that of the last ask.
 func (r *Reader) round(b *Batch) round {

@@ -11,15 +11,17 @@ type sortedSetReader struct {
 	due  due
 }
 
-func newSortedSetReader(q Queue) *sortedSetReader {
+// newSortedSetReader is nil where it is not known what the scores say.
+func newSortedSetReader(q Queue) kindReader {
 	switch q.Score {
+	case AnyScore:
+		return &sortedSetReader{size: number("zcard", q.Key)}
 	case UnixSeconds:
 		return &sortedSetReader{due: newDue(q.Key, secondsClock, q.Age)}
 	case UnixMilliseconds:
 		return &sortedSetReader{due: newDue(q.Key, millisecondsClock, q.Age)}
-	default:
-		return &sortedSetReader{size: number("zcard", q.Key)}
 	}
+	return nil
 }
 
 func (s *sortedSetReader) ask(commands []redis.Cmder, r round) []redis.Cmder {

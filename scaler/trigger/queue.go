@@ -193,6 +193,9 @@ func (p *parser) checkClusterQueue(t Trigger) {
 				p.fail(KeyKeyPrefix, "on a cluster BullMQ needs a hash tag, so that the keys of queue %q are on one node; make it {bull}, for example, or put the queue's name in braces", p.shownQueue(name))
 			}
 		}
+	case "", Asynq: // Asynq's keys have the queue's name as their hash tag
+	default:
+		p.fail(KeyPreset, "it is not known to work on a cluster; use redisMode Standalone or Sentinel")
 	}
 }
 

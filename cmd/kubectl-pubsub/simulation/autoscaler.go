@@ -86,9 +86,10 @@ func (a Autoscaler) new(c Config) scaler {
 		scaler := newExternal(c)
 		scaler.rate = &rateAware{serviceRate: c.ServiceRate}
 		return scaler
-	default:
+	case Threshold:
 		return newExternal(c)
 	}
+	panic(fmt.Sprintf("simulation: no autoscaler %q: it must be one of Autoscalers", string(a)))
 }
 
 // fixed never scales.

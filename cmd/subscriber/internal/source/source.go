@@ -157,6 +157,8 @@ func (o Options) Detect(ctx context.Context) (queue.Kind, error) {
 	if err != nil {
 		return queue.None, o.classify(fmt.Errorf("TYPE %s: %w", o.Key, err))
 	}
+	// What a key may hold beside these is refused below.
+	//exhaustive:ignore
 	switch kind := queue.Kind(got); kind {
 	case queue.List, queue.Stream:
 		return kind, nil

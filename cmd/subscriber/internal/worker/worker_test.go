@@ -128,16 +128,29 @@ func eventually(t *testing.T, condition func() bool) {
 
 func TestNoMoreInWorkThanConcurrency(t *testing.T) {
 	f := newFake(batch("1", "2", "3"), batch("4", "5"))
-	var now, most atomic.Int64
-	stop := run(t, f, Options{Concurrency: 2, Deliver: func(context.Context, source.Message) error {
-		most.Store(max(most.Load(), now.Add(1)))
-		defer now.Add(-1)
-		<-time.After(5 * time.Millisecond)
+	var mu sync.Mutex
+	now, most := 0, 0
+	both := make(chan struct{}) // closed once two are in work
+	stop := run(t, f, Options{Concurrency: 2, Deliver: func(ctx context.Context, _ source.Message) error {
+		mu.Lock()
+		now++
+		if now == 2 && most < 2 {
+			close(both)
+		}
+		most = max(most, now)
+		mu.Unlock()
+		select {
+		case <-both:
+		case <-ctx.Done():
+		}
+		mu.Lock()
+		now--
+		mu.Unlock()
 		return nil
 	}})
 	eventually(t, func() bool { return f.seen("ack 5") == 1 })
 	require.NoError(t, stop())
-	require.EqualValues(t, 2, most.Load())
+	require.Equal(t, 2, most)
 	require.Equal(t, 1, f.seen("close"))
 }
 

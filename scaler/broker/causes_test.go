@@ -1,0 +1,129 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/internal/declared"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// Each type of errors that this package and queue have is classed on purpose. One without a
+// row would be told as a server that can't be reached, with a remedy that helps nobody.
+func TestEveryErrorHasACause(t *testing.T) {
+	type row struct {
+		err   error
+		cause Cause
+	}
+	own := map[string]row{
+		"MasterAddressError":  {&MasterAddressError{}, NotRedis},
+		"ModeError":           {&ModeError{}, Fault},
+		"NodesError":          {&NodesError{}, ReplyTooLarge},
+		"NotAllowedError":     {&NotAllowedError{}, NotAllowed},
+		"NotRESPError":        {&NotRESPError{}, NotRedis},
+		"PanicError":          {&PanicError{}, Fault},
+		"ReadError":           {&ReadError{Err: &SecretError{}}, SecretUnreadable},
+		"ReplyBudgetError":    {&ReplyBudgetError{}, ReplyBudget},
+		"ReplyLimitError":     {&ReplyLimitError{}, ReplyTooLarge},
+		"SecretError":         {&SecretError{}, SecretUnreadable},
+		"StaleReplicaError":   {&StaleReplicaError{}, StaleReplica},
+		"TLSError":            {&TLSError{}, TLSFailed},
+		"TooManyServersError": {&TooManyServersError{}, TooManyServers},
+	}
+	queues := map[string]row{
+		"AgeUnknownError": {&queue.AgeUnknownError{}, AgeUnknown},
+		"BacklogError":    {&queue.BacklogError{}, Unreadable},
+		"ElsewhereError":  {&queue.ElsewhereError{}, ClusterDown},
+		"GroupError":      {&queue.GroupError{}, NoGroup},
+		"ReplyError":      {&queue.ReplyError{}, Unreadable},
+		"UnknownError":    {&queue.UnknownError{}, Fault},
+		"WrongTypeError":  {&queue.WrongTypeError{}, WrongType},
+	}
+	others := map[string]row{
+		"no such host":              {&net.DNSError{IsNotFound: true}, UnknownHost},
+		"a name server's failure":   {&net.DNSError{}, Unreachable},
+		"refused":                   {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, Unreachable},
+		"a dial without an answer":  {&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, Unreachable},
+		"no answer":                 {context.DeadlineExceeded, Slow},
+		"no answer, by the network": {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, Slow},
+		"cut off":                   {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, Unreachable},
+		"a backlog that is refused": {&queue.BacklogError{Err: reply("NOPERM x")}, Forbidden},
+	}
+	for path, rows := range map[string]map[string]row{"scaler/broker": own, "scaler/queue": queues, "": others} {
+		if path != "" {
+			for _, name := range declared.Errors(t, "github.com/jawaracloud/pubsub-operator/"+path) {
+				require.Contains(t, rows, name, "which cause has an error of this type of %s?", path)
+			}
+		}
+		for name, row := range rows {
+			assert.Equal(t, row.cause, causeOf(row.err), name)
+			assert.Equal(t, row.cause, causeOf(fmt.Errorf("wrapped: %w", row.err)), name)
+		}
+	}
+}
+
+// What a server answers with is classed by how that begins (Redis 7, src/server.c,
+// createSharedObjects; DragonFly the same).
+func TestEveryReplyHasACause(t *testing.T) {
+	known := map[string]Cause{
+		"WRONGTYPE": WrongType, "LOADING": Loading, "MASTERDOWN": Loading, "BUSY": Loading, "READONLY": StaleReplica,
+		"CLUSTERDOWN": ClusterDown, "TRYAGAIN": ClusterDown, "MOVED": ClusterDown, "ASK": ClusterDown,
+		"NOAUTH": Unauthorized, "WRONGPASS": Unauthorized, "invalid password": Unauthorized, "NOPERM": Forbidden,
+	}
+	for _, row := range replies {
+		assert.Contains(t, known, row.prefix)
+	}
+	for prefix, cause := range known {
+		assert.Equal(t, cause, causeOf(reply(prefix+" x")), prefix)
+		assert.Equal(t, cause, causeOf(reply("ERR "+prefix+" x")), prefix)
+	}
+	assert.Equal(t, Unreadable, causeOf(reply("ERR x")))
+}
+
+// An error has one remedy: its own, or that of its cause.
+func TestEveryCauseHasARemedy(t *testing.T) {
+	itself := map[Cause]string{
+		WrongType:  (&queue.WrongTypeError{}).Error(),
+		NoGroup:    (&queue.GroupError{}).Error(),
+		AgeUnknown: (&queue.AgeUnknownError{}).Error(),
+		NotRedis:   (&NotRESPError{}).Error(),
+		Fault:      (&PanicError{}).Error(),
+		Unreadable: "", // nobody knows what to do about any answer
+	}
+	for _, cause := range declared.Values[Cause](t) {
+		remedy, known := remedies[cause]
+		words, own := itself[cause]
+		assert.True(t, known, "%s has no row", cause)
+		assert.NotEqual(t, own, remedy != "", "%s: %q, %q", cause, remedy, words)
+	}
+	for cause, words := range itself {
+		hints := []string{"correct ", "set ", "leave ", "log has the details"}
+		found := cause == Unreadable
+		for _, hint := range hints {
+			found = found || strings.Contains(words, hint)
+		}
+		assert.True(t, found, "%s: %q says nothing of what to do", cause, words)
+	}
+}
+
+// A mode that is not known is no reason to read the first server that is named as if it stood
+// alone: its depth may be another's.
+func TestAModeThatIsNotKnownIsAnError(t *testing.T) {
+	pool := NewPool(Options{})
+	t.Cleanup(pool.Close)
+	_, err := pool.Depth(t.Context(), Server{Mode: "Ring", Address: "127.0.0.1:1"}, queue.Queue{Key: "q", Kind: queue.List})
+	var failure *ReadError
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, Fault, failure.Cause())
+	assert.True(t, errors.As(err, new(*ModeError)), "%v", err)
+	assert.ErrorContains(t, err, `"Ring"`)
+}

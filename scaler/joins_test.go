@@ -1,0 +1,44 @@
+package scaler
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+)
+
+// What one room has, and another does not know, is an error that says so: no default, which
+// would be the depth of something else or a decision without a reason.
+func TestAValueWithoutARowIsAFault(t *testing.T) {
+	s := New(Options{})
+	ofQueue := func(q trigger.Queue) error {
+		_, err := queuesOf(trigger.Trigger{ChannelName: "q", Queue: q})
+		return err
+	}
+	ofMode := func(mode trigger.Mode) error {
+		_, err := s.server(&request{trigger: trigger.Trigger{Redis: trigger.Redis{Mode: mode}}})
+		return err
+	}
+	ofDecision := func(action policy.Action, reason policy.Reason) error {
+		out, err := s.explanation(&request{}, evaluation{decision: policy.Decision{Action: action, Reason: reason}})
+		assert.Nil(t, out)
+		return err
+	}
+	for words, err := range map[string]error{
+		`queueType "Bag", preset "" and score "Any"`:        ofQueue(trigger.Queue{Type: "Bag", Score: trigger.AnyScore}),
+		`queueType "Auto", preset "Resque" and score "Any"`: ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "Resque", Score: trigger.AnyScore}),
+		`preset "" and score "UnixMinutes"`:                 ofQueue(trigger.Queue{Type: trigger.SortedSet, Score: "UnixMinutes"}),
+		`redisMode "Ring"`:                                  ofMode("Ring"),
+		`action 99 for reason "WithinBand"`:                 ofDecision(99, policy.WithinBand),
+		`action 1 for reason "Reason99"`:                    ofDecision(policy.Hold, 99),
+		`action 0 for reason "Reason0"`:                     ofDecision(0, 0),
+	} {
+		assert.Equal(t, codes.Internal, status.Code(err), words)
+		assert.ErrorContains(t, err, words)
+		assert.ErrorContains(t, err, "report it as a fault")
+	}
+}

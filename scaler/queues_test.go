@@ -1,0 +1,148 @@
+package scaler_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/internal/declared"
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+)
+
+// run executes commands, each given as its words.
+func (f *fixture) run(t *testing.T, commands ...[]any) {
+	t.Helper()
+	for _, words := range commands {
+		require.NoError(t, f.redis.Do(t.Context(), words...).Err(), "%v", words)
+	}
+}
+
+// Whatever a trigger may name, from the call to the answer. The key q is a list of 7 in each
+// case: what is read as a plain key tells 7, or that it holds something else.
+func TestEveryPresetIsRead(t *testing.T) {
+	tests := map[trigger.Preset]struct {
+		commands        [][]any
+		ready, inFlight int64
+		kind            string
+	}{
+		trigger.Sidekiq: {[][]any{{"LPUSH", "queue:q", 1, 2}, {"SADD", "processes", "p"}, {"HSET", "p", "busy", 3, "info", `{"queues":["q"],"concurrency":3}`}}, 2, 3, "sidekiq"},
+		trigger.Celery:  {[][]any{{"LPUSH", "q\x06\x169", 1, 2}, {"HSET", "unacked", "t", "x"}}, 7 + 2, 1, "celery"},
+		trigger.BullMQ:  {[][]any{{"LPUSH", "bull:q:wait", 1, 2, 3}, {"LPUSH", "bull:q:active", 4}}, 3, 1, "bullmq"},
+		trigger.Asynq:   {[][]any{{"LPUSH", "asynq:{q}:pending", 1, 2, 3, 4}, {"LPUSH", "asynq:{q}:active", 5, 6}}, 4, 2, "asynq"},
+		trigger.RQ:      {[][]any{{"RPUSH", "rq:queue:q", 1}, {"ZADD", "rq:wip:q", "+inf", "2:e", "+inf", "3:e"}}, 1, 2, "rq"},
+	}
+	f := newFixture(t)
+	for _, preset := range declared.Values[trigger.Preset](t) {
+		t.Run(string(preset), func(t *testing.T) {
+			require.Contains(t, tests, preset, "what does it keep, and where?")
+			test := tests[preset]
+			f.run(t, []any{"FLUSHALL"}, []any{"LPUSH", "q", 1, 2, 3, 4, 5, 6, 7})
+			f.run(t, test.commands...)
+			got, err := f.explain(t, "preset", string(preset))
+			require.NoError(t, err)
+			assert.Equal(t, test.ready, got.GetReady())
+			assert.Equal(t, test.inFlight, got.GetInFlight())
+			assert.Equal(t, test.kind, got.GetQueueType())
+		})
+	}
+}
+
+func TestEveryQueueTypeIsRead(t *testing.T) {
+	tests := map[trigger.QueueType]struct {
+		command    []any
+		kind       string
+		ready      int64
+		lowerBound bool
+	}{
+		trigger.Auto:      {[]any{"LPUSH", "q", 1, 2}, "list", 2, false},
+		trigger.List:      {[]any{"LPUSH", "q", 1, 2, 3}, "list", 3, false},
+		trigger.Stream:    {[]any{"XADD", "q", "*", "k", "v"}, "stream", 1, false},
+		trigger.SortedSet: {[]any{"ZADD", "q", 1, "a", 2, "b"}, "sortedset", 2, false},
+		trigger.PubSub:    {[]any{"PING"}, "pubsub", 0, true},
+	}
+	f := newFixture(t)
+	for _, queueType := range declared.Values[trigger.QueueType](t) {
+		t.Run(string(queueType), func(t *testing.T) {
+			require.Contains(t, tests, queueType, "which key does it read?")
+			test := tests[queueType]
+			f.run(t, []any{"FLUSHALL"}, test.command)
+			got, err := f.explain(t, "queueType", string(queueType))
+			require.NoError(t, err)
+			assert.Equal(t, test.kind, got.GetQueueType())
+			assert.Equal(t, test.ready, got.GetReady())
+			assert.Equal(t, test.lowerBound, got.GetDepthIsLowerBound())
+		})
+	}
+}
+
+// One sorted set, of which each score makes something else.
+func TestEveryScoreIsRead(t *testing.T) {
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	ready := map[trigger.Score]int64{
+		trigger.AnyScore:         4,
+		trigger.UnixSeconds:      1,     // milliseconds are far ahead
+		trigger.UnixMilliseconds: 2 + 1, // seconds are long ago
+	}
+	f := newFixture(t)
+	f.run(t, []any{"ZADD", "q", past.Unix(), "a", future.Unix(), "b", past.UnixMilli(), "c", future.UnixMilli(), "d"})
+	for _, score := range declared.Values[trigger.Score](t) {
+		t.Run(string(score), func(t *testing.T) {
+			require.Contains(t, ready, score, "which members are ready by it?")
+			for _, queueType := range []trigger.QueueType{trigger.SortedSet, trigger.Auto} {
+				got, err := f.explain(t, "queueType", string(queueType), "score", string(score))
+				require.NoError(t, err)
+				assert.Equal(t, ready[score], got.GetReady(), "queueType %s", queueType)
+			}
+		})
+	}
+}
+
+// Each mode finds the server that has the queue: in none of them is that the one that the
+// other two would read.
+func TestEveryModeIsRead(t *testing.T) {
+	f := newFixture(t)
+	const length = 3
+	type setting struct {
+		client redis.Cmdable
+		pairs  []string
+	}
+	settings := map[trigger.Mode]func() setting{
+		trigger.Standalone: func() setting { return setting{f.redis, nil} },
+		trigger.Sentinel: func() setting {
+			s := redistest.StartSentinel(t)
+			var addresses []string
+			for _, sentinel := range s.Sentinels {
+				addresses = append(addresses, sentinel.Addr)
+			}
+			return setting{s.Data[0].Client(), []string{"redisAddress", strings.Join(addresses, ","), "sentinelMaster", s.MasterName}}
+		},
+		trigger.Cluster: func() setting {
+			c := redistest.StartCluster(t, 3)
+			other := c.Nodes[0]
+			if other == c.Owner("q") {
+				other = c.Nodes[1]
+			}
+			return setting{c.Client(), []string{"redisAddress", other.Addr}}
+		},
+	}
+	for _, mode := range declared.Values[trigger.Mode](t) {
+		t.Run(string(mode), func(t *testing.T) {
+			require.Contains(t, settings, mode, "how is it connected to?")
+			s := settings[mode]()
+			for i := range length {
+				require.NoError(t, s.client.LPush(t.Context(), "q", strconv.Itoa(i)).Err())
+			}
+			got, err := f.explain(t, append(s.pairs, "redisMode", string(mode))...)
+			require.NoError(t, err)
+			assert.EqualValues(t, length, got.GetQueueDepth())
+			assert.Equal(t, inspectv1.Reason_REASON_BELOW_LOWER_BOUND, got.GetReason())
+		})
+	}
+}
