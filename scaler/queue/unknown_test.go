@@ -70,6 +70,14 @@ func TestEveryKindIsKnown(t *testing.T) {
 			assert.Equal(t, isPreset, q.RoutingKey() != "a", "%s", q.RoutingKey())
 			words := (&queue.AgeUnknownError{Key: "a", Kind: kind}).Error()
 			assert.NotContains(t, words, " 's queue", "the framework's name")
+			why := map[queue.Kind]string{
+				queue.Auto: `the age of "a"`, queue.Stream: "XADD", queue.SortedSet: "its scores", queue.List: "nothing records when its messages came",
+				queue.PubSub: "published", queue.Celery: "Celery does not record", queue.CeleryShared: "Celery does not record",
+			}[kind]
+			if why == "" {
+				why = "its oldest waiting job does not say"
+			}
+			assert.Contains(t, words, why)
 			wrong := (&queue.WrongTypeError{Key: "a", Want: queue.List, Preset: kind}).Error()
 			assert.Equal(t, !isPreset, wrong == `key "a" does not hold a list, as it does for : correct channelName, keys, keyPrefix or preset`, "%s", wrong)
 		})

@@ -65,6 +65,10 @@ func TestWhatAPresetAllows(t *testing.T) {
 			assert.Equal(t, tests[preset], rules{cluster: allows(KeyRedisMode, "Cluster"), age: allows(KeyMaxAge, "1m"), prefix: allows(KeyKeyPrefix, "p")})
 		})
 	}
+	for _, preset := range []Preset{Sidekiq, Celery, RQ} {
+		_, err := Parse(map[string]string{KeyChannelName: "q", KeyPreset: string(preset), KeyRedisMode: "Cluster"})
+		assert.ErrorContains(t, err, "its keys are on several nodes")
+	}
 	p := parser{metadata: map[string]string{}}
 	p.checkClusterQueue(Trigger{Queue: Queue{Preset: "Resque"}})
 	assert.Len(t, p.errs, 1, "of a preset without a rule it is not known")
