@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -81,8 +80,8 @@ func TestKEDAIsDown(t *testing.T) {
 	})
 	for _, name := range []string{"watched", "forgotten"} {
 		s.until(env.settling(), name+" is gone", func(ctx context.Context) error {
-			if _, err := s.channel(ctx, name); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("the channel: %v", err)
+			if _, err := s.channel(ctx, name); gone(err, "channel") != nil {
+				return gone(err, "channel")
 			}
 			_, err := s.scaledObject(ctx, name)
 			return gone(err, "ScaledObject")
