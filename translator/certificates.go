@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,7 +106,7 @@ func (c *certificates) read(ctx context.Context) {
 	defer cancel()
 	secret := &corev1.Secret{}
 	err := c.reader.Get(ctx, c.secret, secret)
-	if context.Cause(ctx) == context.Canceled {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return // we are stopping
 	}
 	c.mu.Lock()

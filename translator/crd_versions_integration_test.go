@@ -127,6 +127,7 @@ func TestOlderCRD(t *testing.T) {
 			return p.Get(t.Context(), client.ObjectKeyFromObject(channel), channel) == nil && channel.Status.QueueDepth != nil && channel.Status.Selector != ""
 		}, soon, tick)
 	}
+	p.takenUp(t, "shop", 3)
 	p.settled(t)
 	p.quiet(t, scaler, 3)
 
@@ -176,6 +177,7 @@ func TestAStatusThatTheCRDRefuses(t *testing.T) {
 	require.Eventually(t, func() bool { return len(p.notes(t, channel, v1.ReasonRefused)) > 0 }, soon, tick)
 	p.settled(t)
 	p.childrenOf(t, []*v1.PubSubChannel{channel})
+	p.takenUp(t, "shop", 1)
 	p.scaleTo(t, deploymentOf(channel), 4)
 	require.Eventually(t, func() bool { return len(p.scalings(t, channel)) > 0 }, soon, tick)
 	p.settled(t)
@@ -256,6 +258,7 @@ func TestNewerCRD(t *testing.T) {
 	specs["spoilt"] = p.raw(t, spoilt).Object["spec"]
 	require.Eventually(t, func() bool { ready, _ := p.readyOf(t, spoilt); return ready.Reason == v1.ReasonInvalidSpec }, soon, tick)
 
+	p.takenUp(t, "shop", 5)
 	p.settled(t)
 	p.quiet(t, scaler, 4)
 	for _, u := range all {

@@ -33,7 +33,7 @@ import (
 )
 
 var (
-	pairs     = flag.Int("pairs", 300, "how many pairs of channels TestAppliedOverIsAppliedAlone tries")
+	pairs     = flag.Int("pairs", 1000, "how many pairs of channels TestAppliedOverIsAppliedAlone tries")
 	pairsSeed = flag.Uint64("pairs-seed", 1, "the seed that they are made from")
 )
 

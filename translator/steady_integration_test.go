@@ -136,9 +136,15 @@ func (p *plane) play(t *testing.T, n int) {
 		}
 		require.NoError(t, p.Status().Patch(t.Context(), d, client.MergeFrom(before)))
 	}
+	p.takenUp(t, "steady", n*3/5)
+}
+
+// takenUp has all of a namespace's ScaledObjects, which are to be n, taken up as KEDA does.
+func (p *plane) takenUp(t *testing.T, namespace string, n int) {
+	t.Helper()
 	var scaledObjects kedav1alpha1.ScaledObjectList
 	require.Eventually(t, func() bool {
-		return p.List(t.Context(), &scaledObjects, client.InNamespace("steady")) == nil && len(scaledObjects.Items) == n*3/5
+		return p.List(t.Context(), &scaledObjects, client.InNamespace(namespace)) == nil && len(scaledObjects.Items) == n
 	}, 2*soon, 200*time.Millisecond)
 	for i := range scaledObjects.Items {
 		so := &scaledObjects.Items[i]

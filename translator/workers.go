@@ -45,9 +45,9 @@ func (s severity) reason() string {
 		return v1.ReasonWorkersNotStarting
 	case unschedulable:
 		return v1.ReasonWorkersUnschedulable
-	default:
-		return v1.ReasonProgressing
+	case takesItsTime:
 	}
+	return v1.ReasonProgressing
 }
 
 // symptom is what one pod has.

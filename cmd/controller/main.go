@@ -107,7 +107,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("reading the host's name: %w", err)
 	}
-	err = translator.Setup(mgr, translator.Options{
+	err = translator.Setup(mgr, translator.Options{ //nolint:contextcheck // what it adds gets the manager's context
 		Scaler:                  translator.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
 		KEDASecret:              o.kedaSecret,
 		Limits:                  o.limits,

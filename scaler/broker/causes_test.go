@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -124,6 +123,6 @@ func TestAModeThatIsNotKnownIsAnError(t *testing.T) {
 	var failure *ReadError
 	require.ErrorAs(t, err, &failure)
 	assert.Equal(t, Fault, failure.Cause())
-	assert.True(t, errors.As(err, new(*ModeError)), "%v", err)
+	assert.ErrorAs(t, err, new(*ModeError))
 	assert.ErrorContains(t, err, `"Ring"`)
 }

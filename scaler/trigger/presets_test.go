@@ -62,7 +62,7 @@ func TestWhatAPresetAllows(t *testing.T) {
 				_, err := Parse(map[string]string{KeyChannelName: "q", KeyPreset: string(preset), key: value})
 				return err == nil
 			}
-			assert.Equal(t, tests[preset], rules{cluster: allows(KeyRedisMode, "Cluster"), age: allows(KeyMaxAge, "1m"), prefix: allows(KeyKeyPrefix, "p")})
+			assert.Equal(t, rules{cluster: allows(KeyRedisMode, "Cluster"), age: allows(KeyMaxAge, "1m"), prefix: allows(KeyKeyPrefix, "p")}, tests[preset])
 		})
 	}
 	for _, preset := range []Preset{Sidekiq, Celery, RQ} {
