@@ -66,7 +66,8 @@ type readError struct{ error }
 func (e *readError) Unwrap() error { return e.error }
 
 // syncDeployment makes the channel's Deployment what it should be, but for spec.replicas,
-// and returns it as it was last read; nil where it was not there before.
+// and returns it as it was last read, but for its generation; nil where it was not there
+// before.
 func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChannel) (*appsv1.Deployment, error) {
 	live := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: deploymentName(channel)}}
 	found, err := r.findOrCreate(ctx, channel, r.client, live, func(version *string) error {
@@ -104,7 +105,10 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 		}
 		return live, err
 	}
-	return live, r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
+	err = r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
+	// Its status is of before: nobody may take it for that of what was just applied.
+	live.Generation = ptr.Deref(desired.Generation, live.Generation)
+	return live, err
 }
 
 // permittedDeployment is the channel's Deployment, unless its pods are not permitted.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -30,6 +31,37 @@ func depthOf(depth int64) func(*inspectv1.ExplainRequest) (*inspectv1.ExplainRes
 			Reason: inspectv1.Reason_REASON_WITHIN_BAND, LastingExplanation: "holding",
 		}, nil
 	}
+}
+
+// A channel that was edited is not ready by the workers of before: whoever waits for the new
+// generation, as kubectl wait, kstatus and Flux do, would go on too soon.
+func TestAnEditIsNotReadyAtOnce(t *testing.T) {
+	s := sharedServer(t)
+	channel := s.channel(t)
+	deployment := s.deploymentReady(t, channel)
+	require.Eventually(t, func() bool {
+		s.get(t, deployment)
+		deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+		return s.Status().Update(t.Context(), deployment) == nil
+	}, soon, tick)
+	ready := func(c *v1.PubSubChannel) bool {
+		return meta.IsStatusConditionTrue(c.Status.Conditions, v1.ConditionReady)
+	}
+	eventually(t, s, channel, ready, "the workers are up")
+
+	statuses, err := s.Watch(t.Context(), &v1.PubSubChannelList{}, client.InNamespace(channel.Namespace))
+	require.NoError(t, err)
+	defer statuses.Stop()
+	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "newer:1" })
+	for event := range statuses.ResultChan() {
+		if c, ok := event.Object.(*v1.PubSubChannel); ok && c.Status.ObservedGeneration == channel.Generation {
+			assert.False(t, ready(c), "%+v", c.Status)
+			break
+		}
+	}
+	eventually(t, s, channel, func(c *v1.PubSubChannel) bool {
+		return meta.FindStatusCondition(c.Status.Conditions, v1.ConditionReady).Reason == v1.ReasonProgressing
+	}, "Kubernetes has still to look at the Deployment")
 }
 
 // Each scaling is one event, with the depth at that time, and none is told twice.
