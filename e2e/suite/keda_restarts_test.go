@@ -33,7 +33,7 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 	spec.MinReplicas, spec.MaxReplicas, spec.Cooldown = 2, 10, cooldown
 
 	idle := newChannel("idle")
-	idle.Spec.AutoScaling.MinReplicas = ptr.To[int32](0)
+	idle.Spec.Replicas, idle.Spec.AutoScaling.MinReplicas = ptr.To[int32](1), ptr.To[int32](0)
 	idleCooldown := setCooldown(idle, 8)
 	park(idle)
 	s.setDepth("idle", 1)

@@ -74,8 +74,19 @@ func TestRenewedCertificatesKeepPush(t *testing.T) {
 
 	var after latencies
 	for _, fleet := range fleets {
-		require.NoError(t, fleet.cycles(1, time.Second, func(took time.Duration) { after = append(after, took) }))
+		running.Go(func() {
+			err := fleet.cycles(1, time.Second, func(took time.Duration) {
+				mu.Lock()
+				defer mu.Unlock()
+				after = append(after, took)
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			failed = errors.Join(failed, err)
+		})
 	}
+	running.Wait()
+	require.NoError(t, failed)
 	s.logf("after that: %s", after)
 	assert.NoError(t, streamsForAll(t.Context()), "streams stay")
 }
