@@ -29,7 +29,7 @@ func TestDollarsInNames(t *testing.T) {
 	const one, two = "a$(POD_NAME)$$b", "$(CHANNEL)$$$"
 	channel := newChannel("orders")
 	channel.Spec.ChannelName = one
-	channel.Spec.Queue = &pubsubv1.QueueSpec{Type: pubsubv1.QueueTypeList, Keys: []string{two}}
+	channel.Spec.Queue = &pubsubv1.QueueSpec{Type: pubsubv1.QueueTypeList, Keys: []string{one, two}}
 	s.createAndSettle(channel)
 	for _, key := range []string{one, two} {
 		s.push(key, 20)
