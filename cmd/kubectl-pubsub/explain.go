@@ -18,6 +18,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -189,7 +190,7 @@ func (e *explaining) ask(ctx context.Context, request *inspectv1.ExplainRequest)
 	}
 	answer, err := scaler.Explain(ctx, request)
 	var own *connect.ScalerError
-	if !errors.As(err, &own) || own.Reason != connect.ReasonTargetNotFound {
+	if !errors.As(err, &own) || own.Reason != inspect.TargetNotFound {
 		return answer, err
 	}
 	if e.scaledObject != "" {
