@@ -155,7 +155,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	}
 	if response != nil { // kept for as long as the channel lives, so without what nobody reads
 		inspect.DropCounting(response)
-		response.Keys, response.Policy, response.LastScaleTime = nil, nil, nil
+		response.Keys, response.Policy, response.LastScaleTime, response.Arithmetic = nil, nil, nil, ""
 		intern(&response.QueueType)
 		intern(&response.LastingExplanation) // the status has it as well
 	}

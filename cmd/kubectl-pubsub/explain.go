@@ -20,6 +20,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
 const explainLong = `Show what the scaler would decide about a channel now, and why.
@@ -48,9 +49,6 @@ const explainExample = `  # Why does orders have so many workers?
 
 // never is the value of --last-scale-time for a target that was never scaled.
 const never = "never"
-
-// maxReplicas is the greatest number that the scaler takes (scaler/policy).
-const maxReplicas = 1_000_000
 
 // explaining is one run of the command.
 type explaining struct {
@@ -145,8 +143,8 @@ func (e *explaining) question(command *cobra.Command, now time.Time) (*inspectv1
 		whatIf = append(whatIf, fmt.Sprintf("queue depth %d", e.queueDepth))
 	}
 	if command.Flags().Changed("replicas") {
-		if e.replicas < 0 || e.replicas > maxReplicas {
-			return nil, nil, fmt.Errorf("--replicas is %d: it must be from 0 to %d", e.replicas, maxReplicas)
+		if e.replicas < 0 || e.replicas > policy.MaxReplicasLimit {
+			return nil, nil, fmt.Errorf("--replicas is %d: it must be from 0 to %d", e.replicas, policy.MaxReplicasLimit)
 		}
 		request.Replicas = &e.replicas
 		whatIf = append(whatIf, fmt.Sprintf("replicas %d", e.replicas))

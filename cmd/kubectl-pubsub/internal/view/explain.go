@@ -123,7 +123,7 @@ func (d Decision) decision() []row {
 	return []row{
 		{"Action", inspect.ActionName(a.GetAction())},
 		{"Replicas", replicas},
-		{"Arithmetic", arithmetic(a)},
+		{"Arithmetic", clean(a.GetArithmetic())},
 		{"Reason", reason},
 		{"Cooldown", d.cooldown()},
 		{"Last scaling", d.lastScaling()},
