@@ -1,20 +1,13 @@
 package simulation
 
 import (
-	"time"
-
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 
-const (
-	// pollingIdle is the pollingInterval of the ScaledObject that the controller writes
-	// for a target that may go to zero (translator, pollingIdle).
-	pollingIdle = 10 * time.Second
-	// pushRepeat is how often the scaler pushes again that a queue is active.
-	pushRepeat = 15
-)
+// pushRepeat is how often the scaler pushes again that a queue is active.
+const pushRepeat = 15
 
 // external is KEDA and the HPA with this project's scaler, configured by the ScaledObject
 // that the controller writes.
@@ -44,16 +37,8 @@ func newExternal(c Config) *external {
 			KeepsTolerance:         c.KeepsTolerance,
 			DownscaleStabilization: hpa.DefaultDownscaleStabilization,
 		}),
-		keda: activation{poll: newTimer(pollingIdle, c.Phase), cooldown: cooldownToZero(c.Spec.Cooldown), lastActive: start},
+		keda: activation{poll: newTimer(behavior.PollingIdle, c.Phase), cooldown: behavior.CooldownPeriod(c.Spec), lastActive: start},
 	}
-}
-
-// cooldownToZero is the ScaledObject's cooldownPeriod (translator, buildScaledObject).
-func cooldownToZero(cooldown time.Duration) time.Duration {
-	if cooldown > 0 {
-		cooldown += pollingIdle
-	}
-	return cooldown
 }
 
 func (e *external) replicas(o observation) int32 {
