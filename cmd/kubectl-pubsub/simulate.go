@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/chart"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/report"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/chart"
+	"github.com/jawaracloud/pubsub-operator/simulation/report"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 const simulateLong = `Replay arrivals against a model of the workers, and see how the policy scales them.

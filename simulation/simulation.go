@@ -10,8 +10,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 )
 
 // Config is a fleet and its surroundings.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation"
 )
 
 // The JSON form. Field names of the spec are those of PubSubChannel's spec.autoScaling;

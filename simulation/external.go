@@ -1,8 +1,8 @@
 package simulation
 
 import (
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 

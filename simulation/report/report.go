@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/chart"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/chart"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 // Report is one trace and what became of it.
