@@ -9,51 +9,66 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
-// Autoscaler names what moves the replicas of a fleet.
-type Autoscaler string
+// Autoscaler is what moves the replicas of a fleet. There are those below; each is one value,
+// compared by its address.
+type Autoscaler struct {
+	name  string                // as --compare and JSON have it
+	label func(Config) string   // what a table or picture calls it
+	start func(c Config) scaler // with all that it remembers
+}
 
 // The autoscalers.
-const (
+var (
 	// Threshold is this project's policy, through KEDA and the HPA.
-	Threshold Autoscaler = "threshold"
+	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config) scaler { return newExternal(c, policy.Decide) }}
 	// KEDA is KEDA's built-in redis scaler, with no behavior set on its HPA.
-	KEDA Autoscaler = "keda"
+	KEDA = &Autoscaler{"keda", called("KEDA redis scaler"), func(c Config) scaler { return newRedisList(c, nil) }}
 	// KEDABehavior is the same with an empty behavior on its HPA: the API server then
 	// fills in rules that let it grow faster.
-	KEDABehavior Autoscaler = "keda-behavior"
+	KEDABehavior = &Autoscaler{"keda-behavior", called("KEDA redis scaler, behavior: {}"), func(c Config) scaler {
+		return newRedisList(c, &autoscalingv2.HorizontalPodAutoscalerBehavior{})
+	}}
 	// Step has the same thresholds and cooldown as Threshold, but adds or removes one
 	// replica at a time.
-	Step Autoscaler = "step"
+	Step = &Autoscaler{"step", called("±1 per cooldown"), func(c Config) scaler {
+		c.Spec.MaxScaleUpStep, c.Spec.MaxScaleDownStep = policy.Step{Value: 1}, policy.Step{Value: 1}
+		return newExternal(c, policy.Decide)
+	}}
 	// Fixed never scales.
-	Fixed Autoscaler = "fixed"
+	Fixed = &Autoscaler{"fixed", func(c Config) string { return fmt.Sprintf("fixed %d", c.Fixed) }, func(Config) scaler { return fixed{} }}
 	// RateAware is an experiment that no scaler has: it knows how fast messages arrive and
 	// how fast a worker is.
-	RateAware Autoscaler = "rate-aware"
+	RateAware = &Autoscaler{"rate-aware", called("rate-aware (experiment)"), func(c Config) scaler {
+		rate := &rateAware{serviceRate: c.ServiceRate}
+		e := newExternal(c, rate.decide)
+		e.arrived = rate.counted
+		return e
+	}}
 )
 
 // Autoscalers are all of them, in the order in which they are shown.
-func Autoscalers() []Autoscaler {
-	return []Autoscaler{Threshold, KEDA, KEDABehavior, Step, Fixed, RateAware}
+func Autoscalers() []*Autoscaler {
+	return []*Autoscaler{Threshold, KEDA, KEDABehavior, Step, Fixed, RateAware}
 }
 
-// label is what a table or picture calls the autoscaler.
-func (a Autoscaler) label(c Config) string {
-	switch a {
-	case Threshold:
-		return "this project"
-	case KEDA:
-		return "KEDA redis scaler"
-	case KEDABehavior:
-		return "KEDA redis scaler, behavior: {}"
-	case Step:
-		return "±1 per cooldown"
-	case Fixed:
-		return fmt.Sprintf("fixed %d", c.Fixed)
-	case RateAware:
-		return "rate-aware (experiment)"
+// ByName finds the autoscaler of that name.
+func ByName(name string) (*Autoscaler, bool) {
+	for _, a := range Autoscalers() {
+		if a.name == name {
+			return a, true
+		}
 	}
-	return string(a)
+	return nil, false
 }
+
+// String is the autoscaler's name.
+func (a *Autoscaler) String() string { return a.name }
+
+// MarshalText makes the name what JSON has of it.
+func (a *Autoscaler) MarshalText() ([]byte, error) { return []byte(a.name), nil }
+
+// called is a label that is always the same.
+func called(label string) func(Config) string { return func(Config) string { return label } }
 
 // scaler moves the replicas of a fleet.
 type scaler interface {
@@ -69,27 +84,6 @@ type observation struct {
 	waiting  int64   // messages in the queue
 	inWork   int64   // messages that workers hold
 	arrivals float64 // messages that arrived in the second before
-}
-
-func (a Autoscaler) new(c Config) scaler {
-	switch a {
-	case KEDA:
-		return newRedisList(c, nil)
-	case KEDABehavior:
-		return newRedisList(c, &autoscalingv2.HorizontalPodAutoscalerBehavior{})
-	case Step:
-		c.Spec.MaxScaleUpStep, c.Spec.MaxScaleDownStep = policy.Step{Value: 1}, policy.Step{Value: 1}
-		return newExternal(c)
-	case Fixed:
-		return fixed{}
-	case RateAware:
-		scaler := newExternal(c)
-		scaler.rate = &rateAware{serviceRate: c.ServiceRate}
-		return scaler
-	case Threshold:
-		return newExternal(c)
-	}
-	panic(fmt.Sprintf("simulation: no autoscaler %q: it must be one of Autoscalers", string(a)))
 }
 
 // fixed never scales.

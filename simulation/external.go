@@ -17,15 +17,17 @@ type external struct {
 	sync           timer
 	hpa            *hpa.Autoscaler
 	keda           activation
-	rate           *rateAware // nil: policy.Decide alone
+	decide         policy.Decider
+	arrived        func(float64) // told how many messages came in each second; nil where nobody counts
 
 	sample observation // the sampler's last, a tick old when the HPA asks
 	pushed bool        // whether the queue was active at the last tick
 }
 
-func newExternal(c Config) *external {
+func newExternal(c Config, decide policy.Decider) *external {
 	return &external{
 		spec:           c.Spec,
+		decide:         decide,
 		keepsTolerance: c.KeepsTolerance,
 		sync:           newTimer(c.HPASync, c.Phase),
 		hpa: hpa.New(hpa.Config{
@@ -44,18 +46,14 @@ func newExternal(c Config) *external {
 func (e *external) replicas(o observation) int32 {
 	sample := e.sample
 	e.sample = o
-	if e.rate != nil {
-		e.rate.counted(sample.arrivals)
+	if e.arrived != nil {
+		e.arrived(sample.arrivals)
 	}
 	syncs := e.sync.due(o.second)
 	if !syncs && e.spec.MinReplicas > 0 {
 		return o.replicas
 	}
-	decide := policy.Decide
-	if e.rate != nil {
-		decide = e.rate.decide
-	}
-	d := decide(e.spec, policy.State{
+	d := e.decide(e.spec, policy.State{
 		Replicas:  o.replicas,
 		Depth:     sample.waiting + sample.inWork,
 		LastScale: e.hpa.LastScaleTime(),

@@ -70,7 +70,11 @@ type Decision struct {
 	Active       bool          // what IsActive answers
 }
 
-// Decide applies the policy. The spec must be valid.
+// Decider is a policy: what it decides depends on the spec and the state alone. Decide is the
+// one that the scaler has; the simulation takes others.
+type Decider func(Spec, State) Decision
+
+// Decide applies the thresholds. The spec must be valid.
 func Decide(spec Spec, state State) Decision {
 	state.Depth = min(max(state.Depth, 0), maxDepth)
 	n := int64(state.Replicas)

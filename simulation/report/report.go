@@ -25,7 +25,7 @@ type Report struct {
 }
 
 // New replays a trace. The trace and the configuration must be valid.
-func New(t trace.Trace, seed uint64, config simulation.Config, others []simulation.Autoscaler) Report {
+func New(t trace.Trace, seed uint64, config simulation.Config, others []*simulation.Autoscaler) Report {
 	return Report{Trace: t, Seed: seed, Config: config, Results: simulation.Compare(config, t.Arrivals(seed), others...)}
 }
 
