@@ -16,6 +16,7 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionalphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -148,22 +149,17 @@ func (s *Service) mayNotCall(ctx context.Context, fullMethod string) error {
 	case is&allowed != 0:
 		return nil
 	case is == anonymous:
-		return denied(reasonCaller, fmt.Sprintf("%s is for %s: call it over TLS, with such a certificate", service, allowed&^anonymous))
+		return denied(inspect.CallerNotAllowed, fmt.Sprintf("%s is for %s: call it over TLS, with such a certificate", service, allowed&^anonymous))
 	case is == 0:
-		return denied(reasonCaller, fmt.Sprintf("the certificate's names %s are nobody's whom this scaler knows: use a certificate of %s, or have its name added to the scaler's flags", certificateNames(ctx), allowed&^anonymous))
+		return denied(inspect.CallerNotAllowed, fmt.Sprintf("the certificate's names %s are nobody's whom this scaler knows: use a certificate of %s, or have its name added to the scaler's flags", certificateNames(ctx), allowed&^anonymous))
 	default:
-		return denied(reasonCaller, fmt.Sprintf("the certificate's names %s are those of %s, and %s is for %s: use another certificate", certificateNames(ctx), is, service, allowed&^anonymous))
+		return denied(inspect.CallerNotAllowed, fmt.Sprintf("the certificate's names %s are those of %s, and %s is for %s: use another certificate", certificateNames(ctx), is, service, allowed&^anonymous))
 	}
 }
 
-// Reasons of refusals.
-const (
-	reasonCaller   = "CallerNotAllowed"
-	reasonMetadata = "MetadataNotBelieved"
-	reasonSecrets  = "SecretsNeedTLS"
-)
-
-func denied(reason, words string) error { return failure(codes.PermissionDenied, reason, words) }
+func denied(reason inspect.ErrorReason, words string) error {
+	return inspect.Error(codes.PermissionDenied, reason, words)
+}
 
 // allowUnary and allowStream refuse calls before anything of them is looked at.
 func (s *Service) allowUnary(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {

@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
-
-// ErrorDomain is the domain of the google.rpc.ErrorInfo that each of the scaler's own
-// errors carries. It tells them from failures of the transport.
-const ErrorDomain = "pubsub.jawaracloud.io"
 
 // codeOf has a gRPC code for each cause, so that a caller need not read the words.
 var codeOf = map[broker.Cause]codes.Code{
@@ -51,11 +46,11 @@ func (r *request) brokerError(err error) error {
 		if !ok {
 			code = codes.Internal // never OK: a depth that is not known must not read as 0
 		}
-		return failure(code, string(cause), r.told(err.Error()))
+		return inspect.Error(code, inspect.ErrorReason(cause), r.told(err.Error()))
 	case errors.Is(err, context.Canceled):
-		return failure(codes.Canceled, "Canceled", "the caller went away")
+		return inspect.Error(codes.Canceled, inspect.Canceled, "the caller went away")
 	default: // the pool was closed
-		return failure(codes.Unavailable, "ShuttingDown", r.told(err.Error()))
+		return inspect.Error(codes.Unavailable, inspect.ShuttingDown, r.told(err.Error()))
 	}
 }
 
@@ -63,29 +58,21 @@ func (r *request) brokerError(err error) error {
 func clusterError(err error) error {
 	switch {
 	case errors.Is(err, target.ErrNotFound):
-		return failure(codes.NotFound, "TargetNotFound", err.Error())
+		return inspect.Error(codes.NotFound, inspect.TargetNotFound, err.Error())
 	case errors.Is(err, context.Canceled):
-		return failure(codes.Canceled, "Canceled", "the caller went away")
+		return inspect.Error(codes.Canceled, inspect.Canceled, "the caller went away")
 	default:
-		return failure(codes.Unavailable, "ClusterUnreachable", err.Error())
+		return inspect.Error(codes.Unavailable, inspect.ClusterUnreachable, err.Error())
 	}
 }
 
 // invalid is an error of the request itself.
 func invalid(words string) error {
-	return failure(codes.InvalidArgument, "InvalidTrigger", words)
+	return inspect.Error(codes.InvalidArgument, inspect.InvalidTrigger, words)
 }
 
 // fault is an error of the scaler's own: a value that one of its rooms has, and another does
 // not know. verb says what it can't do with it.
 func fault(verb string, values ...any) error {
-	return failure(codes.Internal, string(broker.Fault), fmt.Sprintf("this scaler does not know how to "+verb+": report it as a fault", values...))
-}
-
-func failure(code codes.Code, reason, words string) error {
-	st := status.New(code, words)
-	if detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain}); err == nil {
-		st = detailed
-	}
-	return st.Err()
+	return inspect.Error(codes.Internal, inspect.ErrorReason(broker.Fault), fmt.Sprintf("this scaler does not know how to "+verb+": report it as a fault", values...))
 }

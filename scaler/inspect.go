@@ -120,6 +120,7 @@ func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainRespo
 		MessageRate:       e.reading.rate,
 
 		LastingExplanation: d.LastingText,
+		Arithmetic:         d.Arithmetic,
 		Policy:             policyMessage(r.trigger.Policy),
 		Keys:               keyDepths(e.reading),
 

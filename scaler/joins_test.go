@@ -34,8 +34,8 @@ func TestAValueWithoutARowIsAFault(t *testing.T) {
 		`preset "" and score "UnixMinutes"`:                 ofQueue(trigger.Queue{Type: trigger.SortedSet, Score: "UnixMinutes"}),
 		`redisMode "Ring"`:                                  ofMode("Ring"),
 		`action 99 for reason "WithinBand"`:                 ofDecision(99, policy.WithinBand),
-		`action 1 for reason "Reason99"`:                    ofDecision(policy.Hold, 99),
-		`action 0 for reason "Reason0"`:                     ofDecision(0, 0),
+		`action 1 for reason "Whim"`:                        ofDecision(policy.Hold, "Whim"),
+		`action 0 for reason ""`:                            ofDecision(0, ""),
 	} {
 		assert.Equal(t, codes.Internal, status.Code(err), words)
 		assert.ErrorContains(t, err, words)

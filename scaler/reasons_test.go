@@ -57,7 +57,7 @@ func TestEveryReasonReachesTheCaller(t *testing.T) {
 	actions := map[inspectv1.Action]bool{}
 	for name, reason := range declared.Constants[policy.Reason](t) {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, name, reason.String())
+			assert.Equal(t, name, string(reason))
 			require.Contains(t, decisions, reason, "how does it come about?")
 			d := decisions[reason]
 			f := newFixture(t)
@@ -77,6 +77,8 @@ func TestEveryReasonReachesTheCaller(t *testing.T) {
 			assert.Equal(t, strings.ToUpper(name), strings.ReplaceAll(strings.TrimPrefix(got.GetReason().String(), "REASON_"), "_", ""), got.GetExplanation())
 			assert.Equal(t, d.action, got.GetAction(), got.GetExplanation())
 			checkExplanation(t, got)
+			decided := reason == policy.AboveUpperBound || reason == policy.BelowLowerBound || reason == policy.Cooldown
+			assert.Equal(t, decided, got.GetArithmetic() != "", "%q", got.GetArithmetic())
 			actions[got.GetAction()] = true
 		})
 	}

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -300,7 +301,7 @@ func TestErrorsHaveCodesAndRemedies(t *testing.T) {
 				info, ok := got.Details()[0].(*errdetails.ErrorInfo)
 				require.True(t, ok)
 				assert.Equal(t, test.reason, info.GetReason())
-				assert.Equal(t, scaler.ErrorDomain, info.GetDomain())
+				assert.Equal(t, inspect.ErrorDomain, info.GetDomain())
 			}
 			ref := test.ref()
 			_, err := f.GetMetrics(t.Context(), &externalscaler.GetMetricsRequest{ScaledObjectRef: ref})

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
@@ -152,12 +153,12 @@ func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) 
 		return s.newRequest(q.namespace, q.name, q.metadata)
 	}
 	if q.caller == person && len(q.metadata) > 0 {
-		return nil, denied(reasonMetadata, "people ask by name alone: leave scaler_metadata out, and the trigger of the ScaledObject counts")
+		return nil, denied(inspect.MetadataNotBelieved, "people ask by name alone: leave scaler_metadata out, and the trigger of the ScaledObject counts")
 	}
 	stands, err := s.standing(ctx, q.namespace, q.name)
 	if mayBeBehind(err) && q.caller == anonymous && len(q.metadata) > 0 {
 		// As the controller asks about channels without autoscaling.
-		return nil, behindError{failure(codes.NotFound, "TargetNotFound", status.Convert(unmarked(err)).Message()+"; without TLS the scaler reads queues of ScaledObjects alone: switch TLS on (tls.enabled in the chart) to see those of channels without autoscaling")}
+		return nil, behindError{inspect.Error(codes.NotFound, inspect.TargetNotFound, status.Convert(unmarked(err)).Message()+"; without TLS the scaler reads queues of ScaledObjects alone: switch TLS on (tls.enabled in the chart) to see those of channels without autoscaling")}
 	}
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) 
 		return nil, err
 	}
 	if q.caller == anonymous && !q.configuration && r.trigger.Redis.RefersToSecrets() {
-		return nil, denied(reasonSecrets, fmt.Sprintf("the trigger of ScaledObject %s/%s names Secrets, which the scaler uses only for callers with a certificate: switch TLS on (tls.enabled in the chart), or give the password by passwordFromEnv", q.namespace, q.name))
+		return nil, denied(inspect.SecretsNeedTLS, fmt.Sprintf("the trigger of ScaledObject %s/%s names Secrets, which the scaler uses only for callers with a certificate: switch TLS on (tls.enabled in the chart), or give the password by passwordFromEnv", q.namespace, q.name))
 	}
 	return r, nil
 }
@@ -256,10 +257,10 @@ func (s *Service) choose(stands *standing, q question) (*request, error) {
 		return nil, behindError{clusterError(fmt.Errorf("%w: ScaledObject %s/%s has no trigger of type external-push or external with a channelName", target.ErrNotFound, q.namespace, q.name))}
 	}
 	if several && len(q.metadata) > 0 {
-		return nil, behindError{denied(reasonMetadata, fmt.Sprintf("scaler_metadata is not that of any of the triggers that stand in ScaledObject %s/%s: send what stands there, or leave it out", q.namespace, q.name))}
+		return nil, behindError{denied(inspect.MetadataNotBelieved, fmt.Sprintf("scaler_metadata is not that of any of the triggers that stand in ScaledObject %s/%s: send what stands there, or leave it out", q.namespace, q.name))}
 	}
 	if keys := trigger.Elsewhere(chosen.metadata, q.metadata); len(keys) > 0 {
-		return nil, behindError{denied(reasonMetadata, fmt.Sprintf("scaler_metadata says otherwise than ScaledObject %s/%s in the cluster (%s), which alone is believed: correct it there, and leave scaler_metadata out", q.namespace, q.name, strings.Join(keys, ", ")))}
+		return nil, behindError{denied(inspect.MetadataNotBelieved, fmt.Sprintf("scaler_metadata says otherwise than ScaledObject %s/%s in the cluster (%s), which alone is believed: correct it there, and leave scaler_metadata out", q.namespace, q.name, strings.Join(keys, ", ")))}
 	}
 	return s.requestOf(chosen, q)
 }

@@ -51,7 +51,7 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 			assert.Equal(t, test.depth, read.depth())
 			assert.Equal(t, test.lowerBound, read.lowerBound)
 			assert.Equal(t, test.desired, e.decision.Desired, e.decision.Text)
-			assert.Equal(t, test.reason.String(), e.decision.Reason.String(), e.decision.Text)
+			assert.Equal(t, test.reason, e.decision.Reason, e.decision.Text)
 		})
 	}
 }
@@ -60,7 +60,7 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 func TestEveryReasonIsTold(t *testing.T) {
 	for _, reason := range declared.Values[policy.Reason](t) {
 		name := strings.ReplaceAll(strings.TrimPrefix(reasons[reason].String(), "REASON_"), "_", "")
-		assert.Equal(t, strings.ToUpper(reason.String()), name)
+		assert.Equal(t, strings.ToUpper(string(reason)), name)
 	}
 	assert.Len(t, reasons, len(inspectv1.Reason_name)-1, "all but UNSPECIFIED")
 }

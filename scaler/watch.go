@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -91,18 +90,13 @@ func lasting(message *inspectv1.WatchResponse) *inspectv1.WatchResponse {
 	clone := proto.CloneOf(message)
 	clone.Time = nil
 	if e := clone.GetExplanation(); e != nil {
-		e.SampleAge, e.CooldownLeft, e.OldestAge, e.Explanation = nil, nil, nil, ""
+		inspect.DropCounting(e)
 	}
 	return clone
 }
 
 func failureMessage(err error) *inspectv1.Failure {
 	st := status.Convert(err)
-	out := &inspectv1.Failure{Code: code.Code(st.Code()).String(), Message: st.Message()}
-	for _, detail := range st.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			out.Reason = info.GetReason()
-		}
-	}
-	return out
+	reason, _ := inspect.ReasonOf(st)
+	return inspect.Failure(st.Code(), reason, st.Message())
 }

@@ -3,16 +3,15 @@ package translator
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 	"unique"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
@@ -21,13 +20,10 @@ import (
 // Explainer asks the scaler what it would decide now, and why.
 type Explainer interface {
 	// Explain answers as Inspector.Explain does. Its errors are gRPC statuses; those of
-	// the scaler's own carry a google.rpc.ErrorInfo of the domain pubsub.jawaracloud.io.
+	// the scaler's own are those of proto/inspect.
 	// The answer is the caller's to change.
 	Explain(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error)
 }
-
-// scalerErrorDomain is the domain of the ErrorInfo on the scaler's own errors.
-const scalerErrorDomain = "pubsub.jawaracloud.io"
 
 // question is what the scaler is asked about one channel. It is kept for as long as the
 // channel lives; what most channels have in common is there once for all.
@@ -124,10 +120,8 @@ func unreachable(err error) (bool, codes.Code, string) {
 		}
 		return true, codes.Unknown, err.Error()
 	}
-	for _, detail := range st.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == scalerErrorDomain {
-			return false, st.Code(), st.Message()
-		}
+	if _, own := inspect.ReasonOf(st); own {
+		return false, st.Code(), st.Message()
 	}
 	switch st.Code() {
 	case codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.OutOfRange:
@@ -137,28 +131,15 @@ func unreachable(err error) (bool, codes.Code, string) {
 	}
 }
 
-// reasonName is the scaler's reason as a condition's: REASON_WITHIN_BAND → WithinBand. One
-// that only a newer scaler knows has no name here, and its number would not do: the API server
-// refuses a status with a reason that does not begin with a letter.
+// reasonName is the scaler's reason as a condition's. One that only a newer scaler knows has
+// no name here, and its number would not do: the API server refuses a status with a reason
+// that does not begin with a letter.
 func reasonName(reason inspectv1.Reason) string {
-	if _, known := inspectv1.Reason_name[int32(reason)]; !known {
-		return v1.ReasonDecisionUnknown
+	if name, known := inspect.ReasonName(reason); known {
+		return name
 	}
-	var name strings.Builder
-	for word := range strings.SplitSeq(strings.TrimPrefix(reason.String(), "REASON_"), "_") {
-		if word != "" {
-			name.WriteString(word[:1] + strings.ToLower(word[1:]))
-		}
-	}
-	return name.String()
+	return v1.ReasonDecisionUnknown
 }
 
 // withoutDigits is a message without what merely counts.
-func withoutDigits(message string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return -1
-		}
-		return r
-	}, message)
-}
+func withoutDigits(message string) string { return inspect.WithoutDigits(message) }

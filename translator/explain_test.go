@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,17 +16,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
 // scalerError is one of the scaler's own.
 func scalerError(code codes.Code, message string) error {
-	st, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "Test", Domain: scalerErrorDomain})
-	if err != nil {
-		return err
-	}
-	return st.Err()
+	return inspect.Error(code, "Test", message)
 }
 
 func TestUnreachable(t *testing.T) {

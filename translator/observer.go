@@ -10,6 +10,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 )
 
 const (
@@ -152,8 +154,8 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 		return // we are stopping: the error says nothing of the scaler
 	}
 	if response != nil { // kept for as long as the channel lives, so without what nobody reads
-		response.Explanation, response.Keys, response.Policy = "", nil, nil
-		response.SampleAge, response.CooldownLeft, response.LastScaleTime = nil, nil, nil
+		inspect.DropCounting(response)
+		response.Keys, response.Policy, response.LastScaleTime, response.Arithmetic = nil, nil, nil, ""
 		intern(&response.QueueType)
 		intern(&response.LastingExplanation) // the status has it as well
 	}

@@ -24,12 +24,6 @@ const (
 	keyEnableTLS     = "enableTLS"
 )
 
-// pollingIdle is how often KEDA polls a target that may go to zero, in seconds: going
-// idle happens by polling alone, because a pushed "false" is ignored (KEDA 2.21,
-// pkg/scaling/scale_handler.go). Other targets keep KEDA's default of 30, which has no
-// effect on them: the HPA drives them.
-const pollingIdle = 10
-
 // ScalerRef says how KEDA reaches the scaler.
 type ScalerRef struct {
 	// Address is host:port, as seen from KEDA's pods.
@@ -67,7 +61,7 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			ScaleTargetRef:  &kedav1alpha1.ScaleTarget{Name: deploymentName(channel)},
 			MinReplicaCount: &spec.MinReplicas,
 			MaxReplicaCount: &spec.MaxReplicas,
-			CooldownPeriod:  &cooldown,
+			CooldownPeriod:  ptr.To(int32(behavior.CooldownPeriod(spec) / time.Second)),
 			// A fresh target has no lastActiveTime, so cooldownPeriod alone would let it
 			// go to zero at once (KEDA 2.21, pkg/scaling/executor).
 			InitialCooldownPeriod: &cooldown,
@@ -81,12 +75,7 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 		},
 	}
 	if spec.MinReplicas == 0 {
-		scaledObject.Spec.PollingInterval = ptr.To[int32](pollingIdle)
-		if cooldown > 0 {
-			// KEDA counts from the last poll that found the target active, which may be a
-			// whole interval before it became idle.
-			scaledObject.Spec.CooldownPeriod = ptr.To(cooldown + pollingIdle)
-		}
+		scaledObject.Spec.PollingInterval = ptr.To(int32(behavior.PollingIdle / time.Second))
 	}
 	return scaledObject
 }

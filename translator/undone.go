@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 
 // step is a change of the number of workers that the scaler asks for, by who is to make it.
@@ -73,7 +74,7 @@ func undoneFrom(channel *v1.PubSubChannel, seen observed, s step) time.Time {
 	case s == wakeStep && spec.MinReplicas == 0:
 		return seen.answer.since.Add(heldGrace)
 	case s == idleStep:
-		return heldFrom(channel, seen).Add(pollingIdle * time.Second) // as buildScaledObject has it
+		return heldFrom(channel, seen).Add(behavior.PollingIdle)
 	default:
 		return heldFrom(channel, seen)
 	}

@@ -10,9 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,17 +23,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
-// version is set by the linker; without, it is the module's.
-var version = ""
-
-// Exit codes.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
+// version is set by the build.
+var version string
 
 const (
 	// leaderElectionID is the Lease's name.
@@ -48,41 +40,34 @@ const (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	program.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // run is the whole program, and returns its exit code.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		fmt.Fprintf(stderr, "controller: %v\n", err)
-		return exitUsage
+		return program.Usage
 	case o.version:
-		fmt.Fprintln(stdout, versionText())
+		fmt.Fprintln(stdout, program.Version(version))
 		return 0
 	}
 	logger := newLogger(o, stderr)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	if err := serve(ctx, o, logger); err != nil {
 		logger.Error("the controller ended", "error", oneLine(err))
-		return exitFailed
+		return program.Failed
 	}
 	return 0
 }
 
 // newLogger makes one structured log of ours, controller-runtime's and client-go's.
 func newLogger(o options, output io.Writer) *slog.Logger {
-	handlerOptions := &slog.HandlerOptions{Level: o.logLevel}
-	var handler slog.Handler = slog.NewJSONHandler(output, handlerOptions)
-	if o.logFormat == "text" {
-		handler = slog.NewTextHandler(output, handlerOptions)
-	}
-	logger := slog.New(handler)
-	ctrl.SetLogger(logr.FromSlogHandler(handler))
+	logger := program.NewLogger(output, o.logLevel, o.logFormat)
+	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
 	return logger
 }
@@ -98,7 +83,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
 	}
-	restConfig.UserAgent = "pubsub-operator/" + versionText()
+	restConfig.UserAgent = "pubsub-operator/" + program.Version(version)
 	mgr, err := newManager(restConfig, o)
 	if err != nil {
 		return err
@@ -122,7 +107,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("starting", "version", versionText(), "scalerAddress", o.scalerAddress, "scalerTLS", o.scalerCertDir != "")
+	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.scalerCertDir != "")
 	return mgr.Start(ctx)
 }
 
@@ -165,14 +150,4 @@ func newManager(restConfig *rest.Config, o options) (manager.Manager, error) {
 		return nil, fmt.Errorf("adding the readiness check: %w", err)
 	}
 	return mgr, nil
-}
-
-func versionText() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

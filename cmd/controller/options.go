@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
@@ -64,7 +65,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.DurationVar(&o.statusHeartbeat, "status-heartbeat", 0, "write each channel's status.observedTime anew at least this often, at least 10s, which costs a write each time; 0 writes it only together with something else")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are worked on at once")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -114,7 +115,7 @@ func (o options) check() error {
 	if o.concurrency < 1 {
 		fail("max-concurrent-reconciles", o.concurrency, "it must be at least 1")
 	}
-	if o.logFormat != "json" && o.logFormat != "text" {
+	if !program.IsLogFormat(o.logFormat) {
 		fail("log-format", o.logFormat, "it must be json or text")
 	}
 	if o.scalerAuthentication != "" && o.scalerCertDir == "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
@@ -65,7 +66,7 @@ func TestBadFlags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			assert.Equal(t, exitUsage, run(test.args, io.Discard, &out))
+			assert.Equal(t, program.Usage, run(t.Context(), test.args, io.Discard, &out))
 			assert.Contains(t, out.String(), test.want)
 		})
 	}
@@ -73,7 +74,7 @@ func TestBadFlags(t *testing.T) {
 
 func TestVersionAndHelp(t *testing.T) {
 	var out bytes.Buffer
-	assert.Equal(t, 0, run([]string{"--version"}, &out, io.Discard))
+	assert.Equal(t, 0, run(t.Context(), []string{"--version"}, &out, io.Discard))
 	assert.NotEmpty(t, out.String())
-	assert.Equal(t, 0, run([]string{"--help"}, io.Discard, io.Discard))
+	assert.Equal(t, 0, run(t.Context(), []string{"--help"}, io.Discard, io.Discard))
 }

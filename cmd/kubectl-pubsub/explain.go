@@ -18,7 +18,9 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
 const explainLong = `Show what the scaler would decide about a channel now, and why.
@@ -47,9 +49,6 @@ const explainExample = `  # Why does orders have so many workers?
 
 // never is the value of --last-scale-time for a target that was never scaled.
 const never = "never"
-
-// maxReplicas is the greatest number that the scaler takes (scaler/policy).
-const maxReplicas = 1_000_000
 
 // explaining is one run of the command.
 type explaining struct {
@@ -144,8 +143,8 @@ func (e *explaining) question(command *cobra.Command, now time.Time) (*inspectv1
 		whatIf = append(whatIf, fmt.Sprintf("queue depth %d", e.queueDepth))
 	}
 	if command.Flags().Changed("replicas") {
-		if e.replicas < 0 || e.replicas > maxReplicas {
-			return nil, nil, fmt.Errorf("--replicas is %d: it must be from 0 to %d", e.replicas, maxReplicas)
+		if e.replicas < 0 || e.replicas > policy.MaxReplicasLimit {
+			return nil, nil, fmt.Errorf("--replicas is %d: it must be from 0 to %d", e.replicas, policy.MaxReplicasLimit)
 		}
 		request.Replicas = &e.replicas
 		whatIf = append(whatIf, fmt.Sprintf("replicas %d", e.replicas))
@@ -189,7 +188,7 @@ func (e *explaining) ask(ctx context.Context, request *inspectv1.ExplainRequest)
 	}
 	answer, err := scaler.Explain(ctx, request)
 	var own *connect.ScalerError
-	if !errors.As(err, &own) || own.Reason != connect.ReasonTargetNotFound {
+	if !errors.As(err, &own) || own.Reason != inspect.TargetNotFound {
 		return answer, err
 	}
 	if e.scaledObject != "" {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"sigs.k8s.io/yaml"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connecttest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
@@ -168,7 +169,7 @@ func TestUsage(t *testing.T) {
 func TestVersionAndHelp(t *testing.T) {
 	out, _, err := kubectl(t, "version")
 	require.NoError(t, err)
-	assert.Contains(t, out, version)
+	assert.Equal(t, program.Version(version)+"\n", out)
 	for _, command := range []string{"explain", "watch"} {
 		out, _, err = kubectl(t, command, "--help")
 		require.NoError(t, err)

@@ -7,27 +7,30 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/go-logr/logr"
 	"google.golang.org/grpc/grpclog"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 )
 
 func main() {
 	silenceLibraries()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
-	root := newRootCommand()
-	if err := root.ExecuteContext(ctx); err != nil {
+	program.Main(run)
+}
+
+// run is the command line, and returns the exit code.
+func run(ctx context.Context) int {
+	if err := newRootCommand().ExecuteContext(ctx); err != nil { //nolint:contextcheck // cobra hands it on
 		if ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
+		return program.Failed
 	}
+	return 0
 }
 
 // silenceLibraries drops what libraries log: whatever a user can act on is an error, and

@@ -2,15 +2,15 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 )
 
 // version is set by the build.
-var version = "dev"
+var version string
 
 const rootLong = `Why channels scale: now, live, and in a model.
 
@@ -25,7 +25,7 @@ work as they do there: --kubeconfig, --context, --namespace, --as, --server and 
 // newRootCommand is "kubectl pubsub". Its persistent flags are kubectl's: a command must
 // not define one of the same name or the shorthand n.
 func newRootCommand() *cobra.Command {
-	cluster := &connect.ClusterFlags{UserAgent: "kubectl-pubsub/" + version}
+	cluster := &connect.ClusterFlags{UserAgent: "kubectl-pubsub/" + program.Version(version)}
 	root := &cobra.Command{
 		Use:           "kubectl-pubsub",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl pubsub"},
@@ -46,22 +46,8 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the plugin's version",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(command.OutOrStdout(), buildVersion())
+			_, err := fmt.Fprintln(command.OutOrStdout(), program.Version(version))
 			return err
 		},
 	}
-}
-
-// buildVersion is the version with the commit, where the build recorded it.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return version
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
-			return version + "+" + setting.Value[:12]
-		}
-	}
-	return version
 }

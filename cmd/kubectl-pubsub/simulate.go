@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/chart"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/report"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/chart"
+	"github.com/jawaracloud/pubsub-operator/simulation/report"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 const simulateLong = `Replay arrivals against a model of the workers, and see how the policy scales them.
@@ -148,7 +148,7 @@ func (o *simulateOptions) run(command *cobra.Command) error {
 
 // validate checks the flags that don't depend on the trace, and returns what to compare
 // with.
-func (o *simulateOptions) validate() ([]simulation.Autoscaler, error) {
+func (o *simulateOptions) validate() ([]*simulation.Autoscaler, error) {
 	var errs []error
 	if o.trace == "" {
 		errs = append(errs, fmt.Errorf("--trace is missing: name a CSV file, or one of %s (--list describes them)", strings.Join(trace.Names(), ", ")))
@@ -169,28 +169,29 @@ func (o *simulateOptions) validate() ([]simulation.Autoscaler, error) {
 	return others, errors.Join(append(errs, err)...)
 }
 
-func comparisons(names []string) ([]simulation.Autoscaler, error) {
-	known := slices.DeleteFunc(simulation.Autoscalers(), func(a simulation.Autoscaler) bool { return a == simulation.Threshold })
-	var others []simulation.Autoscaler
+func comparisons(names []string) ([]*simulation.Autoscaler, error) {
+	known := slices.DeleteFunc(simulation.Autoscalers(), func(a *simulation.Autoscaler) bool { return a == simulation.Threshold })
+	var others []*simulation.Autoscaler
 	for _, name := range names {
+		other, _ := simulation.ByName(name)
 		switch {
 		case name == "none" && len(names) == 1:
 			return nil, nil
 		case name == "all" && len(names) == 1:
 			return known, nil
-		case !slices.Contains(known, simulation.Autoscaler(name)):
+		case !slices.Contains(known, other):
 			return nil, fmt.Errorf("--compare has %q: it must be a list of %s, or all or none alone", name, joined(known))
-		case !slices.Contains(others, simulation.Autoscaler(name)):
-			others = append(others, simulation.Autoscaler(name))
+		case !slices.Contains(others, other):
+			others = append(others, other)
 		}
 	}
 	return others, nil
 }
 
-func joined(autoscalers []simulation.Autoscaler) string {
+func joined(autoscalers []*simulation.Autoscaler) string {
 	var names []string
 	for _, a := range autoscalers {
-		names = append(names, string(a))
+		names = append(names, a.String())
 	}
 	return strings.Join(names, ", ")
 }

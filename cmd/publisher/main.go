@@ -9,34 +9,24 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 )
 
 // version is set by the build.
-var version = "dev"
-
-// Exit codes.
-const (
-	exitFailure = 1 // the server refuses, or it was never reached
-	exitUsage   = 2 // a flag is wrong
-)
+var version string
 
 // poolSize is enough for one exchange at a time, and a reconnect.
 const poolSize = 2
 
 func main() {
-	// Once told to stop, a second signal ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, isTerminal(os.Stderr))
-	stop()
-	os.Exit(code)
+	program.Main(func(ctx context.Context) int {
+		return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, isTerminal(os.Stderr))
+	})
 }
 
 // isTerminal tells a terminal from a file, a pipe and the null device.
@@ -58,9 +48,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, si
 		return 0
 	case err != nil:
 		fmt.Fprintf(side, "publisher: %v\n", err)
-		return exitUsage
+		return program.Usage
 	case o.version:
-		fmt.Fprintln(out, version)
+		fmt.Fprintln(out, program.Version(version))
 		return 0
 	}
 	redis.SetLogger(silent{}) // its errors come back from the commands
@@ -83,10 +73,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, si
 	fmt.Fprintln(out, summary(p.totals, time.Since(began)))
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintf(side, "publisher: %v\n", err)
-		return exitFailure
+		return program.Failed
 	}
 	if p.totals.sent == 0 && p.totals.errors > 0 {
-		return exitFailure
+		return program.Failed
 	}
 	return 0
 }

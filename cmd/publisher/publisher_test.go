@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
@@ -97,7 +98,7 @@ func TestBadOptionsAreNamedWithTheRemedy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var side bytes.Buffer
 			code := run(t.Context(), append([]string{"--channel=q"}, tc.args...), noEnv, io.Discard, &side, false)
-			require.Equal(t, exitUsage, code)
+			require.Equal(t, program.Usage, code)
 			require.Contains(t, side.String(), tc.want)
 		})
 	}
@@ -238,7 +239,7 @@ func TestErrorsThatEndTheRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, side := publishTo(t, tc.addr, "--count=1")
-			require.Equal(t, exitFailure, code)
+			require.Equal(t, program.Failed, code)
 			require.Contains(t, side, tc.want)
 			require.Contains(t, out, "sent 0 messages")
 		})
@@ -299,7 +300,7 @@ func TestLostReplies(t *testing.T) {
 			defer client.Close()
 			require.NoError(t, client.Ping(t.Context()).Err())
 			var troubles []error
-			p := newPublisher(options{channel: "q", size: 30, pipeline: 10}, client, func(err error) { troubles = append(troubles, err) })
+			p := newPublisher(options{channel: "q", score: scoreSeconds, size: 30, pipeline: 10}, client, func(err error) { troubles = append(troubles, err) })
 			p.kind = kind
 			losing.on.Store(true)
 			require.NoError(t, p.send(t.Context(), 3))
@@ -357,7 +358,7 @@ func TestInterruptEndsWithTheSummary(t *testing.T) {
 
 func TestUnreachableServer(t *testing.T) {
 	code, out, side := publishTo(t, "127.0.0.1:1", "--duration=300ms")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, program.Failed, code)
 	require.Contains(t, out, "sent 0 messages")
 	require.Equal(t, 1, strings.Count(side, "the server fails"), "told once")
 }

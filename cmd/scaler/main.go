@@ -11,9 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -24,44 +21,42 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
 
 // version is set by the build.
-var version = "dev"
-
-// Exit codes.
-const (
-	exitFailure = 1
-	exitUsage   = 2
-)
+var version string
 
 func main() {
-	options, err := parse(os.Args[1:])
+	program.Main(func(ctx context.Context) int { return start(ctx, os.Args[1:]) })
+}
+
+// start is the program with its arguments, and returns its exit code.
+func start(ctx context.Context, args []string) int {
+	options, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return
+		return 0
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "scaler:", err)
-		os.Exit(exitUsage)
+		return program.Usage
 	case options.version:
-		fmt.Println(version)
-		return
+		fmt.Println(program.Version(version))
+		return 0
 	}
-	logger := options.logger()
+	logger := program.NewLogger(os.Stderr, options.logLevel, options.logFormat)
 	// The libraries log through the same handler.
 	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
 	grpclog.SetLoggerV2(quietGRPC(logger))
 	redis.SetLogger(quietRedis{logger})
-	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(signalled, stop) // a second signal ends the process at once
-	if err := run(lingering(signalled, options.shutdownDelay, logger), options, logger); err != nil {
+	if err := run(lingering(ctx, options.shutdownDelay, logger), options, logger); err != nil {
 		logger.Error("scaler stopped", "error", err)
-		os.Exit(exitFailure)
+		return program.Failed
 	}
+	return 0
 }
 
 // lingering ends that long after ctx does. KEDA's gRPC client looks up the scalers' addresses
@@ -119,7 +114,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		cluster.wait(ctx)
 		server.SetReady(ctx.Err() == nil)
 	}()
-	logger.Info("scaler started", "version", buildVersion(), "grpc", listener.Addr().String(),
+	logger.Info("scaler started", "version", program.Version(version), "grpc", listener.Addr().String(),
 		"tls", tlsConfig != nil, "cluster", !options.withoutCluster)
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
@@ -130,18 +125,4 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	}
 	logger.Info("scaler stopped")
 	return nil
-}
-
-// buildVersion is the version with the commit, where the build recorded it.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return version
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
-			return version + "+" + setting.Value[:12]
-		}
-	}
-	return version
 }

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/grpclog"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
@@ -51,7 +52,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to answer on after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must have found others by then")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
-	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := quietly(flags, args); err != nil {
@@ -98,7 +99,7 @@ func (o options) check() error {
 		return fmt.Errorf("--max-servers-per-namespace is %d: it must be 1 or more", o.maxServers)
 	case o.shutdownDelay < 0:
 		return fmt.Errorf("--shutdown-delay is %s: it must not be negative", o.shutdownDelay)
-	case o.logFormat != "json" && o.logFormat != "text":
+	case !program.IsLogFormat(o.logFormat):
 		return fmt.Errorf("--log-format is %q: it must be json or text", o.logFormat)
 	}
 	return nil
@@ -117,14 +118,6 @@ func quietly(flags *flag.FlagSet, args []string) error {
 		flags.PrintDefaults()
 	}
 	return err
-}
-
-func (o options) logger() *slog.Logger {
-	handler := &slog.HandlerOptions{Level: o.logLevel}
-	if o.logFormat == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, handler))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, handler))
 }
 
 // quietRedis keeps go-redis's notes for debugging: what fails is told by the sampler, once. They

@@ -12,15 +12,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
@@ -30,21 +29,10 @@ import (
 )
 
 // version is set by the build.
-var version = "dev"
-
-// Exit codes.
-const (
-	exitFailure = 1 // the worker can't go on
-	exitUsage   = 2 // a setting is wrong
-)
+var version string
 
 func main() {
-	// Once told to stop, a second signal ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Getenv, os.Stderr)
-	stop()
-	os.Exit(code)
+	program.Main(func(ctx context.Context) int { return run(ctx, os.Getenv, os.Stderr) })
 }
 
 // run returns the exit code.
@@ -56,24 +44,16 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer) int {
 	settings, err := config.Parse(getenv, hostname)
 	if err != nil {
 		fmt.Fprintf(out, "subscriber: %v\n", err)
-		return exitUsage
+		return program.Usage
 	}
-	log := newLogger(settings, out)
+	log := program.NewLogger(out, settings.LogLevel, settings.LogFormat)
 	redis.SetLogger(quiet{log})
 	if err := consume(ctx, settings, log); err != nil {
 		log.Error("subscriber stopped", "error", err)
-		return exitFailure
+		return program.Failed
 	}
 	log.Info("subscriber stopped")
 	return 0
-}
-
-func newLogger(settings config.Config, out io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: settings.LogLevel}
-	if settings.LogText {
-		return slog.New(slog.NewTextHandler(out, options))
-	}
-	return slog.New(slog.NewJSONHandler(out, options))
 }
 
 // quiet takes go-redis's own log lines, which come once for each attempt, at the debug
@@ -85,7 +65,7 @@ func (q quiet) Printf(ctx context.Context, format string, values ...any) {
 }
 
 func consume(ctx context.Context, settings config.Config, log *slog.Logger) error {
-	log.Info("subscriber started", "version", version, "channel", settings.Channel, "keys", settings.Keys,
+	log.Info("subscriber started", "version", program.Version(version), "channel", settings.Channel, "keys", settings.Keys,
 		"redis", strings.Join(settings.Redis.Addresses, ","), "redisMode", settings.Redis.Mode, "queueType", settings.QueueType, "consumer", settings.Consumer, "messageTimeout", settings.MessageTimeout,
 		"concurrency", settings.Concurrency)
 	measures := metrics.New()

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -95,16 +96,16 @@ func TestErrorsThatEndTheWorker(t *testing.T) {
 		code int
 		want string
 	}{
-		"wrong setting":         {server.Addr, []string{"CONCURRENCY=none"}, exitUsage, `CONCURRENCY is "none"`},
-		"key that is no queue":  {server.Addr, []string{"CHANNEL=hash"}, exitFailure, `holds a hash: correct CHANNEL or QUEUE_KEYS to the key of a list or a stream`},
-		"sorted set":            {server.Addr, []string{"CHANNEL=zset"}, exitFailure, `this one does not consume sorted sets`},
-		"sorted set, as set":    {server.Addr, []string{"QUEUE_TYPE=SortedSet"}, exitUsage, `set the channel's image to workers of your own`},
-		"preset":                {server.Addr, []string{"QUEUE_PRESET=RQ"}, exitUsage, `belong to its own workers`},
-		"one of two keys":       {server.Addr, []string{`QUEUE_KEYS=["other","hash"]`}, exitFailure, `holds a hash`},
-		"list taken for stream": {server.Addr, []string{"CHANNEL=list", "QUEUE_TYPE=Stream"}, exitFailure, `set QUEUE_TYPE to Auto or to List`},
-		"hash taken for a list": {server.Addr, []string{"CHANNEL=hash", "QUEUE_TYPE=List"}, exitFailure, `holds a hash, not a list`},
-		"no password":           {locked.Addr, nil, exitFailure, "correct REDIS_USERNAME and REDIS_PASSWORD"},
-		"wrong password":        {locked.Addr, []string{"REDIS_PASSWORD=s3cr3t"}, exitFailure, "correct REDIS_USERNAME and REDIS_PASSWORD"},
+		"wrong setting":         {server.Addr, []string{"CONCURRENCY=none"}, program.Usage, `CONCURRENCY is "none"`},
+		"key that is no queue":  {server.Addr, []string{"CHANNEL=hash"}, program.Failed, `holds a hash: correct CHANNEL or QUEUE_KEYS to the key of a list or a stream`},
+		"sorted set":            {server.Addr, []string{"CHANNEL=zset"}, program.Failed, `this one does not consume sorted sets`},
+		"sorted set, as set":    {server.Addr, []string{"QUEUE_TYPE=SortedSet"}, program.Usage, `set the channel's image to workers of your own`},
+		"preset":                {server.Addr, []string{"QUEUE_PRESET=RQ"}, program.Usage, `belong to its own workers`},
+		"one of two keys":       {server.Addr, []string{`QUEUE_KEYS=["other","hash"]`}, program.Failed, `holds a hash`},
+		"list taken for stream": {server.Addr, []string{"CHANNEL=list", "QUEUE_TYPE=Stream"}, program.Failed, `set QUEUE_TYPE to Auto or to List`},
+		"hash taken for a list": {server.Addr, []string{"CHANNEL=hash", "QUEUE_TYPE=List"}, program.Failed, `holds a hash, not a list`},
+		"no password":           {locked.Addr, nil, program.Failed, "correct REDIS_USERNAME and REDIS_PASSWORD"},
+		"wrong password":        {locked.Addr, []string{"REDIS_PASSWORD=s3cr3t"}, program.Failed, "correct REDIS_USERNAME and REDIS_PASSWORD"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +170,7 @@ func TestMetricsPortThatIsTakenEndsTheWorker(t *testing.T) {
 	_, port, err := net.SplitHostPort(server.Addr)
 	require.NoError(t, err)
 	worker := start(t, server.Addr, "pod", "METRICS_ENABLED=true", "METRICS_PORT="+port)
-	require.Equal(t, exitFailure, worker.exitCode())
+	require.Equal(t, program.Failed, worker.exitCode())
 	require.Contains(t, worker.log.String(), "set it to a free port")
 }
 

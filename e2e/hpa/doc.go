@@ -18,7 +18,7 @@
 //   - Two scalings are never closer than the cooldown less one second, and the next comes
 //     with the first sync after it: the HPA's own policies delay nothing.
 //   - The API server takes the behavior of every legal policy, and adds nothing to it.
-//   - The model of the HPA in cmd/kubectl-pubsub/simulation/hpa sets what the HPA sets, at
+//   - The model of the HPA in simulation/hpa sets what the HPA sets, at
 //     every sync, for any behavior that the API server takes.
 //
 // KEDA is in none of this but in what it does to the numbers: at each sync of the HPA its

@@ -12,7 +12,7 @@ import (
 	defaults "k8s.io/kubernetes/pkg/apis/autoscaling/v2"
 	"k8s.io/utils/ptr"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 )
 
 // The model of the HPA that `kubectl pubsub simulate` runs sets the replicas that the

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )

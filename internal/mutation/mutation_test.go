@@ -43,7 +43,6 @@ var targets = []target{
 	{"scaler/inspect.go", "actions", scaler},
 	{"scaler/inspect.go", "reasons", scaler},
 	{"scaler/caller.go", "mayCall", scaler},
-	{"scaler/policy/decide.go", "reasonNames", []string{"scaler/policy", "scaler"}},
 	{"scaler/queue/reader.go", "kindReaderOf", queue},
 	{"scaler/queue/sortedset.go", "newSortedSetReader", queue},
 	{"scaler/queue/preset.go", "frameworks", queue},

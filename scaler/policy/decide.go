@@ -36,47 +36,24 @@ const (
 	ScaleDown
 )
 
-// Reason is why; its String is fit for a condition's reason.
-type Reason int
+// Reason is why, fit for a condition's reason.
+type Reason string
 
 // The reasons.
 const (
-	WithinBand Reason = iota + 1
-	AboveUpperBound
-	BelowLowerBound
-	Cooldown
-	AtMaxReplicas
-	AtMinReplicas
-	FewerWouldExceedUpperBound
-	Activation
-	Idle
-	OutsideLimits
-	AboveMaxAge
-	DepthUncertain
+	WithinBand                 Reason = "WithinBand"
+	AboveUpperBound            Reason = "AboveUpperBound"
+	BelowLowerBound            Reason = "BelowLowerBound"
+	Cooldown                   Reason = "Cooldown"
+	AtMaxReplicas              Reason = "AtMaxReplicas"
+	AtMinReplicas              Reason = "AtMinReplicas"
+	FewerWouldExceedUpperBound Reason = "FewerWouldExceedUpperBound"
+	Activation                 Reason = "Activation"
+	Idle                       Reason = "Idle"
+	OutsideLimits              Reason = "OutsideLimits"
+	AboveMaxAge                Reason = "AboveMaxAge"
+	DepthUncertain             Reason = "DepthUncertain"
 )
-
-var reasonNames = map[Reason]string{
-	WithinBand:                 "WithinBand",
-	AboveUpperBound:            "AboveUpperBound",
-	BelowLowerBound:            "BelowLowerBound",
-	Cooldown:                   "Cooldown",
-	AtMaxReplicas:              "AtMaxReplicas",
-	AtMinReplicas:              "AtMinReplicas",
-	FewerWouldExceedUpperBound: "FewerWouldExceedUpperBound",
-	Activation:                 "Activation",
-	Idle:                       "Idle",
-	OutsideLimits:              "OutsideLimits",
-	AboveMaxAge:                "AboveMaxAge",
-	DepthUncertain:             "DepthUncertain",
-}
-
-// String is the reason in CamelCase.
-func (r Reason) String() string {
-	if name, known := reasonNames[r]; known {
-		return name
-	}
-	return fmt.Sprintf("Reason%d", int(r))
-}
 
 // Decision is the replicas that are wanted, and why.
 type Decision struct {
@@ -86,13 +63,18 @@ type Decision struct {
 	Reason       Reason
 	Text         string        // the reason in words, with the arithmetic
 	LastingText  string        // the same, with points in time instead of seconds that count down
+	Arithmetic   string        // how Desired comes out of the depth, and what limits it; empty where the thresholds are not its origin
 	LowerBound   int64         // below this depth the target shrinks
 	UpperBound   int64         // above this depth the target grows
 	CooldownLeft time.Duration // more than 0 while the cooldown runs, whether or not it is the reason
 	Active       bool          // what IsActive answers
 }
 
-// Decide applies the policy. The spec must be valid.
+// Decider is a policy: what it decides depends on the spec and the state alone. Decide is the
+// one that the scaler has; the simulation takes others.
+type Decider func(Spec, State) Decision
+
+// Decide applies the thresholds. The spec must be valid.
 func Decide(spec Spec, state State) Decision {
 	state.Depth = min(max(state.Depth, 0), maxDepth)
 	n := int64(state.Replicas)
@@ -161,10 +143,16 @@ func decideUp(d *Decision, spec Spec, state State) {
 		d.to(n, AtMaxReplicas)
 		then = fmt.Sprintf(", but maxReplicas is %d: holding at %d", spec.MaxReplicas, n)
 	case d.CooldownLeft > 0:
+		if reason == AboveUpperBound {
+			d.Arithmetic = spec.fewestFormula(state.Depth, fewest) + onceCooled
+		}
 		d.holdForCooldown(bound, lasting, spec, state)
 		return
 	default:
 		d.to(desired, reason)
+		if reason == AboveUpperBound {
+			d.Arithmetic = spec.growth(d, state.Depth, fewest)
+		}
 		then = fmt.Sprintf(": %d → %d replicas", n, desired)
 	}
 	d.Text, d.LastingText = bound+then, lasting+then
@@ -208,9 +196,11 @@ func decideDown(d *Decision, spec Spec, state State) {
 		d.to(n, FewerWouldExceedUpperBound)
 		d.Text = fmt.Sprintf("%s, but %d replicas would be too few again (%d %% of the target): holding at %d", bound, n-1, spec.ScaleUpThreshold, n)
 	case d.CooldownLeft > 0:
+		d.Arithmetic = spec.mostFormula(state.Depth, most) + onceCooled
 		d.holdForCooldown(bound, bound, spec, state)
 	default:
 		d.to(desired, BelowLowerBound)
+		d.Arithmetic = spec.shrinkage(d, state.Depth, most, fewest)
 		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
 	}
 }

@@ -119,7 +119,7 @@ func TestDecide(t *testing.T) {
 			got := Decide(spec, state)
 			assert.Equal(t, test.desired, got.Desired, got.Text)
 			assert.Equal(t, test.action, got.Action, got.Text)
-			assert.Equal(t, test.reason.String(), got.Reason.String(), got.Text)
+			assert.Equal(t, test.reason, got.Reason, got.Text)
 			assert.Equal(t, test.active, got.Active, "active")
 			if test.text != "" {
 				assert.Equal(t, test.text, got.Text)
@@ -231,7 +231,7 @@ func TestDecideByALowerBound(t *testing.T) {
 			}
 			got := Decide(spec, state)
 			assert.Equal(t, test.desired, got.Desired, got.Text)
-			assert.Equal(t, test.reason.String(), got.Reason.String(), got.Text)
+			assert.Equal(t, test.reason, got.Reason, got.Text)
 			assert.Equal(t, test.active, got.Active, "active")
 			if test.text != "" {
 				assert.Equal(t, test.text, got.Text)

@@ -1,6 +1,7 @@
-// Package behavior is how the HPA may follow the scaler's answers: the ScaledObject's
-// spec.advanced.horizontalPodAutoscalerConfig.behavior, made from the policy. It is pure,
-// and apart from the builders so that the HPA's own code and its model are tested with it.
+// Package behavior is how the HPA and KEDA may follow the scaler's answers: the ScaledObject's
+// spec.advanced.horizontalPodAutoscalerConfig.behavior, pollingInterval and cooldownPeriod,
+// made from the policy. It is pure, and apart from the builders so that the HPA's own code and
+// the simulation's models are run with it.
 package behavior
 
 import (

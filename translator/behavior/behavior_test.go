@@ -13,6 +13,25 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 
+// KEDA looks at a target that may go to zero once in PollingIdle, which the cooldown must
+// cover; no cooldown at all is what was asked for.
+func TestCooldownPeriod(t *testing.T) {
+	for name, test := range map[string]struct {
+		minReplicas    int32
+		cooldown, want time.Duration
+	}{
+		"never to zero": {1, time.Minute, time.Minute},
+		"to zero":       {0, time.Minute, 70 * time.Second},
+		"at once":       {0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := policy.DefaultSpec()
+			spec.MinReplicas, spec.Cooldown = test.minReplicas, test.cooldown
+			assert.Equal(t, test.want, behavior.CooldownPeriod(spec))
+		})
+	}
+}
+
 func TestBehavior(t *testing.T) {
 	pods := func(value, period int32) autoscalingv2.HPAScalingPolicy {
 		return autoscalingv2.HPAScalingPolicy{Type: "Pods", Value: value, PeriodSeconds: period}

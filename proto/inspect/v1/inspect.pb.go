@@ -755,7 +755,11 @@ type ExplainResponse struct {
 	// arrivals: as many as are taken away meanwhile arrive besides.
 	MessageRateIsLowerBound bool `protobuf:"varint,24,opt,name=message_rate_is_lower_bound,json=messageRateIsLowerBound,proto3" json:"message_rate_is_lower_bound,omitempty"`
 	// How long the oldest message has waited; absent where none waits, and without maxAge.
-	OldestAge     *durationpb.Duration `protobuf:"bytes,25,opt,name=oldest_age,json=oldestAge,proto3" json:"oldest_age,omitempty"`
+	OldestAge *durationpb.Duration `protobuf:"bytes,25,opt,name=oldest_age,json=oldestAge,proto3" json:"oldest_age,omitempty"`
+	// How desired_replicas comes out of the depth and the policy, and what limits it; with a
+	// cooldown, what is to come. Empty where it has another origin than the thresholds. For
+	// people: its words may change.
+	Arithmetic    string `protobuf:"bytes,26,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -965,6 +969,13 @@ func (x *ExplainResponse) GetOldestAge() *durationpb.Duration {
 	return nil
 }
 
+func (x *ExplainResponse) GetArithmetic() string {
+	if x != nil {
+		return x.Arithmetic
+	}
+	return ""
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -1017,7 +1028,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x11max_scale_up_step\x18\b \x01(\tR\x0emaxScaleUpStep\x12-\n" +
 	"\x13max_scale_down_step\x18\t \x01(\tR\x10maxScaleDownStep\x122\n" +
 	"\amax_age\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\xe2\b\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\x82\t\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -1050,7 +1061,10 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x06policy\x18\x17 \x01(\v2\x19.pubsub.inspect.v1.PolicyR\x06policy\x12<\n" +
 	"\x1bmessage_rate_is_lower_bound\x18\x18 \x01(\bR\x17messageRateIsLowerBound\x128\n" +
 	"\n" +
-	"oldest_age\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\toldestAgeB\x0f\n" +
+	"oldest_age\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\toldestAge\x12\x1e\n" +
+	"\n" +
+	"arithmetic\x18\x1a \x01(\tR\n" +
+	"arithmeticB\x0f\n" +
 	"\r_message_rate*]\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +

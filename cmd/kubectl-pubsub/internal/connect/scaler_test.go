@@ -16,6 +16,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connecttest"
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -132,7 +133,7 @@ func TestScalerError(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { assert.EqualError(t, test.err, test.want) })
 	}
-	failure := FailureOf(&ScalerError{codes.NotFound, ReasonTargetNotFound, "words"})
+	failure := FailureOf(&ScalerError{codes.NotFound, inspect.TargetNotFound, "words"})
 	assert.Equal(t, []string{"NOT_FOUND", "TargetNotFound", "words"}, []string{failure.GetCode(), failure.GetReason(), failure.GetMessage()})
 }
 

@@ -5,36 +5,35 @@ import (
 	"fmt"
 	"io"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
-// scalerErrorDomain is the domain of the ErrorInfo on the scaler's own errors.
-const scalerErrorDomain = "pubsub.jawaracloud.io"
-
-// ReasonTargetNotFound is the scaler's where a ScaledObject or what it scales is missing.
-const ReasonTargetNotFound = "TargetNotFound"
-
 // ReasonUnreachable stands where the scaler itself could not be asked.
-const ReasonUnreachable = "ScalerUnreachable"
+const ReasonUnreachable inspect.ErrorReason = "ScalerUnreachable"
 
 // ScalerError is the scaler's own answer that it can't decide.
 type ScalerError struct {
 	Code    codes.Code
-	Reason  string
+	Reason  inspect.ErrorReason
 	Message string // with the remedy
 }
 
-// words are what the scaler's reasons mean.
-var words = map[string]string{
-	ReasonTargetNotFound:     "what is to be scaled is not there",
-	"ClusterUnreachable":     "the scaler can't read the cluster",
-	"InvalidTrigger":         "the question or the ScaledObject's trigger is not valid",
-	"ShuttingDown":           "the scaler shuts down",
+// words are what the scaler's reasons mean: those of proto/inspect, and scaler/broker's causes,
+// which are named here because the plugin is not built with the scaler's connections.
+var words = map[inspect.ErrorReason]string{
+	inspect.TargetNotFound:      "what is to be scaled is not there",
+	inspect.ClusterUnreachable:  "the scaler can't read the cluster",
+	inspect.InvalidTrigger:      "the question or the ScaledObject's trigger is not valid",
+	inspect.ShuttingDown:        "the scaler shuts down",
+	inspect.Canceled:            "the question was taken back",
+	inspect.CallerNotAllowed:    "the scaler does not answer whoever has this certificate",
+	inspect.MetadataNotBelieved: "the scaler believes the cluster alone",
+	inspect.SecretsNeedTLS:      "the scaler uses Secrets only for callers with a certificate",
+
 	"BrokerUnreachable":      "the scaler can't connect to the queue's server",
 	"BrokerUnknownHost":      "the scaler can't find the queue's server",
 	"BrokerTimeout":          "the queue's server does not answer in time",
@@ -78,7 +77,7 @@ func (e *ScalerError) Error() string {
 	if meaning == "" {
 		meaning = "the scaler can't answer"
 	}
-	kind := e.Reason
+	kind := string(e.Reason)
 	if kind == "" {
 		kind = e.Code.String()
 	}
@@ -89,9 +88,9 @@ func (e *ScalerError) Error() string {
 func FailureOf(err error) *inspectv1.Failure {
 	var own *ScalerError
 	if errors.As(err, &own) {
-		return &inspectv1.Failure{Code: code.Code(own.Code).String(), Reason: own.Reason, Message: own.Message}
+		return inspect.Failure(own.Code, own.Reason, own.Message)
 	}
-	return &inspectv1.Failure{Code: code.Code_UNAVAILABLE.String(), Reason: ReasonUnreachable, Message: err.Error()}
+	return inspect.Failure(codes.Unavailable, ReasonUnreachable, err.Error())
 }
 
 // inWords turns a call's error into a *ScalerError, or into words that tell why the scaler
@@ -101,10 +100,8 @@ func (s *Scaler) inWords(err error) error {
 		return nil
 	}
 	st := status.Convert(err)
-	for _, detail := range st.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == scalerErrorDomain {
-			return &ScalerError{Code: st.Code(), Reason: info.GetReason(), Message: st.Message()}
-		}
+	if reason, own := inspect.ReasonOf(st); own {
+		return &ScalerError{Code: st.Code(), Reason: reason, Message: st.Message()}
 	}
 	problem := s.lastProblem()
 	switch code := st.Code(); {

@@ -10,14 +10,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -79,7 +78,7 @@ func (i *Inspector) Explain(_ context.Context, in *inspectv1.ExplainRequest) (*i
 	if answer, _ := i.answer(in.GetNamespace(), in.GetName()); answer != nil {
 		return answer, nil
 	}
-	return nil, Error(codes.NotFound, "TargetNotFound", "not found: there is no ScaledObject "+in.GetNamespace()+"/"+in.GetName())
+	return nil, inspect.Error(codes.NotFound, inspect.TargetNotFound, "not found: there is no ScaledObject "+in.GetNamespace()+"/"+in.GetName())
 }
 
 // Watch implements inspectv1.InspectorServer.
@@ -91,7 +90,7 @@ func (i *Inspector) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamin
 	for {
 		answer, changed := i.answer(in.GetNamespace(), in.GetName())
 		if answer == nil {
-			return Error(codes.NotFound, "TargetNotFound", "not found: there is no ScaledObject "+in.GetNamespace()+"/"+in.GetName())
+			return inspect.Error(codes.NotFound, inspect.TargetNotFound, "not found: there is no ScaledObject "+in.GetNamespace()+"/"+in.GetName())
 		}
 		if !proto.Equal(answer, sent) {
 			sent = answer
@@ -106,15 +105,6 @@ func (i *Inspector) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamin
 			return nil
 		}
 	}
-}
-
-// Error is an error as the scaler makes it.
-func Error(code codes.Code, reason, words string) error {
-	st, err := status.New(code, words).WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: "pubsub.jawaracloud.io"})
-	if err != nil {
-		return err
-	}
-	return st.Err()
 }
 
 // Serve serves on loopback until the test ends; config nil means plaintext.

@@ -4,9 +4,9 @@ package follow
 
 import (
 	"context"
-	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -14,6 +14,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -113,9 +114,9 @@ func (f *follower) on(ctx context.Context, event channels.Event) {
 		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Ending: Deleted})
 	case event.State.Unreadable != "":
 		f.close(event.Channel)
-		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Failure: &inspectv1.Failure{
-			Code: "FAILED_PRECONDITION", Reason: v1.ReasonInvalidSpec, Message: "the channel " + event.State.Unreadable,
-		}})
+		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Failure: inspect.Failure(
+			codes.FailedPrecondition, v1.ReasonInvalidSpec, "the channel "+event.State.Unreadable,
+		)})
 	case !event.State.Autoscaled:
 		f.close(event.Channel)
 		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Ending: AutoscalingOff})
@@ -194,24 +195,7 @@ func same(a, b Update) bool {
 	}
 	if a.Failure != nil {
 		return a.Failure.GetCode() == b.Failure.GetCode() && a.Failure.GetReason() == b.Failure.GetReason() &&
-			withoutDigits(a.Failure.GetMessage()) == withoutDigits(b.Failure.GetMessage())
+			inspect.WithoutDigits(a.Failure.GetMessage()) == inspect.WithoutDigits(b.Failure.GetMessage())
 	}
-	return a.Explanation != nil && proto.Equal(lasting(a.Explanation), lasting(b.Explanation))
-}
-
-// lasting is an explanation without what only counts.
-func lasting(explanation *inspectv1.ExplainResponse) *inspectv1.ExplainResponse {
-	clone := proto.CloneOf(explanation)
-	clone.SampleAge, clone.CooldownLeft, clone.Explanation = nil, nil, ""
-	return clone
-}
-
-// withoutDigits is a message without what merely counts, such as the ports of connections.
-func withoutDigits(message string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return -1
-		}
-		return r
-	}, message)
+	return a.Explanation != nil && proto.Equal(inspect.Lasting(a.Explanation), inspect.Lasting(b.Explanation))
 }

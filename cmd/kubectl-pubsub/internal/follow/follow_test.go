@@ -17,6 +17,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/follow"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -158,6 +159,28 @@ func TestOneChannel(t *testing.T) {
 	require.ErrorIs(t, stream.ctx.Err(), context.Canceled)
 }
 
+// A message that waits grows older with each read, which is no news while the decision is the
+// same: watch would repeat the line each second.
+func TestAnAgeThatGrowsIsNoNews(t *testing.T) {
+	s := play(t)
+	stream := s.autoscaled(orders, 1)
+	s.told()
+	waited := func(oldest time.Duration) *inspectv1.WatchResponse {
+		message := explanation(5, time.Second)
+		message.GetExplanation().OldestAge = durationpb.New(oldest)
+		return message
+	}
+	stream.each(waited(3 * time.Second))
+	s.told()
+	stream.end <- nil // what the next stream begins with is only older
+	stream = s.opened(orders)
+	stream.each(waited(4 * time.Second))
+	stream.each(waited(5 * time.Second))
+	s.quiet()
+	stream.each(explanation(6, time.Second))
+	assert.Equal(t, int64(6), s.told().Explanation.GetQueueDepth())
+}
+
 // A stream is opened again however it ended, and its first message is no news where it
 // says what the last stream said.
 func TestReopening(t *testing.T) {
@@ -171,15 +194,15 @@ func TestReopening(t *testing.T) {
 	stream.each(explanation(5, 3*time.Second))
 	s.quiet()
 	stream.end <- errors.New("broke at port 4711")
-	assert.Equal(t, &inspectv1.Failure{Code: "UNAVAILABLE", Reason: connect.ReasonUnreachable, Message: "broke at port 4711"}, s.told().Failure)
+	assert.Equal(t, &inspectv1.Failure{Code: "UNAVAILABLE", Reason: string(connect.ReasonUnreachable), Message: "broke at port 4711"}, s.told().Failure)
 	for range 8 { // well beyond the longest pause
 		stream = s.opened(orders)
 		stream.end <- errors.New("broke at port 815")
 	}
 	stream = s.opened(orders)
 	s.quiet()
-	stream.end <- &connect.ScalerError{Code: codes.NotFound, Reason: connect.ReasonTargetNotFound, Message: "no"}
-	assert.Equal(t, &inspectv1.Failure{Code: "NOT_FOUND", Reason: connect.ReasonTargetNotFound, Message: "no"}, s.told().Failure)
+	stream.end <- &connect.ScalerError{Code: codes.NotFound, Reason: inspect.TargetNotFound, Message: "no"}
+	assert.Equal(t, &inspectv1.Failure{Code: "NOT_FOUND", Reason: "TargetNotFound", Message: "no"}, s.told().Failure)
 	s.opened(orders).each(explanation(5, time.Second))
 	assert.NotNil(t, s.told().Explanation)
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -114,15 +115,15 @@ func (d Decision) band() []row {
 
 func (d Decision) decision() []row {
 	a := d.Answer
-	reason := camelCase(a.GetReason().String(), "REASON_")
+	reason, _ := inspect.ReasonName(a.GetReason())
 	if meaning := meanings[a.GetReason()]; meaning != "" {
 		reason += ": " + meaning
 	}
 	replicas := fmt.Sprintf("%d → %d", a.GetReplicas(), a.GetDesiredReplicas())
 	return []row{
-		{"Action", camelCase(a.GetAction().String(), "ACTION_")},
+		{"Action", inspect.ActionName(a.GetAction())},
 		{"Replicas", replicas},
-		{"Arithmetic", arithmetic(a)},
+		{"Arithmetic", clean(a.GetArithmetic())},
 		{"Reason", reason},
 		{"Cooldown", d.cooldown()},
 		{"Last scaling", d.lastScaling()},

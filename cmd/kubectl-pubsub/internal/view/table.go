@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -96,12 +97,13 @@ func cells(r Row, now time.Time) []string {
 	}
 	switch e := r.Explanation; {
 	case e != nil:
+		reason, _ := inspect.ReasonName(e.GetReason())
 		return append(names, depth(e), perSecond(e), fmt.Sprint(e.GetReplicas()), fmt.Sprint(e.GetDesiredReplicas()),
-			camelCase(e.GetAction().String(), "ACTION_"), camelCase(e.GetReason().String(), "REASON_"), cooldown(r, now), clean(sentence(e)))
+			inspect.ActionName(e.GetAction()), reason, cooldown(r, now), clean(sentence(e)))
 	case r.Failure != nil:
 		reason := r.Failure.GetReason()
 		if reason == "" {
-			reason = camelCase(r.Failure.GetCode(), "")
+			reason = inspect.CodeName(r.Failure)
 		}
 		return unknown(clean(reason), r.Failure.GetMessage())
 	case r.Ending != "":

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
@@ -47,8 +48,8 @@ func answer(spec policy.Spec, state policy.State, change ...func(*inspectv1.Expl
 		SampleAge: durationpb.New(400 * time.Millisecond),
 		Replicas:  d.Replicas, DesiredReplicas: d.Desired,
 		Action:      inspectv1.Action(d.Action), // numbered alike; the text in the golden files would tell
-		Reason:      inspectv1.Reason(d.Reason),
-		Explanation: d.Text, LastingExplanation: d.LastingText,
+		Reason:      reasonOf(d),
+		Explanation: d.Text, LastingExplanation: d.LastingText, Arithmetic: d.Arithmetic,
 		LowerBound: d.LowerBound, UpperBound: d.UpperBound,
 		Active: d.Active, MetricValue: float64(spec.MetricValue(d, true)), TargetQueueDepth: float64(spec.TargetQueueDepth), ToleranceHonoured: true,
 		Policy: &inspectv1.Policy{
@@ -69,6 +70,16 @@ func answer(spec policy.Spec, state policy.State, change ...func(*inspectv1.Expl
 		c(out)
 	}
 	return out
+}
+
+// reasonOf is the decision's reason as the scaler sends it.
+func reasonOf(d policy.Decision) inspectv1.Reason {
+	for number := range inspectv1.Reason_name {
+		if name, _ := inspect.ReasonName(inspectv1.Reason(number)); name == string(d.Reason) {
+			return inspectv1.Reason(number)
+		}
+	}
+	panic("no reason of the contract's is called " + string(d.Reason))
 }
 
 // spec is the default one with a change.
@@ -120,10 +131,10 @@ func TestExplanation(t *testing.T) {
 			a.DepthIsLowerBound, a.QueueType = true, "stream"
 		})},
 		"an older scaler": {Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) {
-			a.Policy, a.Keys, a.LastingExplanation = nil, nil, ""
+			a.Policy, a.Keys, a.LastingExplanation, a.Arithmetic = nil, nil, "", ""
 		})},
 		"a newer scaler": {Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) {
-			a.Reason, a.DesiredReplicas, a.MetricValue = 99, 7, 700
+			a.Reason, a.DesiredReplicas, a.MetricValue, a.Arithmetic = 99, 7, 700, "500 ÷ 72 = 7, by a rule that this plugin does not know"
 		})},
 	}
 	for name, d := range tests {

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
@@ -42,20 +43,8 @@ func actionWords(answer *inspectv1.ExplainResponse) string {
 	case inspectv1.Action_ACTION_HOLD:
 		return "hold at " + plural(int64(answer.GetReplicas()), "replica")
 	default:
-		return camelCase(answer.GetAction().String(), "ACTION_")
+		return inspect.ActionName(answer.GetAction())
 	}
-}
-
-// camelCase is an enum's name as Kubernetes writes reasons: REASON_WITHIN_BAND →
-// WithinBand.
-func camelCase(name, prefix string) string {
-	var out strings.Builder
-	for word := range strings.SplitSeq(strings.TrimPrefix(name, prefix), "_") {
-		if word != "" {
-			out.WriteString(word[:1] + strings.ToLower(word[1:]))
-		}
-	}
-	return out.String()
 }
 
 func plural(n int64, noun string) string {

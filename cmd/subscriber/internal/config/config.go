@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -70,8 +71,8 @@ type Config struct {
 	MaxDeliveries  int64    // 0: no limit
 
 	LogLevel    slog.Level
-	LogText     bool
-	MetricsPort int // 0: no metrics
+	LogFormat   string // program.LogJSON or program.LogText
+	MetricsPort int    // 0: no metrics
 }
 
 // Parse reads the settings by getenv, such as os.Getenv; an empty variable counts as
@@ -96,7 +97,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		HandlerURL:     p.url(EnvHandlerURL),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
 		LogLevel:       p.level(EnvLogLevel),
-		LogText:        p.oneOf(EnvLogFormat, "json", "text") == "text",
+		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
 	}
 	c.Keys = p.keys(c)
 	port := int(p.number(EnvMetricsPort, 9090, 1, 65535))

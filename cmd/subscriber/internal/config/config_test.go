@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 		Redis:   connection.Settings{Mode: connection.Standalone, Addresses: []string{"dragonfly:6379"}},
 		Channel: "orders", Keys: []string{"orders"}, QueueType: config.Auto,
 		ConsumerGroup: "pubsub-subscriber", Consumer: "host-1",
-		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10,
+		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10, LogFormat: "json",
 	}, got)
 }
 
@@ -42,7 +42,7 @@ func TestValues(t *testing.T) {
 	assert.Equal(t, 5*time.Second, got.WorkTime, "as long as the timeout is allowed")
 	assert.Equal(t, "handler:8443", got.HandlerURL.Host)
 	assert.Equal(t, int64(3), got.MaxDeliveries)
-	assert.True(t, got.LogText)
+	assert.Equal(t, "text", got.LogFormat)
 	assert.Equal(t, 9090, got.MetricsPort)
 }
 

@@ -10,8 +10,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 )
 
 // Config is a fleet and its surroundings.
@@ -67,7 +67,7 @@ func (c Config) Validate() error {
 
 // Result is what became of a replay.
 type Result struct {
-	Autoscaler Autoscaler
+	Autoscaler *Autoscaler
 	Label      string
 
 	Arrived, Finished float64 // messages
@@ -89,7 +89,7 @@ func (r Result) MeanReplicas() float64 {
 
 // Compare replays the arrivals of each second with each autoscaler, and with Threshold
 // first. The configuration must be valid.
-func Compare(config Config, arrivals []int64, others ...Autoscaler) []Result {
+func Compare(config Config, arrivals []int64, others ...*Autoscaler) []Result {
 	results := []Result{Run(config, arrivals, Threshold)}
 	if config.Fixed == 0 {
 		config.Fixed = max(1, int32(math.Ceil(results[0].MeanReplicas())))
@@ -105,7 +105,7 @@ func Compare(config Config, arrivals []int64, others ...Autoscaler) []Result {
 // Run replays the arrivals of each second with one autoscaler, and goes on until the queue
 // is empty, but for no more than as long again. The configuration must be valid, and
 // Fixed more than 0 for the fixed fleet.
-func Run(config Config, arrivals []int64, autoscaler Autoscaler) Result {
+func Run(config Config, arrivals []int64, autoscaler *Autoscaler) Result {
 	replicas := initialReplicas(config, arrivals)
 	if autoscaler == Fixed {
 		replicas = config.Fixed
@@ -113,7 +113,7 @@ func Run(config Config, arrivals []int64, autoscaler Autoscaler) Result {
 	r := replay{
 		queue:  newQueue(1 / config.ServiceRate),
 		fleet:  newFleet(replicas, config.PodStart.Seconds()),
-		scaler: autoscaler.new(config),
+		scaler: autoscaler.start(config),
 		rate:   config.ServiceRate,
 		result: Result{Autoscaler: autoscaler, Label: autoscaler.label(config)},
 	}

@@ -9,17 +9,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 // seeds are replayed with the HPA's syncs and KEDA's polls at as many phases.
 const seeds = 10
 
 // runs replays a trace with several autoscalers for each seed.
-func runs(t *testing.T, builtIn trace.BuiltIn, autoscalers ...simulation.Autoscaler) map[simulation.Autoscaler][]simulation.Result {
+func runs(t *testing.T, builtIn trace.BuiltIn, autoscalers ...*simulation.Autoscaler) map[*simulation.Autoscaler][]simulation.Result {
 	t.Helper()
-	results := map[simulation.Autoscaler][]simulation.Result{}
+	results := map[*simulation.Autoscaler][]simulation.Result{}
 	for seed := range uint64(seeds) {
 		if builtIn.Name == "daily" && seed%5 != 0 {
 			continue // a day is longer than all other traces together
@@ -82,7 +82,7 @@ type span struct{ least, most float64 }
 // wide, the HPA's phase decides how much of a wave its first sync sees (spike), or luck how
 // deep KEDA's collapses go (flash).
 func TestFiguresThatThePolicyWasChosenBy(t *testing.T) {
-	for name, figures := range map[string]map[simulation.Autoscaler][3]span{
+	for name, figures := range map[string]map[*simulation.Autoscaler][3]span{
 		"flash": {
 			simulation.Threshold:    {{13.5, 15}, {46.9, 47.3}, {40, 85}},  // 14, 47.1, 65
 			simulation.KEDABehavior: {{11, 31}, {55, 70}, {85, 120}},       // 21, 61.5, 100

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation"
 )
 
 // The JSON form. Field names of the spec are those of PubSubChannel's spec.autoScaling;
@@ -44,15 +44,15 @@ type (
 		MaxScaleDownStep     string  `json:"maxScaleDownStep,omitempty"`
 	}
 	jsonResult struct {
-		Autoscaler    simulation.Autoscaler `json:"autoscaler"`
-		Label         string                `json:"label"`
-		Wait          jsonWait              `json:"waitSeconds"`
-		ReplicaHours  float64               `json:"replicaHours"`
-		MeanReplicas  float64               `json:"meanReplicas"`
-		MaxReplicas   int32                 `json:"maxReplicas"`
-		Scalings      int                   `json:"scalings"`
-		GreatestDepth int64                 `json:"greatestDepth"`
-		Left          int64                 `json:"left"`
+		Autoscaler    *simulation.Autoscaler `json:"autoscaler"`
+		Label         string                 `json:"label"`
+		Wait          jsonWait               `json:"waitSeconds"`
+		ReplicaHours  float64                `json:"replicaHours"`
+		MeanReplicas  float64                `json:"meanReplicas"`
+		MaxReplicas   int32                  `json:"maxReplicas"`
+		Scalings      int                    `json:"scalings"`
+		GreatestDepth int64                  `json:"greatestDepth"`
+		Left          int64                  `json:"left"`
 	}
 	jsonWait struct {
 		P50  float64 `json:"p50"`

@@ -5,7 +5,7 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 )
 
 // KEDA's defaults (KEDA 2.21, pkg/scaling/executor/scale_executor.go and

@@ -1,20 +1,13 @@
 package simulation
 
 import (
-	"time"
-
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 
-const (
-	// pollingIdle is the pollingInterval of the ScaledObject that the controller writes
-	// for a target that may go to zero (translator, pollingIdle).
-	pollingIdle = 10 * time.Second
-	// pushRepeat is how often the scaler pushes again that a queue is active.
-	pushRepeat = 15
-)
+// pushRepeat is how often the scaler pushes again that a queue is active.
+const pushRepeat = 15
 
 // external is KEDA and the HPA with this project's scaler, configured by the ScaledObject
 // that the controller writes.
@@ -24,15 +17,17 @@ type external struct {
 	sync           timer
 	hpa            *hpa.Autoscaler
 	keda           activation
-	rate           *rateAware // nil: policy.Decide alone
+	decide         policy.Decider
+	arrived        func(float64) // told how many messages came in each second; nil where nobody counts
 
 	sample observation // the sampler's last, a tick old when the HPA asks
 	pushed bool        // whether the queue was active at the last tick
 }
 
-func newExternal(c Config) *external {
+func newExternal(c Config, decide policy.Decider) *external {
 	return &external{
 		spec:           c.Spec,
+		decide:         decide,
 		keepsTolerance: c.KeepsTolerance,
 		sync:           newTimer(c.HPASync, c.Phase),
 		hpa: hpa.New(hpa.Config{
@@ -44,33 +39,21 @@ func newExternal(c Config) *external {
 			KeepsTolerance:         c.KeepsTolerance,
 			DownscaleStabilization: hpa.DefaultDownscaleStabilization,
 		}),
-		keda: activation{poll: newTimer(pollingIdle, c.Phase), cooldown: cooldownToZero(c.Spec.Cooldown), lastActive: start},
+		keda: activation{poll: newTimer(behavior.PollingIdle, c.Phase), cooldown: behavior.CooldownPeriod(c.Spec), lastActive: start},
 	}
-}
-
-// cooldownToZero is the ScaledObject's cooldownPeriod (translator, buildScaledObject).
-func cooldownToZero(cooldown time.Duration) time.Duration {
-	if cooldown > 0 {
-		cooldown += pollingIdle
-	}
-	return cooldown
 }
 
 func (e *external) replicas(o observation) int32 {
 	sample := e.sample
 	e.sample = o
-	if e.rate != nil {
-		e.rate.counted(sample.arrivals)
+	if e.arrived != nil {
+		e.arrived(sample.arrivals)
 	}
 	syncs := e.sync.due(o.second)
 	if !syncs && e.spec.MinReplicas > 0 {
 		return o.replicas
 	}
-	decide := policy.Decide
-	if e.rate != nil {
-		decide = e.rate.decide
-	}
-	d := decide(e.spec, policy.State{
+	d := e.decide(e.spec, policy.State{
 		Replicas:  o.replicas,
 		Depth:     sample.waiting + sample.inWork,
 		LastScale: e.hpa.LastScaleTime(),

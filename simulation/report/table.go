@@ -6,8 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/chart"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/chart"
 )
 
 // Table writes the figure and the figures for a terminal of that width.

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -36,7 +36,7 @@ func replay(t *testing.T, name string) Report {
 	t.Helper()
 	builtIn, ok := trace.Lookup(name)
 	require.True(t, ok)
-	return New(builtIn.Trace, 1, simulation.DefaultConfig(builtIn.Spec), []simulation.Autoscaler{simulation.KEDA, simulation.Step, simulation.Fixed})
+	return New(builtIn.Trace, 1, simulation.DefaultConfig(builtIn.Spec), []*simulation.Autoscaler{simulation.KEDA, simulation.Step, simulation.Fixed})
 }
 
 func TestTable(t *testing.T) {
@@ -111,7 +111,7 @@ func TestWhatIsLeftIsTold(t *testing.T) {
 	config.Fixed = 1
 	slow := trace.Trace{Name: "slow", Description: "too much", Ramps: []trace.Ramp{{Length: time.Minute, From: 300, To: 300}}}
 	var text bytes.Buffer
-	require.NoError(t, New(slow, 1, config, []simulation.Autoscaler{simulation.Fixed}).Table(&text, 60, false))
+	require.NoError(t, New(slow, 1, config, []*simulation.Autoscaler{simulation.Fixed}).Table(&text, 60, false))
 	assert.Regexp(t, `fixed 1: 1\d,\d\d\d messages were still waiting when the replay was given up, 1m after the end of the trace; their waits count up to then\.`, text.String())
 }
 

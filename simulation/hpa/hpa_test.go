@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 )
 
 var start = time.Date(2026, 1, 2, 15, 4, 5, 300_000_000, time.UTC)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 // change is one scaling of a replay.
@@ -29,7 +29,7 @@ func changes(r Result) []change {
 	return found
 }
 
-func replayBuiltIn(t *testing.T, name string, autoscaler Autoscaler) Result {
+func replayBuiltIn(t *testing.T, name string, autoscaler *Autoscaler) Result {
 	t.Helper()
 	builtIn, ok := trace.Lookup(name)
 	require.True(t, ok)
@@ -124,8 +124,8 @@ func TestCompare(t *testing.T) {
 	config := DefaultConfig(spec)
 	results := Compare(config, arrivals, Fixed, Threshold, KEDA)
 	require.Len(t, results, 3)
-	assert.Equal(t, Threshold, results[0].Autoscaler)
-	assert.Equal(t, KEDA, results[2].Autoscaler)
+	assert.Same(t, Threshold, results[0].Autoscaler)
+	assert.Same(t, KEDA, results[2].Autoscaler)
 	mean := int32(math.Ceil(results[0].MeanReplicas()))
 	assert.Equal(t, slices.Repeat([]int32{mean}, len(results[1].Replicas)), results[1].Replicas)
 	assert.Zero(t, results[1].Scalings)
@@ -174,4 +174,33 @@ func TestConfigIsValidated(t *testing.T) {
 			assert.ErrorContains(t, config.Validate(), test.words)
 		})
 	}
+}
+
+// Another policy is another Decider: nothing else of the replay knows which one decides.
+func TestAnotherDecider(t *testing.T) {
+	builtIn, ok := trace.Lookup("spike")
+	assert.True(t, ok)
+	asked := 0
+	holding := &Autoscaler{"holding", called("never moves"), func(c Config) scaler {
+		return newExternal(c, func(spec policy.Spec, state policy.State) policy.Decision {
+			asked++
+			assert.Equal(t, builtIn.Spec, spec)
+			return policy.Decision{Replicas: state.Replicas, Desired: state.Replicas, Action: policy.Hold, Active: true}
+		})
+	}}
+	result := Run(DefaultConfig(builtIn.Spec), builtIn.Arrivals(1), holding)
+	assert.Greater(t, asked, 10)
+	assert.Zero(t, result.Scalings)
+	assert.Equal(t, "never moves", result.Label)
+}
+
+func TestEveryAutoscalerHasItsName(t *testing.T) {
+	for _, a := range Autoscalers() {
+		found, ok := ByName(a.String())
+		assert.True(t, ok)
+		assert.Same(t, a, found, "%s is the name of two", a)
+		assert.NotEmpty(t, a.label(Config{}))
+	}
+	_, ok := ByName("none")
+	assert.False(t, ok)
 }

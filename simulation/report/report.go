@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/chart"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation"
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/chart"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 // Report is one trace and what became of it.
@@ -25,7 +25,7 @@ type Report struct {
 }
 
 // New replays a trace. The trace and the configuration must be valid.
-func New(t trace.Trace, seed uint64, config simulation.Config, others []simulation.Autoscaler) Report {
+func New(t trace.Trace, seed uint64, config simulation.Config, others []*simulation.Autoscaler) Report {
 	return Report{Trace: t, Seed: seed, Config: config, Results: simulation.Compare(config, t.Arrivals(seed), others...)}
 }
 

@@ -1,0 +1,46 @@
+package policy
+
+import "fmt"
+
+// growth shows how the replicas of a depth above the upper bound come out: ceil(100·Q ÷ (T·U)),
+// then what limits it. It follows decideUp.
+func (s Spec) growth(d *Decision, depth, fewest int64) string {
+	formula, desired := s.fewestFormula(depth, fewest), int64(d.Desired)
+	switch desired {
+	case fewest:
+		return formula + ", the fewest that bring the depth under the upper bound"
+	case int64(s.MaxReplicas):
+		return fmt.Sprintf("%s, but maxReplicas is %d", formula, desired)
+	default:
+		return fmt.Sprintf("%s, but maxScaleUpStep %s allows %d more at once", formula, s.MaxScaleUpStep, desired-int64(d.Replicas))
+	}
+}
+
+// shrinkage is the same for a depth below the lower bound: floor(100·Q ÷ (T·D)). It follows
+// decideDown.
+func (s Spec) shrinkage(d *Decision, depth, most, fewest int64) string {
+	formula, desired := s.mostFormula(depth, most), int64(d.Desired)
+	switch {
+	case desired == most:
+		return formula + ", the most that bring the depth over the lower bound"
+	case desired == fewest:
+		return fmt.Sprintf("%s, but fewer than %s would exceed the upper bound", formula, s.fewestFormula(depth, fewest))
+	case desired == int64(s.MinReplicas):
+		return fmt.Sprintf("%s, but minReplicas is %d", formula, desired)
+	case desired == s.floor():
+		return formula + ", but the last replica is KEDA's to take"
+	default:
+		return fmt.Sprintf("%s, but maxScaleDownStep %s allows %d fewer at once", formula, s.MaxScaleDownStep, int64(d.Replicas)-desired)
+	}
+}
+
+// onceCooled is what stands behind the formula while the cooldown holds.
+const onceCooled = ", within the limits, once the cooldown is over"
+
+func (s Spec) fewestFormula(depth, fewest int64) string {
+	return fmt.Sprintf("ceil(%d ÷ (%d × %d %%)) = %d", depth, s.TargetQueueDepth, s.ScaleUpThreshold, fewest)
+}
+
+func (s Spec) mostFormula(depth, most int64) string {
+	return fmt.Sprintf("floor(%d ÷ (%d × %d %%)) = %d", depth, s.TargetQueueDepth, s.ScaleDownThreshold, most)
+}

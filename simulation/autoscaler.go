@@ -1,0 +1,105 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+)
+
+// Autoscaler is what moves the replicas of a fleet. There are those below; each is one value,
+// compared by its address.
+type Autoscaler struct {
+	name  string                // as --compare and JSON have it
+	label func(Config) string   // what a table or picture calls it
+	start func(c Config) scaler // with all that it remembers
+}
+
+// The autoscalers.
+var (
+	// Threshold is this project's policy, through KEDA and the HPA.
+	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config) scaler { return newExternal(c, policy.Decide) }}
+	// KEDA is KEDA's built-in redis scaler, with no behavior set on its HPA.
+	KEDA = &Autoscaler{"keda", called("KEDA redis scaler"), func(c Config) scaler { return newRedisList(c, nil) }}
+	// KEDABehavior is the same with an empty behavior on its HPA: the API server then
+	// fills in rules that let it grow faster.
+	KEDABehavior = &Autoscaler{"keda-behavior", called("KEDA redis scaler, behavior: {}"), func(c Config) scaler {
+		return newRedisList(c, &autoscalingv2.HorizontalPodAutoscalerBehavior{})
+	}}
+	// Step has the same thresholds and cooldown as Threshold, but adds or removes one
+	// replica at a time.
+	Step = &Autoscaler{"step", called("±1 per cooldown"), func(c Config) scaler {
+		c.Spec.MaxScaleUpStep, c.Spec.MaxScaleDownStep = policy.Step{Value: 1}, policy.Step{Value: 1}
+		return newExternal(c, policy.Decide)
+	}}
+	// Fixed never scales.
+	Fixed = &Autoscaler{"fixed", func(c Config) string { return fmt.Sprintf("fixed %d", c.Fixed) }, func(Config) scaler { return fixed{} }}
+	// RateAware is an experiment that no scaler has: it knows how fast messages arrive and
+	// how fast a worker is.
+	RateAware = &Autoscaler{"rate-aware", called("rate-aware (experiment)"), func(c Config) scaler {
+		rate := &rateAware{serviceRate: c.ServiceRate}
+		e := newExternal(c, rate.decide)
+		e.arrived = rate.counted
+		return e
+	}}
+)
+
+// Autoscalers are all of them, in the order in which they are shown.
+func Autoscalers() []*Autoscaler {
+	return []*Autoscaler{Threshold, KEDA, KEDABehavior, Step, Fixed, RateAware}
+}
+
+// ByName finds the autoscaler of that name.
+func ByName(name string) (*Autoscaler, bool) {
+	for _, a := range Autoscalers() {
+		if a.name == name {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// String is the autoscaler's name.
+func (a *Autoscaler) String() string { return a.name }
+
+// MarshalText makes the name what JSON has of it.
+func (a *Autoscaler) MarshalText() ([]byte, error) { return []byte(a.name), nil }
+
+// called is a label that is always the same.
+func called(label string) func(Config) string { return func(Config) string { return label } }
+
+// scaler moves the replicas of a fleet.
+type scaler interface {
+	// replicas is what spec.replicas of the target is set to. It is asked once a second.
+	replicas(o observation) int32
+}
+
+// observation is what a scaler can see.
+type observation struct {
+	second   int // from the start
+	now      time.Time
+	replicas int32
+	waiting  int64   // messages in the queue
+	inWork   int64   // messages that workers hold
+	arrivals float64 // messages that arrived in the second before
+}
+
+// fixed never scales.
+type fixed struct{}
+
+func (fixed) replicas(o observation) int32 { return o.replicas }
+
+// timer comes round once in each period, both in seconds.
+type timer struct {
+	period, first int
+}
+
+// newTimer makes the first time some part, from 0 to 1, of a period after the start.
+func newTimer(period time.Duration, phase float64) timer {
+	seconds := int(period / time.Second)
+	return timer{period: seconds, first: int(float64(seconds) * phase)}
+}
+
+func (t timer) due(second int) bool { return second%t.period == t.first }
