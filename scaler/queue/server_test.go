@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -23,10 +24,10 @@ func everyKind(age bool) []queue.Queue {
 		{Key: "{k}stream", Kind: queue.Stream, Group: "g", Age: age}, {Key: "{k}zset", Kind: queue.SortedSet},
 		{Key: "{k}due", Kind: queue.SortedSet, Score: queue.UnixSeconds, Age: age}, {Key: "{k}channel", Kind: queue.PubSub},
 	}
-	for _, preset := range []queue.Kind{queue.Sidekiq, queue.BullMQ, queue.Asynq, queue.RQ} {
+	for _, preset := range []framework.Framework{framework.Sidekiq, framework.BullMQ, framework.Asynq, framework.RQ} {
 		queues = append(queues, queue.OfPreset(preset, "", []string{"k"}, age)...)
 	}
-	return append(queues, queue.OfPreset(queue.Celery, "", []string{"celery"}, false)...)
+	return append(queues, queue.OfPreset(framework.Celery, "", []string{"celery"}, false)...)
 }
 
 var everyKey = all(

@@ -5,7 +5,7 @@ const (
 	KeyChannelName          = "channelName"          // the queue's key, or a preset's queue; required
 	KeyKeys                 = "keys"                 // all of them, separated by commas, or a JSON array; default channelName
 	KeyQueueType            = "queueType"            // Auto (default), List, Stream, SortedSet or PubSub
-	KeyPreset               = "preset"               // Sidekiq, Celery, BullMQ, Asynq or RQ; default none
+	KeyPreset               = "preset"               // a framework's name (framework.All); default none
 	KeyKeyPrefix            = "keyPrefix"            // of a preset's keys; default the framework's
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
 	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds

@@ -256,7 +256,15 @@ func anyOf[T ~string](values []T) string {
 			words = append(words, string(value))
 		}
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	return joined(words, "or")
+}
+
+// joined is "a, b or c", or with another word before the last.
+func joined(words []string, before string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + before + " " + words[len(words)-1]
 }
 
 func (p *parser) duration(key string) time.Duration {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -46,17 +47,17 @@ func fixtures() []fixture {
 			ready: 5, inFlight: 3,
 		},
 		{
-			name: "Sidekiq", queues: queue.OfPreset(queue.Sidekiq, "", []string{"default", "mailers"}, false), fill: fillSidekiq,
+			name: "Sidekiq", queues: queue.OfPreset(framework.Sidekiq, "", []string{"default", "mailers"}, false), fill: fillSidekiq,
 			ready: 5, inFlight: 2, alone: "its keys share no hash tag",
 		},
 		{
-			name: "Celery", queues: queue.OfPreset(queue.Celery, "", []string{"celery"}, false), fill: fillCelery,
+			name: "Celery", queues: queue.OfPreset(framework.Celery, "", []string{"celery"}, false), fill: fillCelery,
 			ready: 5, inFlight: 2, alone: "kombu does not speak to a cluster",
 		},
-		{name: "BullMQ", queues: queue.OfPreset(queue.BullMQ, "", []string{"{mail}"}, false), fill: fillBullMQ, ready: 4, inFlight: 1},
-		{name: "Asynq", queues: queue.OfPreset(queue.Asynq, "", []string{"mail"}, false), fill: fillAsynq, ready: 4, inFlight: 1},
+		{name: "BullMQ", queues: queue.OfPreset(framework.BullMQ, "", []string{"{mail}"}, false), fill: fillBullMQ, ready: 4, inFlight: 1},
+		{name: "Asynq", queues: queue.OfPreset(framework.Asynq, "", []string{"mail"}, false), fill: fillAsynq, ready: 4, inFlight: 1},
 		{
-			name: "RQ", queues: queue.OfPreset(queue.RQ, "", []string{"mail"}, false), fill: fillRQ,
+			name: "RQ", queues: queue.OfPreset(framework.RQ, "", []string{"mail"}, false), fill: fillRQ,
 			ready: 3, inFlight: 1, alone: "its keys share no hash tag",
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest/dragonflytest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -72,7 +73,7 @@ func TestTrapOfAWrongType(t *testing.T) {
 		"auto":    {queue.Queue{Key: "text", Kind: queue.Auto}, []string{`"text"`, "string"}},
 		"stream":  {queue.Queue{Key: "list", Kind: queue.Stream}, []string{`"list"`, "a list", "a stream"}},
 		"set":     {queue.Queue{Key: "list", Kind: queue.SortedSet}, []string{`"list"`, "a list", "a sorted set"}},
-		"sidekiq": {queue.Queue{Key: "q", Kind: queue.Sidekiq}, []string{`"queue:q"`, "a list", "Sidekiq"}},
+		"sidekiq": {queue.Queue{Key: "q", Kind: queue.KindOf(framework.Sidekiq)}, []string{`"queue:q"`, "a list", "Sidekiq"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
