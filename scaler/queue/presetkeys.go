@@ -86,7 +86,7 @@ type reservedJobs struct {
 }
 
 func (h *reservedJobs) ask(commands []redis.Cmder, r round) []redis.Cmder {
-	h.count.Args()[2] = h.clock.Latest(r.now)
+	h.count.Args()[2] = "(" + h.clock.Latest(r.now) // what ends now is due
 	return append(commands, fresh(h.count))
 }
 

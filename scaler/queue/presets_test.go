@@ -49,6 +49,8 @@ func TestRQFixtures(t *testing.T) {
 		"jobs are pushed on the right: the first is the oldest": {names: []string{"a"}, prepare: waiting, ready: 2, oldest: ago(45 * time.Second)},
 		"trap: expired entries of wip are of workers that died": {names: []string{"a"}, inFlight: 2,
 			prepare: steps{do("ZADD", "rq:wip:a", seconds(-300), "j0:e", seconds(300), "j1:e", "+inf", "j2:e")}},
+		"a worker whose time ends just now is believed dead, as by RQ": {names: []string{"a"}, inFlight: 1,
+			prepare: steps{do("ZADD", "rq:wip:a", seconds(0), "j0:e", seconds(0.001), "j1:e")}},
 		"a job between the queue and wip": {names: []string{"a"}, ready: 2, inFlight: 1, oldest: ago(45 * time.Second),
 			prepare: all(waiting, steps{do("RPUSH", "rq:queue:a:intermediate", "j0")})},
 		"due jobs are ready, and others are not": {names: []string{"a"}, ready: 3, oldest: ago(65 * time.Second),
