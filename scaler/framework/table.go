@@ -9,6 +9,7 @@ var frameworks = []Framework{
 	BullMQ,
 	Asynq,
 	RQ,
+	Laravel,
 }
 
 // All is the presets that there are.

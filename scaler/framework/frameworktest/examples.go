@@ -42,6 +42,7 @@ var examples = map[string]func(moment) Example{
 	"BullMQ":  bullMQ,
 	"Asynq":   asynq,
 	"RQ":      rq,
+	"Laravel": laravel,
 }
 
 // moment is the time of an example.
@@ -128,6 +129,18 @@ func rq(now moment) Example {
 			{"ZADD", "rq:wip:mail", now.seconds(time.Minute), "3", now.seconds(-time.Minute), "4"}, // that one's worker is gone
 			{"ZADD", "rq:scheduled:mail", now.seconds(-time.Minute), "5", now.seconds(time.Hour), "6"},
 			{"ZADD", "rq:finished:mail", now.seconds(time.Hour), "7"}, {"ZADD", "rq:failed:mail", now.seconds(time.Hour), "8"},
+		},
+	}
+}
+
+func laravel(now moment) Example {
+	return Example{
+		Queues: []string{"{mail}"}, List: "queues:{mail}", Ready: 4, InFlight: 2,
+		Commands: [][]any{
+			{"RPUSH", "queues:{mail}", "{}", "{}"},
+			{"RPUSH", "queues:{mail}:notify", "1", "1"},
+			{"ZADD", "queues:{mail}:delayed", now.seconds(-time.Minute), "3", now.seconds(time.Hour), "4"},
+			{"ZADD", "queues:{mail}:reserved", now.seconds(time.Minute), "5", now.seconds(time.Minute), "6", now.seconds(-time.Minute), "7"}, // that one's worker is gone
 		},
 	}
 }
