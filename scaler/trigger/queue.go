@@ -74,17 +74,6 @@ func (t Trigger) QueueKeys() []string {
 	return []string{t.ChannelName}
 }
 
-func (p *parser) queue() Queue {
-	return Queue{
-		Type:          oneOf(p, KeyQueueType, queueTypes),
-		Keys:          p.keys(),
-		Preset:        oneOf(p, KeyPreset, presets),
-		KeyPrefix:     p.metadata[KeyKeyPrefix],
-		ConsumerGroup: p.metadata[KeyConsumerGroup],
-		Score:         oneOf(p, KeyScore, scores),
-	}
-}
-
 // keys reads "a,b", or a JSON array where a key has a comma in it.
 func (p *parser) keys() []string {
 	value := p.metadata[KeyKeys]
@@ -113,22 +102,6 @@ func (p *parser) keys() []string {
 		p.fail(KeyKeys, "a key is named twice, and would be counted twice: name each once")
 	}
 	return keys
-}
-
-func (q Queue) render(m map[string]string) {
-	m[KeyQueueType] = string(q.Type)
-	set := func(key, value string) {
-		if value != "" {
-			m[key] = value
-		}
-	}
-	set(KeyKeys, renderKeys(q.Keys))
-	set(KeyPreset, string(q.Preset))
-	set(KeyKeyPrefix, q.KeyPrefix)
-	set(KeyConsumerGroup, q.ConsumerGroup)
-	if q.Score != AnyScore {
-		set(KeyScore, string(q.Score))
-	}
 }
 
 func renderKeys(keys []string) string {
