@@ -2,7 +2,7 @@ package framework
 
 import "time"
 
-// Asynq's keys (hibiken/asynq, internal/base/base.go). The braces are its own: they keep a queue on
+// Asynq has these keys (hibiken/asynq, internal/base/base.go). The braces are its own: they keep a queue on
 // one node of a cluster. Tasks that are completed or archived are none that wait, nor are those of a
 // group that is not complete.
 var Asynq = Framework{

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// BullMQ's keys (src/commands). The tail of wait is its oldest job; versions before 5 put a marker,
+// BullMQ has these keys (src/commands). The tail of wait is its oldest job; versions before 5 put a marker,
 // which is no job, there to wake a worker when a delayed one is due. Of those in prioritized, the
 // oldest that is looked at is the one that comes next: the oldest of the highest priority. An
 // older one of a lower priority could be found only by looking at all.

@@ -1,6 +1,6 @@
 package framework
 
-// Celery's keys: a list for each step of priority, whose names kombu makes (kombu,
+// Celery has a list for each step of priority, whose names kombu makes (kombu,
 // transport/redis.py: sep, and priority_steps 0, 3, 6 and 9, the first without). unacked is the
 // tasks that workers hold, of all queues of the database: what they fetched ahead, and what has a
 // countdown or an eta, too. The prefix is global_keyprefix. Nothing records when a task came, and

@@ -1,6 +1,6 @@
 package framework
 
-// Laravel's keys (illuminate/queue, RedisQueue.php, LuaScripts.php): jobs are pushed on the right, and a
+// Laravel has these keys (illuminate/queue, RedisQueue.php, LuaScripts.php): jobs are pushed on the right, and a
 // worker moves what it takes to the sorted set reserved, with the time at which it may be taken from
 // it again (retry_after): those whose time has come wait like the delayed ones. The list notify only
 // wakes workers. The prefix is that of the Redis connection (config/database.php), by default the

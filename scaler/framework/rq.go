@@ -1,6 +1,6 @@
 package framework
 
-// RQ's keys (rq/queue.py, registry.py, job.py). Jobs are pushed on the right. A worker moves a job
+// RQ has these keys (rq/queue.py, registry.py, job.py). Jobs are pushed on the right. A worker moves a job
 // to the queue's intermediate list, and from there to the sorted set wip, whose scores say until
 // when each is believed to be alive.
 var RQ = Framework{

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Sidekiq's keys (lib/sidekiq/api.rb, launcher.rb, client.rb): jobs are pushed on the left. Those
-// that are due and how many jobs each process is at work on are of all queues together. The private lists in
-// which super_fetch (Sidekiq Pro) keeps a copy of the jobs in work are not read: the processes' busy
-// counts those. The prefix is the namespace of redis-namespace.
+// Sidekiq has these keys (lib/sidekiq/api.rb, launcher.rb, client.rb): jobs are pushed on the left. Those
+// that are due, and how many jobs each process is at work on, are of all queues together. The private lists
+// in which super_fetch (Sidekiq Pro) keeps a copy of the jobs in work are not read: the processes'
+// busy counts those. The prefix is the namespace of redis-namespace.
 var Sidekiq = Framework{
 	Name:    "Sidekiq",
 	Prefix:  &Prefix{Separator: ":"},
@@ -35,7 +35,7 @@ func sidekiqEnqueued(job string) (time.Time, error) {
 		EnqueuedAt float64 `json:"enqueued_at"`
 	}
 	if json.Unmarshal([]byte(job), &fields) != nil {
-		return time.UnixMilli(0), nil
+		fields.EnqueuedAt = 0 // what was read before the fault is not to be believed
 	}
 	if fields.EnqueuedAt < sidekiqMilliseconds {
 		fields.EnqueuedAt *= 1000

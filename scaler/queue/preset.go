@@ -27,7 +27,7 @@ type layout struct {
 var layouts = layoutsOf(framework.All())
 
 func layoutsOf(frameworks []framework.Framework) map[Kind]layout {
-	layouts := map[Kind]layout{}
+	layouts := make(map[Kind]layout, 2*len(frameworks))
 	for _, f := range frameworks {
 		layouts[KindOf(f)] = layout{framework: f, keys: f.Queue}
 		if len(f.Shared) > 0 {
@@ -81,7 +81,7 @@ type presetReader struct {
 	replies replies
 }
 
-// keyReader reads one key of a framework. The methods are those of a kindReader.
+// keyReader reads one key of a framework, as a kindReader reads a queue.
 type keyReader interface {
 	ask(commands []redis.Cmder, r round) []redis.Cmder
 	// add adds what the key tells. Where it returns false, another round must tell.
