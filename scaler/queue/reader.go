@@ -63,8 +63,7 @@ func kindReaderOf(q Queue) kindReader {
 		return newSortedSetReader(q)
 	case PubSub:
 		return newPubSubReader(q)
-	case None: // what was found, not what is looked for
-		return nil
+	case None: // what was found, not what is looked for: no framework is called so
 	}
 	return newPresetReader(q)
 }
