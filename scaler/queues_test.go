@@ -13,6 +13,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework/frameworktest"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
@@ -24,32 +26,25 @@ func (f *fixture) run(t *testing.T, commands ...[]any) {
 	}
 }
 
-// Whatever a trigger may name, from the call to the answer. The key q is a list of 7 in each
-// case: what is read as a plain key tells 7, or that it holds something else.
+// Each preset, from the call to the answer. The queue's name is the key of a list of 70, too: what is
+// read as a plain key tells that, or that it holds something else.
 func TestEveryPresetIsRead(t *testing.T) {
-	tests := map[trigger.Preset]struct {
-		commands        [][]any
-		ready, inFlight int64
-		kind            string
-	}{
-		trigger.Sidekiq: {[][]any{{"LPUSH", "queue:q", 1, 2}, {"SADD", "processes", "p"}, {"HSET", "p", "busy", 3, "info", `{"queues":["q"],"concurrency":3}`}}, 2, 3, "sidekiq"},
-		trigger.Celery:  {[][]any{{"LPUSH", "q\x06\x169", 1, 2}, {"HSET", "unacked", "t", "x"}}, 7 + 2, 1, "celery"},
-		trigger.BullMQ:  {[][]any{{"LPUSH", "bull:q:wait", 1, 2, 3}, {"LPUSH", "bull:q:active", 4}}, 3, 1, "bullmq"},
-		trigger.Asynq:   {[][]any{{"LPUSH", "asynq:{q}:pending", 1, 2, 3, 4}, {"LPUSH", "asynq:{q}:active", 5, 6}}, 4, 2, "asynq"},
-		trigger.RQ:      {[][]any{{"RPUSH", "rq:queue:q", 1}, {"ZADD", "rq:wip:q", "+inf", "2:e", "+inf", "3:e"}}, 1, 2, "rq"},
-	}
 	f := newFixture(t)
-	for _, preset := range declared.Values[trigger.Preset](t) {
-		t.Run(string(preset), func(t *testing.T) {
-			require.Contains(t, tests, preset, "what does it keep, and where?")
-			test := tests[preset]
-			f.run(t, []any{"FLUSHALL"}, []any{"LPUSH", "q", 1, 2, 3, 4, 5, 6, 7})
-			f.run(t, test.commands...)
-			got, err := f.explain(t, "preset", string(preset))
+	for _, preset := range framework.All() {
+		t.Run(preset.Name, func(t *testing.T) {
+			example := frameworktest.Of(t, preset, time.Now())
+			f.run(t, []any{"FLUSHALL"})
+			if example.List != example.Queues[0] {
+				for range 70 {
+					f.run(t, []any{"LPUSH", example.Queues[0], "x"})
+				}
+			}
+			f.run(t, example.Commands...)
+			got, err := f.explain(t, "preset", preset.Name, "channelName", example.Queues[0], "keys", strings.Join(example.Queues, ","))
 			require.NoError(t, err)
-			assert.Equal(t, test.ready, got.GetReady())
-			assert.Equal(t, test.inFlight, got.GetInFlight())
-			assert.Equal(t, test.kind, got.GetQueueType())
+			assert.Equal(t, example.Ready, got.GetReady())
+			assert.Equal(t, example.InFlight, got.GetInFlight())
+			assert.Equal(t, strings.ToLower(preset.Name), got.GetQueueType())
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
@@ -73,11 +74,6 @@ var kinds = map[trigger.QueueType]queue.Kind{
 	trigger.SortedSet: queue.SortedSet, trigger.PubSub: queue.PubSub,
 }
 
-var presets = map[trigger.Preset]queue.Kind{
-	trigger.Sidekiq: queue.Sidekiq, trigger.Celery: queue.Celery, trigger.BullMQ: queue.BullMQ,
-	trigger.Asynq: queue.Asynq, trigger.RQ: queue.RQ,
-}
-
 var scores = map[trigger.Score]queue.Score{
 	trigger.AnyScore: queue.AnyScore, trigger.UnixSeconds: queue.UnixSeconds, trigger.UnixMilliseconds: queue.UnixMilliseconds,
 }
@@ -86,15 +82,13 @@ var scores = map[trigger.Score]queue.Score{
 func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	spec, names, age := t.Queue, t.QueueKeys(), t.Policy.MaxAge > 0
 	kind, known := kinds[spec.Type]
-	if spec.Preset != "" {
-		kind, known = presets[spec.Preset]
-	}
 	score, scored := scores[spec.Score]
-	if !known || !scored {
+	preset, isPreset := framework.Named(string(spec.Preset))
+	if !known || !scored || isPreset != (spec.Preset != "") {
 		return nil, fault("read queueType %q, preset %q and score %q", spec.Type, spec.Preset, spec.Score)
 	}
-	if spec.Preset != "" {
-		return queue.OfPreset(kind, spec.KeyPrefix, names, age), nil
+	if isPreset {
+		return queue.OfPreset(preset, spec.KeyPrefix, names, age), nil
 	}
 	queues := make([]queue.Queue, len(names))
 	for i, name := range names {

@@ -168,7 +168,8 @@ func TestRules(t *testing.T) {
 	namespace := s.namespace(t)
 	all := maps.Clone(rules)
 	maps.Copy(all, queueRules)
-	require.Len(t, all, len(rules)+len(queueRules), "a name stands for two rules")
+	maps.Copy(all, presetRules())
+	require.Len(t, all, len(rules)+len(queueRules)+len(presetRules()), "a name stands for two rules")
 	for name, test := range all {
 		t.Run(name, func(t *testing.T) {
 			err := s.Create(t.Context(), object(namespace, test.mutate), client.DryRunAll)

@@ -5,6 +5,8 @@ package translator
 import (
 	"fmt"
 	"strings"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // in builds a part of the spec from fields and values in turn.
@@ -37,6 +39,22 @@ var (
 	sentinel = []any{"mode", "Sentinel", "sentinelMaster", "mymaster"}
 )
 
+// presetRules are the CRD's about each preset, by the table of frameworks.
+func presetRules() map[string]rule {
+	all := map[string]rule{}
+	for _, f := range framework.All() {
+		of := func(fields ...any) func(*string, map[string]any, map[string]any) {
+			return both(mine, in("queue", append([]any{"preset", f.Name}, fields...)...))
+		}
+		refused := func(is bool, words string) string { return map[bool]string{true: words}[is] }
+		all["preset "+f.Name] = rule{of(), ""}
+		all["keyPrefix of "+f.Name] = rule{of("keyPrefix", "shop"), refused(f.Prefix == nil, "keyPrefix belongs to the presets")}
+		all["maxAge of "+f.Name] = rule{of("maxAge", "1m"), refused(!f.HasAges(), "nothing records when a message of")}
+		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "do not work on a cluster")}
+	}
+	return all
+}
+
 // queueRules are the CRD's about spec.queue and spec.redis.
 var queueRules = map[string]rule{
 	"every kind of queue: SortedSet":       {both(mine, in("queue", "type", "SortedSet", "score", "UnixSeconds")), ""},
@@ -58,7 +76,6 @@ var queueRules = map[string]rule{
 	"preset with a score":                  {both(mine, in("queue", "preset", "RQ", "score", "UnixSeconds")), "score belongs to a sorted set"},
 	"preset with the default image":        {in("queue", "preset", "Asynq"), "the default image can't work on a preset's queues"},
 	"sorted set with the default image":    {in("queue", "type", "SortedSet"), "the default image can't work on a preset's queues or on sorted sets"},
-	"keyPrefix of RQ":                      {both(mine, in("queue", "preset", "RQ", "keyPrefix", "x")), "keyPrefix belongs to the presets"},
 	"keyPrefix alone":                      {in("queue", "keyPrefix", "x"), "keyPrefix belongs to the presets"},
 	"long keyPrefix":                       {both(mine, in("queue", "preset", "BullMQ", "keyPrefix", strings.Repeat("x", 129))), "spec.queue.keyPrefix"},
 	"empty keyPrefix":                      {both(mine, in("queue", "preset", "BullMQ", "keyPrefix", "")), "spec.queue.keyPrefix"},
@@ -76,8 +93,6 @@ var queueRules = map[string]rule{
 	"maxAge, very long text":               {in("queue", "maxAge", strings.Repeat("1s", 17)), "spec.queue.maxAge"},
 	"maxAge of a list":                     {in("queue", "type", "List", "maxAge", "1m"), "nothing records when a message of a List"},
 	"maxAge of PubSub":                     {in("queue", "type", "PubSub", "maxAge", "1m"), "nothing records when a message"},
-	"maxAge of Celery":                     {both(mine, in("queue", "preset", "Celery", "maxAge", "1m")), "nothing records when a message"},
-	"maxAge of BullMQ":                     {both(mine, in("queue", "preset", "BullMQ", "maxAge", "1m")), ""},
 	"maxAge of a sorted set without times": {both(mine, in("queue", "type", "SortedSet", "maxAge", "1m")), "set score to UnixSeconds or UnixMilliseconds"},
 	"maxAge of a sorted set with times":    {both(mine, in("queue", "type", "SortedSet", "maxAge", "1m", "score", "UnixSeconds")), ""},
 	"PubSub to zero":                       {both(in("queue", "type", "PubSub"), inAutoScaling("minReplicas", int64(0))), "minReplicas must be at least 1 for a queue of type PubSub"},
@@ -109,8 +124,6 @@ var queueRules = map[string]rule{
 	"long redisAddress":                     {inSpec("redisAddress", strings.Repeat("a", 2048)+":1"), "Too long"},
 	"redisAddress with a user":              {inSpec("redisAddress", "me@a:1"), "redisAddress must be host:port"},
 	"redisAddress with an empty place":      {both(inSpec("redisAddress", "a:1,,b:2"), in("redis", "mode", "Cluster")), "redisAddress must be host:port"},
-	"Sidekiq on a cluster":                  {both(both(mine, in("queue", "preset", "Sidekiq")), in("redis", "mode", "Cluster")), "Sidekiq, Celery and RQ do not work on a cluster"},
-	"Asynq on a cluster":                    {both(both(mine, in("queue", "preset", "Asynq")), in("redis", "mode", "Cluster")), ""},
 	"tls, with nothing in it":               {in("redis", "tls", map[string]any{}), ""},
 	"tls with everything": {in("redis", "tls", map[string]any{
 		"caSecret": map[string]any{"name": "ca", "key": "ca.pem"}, "clientCertificateSecret": secret, "serverName": "redis",

@@ -82,5 +82,5 @@ func TestPresetsAreToldToWorkers(t *testing.T) {
 		c.Spec.Queue = &v1.QueueSpec{Preset: v1.PresetBullMQ, KeyPrefix: "shop"}
 	})
 	assert.Contains(t, envOf(t, channel), "QUEUE_PRESET=BullMQ")
-	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: trigger.BullMQ, KeyPrefix: "shop", Score: trigger.AnyScore}, triggerFor(channel).Queue)
+	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: "BullMQ", KeyPrefix: "shop", Score: trigger.AnyScore}, triggerFor(channel).Queue)
 }

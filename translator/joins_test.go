@@ -10,6 +10,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
@@ -47,7 +48,7 @@ func TestEveryValueOfTheAPIReachesTheTrigger(t *testing.T) {
 		assert.Equal(t, string(value), string(got.Redis.Mode))
 	}
 	assert.Len(t, declared.Values[v1.QueueType](t), len(declared.Values[trigger.QueueType](t)))
-	assert.Len(t, declared.Values[v1.QueuePreset](t), len(declared.Values[trigger.Preset](t)))
+	assert.Len(t, declared.Values[v1.QueuePreset](t), len(framework.All()))
 	assert.Len(t, declared.Values[v1.SortedSetScore](t), len(declared.Values[trigger.Score](t)))
 	assert.Len(t, declared.Values[v1.RedisMode](t), len(declared.Values[trigger.Mode](t)))
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
-	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 const (
@@ -38,7 +38,7 @@ func newAsynqApp(t *testing.T, queues ...string) *asynqApp {
 		assert.NoError(t, a.client.Close())
 		assert.NoError(t, a.inspector.Close())
 	})
-	a.reader = newReader(t, broker.Server{Address: server.Addr}, queue.Asynq, "", queues...)
+	a.reader = newReader(t, broker.Server{Address: server.Addr}, framework.Asynq, "", queues...)
 	return a
 }
 

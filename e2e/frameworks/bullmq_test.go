@@ -10,7 +10,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
-	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // counts are what BullMQ counts, by its own names of the states; and as due, those of the
@@ -62,7 +62,7 @@ func TestBullMQ(t *testing.T) {
 						}
 						app := &bullApp{
 							driver: driver.in(t),
-							reader: newReader(t, server, queue.BullMQ, place.prefix, mail, image),
+							reader: newReader(t, server, framework.BullMQ, place.prefix, mail, image),
 							major:  strings.Split(version, ".")[0],
 						}
 						scenario(t, app, mail, image)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -32,7 +33,7 @@ type reader struct {
 	queues []queue.Queue
 }
 
-func newReader(t *testing.T, server broker.Server, preset queue.Kind, prefix string, names ...string) *reader {
+func newReader(t *testing.T, server broker.Server, preset framework.Framework, prefix string, names ...string) *reader {
 	t.Helper()
 	r := &reader{
 		pool:   broker.NewPool(broker.Options{Tick: tick}),

@@ -29,6 +29,7 @@ var (
 	scaler    = []string{"scaler"}
 	queue     = []string{"scaler/queue", "scaler"}
 	broker    = []string{"scaler/broker", "scaler"}
+	framework = []string{"scaler/framework"}
 	trigger   = []string{"scaler/trigger", "scaler"}
 	publisher = []string{"cmd/publisher"}
 )
@@ -38,29 +39,25 @@ var targets = []target{
 	{"scaler/errors.go", "codeOf", scaler},
 	{"scaler/reading.go", "modes", scaler},
 	{"scaler/reading.go", "kinds", scaler},
-	{"scaler/reading.go", "presets", scaler},
 	{"scaler/reading.go", "scores", scaler},
 	{"scaler/inspect.go", "actions", scaler},
 	{"scaler/inspect.go", "reasons", scaler},
 	{"scaler/caller.go", "mayCall", scaler},
 	{"scaler/queue/reader.go", "kindReaderOf", queue},
 	{"scaler/queue/sortedset.go", "newSortedSetReader", queue},
-	{"scaler/queue/preset.go", "frameworks", queue},
-	{"scaler/queue/preset.go", "OfPreset", queue},
-	{"scaler/queue/preset.go", "Queue.RoutingKey", queue},
+	{"scaler/framework/table.go", "frameworks", framework},
+	{"scaler/queue/presetkeys.go", "newKeyReader", queue},
+	{"scaler/queue/presetkeys.go", "lengthOf", queue},
 	{"scaler/queue/errors.go", "AgeUnknownError.Error", queue},
 	{"scaler/queue/errors.go", "queueTypes", queue},
 	{"scaler/queue/type.go", "kindOf", queue},
 	{"scaler/trigger/queue.go", "queueTypes", trigger},
-	{"scaler/trigger/queue.go", "presets", trigger},
 	{"scaler/trigger/queue.go", "scores", trigger},
 	{"scaler/trigger/queue.go", "parser.checkClusterQueue", trigger},
 	{"scaler/trigger/queue.go", "parser.checkMaxAge", trigger},
 	{"scaler/trigger/redis.go", "modes", trigger},
 	{"scaler/trigger/keys.go", "kedaKeys", trigger},
-	{"scaler/trigger/keys.go", "known", trigger},
-	{"scaler/trigger/keys.go", "hidden", trigger},
-	{"scaler/trigger/belief.go", "connecting", trigger},
+	{"scaler/trigger/table.go", "table", trigger},
 	{"scaler/broker/errors.go", "remedies", broker},
 	{"scaler/broker/errors.go", "replies", broker},
 	{"scaler/broker/errors.go", "ownCause", broker},

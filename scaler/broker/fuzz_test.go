@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -23,11 +24,11 @@ import (
 func everyQueue() []queue.Queue {
 	var all []queue.Queue
 	for _, age := range []bool{false, true} {
-		for _, kind := range []queue.Kind{
-			queue.Auto, queue.List, queue.Stream, queue.SortedSet, queue.PubSub, queue.Sidekiq, queue.Celery, queue.BullMQ, queue.Asynq,
-			queue.RQ, queue.SidekiqShared, queue.CeleryShared,
-		} {
+		for _, kind := range []queue.Kind{queue.Auto, queue.List, queue.Stream, queue.SortedSet, queue.PubSub} {
 			all = append(all, queue.Queue{Key: "{q}", Kind: kind, Age: age})
+		}
+		for _, f := range framework.All() {
+			all = append(all, queue.OfPreset(f, "", []string{"{q}"}, age)...)
 		}
 		all = append(all, queue.Queue{Key: "{q}", Kind: queue.SortedSet, Score: queue.UnixSeconds, Age: age})
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -52,7 +53,7 @@ func TestManyLargeQueuesOfOneServer(t *testing.T) {
 				p.RPush(t.Context(), fmt.Sprint("queue:q", i), job, job)
 			},
 			queue: func(i int) queue.Queue {
-				return queue.Queue{Key: fmt.Sprint("q", i), Kind: queue.Sidekiq, Age: true}
+				return queue.Queue{Key: fmt.Sprint("q", i), Kind: queue.KindOf(framework.Sidekiq), Age: true}
 			},
 		},
 	} {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -79,7 +80,7 @@ func (n redisNotes) Printf(ctx context.Context, format string, arguments ...any)
 // queues are such whose reading asks for all there is to ask.
 var queues = []queue.Queue{
 	list("q"), {Key: "a", Kind: queue.Auto, Age: true}, {Key: "s", Kind: queue.Stream, Age: true}, {Key: "g", Kind: queue.Stream, Group: "workers"},
-	{Key: "p", Kind: queue.PubSub}, {Key: "b", Kind: queue.BullMQ, Prefix: "bull", Age: true},
+	{Key: "p", Kind: queue.PubSub}, {Key: "b", Kind: queue.KindOf(framework.BullMQ), Prefix: "bull", Age: true},
 }
 
 // outputs is all that a pool tells of a server: errors, log and metrics.

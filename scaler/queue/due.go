@@ -1,11 +1,11 @@
 package queue
 
 import (
-	"math"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // The times that can be when a message came: after the turn of the millennium, and no more
@@ -28,44 +28,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// clock is how a time is written in a score.
-type clock struct {
-	score func(now time.Time) string // the highest that is due
-	time  func(score float64) time.Time
-}
-
-var (
-	secondsClock = clock{
-		score: unixSeconds,
-		time:  func(score float64) time.Time { return milliseconds(score * 1000) },
-	}
-	millisecondsClock = clock{
-		score: func(now time.Time) string { return strconv.FormatInt(now.UnixMilli(), 10) },
-		time:  milliseconds,
-	}
-)
-
-// unixSeconds is the time as a score in seconds, to the millisecond.
-func unixSeconds(t time.Time) string {
-	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
-}
-
-// milliseconds is the time of so many; one that is not plausible where they are too many.
-func milliseconds(since1970 float64) time.Time {
-	if math.IsNaN(since1970) || math.Abs(since1970) > 1e16 {
-		return time.UnixMilli(0)
-	}
-	return time.UnixMilli(int64(since1970))
-}
-
 // due counts the members of a sorted set whose score is a time that has come.
 type due struct {
-	clock clock
+	clock framework.Clock
 	count *redis.IntCmd    // ZCOUNT
 	first *redis.ZSliceCmd // the member of the lowest score; nil: ages are not wanted
 }
 
-func newDue(key string, clock clock, age bool) due {
+func newDue(key string, clock framework.Clock, age bool) due {
 	d := due{clock: clock, count: number("zcount", key, "-inf", "")}
 	if age {
 		d.first = keyed(redis.NewZSliceCmd(unbound, "zrange", key, 0, 0, "withscores"), 1)
@@ -74,7 +44,7 @@ func newDue(key string, clock clock, age bool) due {
 }
 
 func (d *due) ask(commands []redis.Cmder, now time.Time) []redis.Cmder {
-	d.count.Args()[3] = d.clock.score(now)
+	d.count.Args()[3] = d.clock.Latest(now)
 	commands = append(commands, fresh(d.count))
 	if d.first != nil {
 		commands = append(commands, fresh(d.first))
@@ -92,7 +62,7 @@ func (d *due) since(now time.Time) (since time.Time, known bool, err error) {
 	if err != nil || len(members) == 0 {
 		return time.Time{}, true, err
 	}
-	since = d.clock.time(members[0].Score)
+	since = d.clock.Time(members[0].Score)
 	if since.After(now) {
 		return time.Time{}, true, nil
 	}

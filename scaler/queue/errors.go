@@ -17,7 +17,7 @@ type WrongTypeError struct {
 func (e *WrongTypeError) Error() string {
 	if e.Preset != "" {
 		return fmt.Sprintf("key %q does not hold %s, as it does for %s: correct channelName, keys, keyPrefix or preset",
-			e.Key, typeWords(string(e.Want)), frameworks[e.Preset])
+			e.Key, typeWords(string(e.Want)), layouts[e.Preset].framework.Name)
 	}
 	if e.Want == Auto {
 		return fmt.Sprintf("key %q holds %s, which is not a queue: name a list, a stream or a sorted set as channelName or in keys",
@@ -78,11 +78,14 @@ func (e *AgeUnknownError) Error() string {
 		return fmt.Sprintf("the age of list %q is not known, because nothing records when its messages came: leave maxAge out, or use a stream", e.Key)
 	case PubSub:
 		return fmt.Sprintf("the age of channel %q is not known, because nothing records when messages are published: leave maxAge out, or use a stream", e.Key)
-	case Celery, CeleryShared:
-		return fmt.Sprintf("the age of Celery's queue %q is not known, because Celery does not record when a task came: leave maxAge out", e.Key)
-	case Sidekiq, SidekiqShared, BullMQ, Asynq, RQ:
-		return fmt.Sprintf("the age of %s's queue %q is not known, because its oldest waiting job does not say when it came: leave maxAge out", frameworks[e.Kind], e.Key)
 	case Auto, None: // these have no messages
+	}
+	if l, ok := layouts[e.Kind]; ok {
+		why := "its oldest waiting job does not say when it came"
+		if !l.framework.HasAges() {
+			why = l.framework.Name + " does not record when a task came"
+		}
+		return fmt.Sprintf("the age of %s's queue %q is not known, because %s: leave maxAge out", l.framework.Name, e.Key, why)
 	}
 	return fmt.Sprintf("the age of %q is not known: leave maxAge out", e.Key)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -81,7 +82,7 @@ type presetCase struct {
 	oldest          time.Time
 }
 
-func testPreset(t *testing.T, client *redis.Client, preset queue.Kind, ages bool, tests map[string]presetCase) {
+func testPreset(t *testing.T, client *redis.Client, preset framework.Framework, ages bool, tests map[string]presetCase) {
 	t.Helper()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

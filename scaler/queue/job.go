@@ -3,10 +3,11 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // jobTime reads when a job came, which a field of the job's own hash tells. The job of the
@@ -18,7 +19,7 @@ import (
 type jobTime struct {
 	hash  string // what precedes the job's id in its hash's key
 	field string
-	read  func(value string) (time.Time, error)
+	read  framework.ReadTime
 
 	id   string
 	came *redis.StringCmd // HGET of that id's
@@ -54,22 +55,15 @@ func (j *jobTime) of(id string, replies *replies, last bool) (came time.Time, do
 		return time.Time{}, true
 	}
 	if err != nil {
-		replies.failed(j.came, hash, err)
+		replies.failed(j.came, framework.Hash, err)
 		return time.Time{}, true
 	}
 	came, err = j.read(value)
 	if err != nil {
-		replies.failed(j.came, hash, &ReplyError{Command: fmt.Sprintf("HGET %s %s", j.hash+id, j.field), Err: err})
+		replies.failed(j.came, framework.Hash, &ReplyError{Command: fmt.Sprintf("HGET %s %s", j.hash+id, j.field), Err: err})
 	}
 	return came, true
 }
-
-// hash and its like are types of keys that are no kinds of queues.
-const (
-	hash     Kind = "hash"
-	set      Kind = "set"
-	stringOf Kind = "string"
-)
 
 // element is the reply to LINDEX; empty where there is none.
 func (r *replies) element(command *redis.StringCmd) string {
@@ -77,20 +71,6 @@ func (r *replies) element(command *redis.StringCmd) string {
 	if errors.Is(err, redis.Nil) {
 		return ""
 	}
-	r.failed(command, List, err)
+	r.failed(command, framework.List, err)
 	return element
 }
-
-// readUnix reads a number of units since 1970.
-func readUnix(unit time.Duration) func(string) (time.Time, error) {
-	return func(value string) (time.Time, error) {
-		count, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return milliseconds(float64(count) * (float64(unit) / float64(time.Millisecond))), nil
-	}
-}
-
-// readISO reads an ISO 8601 time in UTC.
-func readISO(value string) (time.Time, error) { return time.Parse(time.RFC3339Nano, value) }

@@ -5,62 +5,142 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
-// frameworks is the presets' own names. Other kinds are no framework's (TestEveryKindIsKnown).
-//
-//exhaustive:ignore
-var frameworks = map[Kind]string{
-	Sidekiq: "Sidekiq", SidekiqShared: "Sidekiq", Celery: "Celery", CeleryShared: "Celery",
-	BullMQ: "BullMQ", Asynq: "Asynq", RQ: "RQ",
+// KindOf is the kind of a framework's queues, and SharedKindOf that of what it keeps for all of
+// them together, in keys that name no queue.
+func KindOf(f framework.Framework) Kind { return Kind(strings.ToLower(f.Name)) }
+
+// SharedKindOf is told of in KindOf.
+func SharedKindOf(f framework.Framework) Kind { return KindOf(f) + "-shared" }
+
+// layout is what a preset's kind stands for.
+type layout struct {
+	framework framework.Framework
+	keys      []framework.Key // of one queue, or of all together
+	shared    bool
 }
 
-// OfPreset is the queues that a preset's names come to: one each, and what the framework
+// layouts is those of the frameworks' kinds; other kinds have none.
+var layouts = layoutsOf(framework.All())
+
+func layoutsOf(frameworks []framework.Framework) map[Kind]layout {
+	layouts := make(map[Kind]layout, 2*len(frameworks))
+	for _, f := range frameworks {
+		layouts[KindOf(f)] = layout{framework: f, keys: f.Queue}
+		if len(f.Shared) > 0 {
+			layouts[SharedKindOf(f)] = layout{framework: f, keys: f.Shared, shared: true}
+		}
+	}
+	return layouts
+}
+
+// routing is the key by which the node of a cluster is told: what jobs wait in, else the first.
+func (l layout) routing() string {
+	for _, key := range l.keys {
+		if key.Counts == framework.Waiting {
+			return key.Name
+		}
+	}
+	return l.keys[0].Name
+}
+
+// OfPreset is the queues that a framework's names come to: one each, and what the framework
 // keeps for all queues together once, after them. prefix is the Queue's Prefix; age tells
-// whether the age of the oldest waiting job is wanted (Celery records none).
-func OfPreset(preset Kind, prefix string, names []string, age bool) []Queue {
+// whether the age of the oldest waiting job is wanted (not every framework records one).
+func OfPreset(f framework.Framework, prefix string, names []string, age bool) []Queue {
 	queues := make([]Queue, 0, len(names)+1)
 	for _, name := range names {
-		queues = append(queues, Queue{Key: name, Kind: preset, Prefix: prefix, Age: age})
+		queues = append(queues, Queue{Key: name, Kind: KindOf(f), Prefix: prefix, Age: age})
 	}
-	shared := Queue{Key: strings.Join(names, ","), Prefix: prefix}
-	switch preset {
-	case Sidekiq:
-		shared.Kind, shared.Age = SidekiqShared, age
-		queues = append(queues, shared)
-	case Celery:
-		shared.Kind = CeleryShared
-		queues = append(queues, shared)
-	case BullMQ, Asynq, RQ: // they keep each queue's jobs apart
-	case Auto, None, List, Stream, SortedSet, PubSub, SidekiqShared, CeleryShared: // no presets
+	if len(f.Shared) > 0 {
+		queues = append(queues, Queue{Key: strings.Join(names, ","), Kind: SharedKindOf(f), Prefix: prefix, Age: age && f.HasAges()})
 	}
 	return queues
 }
 
 // IsShared tells whether this is what a framework keeps for all queues together.
-func (q Queue) IsShared() bool { return q.Kind == SidekiqShared || q.Kind == CeleryShared }
+func (q Queue) IsShared() bool { return layouts[q.Kind].shared }
 
 // RoutingKey is a key of the queue, by which the node of a cluster can be told that it is on:
 // the key itself, or one of a preset's.
 func (q Queue) RoutingKey() string {
-	switch q.Kind {
-	case Sidekiq:
-		return sidekiqPrefix(q.Prefix) + "queue:" + q.Key
-	case SidekiqShared:
-		return sidekiqPrefix(q.Prefix) + "schedule"
-	case Celery:
-		return q.Prefix + q.Key
-	case CeleryShared:
-		return q.Prefix + celeryUnacked
-	case BullMQ:
-		return bullMQKeys(q) + "wait"
-	case Asynq:
-		return asynqKeys(q) + "pending"
-	case RQ:
-		return rqQueue + q.Key
-	case Auto, None, List, Stream, SortedSet, PubSub:
+	if l, ok := layouts[q.Kind]; ok {
+		return l.framework.Render(l.routing(), q.Prefix, q.Key)
 	}
 	return q.Key
+}
+
+// presetReader reads the keys of a framework.
+type presetReader struct {
+	keys    []keyReader
+	ages    bool // of what waits can be known
+	depth   presetDepth
+	replies replies
+}
+
+// keyReader reads one key of a framework, as a kindReader reads a queue.
+type keyReader interface {
+	ask(commands []redis.Cmder, r round) []redis.Cmder
+	// add adds what the key tells. Where it returns false, another round must tell.
+	add(depth *presetDepth, replies *replies, r round) (done bool)
+}
+
+// presetDepth is what the keys have told so far.
+type presetDepth struct {
+	Depth
+	paused    bool // what waits is not runnable
+	noCounter bool // of the jobs that were added: the first one will make it
+}
+
+// newPresetReader is nil where the kind is no framework's, or what one of its keys counts is not
+// known.
+func newPresetReader(q Queue) kindReader {
+	l, ok := layouts[q.Kind]
+	if !ok {
+		return nil
+	}
+	p := &presetReader{ages: l.framework.HasAges()}
+	for _, key := range l.keys {
+		reader := newKeyReader(q, l.framework, key)
+		if reader == nil {
+			return nil
+		}
+		p.keys = append(p.keys, reader)
+	}
+	return p
+}
+
+func (p *presetReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
+	for _, key := range p.keys {
+		commands = key.ask(commands, r)
+	}
+	return commands
+}
+
+func (p *presetReader) answer(r round) (Depth, bool, error) {
+	p.replies = replies{queue: r.queue}
+	p.depth = presetDepth{Depth: Depth{Kind: r.queue.Kind, Added: -1}}
+	done := true
+	for _, key := range p.keys {
+		known := key.add(&p.depth, &p.replies, r)
+		done = done && known
+	}
+	if p.replies.err != nil {
+		return Depth{}, true, p.replies.err
+	}
+	if r.queue.Age && !p.ages {
+		return Depth{}, true, &AgeUnknownError{Key: r.queue.Key, Kind: r.queue.Kind}
+	}
+	if p.depth.noCounter && p.depth.Total() == 0 {
+		p.depth.Added = 0
+	}
+	if p.depth.paused {
+		p.depth.Ready, p.depth.Oldest = 0, time.Time{}
+	}
+	return p.depth.Depth, done, nil
 }
 
 // replies reads what a preset's commands came to, and keeps the first error.
@@ -70,33 +150,22 @@ type replies struct {
 }
 
 // number is the reply to a command about a key of that type.
-func (r *replies) number(command *redis.IntCmd, holds Kind) int64 {
+func (r *replies) number(command *redis.IntCmd, holds framework.Type) int64 {
 	count, err := countOf(command)
 	r.failed(command, holds, err)
 	return count
 }
 
 // failed keeps the error of a command about a key of that type, if it is one.
-func (r *replies) failed(command redis.Cmder, holds Kind, err error) {
+func (r *replies) failed(command redis.Cmder, holds framework.Type, err error) {
 	if err == nil || r.err != nil {
 		return
 	}
 	if wrongType(err) {
 		key, _ := command.Args()[1].(string)
-		err = &WrongTypeError{Key: key, Want: holds, Preset: r.queue.Kind}
+		err = &WrongTypeError{Key: key, Want: Kind(holds), Preset: r.queue.Kind}
 	}
 	r.err = err
-}
-
-// due is how many members of a sorted set are due, and since when the first of them.
-func (r *replies) due(d *due, now time.Time) (count int64, since time.Time) {
-	count = r.number(d.count, SortedSet)
-	since, known, err := d.since(now)
-	if err == nil && !known {
-		err = &AgeUnknownError{Key: r.queue.Key, Kind: r.queue.Kind}
-	}
-	r.failed(d.count, SortedSet, err)
-	return count, since
 }
 
 // came is the depth with the time at which its oldest job came; zero is none.
@@ -109,12 +178,4 @@ func (r *replies) came(depth *Depth, at, now time.Time) {
 		return
 	}
 	depth.Oldest = earlier(depth.Oldest, at)
-}
-
-// result ends a round.
-func (r *replies) result(depth Depth, done bool) (Depth, bool, error) {
-	if r.err != nil {
-		return Depth{}, true, r.err
-	}
-	return depth, done, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestCeleryFixtures(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	testPreset(t, client, queue.Celery, false, map[string]presetCase{
+	testPreset(t, client, framework.Celery, false, map[string]presetCase{
 		"nothing": {names: []string{"celery"}},
 		"trap: each priority has a list of its own": {names: []string{"celery"}, ready: 1 + 2 + 3 + 4,
 			prepare: steps{push(1, "celery"), push(2, "celery\x06\x163"), push(3, "celery\x06\x166"), push(4, "celery\x06\x169"), push(9, "other")}},
@@ -27,7 +28,7 @@ func TestCeleryFixtures(t *testing.T) {
 		"global_keyprefix": {prefix: "shop_", names: []string{"celery"}, ready: 5, inFlight: 1,
 			prepare: steps{push(2, "shop_celery"), push(3, "shop_celery\x06\x169"), do("HSET", "shop_unacked", "t1", "x"), push(9, "celery"), do("HSET", "unacked", "t", "x")}},
 	})
-	wrongTypes(t, client, queue.OfPreset(queue.Celery, "", []string{"celery"}, false), map[string]string{
+	wrongTypes(t, client, queue.OfPreset(framework.Celery, "", []string{"celery"}, false), map[string]string{
 		"celery":          "hold a list, as it does for Celery: correct channelName, keys, keyPrefix or preset",
 		"celery\x06\x169": "hold a list, as it does for Celery: correct channelName, keys, keyPrefix or preset",
 		"unacked":         "hold a hash, as it does for Celery: correct channelName, keys, keyPrefix or preset",
@@ -43,11 +44,13 @@ func TestRQFixtures(t *testing.T) {
 		return steps{do("RPUSH", "rq:queue:a", id), do("HSET", "rq:job:"+id, "enqueued_at", enqueued.Format("2006-01-02T15:04:05.000000Z"))}
 	}
 	waiting := all(job("j1", ago(45*time.Second)), job("j2", ago(5*time.Second)))
-	testPreset(t, client, queue.RQ, true, map[string]presetCase{
+	testPreset(t, client, framework.RQ, true, map[string]presetCase{
 		"nothing": {names: []string{"a"}},
 		"jobs are pushed on the right: the first is the oldest": {names: []string{"a"}, prepare: waiting, ready: 2, oldest: ago(45 * time.Second)},
 		"trap: expired entries of wip are of workers that died": {names: []string{"a"}, inFlight: 2,
 			prepare: steps{do("ZADD", "rq:wip:a", seconds(-300), "j0:e", seconds(300), "j1:e", "+inf", "j2:e")}},
+		"a worker whose time ends just now is believed dead, as by RQ": {names: []string{"a"}, inFlight: 1,
+			prepare: steps{do("ZADD", "rq:wip:a", seconds(0), "j0:e", seconds(0.001), "j1:e")}},
 		"a job between the queue and wip": {names: []string{"a"}, ready: 2, inFlight: 1, oldest: ago(45 * time.Second),
 			prepare: all(waiting, steps{do("RPUSH", "rq:queue:a:intermediate", "j0")})},
 		"due jobs are ready, and others are not": {names: []string{"a"}, ready: 3, oldest: ago(65 * time.Second),
@@ -57,7 +60,7 @@ func TestRQFixtures(t *testing.T) {
 			prepare: steps{do("ZADD", "rq:finished:a", seconds(500), "f"), do("ZADD", "rq:failed:a", seconds(500), "f")}},
 	})
 	words := ", as it does for RQ: correct channelName, keys, keyPrefix or preset"
-	wrongTypes(t, client, queue.OfPreset(queue.RQ, "", []string{"a"}, true), map[string]string{
+	wrongTypes(t, client, queue.OfPreset(framework.RQ, "", []string{"a"}, true), map[string]string{
 		"rq:queue:a": "hold a list" + words, "rq:wip:a": "hold a sorted set" + words, "rq:scheduled:a": "hold a sorted set" + words,
 	})
 }
@@ -73,7 +76,7 @@ func TestAsynqFixtures(t *testing.T) {
 	waiting := all(task("t1", ago(45*time.Second)), task("t2", ago(5*time.Second)))
 	later := steps{do("ZADD", "asynq:{a}:scheduled", seconds(-10), "s1", seconds(100), "s2"), do("ZADD", "asynq:{a}:retry", seconds(-80), "r1", seconds(200), "r2", seconds(300), "r3")}
 	working := do("LPUSH", "asynq:{a}:active", "t3", "t4", "t5")
-	testPreset(t, client, queue.Asynq, true, map[string]presetCase{
+	testPreset(t, client, framework.Asynq, true, map[string]presetCase{
 		"nothing":                        {names: []string{"a"}},
 		"pending":                        {names: []string{"a"}, prepare: waiting, ready: 2, oldest: ago(45 * time.Second)},
 		"active":                         {names: []string{"a"}, prepare: all(waiting, steps{working}), ready: 2, inFlight: 3, oldest: ago(45 * time.Second)},
@@ -85,7 +88,7 @@ func TestAsynqFixtures(t *testing.T) {
 		"a task that vanished has no age": {names: []string{"a"}, ready: 1, prepare: steps{do("LPUSH", "asynq:{a}:pending", "gone")}},
 	})
 	words := ", as it does for Asynq: correct channelName, keys, keyPrefix or preset"
-	wrongTypes(t, client, queue.OfPreset(queue.Asynq, "", []string{"a"}, true), map[string]string{
+	wrongTypes(t, client, queue.OfPreset(framework.Asynq, "", []string{"a"}, true), map[string]string{
 		"asynq:{a}:pending": "hold a list" + words, "asynq:{a}:active": "hold a list" + words,
 		"asynq:{a}:scheduled": "hold a sorted set" + words, "asynq:{a}:retry": "hold a sorted set" + words,
 	})
@@ -106,7 +109,7 @@ func TestBullMQFixtures(t *testing.T) {
 	marked := steps{do("LPUSH", "bull:a:wait", "0:1777")}
 	later := do("ZADD", "bull:a:delayed", delayed(-60*time.Second, 7), "d1", delayed(0, 4095), "d2", delayed(time.Millisecond, 0), "d3", delayed(time.Hour, 1), "d4")
 	working := do("LPUSH", "bull:a:active", "8", "9")
-	testPreset(t, client, queue.BullMQ, true, map[string]presetCase{
+	testPreset(t, client, framework.BullMQ, true, map[string]presetCase{
 		"nothing":                       {names: []string{"a"}},
 		"waiting":                       {names: []string{"a"}, prepare: waiting, ready: 2, oldest: ago(45 * time.Second)},
 		"waiting, active, prioritized":  {names: []string{"a"}, ready: 5, inFlight: 2, oldest: ago(45 * time.Second), prepare: all(waiting, steps{working, do("ZADD", "bull:a:prioritized", 1<<32, "p1", 2<<32, "p2", 3<<32, "p3")})},
@@ -121,7 +124,7 @@ func TestBullMQFixtures(t *testing.T) {
 			prepare: all(waiting, steps{push(3, "shop:{a}:wait"), push(1, "shop:{a}:active")})},
 	})
 	words := ", as it does for BullMQ: correct channelName, keys, keyPrefix or preset"
-	wrongTypes(t, client, queue.OfPreset(queue.BullMQ, "", []string{"a"}, true), map[string]string{
+	wrongTypes(t, client, queue.OfPreset(framework.BullMQ, "", []string{"a"}, true), map[string]string{
 		"bull:a:wait": "hold a list" + words, "bull:a:active": "hold a list" + words, "bull:a:meta": "hold a hash" + words,
 		"bull:a:delayed": "hold a sorted set" + words, "bull:a:prioritized": "hold a sorted set" + words, "bull:a:id": "hold a string" + words,
 	})
@@ -131,7 +134,7 @@ func TestBullMQFixtures(t *testing.T) {
 func TestBullMQCountsArrivals(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	reader := newReader(queue.Queue{Key: "a", Kind: queue.BullMQ})
+	reader := newReader(queue.Queue{Key: "a", Kind: queue.KindOf(framework.BullMQ)})
 	batch := queue.NewBatch([]*queue.Reader{reader})
 	added := func() int64 {
 		readAt(t, client, batch)
@@ -157,7 +160,7 @@ func TestAJobVanishesBetweenTwoRounds(t *testing.T) {
 		do("HSET", "bull:a:"+id, "timestamp", ago(age).UnixMilli())(t, client)
 	}
 	do("LPUSH", "bull:a:wait", "1", "2")(t, client)
-	reader := newReader(queue.Queue{Key: "a", Kind: queue.BullMQ, Age: true})
+	reader := newReader(queue.Queue{Key: "a", Kind: queue.KindOf(framework.BullMQ), Age: true})
 	batch := queue.NewBatch([]*queue.Reader{reader})
 	readWith := func(between ...step) queue.Depth {
 		t.Helper()

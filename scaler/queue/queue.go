@@ -8,7 +8,8 @@ import (
 // Kind is a kind of queue.
 type Kind string
 
-// The kinds. None is what an absent key is: an empty queue whose kind is not known yet.
+// The kinds, but for those of presets (KindOf, SharedKindOf). None is what an absent key is: an
+// empty queue whose kind is not known yet.
 const (
 	Auto      Kind = "auto"
 	None      Kind = "none"
@@ -16,21 +17,6 @@ const (
 	Stream    Kind = "stream"
 	SortedSet Kind = "sortedset"
 	PubSub    Kind = "pubsub"
-)
-
-// The presets: queues of a job framework, which keeps one in several keys.
-const (
-	Sidekiq Kind = "sidekiq"
-	Celery  Kind = "celery"
-	BullMQ  Kind = "bullmq"
-	Asynq   Kind = "asynq"
-	RQ      Kind = "rq"
-)
-
-// What a framework keeps for all its queues together, in keys that name no queue.
-const (
-	SidekiqShared Kind = "sidekiq-shared"
-	CeleryShared  Kind = "celery-shared"
 )
 
 // Score is what the score of a sorted set's member says.
@@ -51,8 +37,7 @@ type Queue struct {
 	Kind Kind // any but None
 	// Group is a stream's consumer group; empty: its only one.
 	Group string
-	// Prefix of a preset's keys: BullMQ's prefix (empty: bull), Celery's global_keyprefix,
-	// or Sidekiq's namespace. Others have none.
+	// Prefix of a preset's keys; empty: the framework's own (framework.Prefix). Other keys have none.
 	Prefix string
 	// Score is what the scores of a sorted set say, or of an Auto that is one.
 	Score Score

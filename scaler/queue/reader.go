@@ -63,23 +63,9 @@ func kindReaderOf(q Queue) kindReader {
 		return newSortedSetReader(q)
 	case PubSub:
 		return newPubSubReader(q)
-	case Sidekiq:
-		return newSidekiqReader(q)
-	case SidekiqShared:
-		return newSidekiqSharedReader(q)
-	case Celery:
-		return newCeleryReader(q)
-	case CeleryShared:
-		return newCelerySharedReader(q)
-	case BullMQ:
-		return newBullMQReader(q)
-	case Asynq:
-		return newAsynqReader(q)
-	case RQ:
-		return newRQReader(q)
-	case None: // what was found, not what is looked for
+	case None: // what was found, not what is looked for: no framework is called so
 	}
-	return nil
+	return newPresetReader(q)
 }
 
 // Queue is the queue that is read.

@@ -13,32 +13,45 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework/frameworktest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // everyKind is queues of each kind that are not empty, as set up by everyKey.
-func everyKind(age bool) []queue.Queue {
+func everyKind(t *testing.T, age bool) []queue.Queue {
+	t.Helper()
 	queues := []queue.Queue{
 		{Key: "{k}auto", Kind: queue.Auto}, {Key: "{k}none", Kind: queue.Auto}, {Key: "{k}list", Kind: queue.List}, {Key: "{k}busy", Kind: queue.List},
 		{Key: "{k}stream", Kind: queue.Stream, Group: "g", Age: age}, {Key: "{k}zset", Kind: queue.SortedSet},
 		{Key: "{k}due", Kind: queue.SortedSet, Score: queue.UnixSeconds, Age: age}, {Key: "{k}channel", Kind: queue.PubSub},
 	}
-	for _, preset := range []queue.Kind{queue.Sidekiq, queue.BullMQ, queue.Asynq, queue.RQ} {
-		queues = append(queues, queue.OfPreset(preset, "", []string{"k"}, age)...)
+	for _, f := range framework.All() {
+		names := frameworktest.Of(t, f, now).Queues
+		queues = append(queues, queue.OfPreset(f, "", names, age && f.HasAges())...)
 	}
-	return append(queues, queue.OfPreset(queue.Celery, "", []string{"celery"}, false)...)
+	return queues
 }
 
-var everyKey = all(
-	steps{push(2, "{k}auto"), push(3, "{k}list"), push(3, "{k}busy"), do("ZADD", queue.ConsumersKey("{k}busy"), 1, "a"),
-		do("LMOVE", "{k}busy", queue.ProcessingKey("{k}busy", "a"), "RIGHT", "LEFT"), do("SET", queue.FinishedKey("{k}busy"), 5),
-		do("XADD", "{k}stream", ms(-3), "a", "1"), do("XADD", "{k}stream", ms(-2), "a", "1"), do("XADD", "{k}stream", ms(-1), "a", "1"),
-		do("XGROUP", "CREATE", "{k}stream", "g", ms(-3)), // its lag is not known
-		do("ZADD", "{k}zset", 1, "a"), do("ZADD", "{k}due", seconds(-9), "a")},
-	enqueue("queue:k", seconds(-5)), process("", "p:1", serving(`"k"`), 1),
-	steps{push(1, "bull:k:wait"), do("HSET", "bull:k:0", "timestamp", ms(-3)), do("SET", "bull:k:id", 7),
-		push(1, "asynq:{k}:pending"), do("HSET", "asynq:{k}:t:0", "pending_since", now.UnixNano()),
-		push(1, "rq:queue:k"), do("HSET", "rq:job:0", "enqueued_at", "2026-05-04T03:02:00.000000Z"), push(1, "celery"), do("HSET", "unacked", "a", "b")})
+// fillEveryKey fills what everyKind names.
+func fillEveryKey(t *testing.T, client *redis.Client) {
+	t.Helper()
+	for _, step := range everyKey {
+		step(t, client)
+	}
+	for _, f := range framework.All() {
+		for _, command := range frameworktest.Of(t, f, now).Commands {
+			do(command...)(t, client)
+		}
+	}
+}
+
+var everyKey = steps{
+	push(2, "{k}auto"), push(3, "{k}list"), push(3, "{k}busy"), do("ZADD", queue.ConsumersKey("{k}busy"), 1, "a"),
+	do("LMOVE", "{k}busy", queue.ProcessingKey("{k}busy", "a"), "RIGHT", "LEFT"), do("SET", queue.FinishedKey("{k}busy"), 5),
+	do("XADD", "{k}stream", ms(-3), "a", "1"), do("XADD", "{k}stream", ms(-2), "a", "1"), do("XADD", "{k}stream", ms(-1), "a", "1"),
+	do("XGROUP", "CREATE", "{k}stream", "g", ms(-3)), // its lag is not known
+	do("ZADD", "{k}zset", 1, "a"), do("ZADD", "{k}due", seconds(-9), "a")}
 
 // aclRule is all that a user of the scaler needs, on Redis 7.
 const aclRule = "+type +exists +llen +zrange +get +xlen +xinfo +xrange +zcard +zcount +pubsub +client|list +info +lindex +smembers +hmget +hlen +hget +hexists"
@@ -48,16 +61,14 @@ const aclRule = "+type +exists +llen +zrange +get +xlen +xinfo +xrange +zcard +z
 func TestAReadOnlyUserCanReadEveryKind(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	for _, step := range everyKey {
-		step(t, client)
-	}
+	fillEveryKey(t, client)
 	subscribe(t, client, "{k}channel")
 	require.NoError(t, client.Do(t.Context(), anys(strings.Fields("ACL SETUSER reader on >pw resetkeys %R~* resetchannels -@all +ping +hello +auth +select "+aclRule))...).Err())
 	reader := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "reader", Password: "pw", Protocol: 2, DisableIdentity: true})
 	t.Cleanup(func() { _ = reader.Close() })
 	used := map[string]bool{}
 	for _, make := range []func([]*queue.Reader) *queue.Batch{queue.NewBatch, queue.NewClusterBatch} {
-		readers := readersOf(everyKind(true))
+		readers := readersOf(everyKind(t, true))
 		batch := make(readers)
 		readWith(t, batch, func(commands []redis.Cmder) {
 			for _, command := range commands {
@@ -88,14 +99,12 @@ func TestAReadOnlyUserCanReadEveryKind(t *testing.T) {
 func TestNoErrorReadsAsADepth(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	for _, step := range everyKey {
-		step(t, client)
-	}
+	fillEveryKey(t, client)
 	subscribe(t, client, "{k}channel")
 	for _, problem := range []string{"LOADING Redis is loading the dataset in memory", "MOVED 7 127.0.0.1:1", "ASK 7 127.0.0.1:1",
 		"CLUSTERDOWN The cluster is down", "MASTERDOWN Link with MASTER is down", "READONLY x", "BUSY x", "NOAUTH x"} {
 		for _, make := range []func([]*queue.Reader) *queue.Batch{queue.NewBatch, queue.NewClusterBatch} {
-			for _, q := range everyKind(true) {
+			for _, q := range everyKind(t, true) {
 				for failing, n := 0, 1; failing < n; failing++ {
 					reader := newReader(q)
 					batch := make([]*queue.Reader{reader})
@@ -125,14 +134,12 @@ func TestAClusterClientRoutesEveryCommand(t *testing.T) {
 	client := server.Client()
 	do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)(t, client)
 	require.Eventually(t, func() bool { return client.LPush(t.Context(), "x", "x").Err() == nil }, deadline, poll)
-	for _, step := range everyKey {
-		step(t, client)
-	}
+	fillEveryKey(t, client)
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr}, Protocol: 2, DisableIdentity: true})
 	t.Cleanup(func() { _ = cluster.Close() })
 	require.NoError(t, cluster.Ping(t.Context()).Err())
 	require.NoError(t, client.ConfigResetStat(t.Context()).Err())
-	readers := readersOf(everyKind(true))
+	readers := readersOf(everyKind(t, true))
 	batch := queue.NewClusterBatch(readers)
 	readWith(t, batch, func(commands []redis.Cmder) {
 		for _, command := range commands {

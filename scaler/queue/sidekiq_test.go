@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -44,7 +46,7 @@ func TestSidekiqFixtures(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	waiting := enqueue("queue:a", seconds(-60), seconds(-20), seconds(-10))
-	testPreset(t, client, queue.Sidekiq, true, map[string]presetCase{
+	testPreset(t, client, framework.Sidekiq, true, map[string]presetCase{
 		"nothing": {names: []string{"a"}},
 		"two queues, and one that is not asked about": {names: []string{"a", "b"}, ready: 5, oldest: ago(90 * time.Second),
 			prepare: all(waiting, enqueue("queue:b", seconds(-90), seconds(-5)), enqueue("queue:c", seconds(-900)))},
@@ -68,7 +70,7 @@ func TestSidekiqFixtures(t *testing.T) {
 			prepare: all(process("", "p:1", `{"capsules":{"default":{"weights":{"a":1}}}}`, 2),
 				process("", "p:2", `{"capsules":{"default":{"weights":{"mail":0}}}}`, 4))},
 	})
-	wrongTypes(t, client, queue.OfPreset(queue.Sidekiq, "", []string{"a"}, true), map[string]string{
+	wrongTypes(t, client, queue.OfPreset(framework.Sidekiq, "", []string{"a"}, true), map[string]string{
 		"queue:a":   "hold a list, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
 		"schedule":  "hold a sorted set, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
 		"retry":     "hold a sorted set, as it does for Sidekiq: correct channelName, keys, keyPrefix or preset",
@@ -81,7 +83,7 @@ func TestSidekiqFixtures(t *testing.T) {
 func TestSidekiqProcessesComeAndGo(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	queues := queue.OfPreset(queue.Sidekiq, "", []string{"a"}, false)
+	queues := queue.OfPreset(framework.Sidekiq, "", []string{"a"}, false)
 	reader := newReader(queues[1])
 	batch := queue.NewBatch([]*queue.Reader{reader})
 	stages := []struct {
@@ -104,33 +106,37 @@ func TestSidekiqProcessesComeAndGo(t *testing.T) {
 		assert.Equal(t, stage.rounds, readAt(t, client, batch), "stage %d", i)
 		depth, err := reader.Result()
 		require.NoError(t, err)
-		assert.Equal(t, queue.Depth{Kind: queue.SidekiqShared, InFlight: stage.inFlight, Added: -1}, depth, "stage %d", i)
+		assert.Equal(t, queue.Depth{Kind: queue.SharedKindOf(framework.Sidekiq), InFlight: stage.inFlight, Added: -1}, depth, "stage %d", i)
 	}
 }
 
 func TestPresetsQueues(t *testing.T) {
 	names := []string{"a", "b"}
-	of := func(kind queue.Kind, key, prefix string, age bool) queue.Queue {
-		return queue.Queue{Key: key, Kind: kind, Prefix: prefix, Age: age}
+	type part struct {
+		key  string
+		kind queue.Kind
+		age  bool
+		node string // the key by which its node is found
 	}
-	tests := map[queue.Kind]struct {
+	tests := map[string]struct {
 		prefix string
-		want   []queue.Queue
-		nodes  []string
+		want   []part
 	}{
-		queue.Sidekiq: {"ns", []queue.Queue{of(queue.Sidekiq, "a", "ns", true), of(queue.Sidekiq, "b", "ns", true), of(queue.SidekiqShared, "a,b", "ns", true)},
-			[]string{"ns:queue:a", "ns:queue:b", "ns:schedule"}},
-		queue.Celery: {"p_", []queue.Queue{of(queue.Celery, "a", "p_", true), of(queue.Celery, "b", "p_", true), of(queue.CeleryShared, "a,b", "p_", false)},
-			[]string{"p_a", "p_b", "p_unacked"}},
-		queue.BullMQ: {"", []queue.Queue{of(queue.BullMQ, "a", "", true), of(queue.BullMQ, "b", "", true)}, []string{"bull:a:wait", "bull:b:wait"}},
-		queue.Asynq:  {"", []queue.Queue{of(queue.Asynq, "a", "", true), of(queue.Asynq, "b", "", true)}, []string{"asynq:{a}:pending", "asynq:{b}:pending"}},
-		queue.RQ:     {"", []queue.Queue{of(queue.RQ, "a", "", true), of(queue.RQ, "b", "", true)}, []string{"rq:queue:a", "rq:queue:b"}},
+		"Sidekiq": {"ns", []part{{"a", "sidekiq", true, "ns:queue:a"}, {"b", "sidekiq", true, "ns:queue:b"}, {"a,b", "sidekiq-shared", true, "ns:schedule"}}},
+		"Celery":  {"p_", []part{{"a", "celery", true, "p_a"}, {"b", "celery", true, "p_b"}, {"a,b", "celery-shared", false, "p_unacked"}}},
+		"BullMQ":  {"", []part{{"a", "bullmq", true, "bull:a:wait"}, {"b", "bullmq", true, "bull:b:wait"}}},
+		"Asynq":   {"", []part{{"a", "asynq", true, "asynq:{a}:pending"}, {"b", "asynq", true, "asynq:{b}:pending"}}},
+		"RQ":      {"", []part{{"a", "rq", true, "rq:queue:a"}, {"b", "rq", true, "rq:queue:b"}}},
 	}
-	for preset, test := range tests {
-		got := queue.OfPreset(preset, test.prefix, names, true)
-		assert.Equal(t, test.want, got)
-		for i, q := range got {
-			assert.Equal(t, test.nodes[i], q.RoutingKey())
+	for name, test := range tests {
+		f, ok := framework.Named(name)
+		require.True(t, ok, name)
+		got := queue.OfPreset(f, test.prefix, names, true)
+		require.Len(t, got, len(test.want), name)
+		for i, want := range test.want {
+			assert.Equal(t, queue.Queue{Key: want.key, Kind: want.kind, Prefix: test.prefix, Age: want.age}, got[i])
+			assert.Equal(t, want.node, got[i].RoutingKey())
+			assert.Equal(t, strings.Contains(string(want.kind), "shared"), got[i].IsShared())
 		}
 	}
 	assert.Equal(t, "orders", queue.Queue{Key: "orders", Kind: queue.Auto}.RoutingKey())

@@ -2,6 +2,8 @@ package queue
 
 import (
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // sortedSetReader reads ZCARD of a sorted set, or how many of its members are due. Nothing
@@ -17,9 +19,9 @@ func newSortedSetReader(q Queue) kindReader {
 	case AnyScore:
 		return &sortedSetReader{size: number("zcard", q.Key)}
 	case UnixSeconds:
-		return &sortedSetReader{due: newDue(q.Key, secondsClock, q.Age)}
+		return &sortedSetReader{due: newDue(q.Key, framework.Seconds, q.Age)}
 	case UnixMilliseconds:
-		return &sortedSetReader{due: newDue(q.Key, millisecondsClock, q.Age)}
+		return &sortedSetReader{due: newDue(q.Key, framework.Milliseconds, q.Age)}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -107,9 +108,9 @@ func TestAnUnknownAgeIsAnError(t *testing.T) {
 			`the age of stream "q" is not known, because the id of its oldest waiting entry is not a time: let XADD make the ids (*), or leave maxAge out`},
 		"Pub/Sub": {nil, queue.Queue{Kind: queue.PubSub},
 			`the age of channel "q" is not known, because nothing records when messages are published: leave maxAge out, or use a stream`},
-		"Celery": {nil, queue.Queue{Kind: queue.Celery},
+		"Celery": {nil, queue.Queue{Kind: queue.KindOf(framework.Celery)},
 			`the age of Celery's queue "q" is not known, because Celery does not record when a task came: leave maxAge out`},
-		"a job that does not say": {steps{do("LPUSH", "queue:q", `{"class":"Job"}`)}, queue.Queue{Kind: queue.Sidekiq},
+		"a job that does not say": {steps{do("LPUSH", "queue:q", `{"class":"Job"}`)}, queue.Queue{Kind: queue.KindOf(framework.Sidekiq)},
 			`the age of Sidekiq's queue "q" is not known, because its oldest waiting job does not say when it came: leave maxAge out`},
 	}
 	for name, test := range tests {

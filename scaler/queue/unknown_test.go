@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -25,7 +27,6 @@ func TestWhatNobodyKnowsHowToReadIsAnError(t *testing.T) {
 		"a score":                         {Key: "z", Kind: queue.SortedSet, Score: "UnixMinutes"},
 		"a score of what may be a list":   {Key: "a", Kind: queue.Auto, Score: "UnixMinutes"},
 		"a score of what is a sorted set": {Key: "z", Kind: queue.Auto, Score: "UnixMinutes"},
-		"a preset's":                      queue.OfPreset("resque", "", []string{"a"}, false)[0],
 	} {
 		t.Run(name, func(t *testing.T) {
 			unknown, known := newReader(q), newReader(queue.Queue{Key: "a", Kind: queue.List})
@@ -44,11 +45,7 @@ func TestWhatNobodyKnowsHowToReadIsAnError(t *testing.T) {
 	}
 }
 
-// notPresets are the kinds that are no framework's.
-var notPresets = []queue.Kind{queue.Auto, queue.None, queue.List, queue.Stream, queue.SortedSet, queue.PubSub}
-
-// Each kind there is can be read, but for None, which is what an absent key is found to be; and
-// each framework has its own name and keys of its own.
+// Each kind there is can be read, but for None, which is what an absent key is found to be.
 func TestEveryKindIsKnown(t *testing.T) {
 	client := redistest.Start(t).Client()
 	for _, kind := range declared.Values[queue.Kind](t) {
@@ -62,24 +59,36 @@ func TestEveryKindIsKnown(t *testing.T) {
 				require.NoError(t, err)
 				assert.Zero(t, depth.Total())
 			}
-			isPreset := true
-			for _, other := range notPresets {
-				isPreset = isPreset && kind != other
-			}
 			q := queue.Queue{Key: "a", Kind: kind, Prefix: "p"}
-			assert.Equal(t, isPreset, q.RoutingKey() != "a", "%s", q.RoutingKey())
+			assert.Equal(t, "a", q.RoutingKey())
 			words := (&queue.AgeUnknownError{Key: "a", Kind: kind}).Error()
-			assert.NotContains(t, words, " 's queue", "the framework's name")
 			why := map[queue.Kind]string{
 				queue.Auto: `the age of "a"`, queue.Stream: "XADD", queue.SortedSet: "its scores", queue.List: "nothing records when its messages came",
-				queue.PubSub: "published", queue.Celery: "Celery does not record", queue.CeleryShared: "Celery does not record",
+				queue.PubSub: "published",
 			}[kind]
-			if why == "" {
-				why = "its oldest waiting job does not say"
-			}
+			require.NotEmpty(t, why, "why could its age be unknown?")
 			assert.Contains(t, words, why)
-			wrong := (&queue.WrongTypeError{Key: "a", Want: queue.List, Preset: kind}).Error()
-			assert.Equal(t, !isPreset, wrong == `key "a" does not hold a list, as it does for : correct channelName, keys, keyPrefix or preset`, "%s", wrong)
 		})
+	}
+}
+
+// Each framework's queues can be read, have keys of their own, and are called by its name.
+func TestEveryPresetIsKnown(t *testing.T) {
+	client := redistest.Start(t).Client()
+	for _, f := range framework.All() {
+		for _, q := range queue.OfPreset(f, "", []string{"a"}, false) {
+			t.Run(string(q.Kind), func(t *testing.T) {
+				depth, _, err := read(t.Context(), client, newReader(q))
+				require.NoError(t, err)
+				assert.Zero(t, depth.Total())
+				assert.Equal(t, f.Queue[0].Name == "<prefix><queue>" && !q.IsShared(), q.RoutingKey() == "a", "%s", q.RoutingKey())
+				words := (&queue.AgeUnknownError{Key: "a", Kind: q.Kind}).Error()
+				assert.Contains(t, words, f.Name+"'s queue")
+				assert.Equal(t, f.HasAges(), strings.Contains(words, "its oldest waiting job does not say"), words)
+				assert.Equal(t, !f.HasAges(), strings.Contains(words, f.Name+" does not record"), words)
+				wrong := (&queue.WrongTypeError{Key: "a", Want: queue.List, Preset: q.Kind}).Error()
+				assert.Contains(t, wrong, "as it does for "+f.Name+":")
+			})
+		}
 	}
 }

@@ -6,17 +6,6 @@ import (
 	"strings"
 )
 
-// connecting are the keys that say which server is read, and with whose credentials. The
-// others only say what is done with the depth.
-var connecting = map[string]bool{
-	KeyRedisAddress: true, KeyRedisMode: true, KeySentinelMaster: true, KeyDatabase: true,
-	KeyTLS: true, KeyTLSServerName: true,
-	KeyUsernameFromSecret: true, KeyPasswordFromSecret: true,
-	KeySentinelUsernameFromSecret: true, KeySentinelPasswordFromSecret: true,
-	KeyCAFromSecret: true, KeyClientCertificateFromSecret: true,
-	KeyUsername: true, KeyPassword: true, KeySentinelUsername: true, KeySentinelPassword: true,
-}
-
 // Agrees tells whether what a caller sent is what stands in the ScaledObject, but for
 // KEDA's own keys, and for keys that stand there with FromEnv: KEDA sends those with the value
 // of the environment, and leaves out what the environment has not (KEDA 2.21,

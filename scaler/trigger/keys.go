@@ -1,11 +1,12 @@
 package trigger
 
-// Keys of the trigger's metadata. They are named like the fields of PubSubChannel.
+// Keys of the trigger's metadata. They are named like the fields of PubSubChannel. What else is known
+// of each, the table says.
 const (
 	KeyChannelName          = "channelName"          // the queue's key, or a preset's queue; required
 	KeyKeys                 = "keys"                 // all of them, separated by commas, or a JSON array; default channelName
 	KeyQueueType            = "queueType"            // Auto (default), List, Stream, SortedSet or PubSub
-	KeyPreset               = "preset"               // Sidekiq, Celery, BullMQ, Asynq or RQ; default none
+	KeyPreset               = "preset"               // a framework's name (framework.All); default none
 	KeyKeyPrefix            = "keyPrefix"            // of a preset's keys; default the framework's
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
 	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds
@@ -54,21 +55,3 @@ const KeyCertificatesHash = "certificatesHash"
 // kedaKeys are those that concern KEDA alone, most of them its own keys of an external trigger
 // (KEDA 2.21, pkg/scalers/external_scaler.go, externalScalerMetadata): it sends them along.
 var kedaKeys = map[string]bool{"scalerAddress": true, "enableTLS": true, "unsafeSsl": true, KeyCertificatesHash: true}
-
-var known = map[string]bool{
-	KeyChannelName: true, KeyKeys: true, KeyQueueType: true, KeyPreset: true, KeyKeyPrefix: true,
-	KeyConsumerGroup: true, KeyScore: true, KeyMaxAge: true,
-	KeyMinReplicas: true, KeyMaxReplicas: true, KeyTargetQueueDepth: true,
-	KeyScaleUpThreshold: true, KeyScaleDownThreshold: true, KeyCooldownPeriod: true,
-	KeyActivationQueueDepth: true, KeyMaxScaleUpStep: true, KeyMaxScaleDownStep: true,
-	KeyRedisAddress: true, KeyRedisMode: true, KeySentinelMaster: true, KeyDatabase: true,
-	KeyTLS: true, KeyTLSServerName: true,
-	KeyUsernameFromSecret: true, KeyPasswordFromSecret: true,
-	KeySentinelUsernameFromSecret: true, KeySentinelPasswordFromSecret: true,
-	KeyCAFromSecret: true, KeyClientCertificateFromSecret: true,
-	KeyUsername: true, KeyPassword: true, KeySentinelUsername: true, KeySentinelPassword: true,
-	KeyCurrentReplicas: true, KeyLastScaleTime: true,
-}
-
-// hidden are the keys whose values are never shown.
-var hidden = map[string]bool{KeyPassword: true, KeySentinelPassword: true}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // Each value that there is can be named, and is read and written as it is.
@@ -15,8 +16,8 @@ func TestEveryValueIsRead(t *testing.T) {
 	for _, value := range declared.Values[QueueType](t) {
 		assert.Equal(t, value, again(t, KeyQueueType, string(value)).Queue.Type)
 	}
-	for _, value := range declared.Values[Preset](t) {
-		assert.Equal(t, value, again(t, KeyPreset, string(value)).Queue.Preset)
+	for _, f := range framework.All() {
+		assert.Equal(t, Preset(f.Name), again(t, KeyPreset, f.Name).Queue.Preset)
 	}
 	for _, value := range declared.Values[Score](t) {
 		assert.Equal(t, value, again(t, KeyScore, string(value)).Queue.Score)
@@ -44,40 +45,54 @@ func again(t *testing.T, pairs ...string) Trigger {
 	return second
 }
 
-// What does not go with a preset is refused for each of them, the next one included.
+// What does not go with a preset is refused for each of them, and nothing else is.
 func TestWhatAPresetAllows(t *testing.T) {
-	type rules struct{ cluster, age, prefix bool }
-	tests := map[Preset]rules{
-		"":      {cluster: true, age: true},
-		Sidekiq: {age: true, prefix: true},
-		Celery:  {prefix: true},
-		BullMQ:  {age: true, prefix: true}, // a cluster only with a hash tag
-		Asynq:   {cluster: true, age: true},
-		RQ:      {age: true},
+	parse := func(pairs ...string) error {
+		metadata := map[string]string{KeyChannelName: "q"}
+		for i := 0; i < len(pairs); i += 2 {
+			metadata[pairs[i]] = pairs[i+1]
+		}
+		_, err := Parse(metadata)
+		return err
 	}
-	for _, preset := range append(declared.Values[Preset](t), "") {
-		t.Run(string(preset), func(t *testing.T) {
-			require.Contains(t, tests, preset, "does it work on a cluster, with maxAge, with a prefix?")
-			allows := func(key, value string) bool {
-				_, err := Parse(map[string]string{KeyChannelName: "q", KeyPreset: string(preset), key: value})
-				return err == nil
+	allowed := func(t *testing.T, is bool, words string, pairs ...string) {
+		t.Helper()
+		err := parse(pairs...)
+		assert.Equal(t, is, err == nil, "%v", err)
+		if !is {
+			assert.ErrorContains(t, err, words)
+		}
+	}
+	for _, f := range framework.All() {
+		t.Run(f.Name, func(t *testing.T) {
+			allowed(t, f.HasAges(), "nothing records when a message of "+f.Name+" came", KeyPreset, f.Name, KeyMaxAge, "1m")
+			allowed(t, f.Prefix != nil, "it belongs to the presets Sidekiq, Celery", KeyPreset, f.Name, KeyKeyPrefix, "p")
+			words := map[framework.Cluster]string{framework.SeveralNodes: "its keys are on several nodes", framework.TaggedByUser: "on a cluster " + f.Name + " needs a hash tag"}[f.Cluster]
+			allowed(t, f.Cluster == framework.OneNode, words, KeyPreset, f.Name, KeyRedisMode, "Cluster")
+			allowed(t, f.Cluster != framework.SeveralNodes, words, KeyPreset, f.Name, KeyRedisMode, "Cluster", KeyChannelName, "{q}")
+			if f.Cluster == framework.TaggedByUser {
+				assert.ErrorContains(t, parse(KeyPreset, f.Name, KeyRedisMode, "Cluster"), "make it "+f.Prefix.Tagged+", for example")
+				assert.NoError(t, parse(KeyPreset, f.Name, KeyRedisMode, "Cluster", KeyKeyPrefix, f.Prefix.Tagged))
 			}
-			assert.Equal(t, rules{cluster: allows(KeyRedisMode, "Cluster"), age: allows(KeyMaxAge, "1m"), prefix: allows(KeyKeyPrefix, "p")}, tests[preset])
 		})
 	}
-	for _, preset := range []Preset{Sidekiq, Celery, RQ} {
-		_, err := Parse(map[string]string{KeyChannelName: "q", KeyPreset: string(preset), KeyRedisMode: "Cluster"})
-		assert.ErrorContains(t, err, "its keys are on several nodes")
-	}
+	allowed(t, false, "it belongs to the presets Sidekiq, Celery", KeyKeyPrefix, "p")
+	allowed(t, false, "it must be Sidekiq, Celery", KeyPreset, "sidekiq")
 	p := parser{metadata: map[string]string{}}
 	p.checkClusterQueue(Trigger{Queue: Queue{Preset: "Resque"}})
-	assert.Len(t, p.errs, 1, "of a preset without a rule it is not known")
+	assert.Len(t, p.errs, 1, "of a preset without a value it is not known")
 }
 
 // Each key is read, and its value shown unless it is a password.
 func TestEveryKeyIsKnown(t *testing.T) {
 	keys := declared.Strings(t, "github.com/jawaracloud/pubsub-operator/scaler/trigger", "Key")
+	ours := 0
 	for name, key := range keys {
+		if kedaKeys[key] {
+			assert.False(t, known[key], "%s means something to the scaler, or to KEDA alone", name)
+			continue
+		}
+		ours++
 		assert.True(t, known[key], name)
 		password := strings.HasSuffix(name, "Password")
 		assert.Equal(t, password, hidden[key], name)
@@ -85,10 +100,11 @@ func TestEveryKeyIsKnown(t *testing.T) {
 		p.fail(key, "it is wrong")
 		assert.Equal(t, password, !strings.Contains(p.errs[0].Error(), "value"), "%v", p.errs[0])
 	}
-	assert.Len(t, keys, len(known))
-	for _, key := range []string{"scalerAddress", "enableTLS", "unsafeSsl"} { // KEDA 2.21, externalScalerMetadata
+	assert.Len(t, known, ours)
+	passed := []string{"scalerAddress", "enableTLS", "unsafeSsl", KeyCertificatesHash} // the first three: KEDA 2.21, externalScalerMetadata
+	for _, key := range passed {
 		_, err := Parse(map[string]string{KeyChannelName: "q", key: "x"})
 		assert.NoError(t, err)
 	}
-	assert.Len(t, kedaKeys, 3)
+	assert.Len(t, kedaKeys, len(passed))
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // QueueType is the kind of queue that a trigger names.
@@ -20,19 +22,18 @@ const (
 
 var queueTypes = []QueueType{Auto, List, Stream, SortedSet, PubSub}
 
-// Preset is a job framework whose keys are known; empty: none.
+// Preset is the name of a job framework whose keys are known (framework.All); empty: none.
 type Preset string
 
-// The presets.
-const (
-	Sidekiq Preset = "Sidekiq"
-	Celery  Preset = "Celery"
-	BullMQ  Preset = "BullMQ"
-	Asynq   Preset = "Asynq"
-	RQ      Preset = "RQ"
-)
+// presets is what may be named, none among it.
+var presets = append([]Preset{""}, presetNames(framework.All())...)
 
-var presets = []Preset{"", Sidekiq, Celery, BullMQ, Asynq, RQ}
+func presetNames(frameworks []framework.Framework) (names []Preset) {
+	for _, f := range frameworks {
+		names = append(names, Preset(f.Name))
+	}
+	return names
+}
 
 // Score is what the score of a sorted set's members says.
 type Score string
@@ -73,17 +74,6 @@ func (t Trigger) QueueKeys() []string {
 	return []string{t.ChannelName}
 }
 
-func (p *parser) queue() Queue {
-	return Queue{
-		Type:          oneOf(p, KeyQueueType, queueTypes),
-		Keys:          p.keys(),
-		Preset:        oneOf(p, KeyPreset, presets),
-		KeyPrefix:     p.metadata[KeyKeyPrefix],
-		ConsumerGroup: p.metadata[KeyConsumerGroup],
-		Score:         oneOf(p, KeyScore, scores),
-	}
-}
-
 // keys reads "a,b", or a JSON array where a key has a comma in it.
 func (p *parser) keys() []string {
 	value := p.metadata[KeyKeys]
@@ -114,22 +104,6 @@ func (p *parser) keys() []string {
 	return keys
 }
 
-func (q Queue) render(m map[string]string) {
-	m[KeyQueueType] = string(q.Type)
-	set := func(key, value string) {
-		if value != "" {
-			m[key] = value
-		}
-	}
-	set(KeyKeys, renderKeys(q.Keys))
-	set(KeyPreset, string(q.Preset))
-	set(KeyKeyPrefix, q.KeyPrefix)
-	set(KeyConsumerGroup, q.ConsumerGroup)
-	if q.Score != AnyScore {
-		set(KeyScore, string(q.Score))
-	}
-}
-
 func renderKeys(keys []string) string {
 	plain := func(key string) bool {
 		return key != "" && !strings.ContainsAny(key, ",[") && strings.TrimSpace(key) == key
@@ -155,8 +129,9 @@ func (p *parser) checkQueue(t Trigger) {
 	if q.Score != AnyScore && (q.Preset != "" || q.Type != Auto && q.Type != SortedSet) {
 		p.fail(KeyScore, "only a sorted set has scores; leave it out, or set queueType to SortedSet and leave preset out")
 	}
-	if q.KeyPrefix != "" && q.Preset != Sidekiq && q.Preset != Celery && q.Preset != BullMQ {
-		p.fail(KeyKeyPrefix, "it belongs to the presets Sidekiq, Celery and BullMQ; leave it out, and write keys in full")
+	if f, _ := framework.Named(string(q.Preset)); q.KeyPrefix != "" && f.Prefix == nil {
+		prefixed := framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
+		p.fail(KeyKeyPrefix, "it belongs to the presets %s; leave it out, and write keys in full", joined(prefixed, "and"))
 	}
 	if t.Policy.MaxAge > 0 {
 		p.checkMaxAge(q)
@@ -170,30 +145,36 @@ func (p *parser) checkQueue(t Trigger) {
 }
 
 func (p *parser) checkMaxAge(q Queue) {
+	f, isPreset := framework.Named(string(q.Preset))
 	switch {
-	case q.Preset == Celery, q.Preset == "" && (q.Type == List || q.Type == PubSub):
-		what := "of a " + string(q.Type)
-		if q.Preset != "" {
-			what = "of " + string(q.Preset)
-		}
-		p.fail(KeyMaxAge, "nothing records when a message %s came; leave it out, or use a Stream", what)
+	case isPreset && !f.HasAges():
+		p.fail(KeyMaxAge, noAge, f.Name)
+	case !isPreset && (q.Type == List || q.Type == PubSub):
+		p.fail(KeyMaxAge, noAge, "a "+string(q.Type))
 	case q.Type == SortedSet && q.Score == AnyScore:
 		p.fail(KeyMaxAge, "the age of a sorted set's members is known from their score only; set score to UnixSeconds or UnixMilliseconds, or leave maxAge out")
 	}
 }
 
+const noAge = "nothing records when a message of %s came; leave it out, or use a Stream"
+
 // checkClusterQueue refuses presets whose keys a cluster would spread over its nodes.
 func (p *parser) checkClusterQueue(t Trigger) {
-	switch t.Queue.Preset {
-	case Sidekiq, Celery, RQ:
-		p.fail(KeyPreset, "it does not work on a cluster, because its keys are on several nodes; use redisMode Standalone or Sentinel")
-	case BullMQ:
+	if t.Queue.Preset == "" {
+		return
+	}
+	f, _ := framework.Named(string(t.Queue.Preset))
+	switch f.Cluster {
+	case framework.OneNode:
+	case framework.TaggedByUser:
 		for _, name := range t.QueueKeys() {
-			if !tagged(t.Queue.KeyPrefix + ":" + name) {
-				p.fail(KeyKeyPrefix, "on a cluster BullMQ needs a hash tag, so that the keys of queue %q are on one node; make it {bull}, for example, or put the queue's name in braces", p.shownQueue(name))
+			if !tagged(f.Render(f.Queue[0].Name, t.Queue.KeyPrefix, name)) {
+				p.fail(KeyKeyPrefix, "on a cluster %s needs a hash tag, so that the keys of queue %q are on one node; make it %s, for example, or put the queue's name in braces",
+					f.Name, p.shownQueue(name), f.Prefix.Tagged)
 			}
 		}
-	case "", Asynq: // Asynq's keys have the queue's name as their hash tag
+	case framework.SeveralNodes:
+		p.fail(KeyPreset, "it does not work on a cluster, because its keys are on several nodes; use redisMode Standalone or Sentinel")
 	default:
 		p.fail(KeyPreset, "it is not known to work on a cluster; use redisMode Standalone or Sentinel")
 	}

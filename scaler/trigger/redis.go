@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
@@ -54,33 +53,12 @@ func (r Redis) RefersToSecrets() bool {
 		r.SentinelPassword.Name != "" || r.CA.Name != "" || r.ClientCertificate != ""
 }
 
-func (p *parser) redis() Redis {
-	return Redis{
-		Address:           p.text(KeyRedisAddress, DefaultRedisAddress),
-		Mode:              oneOf(p, KeyRedisMode, modes),
-		SentinelMaster:    p.metadata[KeySentinelMaster],
-		Database:          int(p.number(KeyDatabase, 0, 32)),
-		Username:          p.secret(KeyUsername, KeyUsernameFromSecret, "username"),
-		Password:          p.secret(KeyPassword, KeyPasswordFromSecret, "password"),
-		SentinelUsername:  p.secret(KeySentinelUsername, KeySentinelUsernameFromSecret, "username"),
-		SentinelPassword:  p.secret(KeySentinelPassword, KeySentinelPasswordFromSecret, "password"),
-		TLS:               oneOf(p, KeyTLS, []string{"false", "true"}) == "true",
-		TLSServerName:     p.metadata[KeyTLSServerName],
-		CA:                p.secret("", KeyCAFromSecret, "ca.crt"),
-		ClientCertificate: p.metadata[KeyClientCertificateFromSecret],
-	}
-}
-
-// secret reads a value, or a reference "name/key" whose key has a default.
+// secret reads a reference "name/key" whose key has a default.
 func (p *parser) secret(valueKey, referenceKey, defaultKey string) Secret {
-	value, reference := p.metadata[valueKey], p.metadata[referenceKey]
-	if reference == "" {
-		return Secret{Value: value}
-	}
-	if value != "" {
+	if p.metadata[valueKey] != "" {
 		p.fail(referenceKey, "%s gives it too: leave one of the two out", valueKey)
 	}
-	name, key, found := strings.Cut(reference, "/")
+	name, key, found := strings.Cut(p.metadata[referenceKey], "/")
 	if !found {
 		key = defaultKey
 	}
@@ -88,39 +66,6 @@ func (p *parser) secret(valueKey, referenceKey, defaultKey string) Secret {
 		p.fail(referenceKey, "it must be the name of a Secret and a key in it, for example redis-auth/%s", defaultKey)
 	}
 	return Secret{Name: name, Key: key}
-}
-
-func (r Redis) render(m map[string]string) {
-	m[KeyRedisAddress] = r.Address
-	set := func(key, value string) {
-		if value != "" {
-			m[key] = value
-		}
-	}
-	if r.Mode != Standalone {
-		m[KeyRedisMode] = string(r.Mode)
-	}
-	set(KeySentinelMaster, r.SentinelMaster)
-	if r.Database != 0 {
-		m[KeyDatabase] = strconv.Itoa(r.Database)
-	}
-	secret := func(valueKey, referenceKey string, s Secret) {
-		if s.Name != "" {
-			m[referenceKey] = s.Name + "/" + s.Key
-		} else if s.Value != "" {
-			m[valueKey] = s.Value
-		}
-	}
-	secret(KeyUsername, KeyUsernameFromSecret, r.Username)
-	secret(KeyPassword+FromEnvSuffix, KeyPasswordFromSecret, r.Password)
-	secret(KeySentinelUsername, KeySentinelUsernameFromSecret, r.SentinelUsername)
-	secret(KeySentinelPassword+FromEnvSuffix, KeySentinelPasswordFromSecret, r.SentinelPassword)
-	if r.TLS {
-		m[KeyTLS] = "true"
-	}
-	set(KeyTLSServerName, r.TLSServerName)
-	secret("", KeyCAFromSecret, r.CA)
-	set(KeyClientCertificateFromSecret, r.ClientCertificate)
 }
 
 // checkRedis refuses what does not go together; the rules are those of the CRD.

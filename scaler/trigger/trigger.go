@@ -38,26 +38,10 @@ type Trigger struct {
 func Parse(metadata map[string]string) (Trigger, error) {
 	p := parser{metadata: metadata}
 	p.fromEnv()
-	metadata = p.metadata
-	defaults := policy.DefaultSpec()
-	t := Trigger{
-		ChannelName: metadata[KeyChannelName],
-		Queue:       p.queue(),
-		Redis:       p.redis(),
-		Policy: policy.Spec{
-			MinReplicas:          int32(p.number(KeyMinReplicas, int64(defaults.MinReplicas), 32)),
-			MaxReplicas:          int32(p.number(KeyMaxReplicas, int64(defaults.MaxReplicas), 32)),
-			TargetQueueDepth:     p.number(KeyTargetQueueDepth, defaults.TargetQueueDepth, 64),
-			ScaleUpThreshold:     int32(p.number(KeyScaleUpThreshold, int64(defaults.ScaleUpThreshold), 32)),
-			ScaleDownThreshold:   int32(p.number(KeyScaleDownThreshold, int64(defaults.ScaleDownThreshold), 32)),
-			Cooldown:             time.Duration(p.number(KeyCooldownPeriod, int64(defaults.Cooldown/time.Second), 32)) * time.Second,
-			ActivationQueueDepth: p.number(KeyActivationQueueDepth, 0, 64),
-			MaxScaleUpStep:       p.step(KeyMaxScaleUpStep, defaults.MaxScaleUpStep),
-			MaxScaleDownStep:     p.step(KeyMaxScaleDownStep, defaults.MaxScaleDownStep),
-			MaxAge:               p.duration(KeyMaxAge),
-		},
+	t := Trigger{Policy: policy.DefaultSpec()}
+	for _, row := range table {
+		row.read(&p, &t)
 	}
-	p.state(&t)
 	p.check(t)
 	if len(p.errs) == 0 {
 		// Only where every number could be read: a default in place of one that
@@ -73,34 +57,17 @@ func Parse(metadata map[string]string) (Trigger, error) {
 // Metadata renders the trigger; Parse reads it back unchanged. Every field of the policy
 // is written, so that what a ScaledObject does can be read from it alone.
 func (t Trigger) Metadata() map[string]string {
-	m := map[string]string{
-		KeyChannelName:          t.ChannelName,
-		KeyMinReplicas:          strconv.Itoa(int(t.Policy.MinReplicas)),
-		KeyMaxReplicas:          strconv.Itoa(int(t.Policy.MaxReplicas)),
-		KeyTargetQueueDepth:     strconv.FormatInt(t.Policy.TargetQueueDepth, 10),
-		KeyScaleUpThreshold:     strconv.Itoa(int(t.Policy.ScaleUpThreshold)),
-		KeyScaleDownThreshold:   strconv.Itoa(int(t.Policy.ScaleDownThreshold)),
-		KeyCooldownPeriod:       strconv.FormatInt(int64(t.Policy.Cooldown/time.Second), 10),
-		KeyActivationQueueDepth: strconv.FormatInt(t.Policy.ActivationQueueDepth, 10),
-		KeyMaxScaleUpStep:       t.Policy.MaxScaleUpStep.String(),
-		KeyMaxScaleDownStep:     t.Policy.MaxScaleDownStep.String(),
-	}
-	if m[KeyMaxScaleUpStep] == "" {
-		delete(m, KeyMaxScaleUpStep) // unset is the default
-	}
-	if m[KeyMaxScaleDownStep] == "" {
-		m[KeyMaxScaleDownStep] = noLimit // unset would be the default, 20%
-	}
-	if t.Policy.MaxAge > 0 {
-		m[KeyMaxAge] = t.Policy.MaxAge.String()
-	}
-	t.Queue.render(m)
-	t.Redis.render(m)
-	if t.CurrentReplicas != nil {
-		m[KeyCurrentReplicas] = strconv.Itoa(int(*t.CurrentReplicas))
-	}
-	if t.LastScaleTime != nil {
-		m[KeyLastScaleTime] = t.LastScaleTime.Format(time.RFC3339Nano)
+	m := map[string]string{}
+	for _, row := range table {
+		value := row.write(t)
+		if value == "" {
+			continue
+		}
+		key := row.key
+		if row.secret {
+			key += FromEnvSuffix
+		}
+		m[key] = value
 	}
 	return m
 }
@@ -205,23 +172,30 @@ func (p *parser) step(key string, byDefault policy.Step) policy.Step {
 	return step
 }
 
-// state reads what the metadata gives in place of the cluster.
-func (p *parser) state(t *Trigger) {
-	if p.metadata[KeyCurrentReplicas] != "" {
-		replicas := int32(p.number(KeyCurrentReplicas, 1, 32))
-		if replicas < 0 || replicas > policy.MaxReplicasLimit {
-			p.fail(KeyCurrentReplicas, "it must be from 0 to %d", policy.MaxReplicasLimit)
-		}
-		t.CurrentReplicas = &replicas
+// currentReplicas is what the metadata gives in place of the cluster; nil where it doesn't.
+func (p *parser) currentReplicas() *int32 {
+	if p.metadata[KeyCurrentReplicas] == "" {
+		return nil
 	}
-	if value := p.metadata[KeyLastScaleTime]; value != "" {
-		last, err := time.Parse(time.RFC3339, value)
-		if err != nil {
-			p.fail(KeyLastScaleTime, "it must be a time of RFC 3339, for example 2026-01-02T15:04:05Z")
-			return
-		}
-		t.LastScaleTime = &last
+	replicas := int32(p.number(KeyCurrentReplicas, 1, 32))
+	if replicas < 0 || replicas > policy.MaxReplicasLimit {
+		p.fail(KeyCurrentReplicas, "it must be from 0 to %d", policy.MaxReplicasLimit)
 	}
+	return &replicas
+}
+
+// lastScaleTime is what the metadata gives in place of the cluster; nil where it doesn't.
+func (p *parser) lastScaleTime() *time.Time {
+	value := p.metadata[KeyLastScaleTime]
+	if value == "" {
+		return nil
+	}
+	last, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		p.fail(KeyLastScaleTime, "it must be a time of RFC 3339, for example 2026-01-02T15:04:05Z")
+		return nil
+	}
+	return &last
 }
 
 func (p *parser) check(t Trigger) {
@@ -256,7 +230,15 @@ func anyOf[T ~string](values []T) string {
 			words = append(words, string(value))
 		}
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	return joined(words, "or")
+}
+
+// joined is "a, b or c", or with another word before the last.
+func joined(words []string, before string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + before + " " + words[len(words)-1]
 }
 
 func (p *parser) duration(key string) time.Duration {

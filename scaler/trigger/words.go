@@ -45,12 +45,8 @@ func (p *parser) shownQueue(name string) string {
 	return name
 }
 
-// singleLine are the keys whose values go to a server, or into a text, as one word. Queues'
-// keys are not among them: Redis takes any bytes as a key.
-var singleLine = []string{KeyRedisAddress, KeySentinelMaster, KeyTLSServerName, KeyUsernameFromSecret, KeyPasswordFromSecret,
-	KeySentinelUsernameFromSecret, KeySentinelPasswordFromSecret, KeyCAFromSecret, KeyClientCertificateFromSecret}
-
-// checkSingleLine refuses line breaks and other control characters.
+// checkSingleLine refuses line breaks and other control characters. Queues' keys may have them: Redis
+// takes any bytes as a key.
 func (p *parser) checkSingleLine() {
 	for _, key := range singleLine {
 		if strings.ContainsFunc(p.metadata[key], unicode.IsControl) {

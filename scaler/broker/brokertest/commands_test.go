@@ -27,9 +27,9 @@ const anotherPassword = "another"
 const moving = "moving"
 
 // everything is queues of all kinds that a deployment can have, with and without ages.
-func (d *deployment) everything() []queue.Queue {
+func (d *deployment) everything(t *testing.T) []queue.Queue {
 	var all []queue.Queue
-	for _, fixture := range fixtures() {
+	for _, fixture := range fixtures(t) {
 		if d.server.Mode == broker.Cluster && fixture.alone != "" {
 			continue
 		}
@@ -48,7 +48,7 @@ func (d *deployment) everything() []queue.Queue {
 
 func (d *deployment) fillEverything(t *testing.T) {
 	t.Helper()
-	for _, fixture := range fixtures() {
+	for _, fixture := range fixtures(t) {
 		if d.server.Mode == broker.Cluster && fixture.alone != "" {
 			continue
 		}
@@ -129,7 +129,7 @@ func TestCommandsSeen(t *testing.T) {
 func (d *deployment) readEverything(t *testing.T, pool *broker.Pool, wait time.Duration) {
 	t.Helper()
 	for range 2 {
-		for _, q := range d.everything() {
+		for _, q := range d.everything(t) {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			_, _ = pool.Depth(ctx, d.server, q) // a queue's own error is of no interest here
 			cancel()
@@ -306,7 +306,7 @@ func TestDragonflyReadOnlyRule(t *testing.T) {
 	require.NoError(t, setUser(redistest.DragonflyReadOnlyRule))
 	d.server.Address = model.Addr
 	pool := d.pool(t, broker.Options{})
-	for _, fixture := range fixtures() {
+	for _, fixture := range fixtures(t) {
 		t.Run(fixture.name, func(t *testing.T) { fixture.check(t, d, pool) })
 	}
 	assert.Empty(t, denials(t, d.nodes))

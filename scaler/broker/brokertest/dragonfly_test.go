@@ -51,7 +51,7 @@ func TestOnDragonFly(t *testing.T) {
 		require.Zero(t, size, "database %d has keys: name another by DRAGONFLY_DATABASE", database)
 		t.Cleanup(func() { assert.NoError(t, client.FlushDB(context.WithoutCancel(t.Context())).Err()) })
 	}
-	for _, fixture := range fixtures() {
+	for _, fixture := range fixtures(t) {
 		t.Run(fixture.name, func(t *testing.T) {
 			if fixture.atLeast {
 				t.Skip("how much DragonFly holds for a subscriber depends on its publish buffer limit")

@@ -21,6 +21,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -84,13 +85,15 @@ func (l lie) start(t *testing.T, hostile redistest.Answer) broker.Server {
 
 // hostileQueues is a queue of each kind and preset, with all that may be asked of it.
 func hostileQueues() []queue.Queue {
-	return []queue.Queue{
+	queues := []queue.Queue{
 		{Key: "q", Kind: queue.Auto}, {Key: "q", Kind: queue.List}, {Key: "q", Kind: queue.Stream, Age: true},
 		{Key: "q", Kind: queue.SortedSet}, {Key: "due", Kind: queue.SortedSet, Score: queue.UnixSeconds, Age: true},
-		{Key: "q", Kind: queue.PubSub}, {Key: "q", Kind: queue.Sidekiq, Age: true}, {Key: "q", Kind: queue.SidekiqShared, Age: true},
-		{Key: "q", Kind: queue.Celery}, {Key: "q", Kind: queue.CeleryShared}, {Key: "q", Kind: queue.BullMQ, Age: true},
-		{Key: "q", Kind: queue.Asynq, Age: true}, {Key: "q", Kind: queue.RQ, Age: true},
+		{Key: "q", Kind: queue.PubSub},
 	}
+	for _, f := range framework.All() {
+		queues = append(queues, queue.OfPreset(f, "", []string{"q"}, f.HasAges())...)
+	}
+	return queues
 }
 
 // Every hostile reply, for every kind and preset, of every server of each topology, all at

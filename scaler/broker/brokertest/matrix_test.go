@@ -45,7 +45,7 @@ func TestMatrix(t *testing.T) {
 				t.Parallel()
 				d := deploy(t, column.mode, column.secured, column.secured)
 				pool := d.pool(t, broker.Options{})
-				for _, fixture := range fixtures() {
+				for _, fixture := range fixtures(t) {
 					cell := "FAILED"
 					switch {
 					case column.mode == broker.Cluster && fixture.alone != "":
@@ -60,7 +60,7 @@ func TestMatrix(t *testing.T) {
 			})
 		}
 	})
-	t.Log("depths as read through broker.Pool, ready + in flight:\n" + table(cells))
+	t.Log("depths as read through broker.Pool, ready + in flight:\n" + table(t, cells))
 }
 
 // check fills the queues and reads them.
@@ -88,14 +88,14 @@ func (f fixture) words() string {
 	return fmt.Sprintf("%d+%d", f.ready, f.inFlight)
 }
 
-func table(cells map[string]string) string {
+func table(t *testing.T, cells map[string]string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%-10s", "")
 	for _, column := range columns {
 		fmt.Fprintf(&text, " %-18s", column)
 	}
 	var why strings.Builder
-	for _, fixture := range fixtures() {
+	for _, fixture := range fixtures(t) {
 		fmt.Fprintf(&text, "\n%-10s", fixture.name)
 		for _, column := range columns {
 			fmt.Fprintf(&text, " %-18s", cells[fixture.name+column.String()])

@@ -3,7 +3,6 @@
 package brokertest
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -14,6 +13,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest/dragonflytest"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework/frameworktest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -25,7 +26,7 @@ func TestTrapOfLoading(t *testing.T) {
 	model := dragonflytest.Front(t, d.nodes[0], dragonflytest.All(0)...)
 	server := broker.Server{Address: model.Addr}
 	pool := d.pool(t, broker.Options{})
-	all := fixtures()
+	all := fixtures(t)
 	var queues []queue.Queue
 	for _, fixture := range all {
 		if !fixture.atLeast {
@@ -72,7 +73,7 @@ func TestTrapOfAWrongType(t *testing.T) {
 		"auto":    {queue.Queue{Key: "text", Kind: queue.Auto}, []string{`"text"`, "string"}},
 		"stream":  {queue.Queue{Key: "list", Kind: queue.Stream}, []string{`"list"`, "a list", "a stream"}},
 		"set":     {queue.Queue{Key: "list", Kind: queue.SortedSet}, []string{`"list"`, "a list", "a sorted set"}},
-		"sidekiq": {queue.Queue{Key: "q", Kind: queue.Sidekiq}, []string{`"queue:q"`, "a list", "Sidekiq"}},
+		"sidekiq": {queue.Queue{Key: "q", Kind: queue.KindOf(framework.Sidekiq)}, []string{`"queue:q"`, "a list", "Sidekiq"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +183,7 @@ func TestTrapOfUnknownCommands(t *testing.T) {
 // All differences together: every kind is read as from Redis.
 func TestEveryKindOnAModelOfDragonFly(t *testing.T) {
 	t.Parallel()
-	for _, fixture := range fixtures() {
+	for _, fixture := range fixtures(t) {
 		t.Run(fixture.name, func(t *testing.T) {
 			t.Parallel()
 			d := deploy(t, broker.Standalone, false, false)
@@ -196,14 +197,10 @@ func TestEveryKindOnAModelOfDragonFly(t *testing.T) {
 // What each framework calls its queue's list is a part of the backlog only.
 func TestTrapsOfTheFrameworks(t *testing.T) {
 	t.Parallel()
-	lists := map[string]string{
-		"Sidekiq": "queue:default", "Celery": "celery", "BullMQ": "bull:{mail}:wait", "Asynq": "asynq:{mail}:pending", "RQ": "rq:queue:mail",
-	}
 	d := deploy(t, broker.Standalone, false, false)
-	for _, fixture := range fixtures() {
-		if list, ok := lists[fixture.name]; ok {
-			fixture.fill(t, d)
-			assert.NotEqual(t, fixture.ready+fixture.inFlight, d.client.LLen(t.Context(), list).Val(), fmt.Sprint(fixture.name, ": the naive reading"))
-		}
+	for _, f := range framework.All() {
+		example := frameworktest.Of(t, f, time.Now())
+		run(t, d.client, example.Commands...)
+		assert.NotEqual(t, example.Ready+example.InFlight, d.client.LLen(t.Context(), example.List).Val(), "%s: the naive reading", f.Name)
 	}
 }

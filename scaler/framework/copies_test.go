@@ -1,0 +1,165 @@
+package framework_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+)
+
+// copied is a file that repeats the table, because it can't read Go values.
+type copied struct {
+	t    *testing.T
+	path string
+	text string
+}
+
+func open(t *testing.T, path string) copied {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", filepath.FromSlash(path)))
+	require.NoError(t, err)
+	return copied{t, path, string(text)}
+}
+
+// spaces are where words may be apart: at the end of a comment's line, too.
+var spaces = regexp.MustCompile(`(\s|\n\s*// )+`)
+
+// has demands words, and prints them as they should be.
+func (c copied) has(words string) {
+	c.t.Helper()
+	if !strings.Contains(spaces.ReplaceAllString(c.text, " "), spaces.ReplaceAllString(words, " ")) {
+		c.t.Errorf("%s does not repeat the table of frameworks. It must have:\n\n%s\n", c.path, words)
+	}
+}
+
+// row is the row of a table that begins with a cell, in a section; empty where there is none.
+func (c copied) row(section, cell string) string {
+	c.t.Helper()
+	_, text, found := strings.Cut(c.text, "\n## "+section+"\n")
+	require.True(c.t, found, "%s has no section %q", c.path, section)
+	text, _, _ = strings.Cut(text, "\n## ")
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "| "+cell+" |") {
+			return line
+		}
+	}
+	return ""
+}
+
+func quoted(names []string, mark string) []string {
+	marked := make([]string, len(names))
+	for i, name := range names {
+		marked[i] = mark + name + mark
+	}
+	return marked
+}
+
+func joined(words []string, before string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " " + before + " " + words[last]
+}
+
+var (
+	every     = framework.Names(func(framework.Framework) bool { return true })
+	prefixed  = framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
+	aged      = framework.Names(framework.Framework.HasAges)
+	ageless   = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
+	scattered = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
+	clustered = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
+)
+
+// The CRD's markers. That the API server refuses what these say, and nothing else, an
+// integration test of the translator's tells.
+func TestTheAPIRepeatsTheTable(t *testing.T) {
+	set := func(names []string) string { return "[" + strings.Join(quoted(names, "'"), ", ") + "]" }
+	api := open(t, "api/v1/queue_types.go")
+	api.has("// +kubebuilder:validation:Enum=" + strings.Join(every, ";") + "\ntype QueuePreset string")
+	for _, name := range every {
+		api.has(fmt.Sprintf("Preset%s QueuePreset = %q", name, name))
+	}
+	constants := regexp.MustCompile(`Preset\w+\s+QueuePreset = `).FindAllString(api.text, -1)
+	assert.Len(t, constants, len(every), "%s: constants of presets that there are not", api.path)
+	api.has(fmt.Sprintf(`rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in %s)",fieldPath=".keyPrefix",`+
+		`message="keyPrefix belongs to the presets %s: leave it out, and write keys in full"`, set(prefixed), joined(prefixed, "and")))
+	for _, name := range prefixed {
+		keyPrefix, _, _ := strings.Cut(api.text[strings.Index(api.text, "// keyPrefix is what"):], "KeyPrefix ")
+		assert.Contains(t, keyPrefix, name+"'s", "%s: what is keyPrefix of %s?", api.path, name)
+	}
+	api.has(fmt.Sprintf(`rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in %s) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",`+
+		`message="nothing records when a message of %s came: leave maxAge out, or use a Stream"`, set(ageless), joined(append([]string{"a List", "a PubSub channel"}, ageless...), "or")))
+	api.has("and for the presets " + joined(aged, "and") + ".")
+	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
+		`message="%s do not work on a cluster, because their keys are on several of its nodes: use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
+}
+
+// counted are the counts whose keys the documents name.
+var counted = []framework.Count{framework.Waiting, framework.Due, framework.Held, framework.Reserved}
+
+func TestTheDocumentsRepeatTheTable(t *testing.T) {
+	open(t, "README.md").has("`queue.preset` knows the keys of " + joined(every, "and") + ".")
+	open(t, "docs/scaledobject.md").has("| `preset` | " + joined(quoted(every, "`"), "or") + " | none |")
+	queues := open(t, "docs/queues.md")
+	queues.has("- [Presets](#presets): " + strings.Join(every, ", ") + "\n")
+	queues.has("not for " + joined(scattered, "and") + ", whose keys are on several nodes |")
+	queues.has("| List, PubSub, " + strings.Join(ageless, ", ") + ", SortedSet without times | nothing records it: refused |")
+	for _, f := range framework.All() {
+		queues.has("\n### " + f.Name + "\n")
+		assert.Equal(t, f.HasAges(), queues.row("The oldest message", f.Name) != "", "%s: a row of %s in the table of ages", queues.path, f.Name)
+		row := queues.row("Presets", f.Name)
+		if !assert.NotEmpty(t, row, "%s: a row of %s in the table of presets", queues.path, f.Name) {
+			continue
+		}
+		for _, key := range append(f.Queue, f.Shared...) {
+			if slices.Contains(counted, key.Counts) {
+				assert.Contains(t, row, distinct(key.Name), "%s: the row of %s has not %s", queues.path, f.Name, key.Name)
+			}
+		}
+	}
+}
+
+// distinct is what tells a key from the framework's others: the end of its name. Of priorities, which
+// bytes make, it is nothing.
+func distinct(name string) string {
+	name, _, _ = strings.Cut(name, "\x06")
+	before, after, _ := strings.Cut(strings.TrimPrefix(name, "<prefix>"), "<queue>")
+	if after = strings.TrimPrefix(after, "}"); after != "" {
+		return after
+	}
+	return before
+}
+
+// Which frameworks are run for real, and which are not, the documents say of each.
+func TestTheDocumentsSayWhichAreRun(t *testing.T) {
+	runs := open(t, "docs/testing.md")
+	_, run, found := strings.Cut(spaces.ReplaceAllString(runs.text, " "), "Of the presets, **")
+	require.True(t, found)
+	run, rest, found := strings.Cut(run, " are run for real**")
+	require.True(t, found)
+	_, fixtures, _ := strings.Cut(rest, " **")
+	fixtures, _, found = strings.Cut(fixtures, " are not run**")
+	require.True(t, found)
+	var said []string
+	for _, list := range []string{run, fixtures} {
+		said = append(said, regexp.MustCompile(`\w+`).FindAllString(strings.ReplaceAll(list, " and ", " "), -1)...)
+	}
+	for i := range said {
+		said[i] = strings.ToLower(said[i])
+	}
+	var lower []string
+	for _, name := range every {
+		lower = append(lower, strings.ToLower(name))
+	}
+	assert.ElementsMatch(t, lower, said, runs.path)
+	open(t, "docs/queues.md").has(fixtures + " are tested with fixtures")
+}

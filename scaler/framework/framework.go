@@ -1,0 +1,146 @@
+// Package framework says where job frameworks keep their queues on a server, and what is special
+// about each: one value for each framework, in a file of its own, and one table of them. It is data:
+// scaler/trigger reads from it what a preset allows, and scaler/queue how its depth is read.
+package framework
+
+import "strings"
+
+// Framework is a job framework whose queues a channel may name by preset.
+type Framework struct {
+	// Name is the preset's name, as channels and triggers write it.
+	Name string
+	// Prefix is what precedes the framework's keys, and is the user's to choose; nil: nothing.
+	Prefix *Prefix
+	// Cluster tells whether its queues can be read on a cluster.
+	Cluster Cluster
+	// Queue is the keys of one queue, in the order in which a job runs through them. They are read
+	// in that order, so a job that moves meanwhile counts twice rather than not at all.
+	Queue []Key
+	// Shared is the keys that are of all queues together, in the same order. They count once for a
+	// channel.
+	Shared []Key
+}
+
+// HasAges tells whether the framework records when a job came.
+func (f Framework) HasAges() bool {
+	for _, key := range f.Queue {
+		if key.Oldest != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Prefix says what keyPrefix is.
+type Prefix struct {
+	// Default is the prefix where keyPrefix is not set.
+	Default string
+	// Separator ends each prefix that is not empty, whether or not the user wrote it. Empty: the
+	// prefix is taken as it is.
+	Separator string
+	// Tagged is an example of a prefix with a hash tag.
+	Tagged string
+}
+
+// Cluster tells whether a framework's queues can be read on a cluster.
+type Cluster int
+
+// The zero value is none of these, and refused: what is not known to work might be read in part.
+const (
+	// OneNode: the keys of a queue have the same hash tag, whatever its name.
+	OneNode Cluster = iota + 1
+	// TaggedByUser: they have where the queue's name or the prefix has one.
+	TaggedByUser
+	// SeveralNodes: they do not share one.
+	SeveralNodes
+)
+
+// What stands for a part of a key's name, each at most once, the prefix first.
+const (
+	prefixPart = "<prefix>"
+	queuePart  = "<queue>"
+)
+
+// Key is a key of a framework's, and what it tells. One that tells two things is listed twice.
+type Key struct {
+	// Name has <prefix> for the prefix, and <queue> for the queue's name.
+	Name   string
+	Holds  Type
+	Counts Count
+	// Clock is how Due and Reserved write a time in a score.
+	Clock Clock
+	// Field of the hash, for Paused.
+	Field string
+	// Marker begins the element at the tail of a list that is no job, for Waiting. Empty: all are.
+	Marker string
+	// Oldest says where the time is read at which the oldest job came, for Waiting; nil: nowhere.
+	Oldest *Oldest
+	// Serves tells of a process, by its info, whether it works on one of the queues, for Processes.
+	Serves func(info string, queues []string) bool
+}
+
+// Render is a Name or Hash of the framework's for a channel's keyPrefix and a queue.
+func (f Framework) Render(name, keyPrefix, queue string) string {
+	prefix := ""
+	if f.Prefix != nil {
+		prefix = keyPrefix
+		if prefix == "" {
+			prefix = f.Prefix.Default
+		}
+		if end := f.Prefix.Separator; end != "" && prefix != "" {
+			prefix = strings.TrimSuffix(prefix, end) + end
+		}
+	}
+	before, after, ofQueue := strings.Cut(name, queuePart)
+	before = strings.Replace(before, prefixPart, prefix, 1)
+	if !ofQueue {
+		return before
+	}
+	return before + queue + after
+}
+
+// Type is the type of a key.
+type Type string
+
+// The types, by the names that errors give them.
+const (
+	List      Type = "list"
+	SortedSet Type = "sortedset"
+	Hash      Type = "hash"
+	Set       Type = "set"
+	String    Type = "string"
+)
+
+// Count is what a key tells of the depth.
+type Count int
+
+// The zero value is none of these.
+const (
+	// Waiting: all elements of a list, or members of a sorted set, are ready (LLEN, ZCARD).
+	Waiting Count = iota + 1
+	// Due: the members of a sorted set whose time has come are ready (ZCOUNT), and those of the
+	// lowest score came first.
+	Due
+	// Held: all elements of a list, or fields of a hash, are in flight (LLEN, HLEN).
+	Held
+	// Reserved: the members of a sorted set whose time is yet to come are in flight (ZCOUNT).
+	Reserved
+	// Paused: what waits is not ready while the key, a string, exists, or the hash has Field.
+	Paused
+	// Added: a string, the number of jobs ever added (GET).
+	Added
+	// Processes: a set of the framework's processes. Each has a hash <prefix><process>, of which the
+	// field busy is how many jobs it works on, and info is for Serves.
+	Processes
+)
+
+// Oldest says where the time is at which the oldest job of a key came.
+type Oldest struct {
+	// At is its index in the list or sorted set: 0 or -1.
+	At int
+	// Hash is the name of the job's hash but for the id, which is the element; and Field the time in
+	// it. Both are empty where the element is the job itself.
+	Hash, Field string
+	// Read reads the field, or the element.
+	Read ReadTime
+}

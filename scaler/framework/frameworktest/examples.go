@@ -1,0 +1,146 @@
+// Package frameworktest is for tests: what a server holds while a job framework is at work, by its
+// documented layout, and the depth that this comes to. One example for each framework serves the
+// tests of every room.
+package frameworktest
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+)
+
+// Example is queues of a framework. In each of them something waits, and there is what a naive
+// reading gets wrong: work in flight, what is not due yet, markers, priorities, what is done.
+type Example struct {
+	// Queues is the queues' names. Where a cluster is possible, they put a queue on one node.
+	Queues []string
+	// Commands fill a server.
+	Commands [][]any
+	// List is the key of which the length alone would be taken for the depth.
+	List string
+	// Ready and InFlight are the depth of all together, in jobs.
+	Ready, InFlight int64
+}
+
+// Of is the example of a framework, with times that count from now.
+func Of(t testing.TB, f framework.Framework, now time.Time) Example {
+	t.Helper()
+	example, ok := examples[f.Name]
+	require.True(t, ok, "%s has no example: add what a server holds of it to the table in examples.go", f.Name)
+	return example(moment(now))
+}
+
+// examples has a row for each framework.
+var examples = map[string]func(moment) Example{
+	"Sidekiq": sidekiq,
+	"Celery":  celery,
+	"BullMQ":  bullMQ,
+	"Asynq":   asynq,
+	"RQ":      rq,
+	"Laravel": laravel,
+}
+
+// moment is the time of an example.
+type moment time.Time
+
+func (m moment) in(d time.Duration) time.Time { return time.Time(m).Add(d) }
+
+// seconds is a score, so long from now.
+func (m moment) seconds(in time.Duration) string { return strconv.FormatInt(m.in(in).Unix(), 10) }
+
+func sidekiq(now moment) Example {
+	job := func(queue string) string {
+		return fmt.Sprintf(`{"class":"Mail","args":[],"queue":%q,"jid":"1","created_at":1,"enqueued_at":%s}`, queue, now.seconds(-time.Minute))
+	}
+	return Example{
+		Queues: []string{"default", "mailers"}, List: "queue:default", Ready: 5, InFlight: 2,
+		Commands: [][]any{
+			{"SADD", "queues", "default", "mailers"},
+			{"LPUSH", "queue:default", job("default"), job("default")},
+			{"LPUSH", "queue:mailers", job("mailers")},
+			{"ZADD", "schedule", now.seconds(-time.Minute), job("default"), now.seconds(time.Hour), job("mailers")},
+			{"ZADD", "retry", now.seconds(-time.Minute), job("mailers")},
+			{"ZADD", "dead", now.seconds(-time.Minute), job("mailers")},
+			{"SADD", "processes", "host:1:a", "host:2:b", "host:3:gone"},
+			{"HSET", "host:1:a", "info", `{"queues":["default"]}`, "busy", "2"},
+			{"HSET", "host:2:b", "info", `{"queues":["another"]}`, "busy", "4"},
+		},
+	}
+}
+
+func celery(now moment) Example {
+	return Example{
+		Queues: []string{"celery"}, List: "celery", Ready: 5, InFlight: 2,
+		Commands: [][]any{
+			{"LPUSH", "celery", "{}", "{}"},
+			{"LPUSH", "celery\x06\x163", "{}"}, {"LPUSH", "celery\x06\x166", "{}"}, {"LPUSH", "celery\x06\x169", "{}"},
+			{"HSET", "unacked", "tag-1", "[]", "tag-2", "[]"},
+			{"ZADD", "unacked_index", now.seconds(0), "tag-1", now.seconds(0), "tag-2"},
+		},
+	}
+}
+
+func bullMQ(now moment) Example {
+	score := func(in time.Duration) string { return strconv.FormatInt(now.in(in).UnixMilli()*4096, 10) }
+	came := now.in(-time.Minute).UnixMilli()
+	return Example{
+		Queues: []string{"{mail}"}, List: "bull:{mail}:wait", Ready: 4, InFlight: 1,
+		Commands: [][]any{
+			{"LPUSH", "bull:{mail}:wait", "0:123", "1", "2"}, // jobs come on the left; the marker is at the tail
+			{"HSET", "bull:{mail}:1", "timestamp", came}, {"HSET", "bull:{mail}:2", "timestamp", came}, {"HSET", "bull:{mail}:3", "timestamp", came},
+			{"ZADD", "bull:{mail}:prioritized", "1", "3"},
+			{"ZADD", "bull:{mail}:delayed", score(-time.Minute), "4", score(time.Hour), "5"},
+			{"LPUSH", "bull:{mail}:active", "6"},
+			{"ZADD", "bull:{mail}:completed", "1", "7"}, {"ZADD", "bull:{mail}:failed", "1", "8"},
+			{"SET", "bull:{mail}:id", "8"}, {"HSET", "bull:{mail}:meta", "opts.maxLenEvents", "10000"},
+		},
+	}
+}
+
+func asynq(now moment) Example {
+	return Example{
+		Queues: []string{"mail"}, List: "asynq:{mail}:pending", Ready: 4, InFlight: 1,
+		Commands: [][]any{
+			{"SADD", "asynq:queues", "mail"},
+			{"LPUSH", "asynq:{mail}:pending", "1", "2"},
+			{"HSET", "asynq:{mail}:t:1", "state", "pending", "pending_since", now.in(-time.Minute).UnixNano()},
+			{"ZADD", "asynq:{mail}:scheduled", now.seconds(-time.Minute), "3", now.seconds(time.Hour), "4"},
+			{"ZADD", "asynq:{mail}:retry", now.seconds(-time.Minute), "5"},
+			{"LPUSH", "asynq:{mail}:active", "6"}, {"ZADD", "asynq:{mail}:lease", now.seconds(time.Minute), "6"},
+			{"ZADD", "asynq:{mail}:completed", now.seconds(time.Hour), "7", now.seconds(time.Hour), "8"},
+			{"ZADD", "asynq:{mail}:archived", now.seconds(-time.Hour), "9"},
+		},
+	}
+}
+
+func rq(now moment) Example {
+	return Example{
+		Queues: []string{"mail"}, List: "rq:queue:mail", Ready: 3, InFlight: 2,
+		Commands: [][]any{
+			{"SADD", "rq:queues", "rq:queue:mail"},
+			{"RPUSH", "rq:queue:mail", "1", "2"},
+			{"HSET", "rq:job:1", "enqueued_at", now.in(-time.Minute).UTC().Format("2006-01-02T15:04:05.000000Z")},
+			{"RPUSH", "rq:queue:mail:intermediate", "0"},
+			{"ZADD", "rq:wip:mail", now.seconds(time.Minute), "3", now.seconds(-time.Minute), "4"}, // that one's worker is gone
+			{"ZADD", "rq:scheduled:mail", now.seconds(-time.Minute), "5", now.seconds(time.Hour), "6"},
+			{"ZADD", "rq:finished:mail", now.seconds(time.Hour), "7"}, {"ZADD", "rq:failed:mail", now.seconds(time.Hour), "8"},
+		},
+	}
+}
+
+func laravel(now moment) Example {
+	return Example{
+		Queues: []string{"{mail}"}, List: "queues:{mail}", Ready: 4, InFlight: 2,
+		Commands: [][]any{
+			{"RPUSH", "queues:{mail}", "{}", "{}"},
+			{"RPUSH", "queues:{mail}:notify", "1", "1"},
+			{"ZADD", "queues:{mail}:delayed", now.seconds(-time.Minute), "3", now.seconds(time.Hour), "4"},
+			{"ZADD", "queues:{mail}:reserved", now.seconds(time.Minute), "5", now.seconds(time.Minute), "6", now.seconds(-time.Minute), "7"}, // that one's worker is gone
+		},
+	}
+}
