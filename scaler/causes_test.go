@@ -18,10 +18,10 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 

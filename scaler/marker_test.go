@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/status"
 
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
 // What KEDA takes from an environment is in no answer and, as far as it is a credential, in no

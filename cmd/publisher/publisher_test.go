@@ -22,7 +22,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 )
 
 // asPublisher makes the test binary run main in place of the tests.

@@ -33,9 +33,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
 // installation is a real API server, and the scaler's program with the rights that the chart

@@ -11,7 +11,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 )
 
 // Each type of queue that the settings may name is consumed, and no other is taken for Auto.

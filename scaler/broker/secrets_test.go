@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
 )
 
 // secrets are Kubernetes Secrets of namespace team-a, by name and key.

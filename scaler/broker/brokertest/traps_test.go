@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework/frameworktest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker/redistest/dragonflytest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 )
 
 // lag is that of the stream's only group; nil where it is not known.
