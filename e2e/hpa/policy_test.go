@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
 )
 

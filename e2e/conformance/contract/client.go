@@ -46,7 +46,7 @@ func newProbe(ctx context.Context, config Config) (*probe, error) {
 		connection:   connection,
 		scaler:       externalscaler.NewExternalScalerClient(connection),
 		outcomes:     map[string]Outcome{},
-		observations: map[watch]*observation{},
+		observations: make(map[watch]*observation),
 	}
 	if err := p.connect(ctx); err != nil {
 		_ = connection.Close() // nothing was sent

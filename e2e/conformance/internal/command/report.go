@@ -53,7 +53,7 @@ func (p *printer) detail(what, text string) {
 
 // count is how many results have each status.
 func count(results []contract.Result) map[contract.Status]int {
-	counts := map[contract.Status]int{}
+	counts := make(map[contract.Status]int)
 	for _, r := range results {
 		counts[r.Status]++
 	}
