@@ -90,7 +90,7 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	if err != nil {
 		return nil, fmt.Errorf("converting Deployment %s: %w", live.Name, err)
 	}
-	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
+	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
 		return live, err
 	}
 	if err := r.secureReplicas(ctx, live); err != nil {
@@ -199,7 +199,7 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 		return live, err
 	}
 	fields := desired.Object
-	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
+	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
 		return live, err
 	}
 	if err := r.checkHPA(ctx, channel, live); err != nil {

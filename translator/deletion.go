@@ -64,10 +64,10 @@ func (r *Reconciler) cachedScaledObject(ctx context.Context, key types.Namespace
 // deletingCondition tells what a channel that is being deleted waits for.
 func deletingCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 	var waits []string
-	if seen.scaledObject != nil {
+	if goes(channel, seen.scaledObject) {
 		waits = append(waits, fmt.Sprintf("ScaledObject %s to go%s", channel.Name, keptWords("ScaledObject", seen.scaledObject)))
 	}
-	if seen.deployment != nil {
+	if goes(channel, seen.deployment) {
 		waits = append(waits, fmt.Sprintf("Deployment %s to go%s", seen.deployment.Name, keptWords("Deployment", seen.deployment)))
 	}
 	if others := finalizersOf(channel); len(others) > 0 {
@@ -80,12 +80,23 @@ func deletingCondition(channel *v1.PubSubChannel, seen observed) metav1.Conditio
 	return condition(v1.ConditionReady, metav1.ConditionFalse, v1.ReasonDeleting, words)
 }
 
+// goes reports whether a channel that is being deleted waits for a child: where the deletion
+// is in the foreground. Else Kubernetes deletes the children once the channel is gone, which
+// somebody's finalizer keeps.
+func goes[T interface {
+	comparable
+	metav1.Object
+}](channel *v1.PubSubChannel, child T) bool {
+	var none T
+	return child != none && (slices.Contains(channel.Finalizers, metav1.FinalizerDeleteDependents) || child.GetDeletionTimestamp() != nil)
+}
+
 // keptWords name the finalizers that keep an object which is to go, and the remedy; empty
 // where there are none, and nobody but Kubernetes itself is waited for.
 func keptWords(kind string, object metav1.Object) string {
 	finalizers := finalizersOf(object)
 	switch {
-	case len(finalizers) == 0:
+	case len(finalizers) == 0, object.GetDeletionTimestamp() == nil:
 		return ""
 	case !slices.Contains(finalizers, kedaFinalizer):
 		return ", which its finalizers keep: " + strings.Join(finalizers, ", ")

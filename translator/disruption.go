@@ -89,7 +89,7 @@ func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSu
 	if err != nil {
 		return "", fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
 	}
-	if needed, err := r.futile.needed(fields, live); !needed || err != nil {
+	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
 		return "", err
 	}
 	if err := r.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership); err != nil {

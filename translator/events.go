@@ -129,7 +129,7 @@ func (r *Reconciler) recordUndone(ctx context.Context, channel *v1.PubSubChannel
 // noteRefusedStatus takes down that the API server refuses a status, and warns: the status
 // that everybody sees is of before. No retry mends that.
 func (r *Reconciler) noteRefusedStatus(ctx context.Context, channel *v1.PubSubChannel, written, stored v1.PubSubChannelStatus, err error) {
-	if !r.pruned.refuse(client.ObjectKeyFromObject(channel), written, stored, err.Error()) {
+	if !r.pruned.refuse(identityOf(channel), written, stored, err.Error()) {
 		return
 	}
 	r.log.Error(err, "the API server refuses a status; the last one stands", "namespace", channel.Namespace, "name", channel.Name)
@@ -153,7 +153,7 @@ func (r *Reconciler) warn(ctx context.Context, channel *v1.PubSubChannel, reason
 // noteApply takes down what became of an apply, and warns where the API server keeps
 // something otherwise than it was asked for: nothing else would tell.
 func (r *Reconciler) noteApply(ctx context.Context, channel *v1.PubSubChannel, desired map[string]any, live client.Object, version string) error {
-	paths, err := r.futile.add(desired, live, version)
+	paths, err := r.futile.add(desired, live, version, r.now())
 	if len(paths) == 0 || err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,7 +30,12 @@ type futileApplies struct {
 // futileApply tells an apply, and what it was sent for, from others.
 type futileApply struct {
 	desired, live [sha256.Size]byte
+	at            time.Time
 }
+
+// futileRetry is when such an apply is sent once more nevertheless, where the channel is
+// looked at: what was in the way may have gone.
+const futileRetry = 10 * time.Minute
 
 // futileKept is how many are kept; beyond, a new beginning is made. One that is not kept costs
 // an apply, no more.
@@ -37,23 +43,23 @@ const futileKept = 10000
 
 // needed reports whether an object has to be applied: it is not as desired, and it is not
 // known that an apply changes nothing.
-func (f *futileApplies) needed(desired map[string]any, live client.Object) (bool, error) {
+func (f *futileApplies) needed(desired map[string]any, live client.Object, now time.Time) (bool, error) {
 	if same, err := applied(desired, live); same || err != nil {
 		return false, err
 	}
 	f.mu.Lock()
 	known, ok := f.known[live.GetUID()]
 	f.mu.Unlock()
-	if !ok {
+	if !ok || now.Sub(known.at) >= futileRetry {
 		return true, nil
 	}
 	this, err := futileOf(desired, live)
-	return this != known, err
+	return this.desired != known.desired || this.live != known.live, err
 }
 
 // add takes down that an apply left an object at a version. It returns what is not as it was
 // asked for, as JSON paths: where the apply changed nothing, and the same was not asked before.
-func (f *futileApplies) add(desired map[string]any, live client.Object, version string) ([]string, error) {
+func (f *futileApplies) add(desired map[string]any, live client.Object, version string, now time.Time) ([]string, error) {
 	if version != live.GetResourceVersion() {
 		return nil, nil
 	}
@@ -61,6 +67,7 @@ func (f *futileApplies) add(desired map[string]any, live client.Object, version 
 	if err != nil {
 		return nil, err
 	}
+	this.at = now
 	f.mu.Lock()
 	last := f.known[live.GetUID()]
 	if f.known == nil || len(f.known) >= futileKept {

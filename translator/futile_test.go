@@ -47,13 +47,13 @@ func TestFutileApplies(t *testing.T) {
 	desired := yamlOf(t, `{metadata: {labels: {a: b}}, spec: {template: {spec: {hostUsers: false}}}}`)
 	needed := func(live *appsv1.Deployment, desired map[string]any) bool {
 		t.Helper()
-		needed, err := f.needed(desired, live)
+		needed, err := f.needed(desired, live, now)
 		require.NoError(t, err)
 		return needed
 	}
 	add := func(version string, desired map[string]any) []string {
 		t.Helper()
-		paths, err := f.add(desired, live, version)
+		paths, err := f.add(desired, live, version, now)
 		require.NoError(t, err)
 		return paths
 	}

@@ -91,6 +91,9 @@ func (l *kedaLoss) heard(err error) bool {
 	case err == nil:
 		lost = false
 	}
+	if p := (*problem)(nil); lost && errors.As(err, &p) && p != errKEDANotInstalled {
+		l.next = time.Time{} // this channel may not have got as far as to ask: the next one does
+	}
 	changed := lost != l.lost
 	l.lost = lost
 	return changed

@@ -62,7 +62,11 @@ func newPodLooks(pods client.Reader, pause func() time.Duration) *podLooks {
 func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment, now time.Time) workersSeen {
 	key := client.ObjectKeyFromObject(channel)
 	last := lastReady(channel)
-	if !worthALook(deployment, last) {
+	if deployment.DeletionTimestamp == nil && deployment.Status.ObservedGeneration < deployment.Generation && keeps(channel, last) {
+		return workersSeen{kept: true} // its change brings us back
+	}
+	failing := last.Reason == v1.ReasonWorkersFailing || p.sawLoop(key, channel)
+	if !worthALook(deployment, failing) {
 		p.forget(key)
 		return workersSeen{}
 	}
@@ -84,7 +88,7 @@ func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployme
 		l.seen = workersSeen{unread: err, kept: keeps(channel, last)}
 	} else {
 		d := diagnosis{
-			updated: deployment.Status.UpdatedReplicas, told: last.Message, failing: last.Reason == v1.ReasonWorkersFailing,
+			updated: deployment.Status.UpdatedReplicas, told: last.Message, failing: failing,
 			logs: fmt.Sprintf("kubectl logs --namespace=%s --selector=%s", channel.Namespace, selectorText(channel)), now: now,
 		}
 		l.seen = workersSeen{trouble: d.of(pods)}
@@ -102,12 +106,12 @@ func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployme
 // worthALook reports whether pods may tell why workers are not up. Where Kubernetes has still
 // to look at the Deployment, or there are no pods of its template, a change of the Deployment
 // brings us back. A container in a crash loop counts as ready for the moment that it runs.
-func worthALook(deployment *appsv1.Deployment, last metav1.Condition) bool {
+func worthALook(deployment *appsv1.Deployment, failing bool) bool {
 	status := deployment.Status
 	if deployment.DeletionTimestamp != nil || status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas == 0 {
 		return false
 	}
-	return !workersUp(deployment) || last.Reason == v1.ReasonWorkersFailing
+	return !workersUp(deployment) || failing
 }
 
 // begin is the last look at this generation's pods, or one that is to come. What a generation
@@ -121,8 +125,12 @@ func (p *podLooks) begin(key types.NamespacedName, channel *v1.PubSubChannel, de
 		return l
 	}
 	last := lastReady(channel)
+	before := l
 	l = podLook{channel: channel.Generation, deployment: deployment.Generation, due: now.Add(firstLook)}
 	l.seen.kept = keeps(channel, last)
+	if known && before.channel == channel.Generation && !l.seen.kept {
+		l.seen = before.seen // only the Deployment changed, by a scaling for example
+	}
 	if !known && last.Status == metav1.ConditionFalse && last.ObservedGeneration == channel.Generation {
 		l.due = last.LastTransitionTime.Add(firstLook) // long ago, where the controller has just started
 	}
@@ -156,4 +164,13 @@ func (p *podLooks) list(ctx context.Context, channel *v1.PubSubChannel) ([]corev
 			&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
 	})
 	return pods.Items, err
+}
+
+// sawLoop reports whether the last look at this generation's pods found a crash loop: where
+// something goes before it in Ready, that alone knows.
+func (p *podLooks) sawLoop(key types.NamespacedName, channel *v1.PubSubChannel) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, known := p.looks[key]
+	return known && l.channel == channel.Generation && l.seen.trouble != nil && l.seen.trouble.severity == crashLoop
 }

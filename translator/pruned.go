@@ -10,6 +10,7 @@ import (
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
@@ -25,36 +26,47 @@ import (
 // status that has something new: by then the channel or the CRD may have been corrected.
 type prunedStatuses struct {
 	mu       sync.Mutex
-	statuses map[types.NamespacedName]prunedStatus
-	dropped  []string // fields that were ever dropped, of any channel
+	statuses map[types.NamespacedName]prunedStatus // by name, so that what is gone can be forgotten
+	dropped  []string                              // fields that were ever dropped, of any channel
 }
 
 type prunedStatus struct {
+	uid           types.UID
 	written, kept v1.PubSubChannelStatus
 	refusal       string // the API server's words; empty where it kept a part
 }
 
+// channelID tells a channel from one of the same name that came before.
+type channelID struct {
+	types.NamespacedName
+	uid types.UID
+}
+
+func identityOf(channel *v1.PubSubChannel) channelID {
+	return channelID{client.ObjectKeyFromObject(channel), channel.UID}
+}
+
 // whole is what was written of a status, from what the API server has kept of it. Anything
 // else is returned as it is: somebody else has written it.
-func (p *prunedStatuses) whole(key types.NamespacedName, stored v1.PubSubChannelStatus) v1.PubSubChannelStatus {
+func (p *prunedStatuses) whole(key channelID, stored v1.PubSubChannelStatus) v1.PubSubChannelStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pruned, ok := p.statuses[key]
+	pruned, ok := p.statuses[key.NamespacedName]
 	if !ok {
 		return stored
 	}
-	if !apiequality.Semantic.DeepEqual(pruned.kept, stored) {
-		delete(p.statuses, key)
+	if pruned.uid != key.uid || !apiequality.Semantic.DeepEqual(pruned.kept, stored) {
+		delete(p.statuses, key.NamespacedName)
 		return stored
 	}
 	return *pruned.written.DeepCopy()
 }
 
 // stored is the status as the API server has it, of one that whole has returned.
-func (p *prunedStatuses) stored(key types.NamespacedName, status v1.PubSubChannelStatus) v1.PubSubChannelStatus {
+func (p *prunedStatuses) stored(key channelID, status v1.PubSubChannelStatus) v1.PubSubChannelStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if pruned, ok := p.statuses[key]; ok {
+	if pruned, ok := p.statuses[key.NamespacedName]; ok && pruned.uid == key.uid {
 		return *pruned.kept.DeepCopy()
 	}
 	return status
@@ -62,7 +74,7 @@ func (p *prunedStatuses) stored(key types.NamespacedName, status v1.PubSubChanne
 
 // add takes down what the API server answered to a status that was written. It returns the
 // fields that it dropped, each the first time that it is seen with any channel.
-func (p *prunedStatuses) add(key types.NamespacedName, written, kept v1.PubSubChannelStatus) (news []string, err error) {
+func (p *prunedStatuses) add(key channelID, written, kept v1.PubSubChannelStatus) (news []string, err error) {
 	dropped, err := droppedFields(written, kept)
 	if err != nil {
 		return nil, err
@@ -74,7 +86,7 @@ func (p *prunedStatuses) add(key types.NamespacedName, written, kept v1.PubSubCh
 			p.dropped, news = append(p.dropped, field), append(news, field)
 		}
 	}
-	delete(p.statuses, key)
+	delete(p.statuses, key.NamespacedName)
 	if len(p.dropped) == 0 {
 		return nil, nil
 	}
@@ -91,19 +103,20 @@ func (p *prunedStatuses) add(key types.NamespacedName, written, kept v1.PubSubCh
 
 // refuse takes down that the API server refused a status, and reports whether its words are
 // new.
-func (p *prunedStatuses) refuse(key types.NamespacedName, written, stored v1.PubSubChannelStatus, words string) bool {
+func (p *prunedStatuses) refuse(key channelID, written, stored v1.PubSubChannelStatus, words string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := p.statuses[key]
+	last := p.statuses[key.NamespacedName]
 	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), refusal: words})
 	return last.refusal != words
 }
 
-func (p *prunedStatuses) set(key types.NamespacedName, status prunedStatus) {
+func (p *prunedStatuses) set(key channelID, status prunedStatus) {
 	if p.statuses == nil {
 		p.statuses = map[types.NamespacedName]prunedStatus{}
 	}
-	p.statuses[key] = status
+	status.uid = key.uid
+	p.statuses[key.NamespacedName] = status
 }
 
 func (p *prunedStatuses) forget(key types.NamespacedName) {

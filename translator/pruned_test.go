@@ -17,7 +17,7 @@ import (
 // else writes the status or the CRD is brought up to date; and nothing is kept where all is.
 func TestPrunedStatuses(t *testing.T) {
 	var p prunedStatuses
-	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
+	key := channelID{types.NamespacedName{Namespace: "shop", Name: "orders"}, "1"}
 	written := v1.PubSubChannelStatus{ObservedGeneration: 1, DesiredReplicas: 4, Selector: "a=b"}
 	add := func(written, kept v1.PubSubChannelStatus) []string {
 		news, err := p.add(key, written, kept)
@@ -37,7 +37,7 @@ func TestPrunedStatuses(t *testing.T) {
 	assert.Equal(t, []string{"desiredReplicas"}, add(written, pruned))
 	assert.Equal(t, written, p.whole(key, pruned))
 	assert.Equal(t, pruned, p.stored(key, written), "what is written next is a change of what is there")
-	other := types.NamespacedName{Namespace: "shop", Name: "bills"}
+	other := channelID{types.NamespacedName{Namespace: "shop", Name: "bills"}, "2"}
 	assert.Equal(t, pruned, p.whole(other, pruned), "another channel's is as it is")
 	assert.Empty(t, add(written, pruned), "told once")
 
@@ -61,6 +61,6 @@ func TestPrunedStatuses(t *testing.T) {
 	assert.Empty(t, add(theirs, theirs))
 
 	assert.Empty(t, add(written, pruned))
-	p.forget(key)
+	p.forget(key.NamespacedName)
 	assert.Empty(t, p.statuses)
 }

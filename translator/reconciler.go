@@ -82,16 +82,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if r.replaced.is(request.NamespacedName, channel.ResourceVersion) {
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
-	channel.Status = r.pruned.whole(request.NamespacedName, channel.Status)
+	channel.Status = r.pruned.whole(identityOf(channel), channel.Status)
 	seen, err := r.bringUpToDate(ctx, channel)
 	switch {
 	case err == nil && seen.problem == nil:
-		again := sooner(lookAgain(channel, seen, r.now()), seen.workers.again, r.heartbeat.next(channel.Status.ObservedTime, r.now()))
+		again := sooner(lookAgain(channel, seen, seen.at), seen.workers.again, r.heartbeat.next(channel.Status.ObservedTime, seen.at))
 		return reconcile.Result{RequeueAfter: again}, nil
 	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// What stands in the way is not watched. In a namespace that goes nothing can be made
 		// any more, and the channel goes soon.
-		return reconcile.Result{RequeueAfter: min(r.observer.pause(), maxRetry)}, nil
+		return reconcile.Result{RequeueAfter: sooner(min(r.observer.pause(), maxRetry), r.heartbeat.next(channel.Status.ObservedTime, r.now()))}, nil
 	case raced(err):
 		r.log.V(1).Info("changed in the meantime; trying again", "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
@@ -107,6 +107,7 @@ func (r *Reconciler) bringUpToDate(ctx context.Context, channel *v1.PubSubChanne
 		return observed{problem: p}, r.reportUnreadable(ctx, channel, p)
 	}
 	seen, err := r.sync(ctx, channel)
+	seen.at = r.now()
 	return seen, errors.Join(err, r.writeStatus(ctx, channel, seen))
 }
 
@@ -209,8 +210,8 @@ func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel,
 // write is bound to the channel as it was read: from an old copy no scaling can be told
 // twice.
 func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel, seen observed) error {
-	next, change := nextStatus(channel, seen, r.now())
-	if !r.heartbeat.due(channel.Status, &next, r.now()) {
+	next, change := nextStatus(channel, seen, seen.at)
+	if !r.heartbeat.due(channel.Status, &next, seen.at) {
 		return nil
 	}
 	r.logReady(channel, next)
@@ -232,7 +233,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel,
 func (r *Reconciler) patchStatus(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) (*v1.PubSubChannel, error) {
 	key := client.ObjectKeyFromObject(channel)
 	identity := metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name, ResourceVersion: channel.ResourceVersion}
-	before := &v1.PubSubChannel{ObjectMeta: identity, Status: r.pruned.stored(key, channel.Status)}
+	before := &v1.PubSubChannel{ObjectMeta: identity, Status: r.pruned.stored(identityOf(channel), channel.Status)}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	data, err := patch.Data(&v1.PubSubChannel{ObjectMeta: identity, Status: next})
 	if err != nil {
@@ -249,7 +250,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, channel *v1.PubSubChannel,
 	if after.ResourceVersion != channel.ResourceVersion {
 		r.replaced.add(key, channel.ResourceVersion)
 	}
-	dropped, err := r.pruned.add(key, next, after.Status)
+	dropped, err := r.pruned.add(identityOf(channel), next, after.Status)
 	for _, field := range dropped {
 		r.log.Info("the API server keeps no such field of a status: its CRD pubsubchannels.pubsub.jawaracloud.io is older than this controller; "+
 			"bring the CRD up to date", "field", "status."+field)

@@ -17,6 +17,7 @@ import (
 
 // observed is what a reconcile saw of a channel.
 type observed struct {
+	at           time.Time                  // when; what is told, and when to look again, go by this one
 	deployment   *appsv1.Deployment         // nil: not there yet, or not the channel's
 	scaledObject *kedav1alpha1.ScaledObject // nil: none, or not read yet
 	answer       *answer                    // nil: none yet about this queue
@@ -114,7 +115,7 @@ func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen obs
 
 func setCondition(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, condition metav1.Condition, now time.Time) {
 	last := meta.FindStatusCondition(next.Conditions, condition.Type)
-	failure := condition.Reason == v1.ReasonRefused || condition.Reason == v1.ReasonDeploymentFailed || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse
+	failure := condition.Reason == v1.ReasonRefused || condition.Reason == v1.ReasonInvalidSpec || condition.Reason == v1.ReasonDeploymentFailed || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse
 	if failure && last != nil && condition.Status == last.Status && condition.Reason == last.Reason &&
 		last.ObservedGeneration == channel.Generation && withoutDigits(last.Message) == withoutDigits(condition.Message) {
 		condition.Message = last.Message // the same failure, only counted on

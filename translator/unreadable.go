@@ -78,7 +78,7 @@ func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubCha
 		return nil
 	}
 	r.logReady(channel, next)
-	stored := r.pruned.stored(client.ObjectKeyFromObject(channel), channel.Status)
+	stored := r.pruned.stored(identityOf(channel), channel.Status)
 	patch, err := unreadablePatch(channel, stored, next)
 	if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
