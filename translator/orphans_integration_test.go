@@ -4,6 +4,7 @@ package translator
 
 import (
 	"testing"
+	"time"
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
@@ -233,7 +234,7 @@ func TestOrphansAreNotTakenBackByAChannelThatGoes(t *testing.T) {
 	s.get(t, channel)
 	stale := channel.DeepCopy()
 	stale.Status.ObservedGeneration = stale.Generation
-	r := &Reconciler{client: s.WithWatch, live: s.WithWatch, scaledObjects: s.WithWatch, scaler: testScaler}
+	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch, scaledObjects: s.WithWatch, scaler: testScaler}
 	s.orphan(t, channel, func(child client.Object) {
 		kind, err := s.GroupVersionKindFor(child)
 		require.NoError(t, err)

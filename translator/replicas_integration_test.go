@@ -6,6 +6,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
@@ -137,7 +138,7 @@ func TestCreationWithinLimits(t *testing.T) {
 func TestHandoverAfterACrash(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)
-	r := &Reconciler{client: s.WithWatch, live: s.WithWatch}
+	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
 	// Bound to no controller: only these calls write.
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](6) })
 	desired, err := buildDeployment(channel)
@@ -166,7 +167,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 func TestNoDeploymentFromAnOldCopy(t *testing.T) {
 	s := sharedServer(t)
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) })
-	r := &Reconciler{client: s.WithWatch, live: s.WithWatch}
+	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
 	_, err := r.syncDeployment(t.Context(), channel)
 	require.NoError(t, err)
 	live := deploymentOf(channel)
