@@ -102,7 +102,7 @@ func keptWords(kind string, object metav1.Object) string {
 		return ", which its finalizers keep: " + strings.Join(finalizers, ", ")
 	}
 	return fmt.Sprintf(", whose finalizer %[1]s KEDA has to remove: where that lasts, keda-operator does not run: start it (%[2]s), or, if KEDA is gone for good, remove it yourself: "+
-		"kubectl -n %[3]s patch %[4]s %[5]s --type=merge -p '{\"metadata\":{\"finalizers\":null}}'; Kubernetes then deletes HPA keda-hpa-%[5]s, too",
+		"kubectl -n %[3]s patch %[4]s %[5]s --type=merge -p '{\"metadata\":{\"finalizers\":null}}'; Kubernetes then deletes its HPA, too",
 		kedaFinalizer, findKEDA, object.GetNamespace(), strings.ToLower(kind), object.GetName())
 }
 

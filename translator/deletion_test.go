@@ -25,7 +25,7 @@ func going(finalizers ...string) *kedav1alpha1.ScaledObject {
 // Whatever waits for a ScaledObject to go names the finalizer that keeps it, what removes it,
 // and how to do without; and does not where nobody but Kubernetes is waited for.
 func TestFinalizerIsNamed(t *testing.T) {
-	kept := []string{"finalizer.keda.sh", "keda-operator", `kubectl -n shop patch scaledobject orders --type=merge -p '{"metadata":{"finalizers":null}}'`, "keda-hpa-orders"}
+	kept := []string{"finalizer.keda.sh", "keda-operator", `kubectl -n shop patch scaledobject orders --type=merge -p '{"metadata":{"finalizers":null}}'`, "deletes its HPA"}
 	off, on := testChannel(), testChannel(scaled())
 	deleting := testChannel(scaled(), func(c *v1.PubSubChannel) {
 		c.DeletionTimestamp, c.Finalizers = ptr.To(metav1.NewTime(now)), []string{metav1.FinalizerDeleteDependents}

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -75,6 +76,11 @@ func (r *Reconciler) checkHPA(ctx context.Context, channel *v1.PubSubChannel, li
 			name, target.Name, channel.Name, channel.Namespace, transferAnnotation)
 	}
 	return nil
+}
+
+// hpaOf is the name of a channel's HPA (KEDA 2.21, controllers/keda/hpa.go, getHPAName).
+func hpaOf(channel *v1.PubSubChannel) string {
+	return cmp.Or(autoScaling(channel).HPAName, "keda-hpa-"+channel.Name)
 }
 
 // hpaNameOf is the name that a ScaledObject gives its HPA; empty: KEDA's own.

@@ -79,13 +79,9 @@ func Setup(mgr manager.Manager, options Options) error {
 	if err := options.Limits.Check(); err != nil {
 		return err
 	}
-	// A cache of its own, because the manager's can't be told of a resource that is not
-	// there yet. It starts no informer before it is first read.
-	cached := scaledObjectCacheOptions()
-	cached.HTTPClient, cached.Scheme, cached.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
-	scaledObjects, err := cache.New(mgr.GetConfig(), cached)
+	scaledObjects, err := newScaledObjectCache(mgr)
 	if err != nil {
-		return fmt.Errorf("building the cache of ScaledObjects: %w", err)
+		return err
 	}
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, indexForeign, foreignValues); err != nil {
 		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
@@ -138,6 +134,18 @@ func Setup(mgr manager.Manager, options Options) error {
 		}
 	}
 	return r.setupKEDA(mgr, c, scaledObjects, options.KEDAInterval)
+}
+
+// newScaledObjectCache makes a cache of its own, because the manager's can't be told of a
+// resource that is not there yet. It starts no informer before it is first read.
+func newScaledObjectCache(mgr manager.Manager) (cache.Cache, error) {
+	cached := scaledObjectCacheOptions()
+	cached.HTTPClient, cached.Scheme, cached.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
+	scaledObjects, err := cache.New(mgr.GetConfig(), cached)
+	if err != nil {
+		return nil, fmt.Errorf("building the cache of ScaledObjects: %w", err)
+	}
+	return scaledObjects, nil
 }
 
 // setupKEDA watches ScaledObjects, at once or as soon as there are any.

@@ -193,7 +193,7 @@ func whyUndone(channel *v1.PubSubChannel, seen observed, s step) string {
 	if toleranceSwallows(seen) {
 		return "the HPA ignores a change of up to 10 %, because this API server keeps no tolerance (Kubernetes 1.35 and newer do): set scaleUpThreshold and scaleDownThreshold farther apart"
 	}
-	who := fmt.Sprintf("see what the HPA tells (kubectl -n %s describe hpa keda-hpa-%s), and whether keda-operator runs (%s)", channel.Namespace, channel.Name, findKEDA)
+	who := fmt.Sprintf("see what the HPA tells (kubectl -n %s describe hpa %s), and whether keda-operator runs (%s)", channel.Namespace, hpaOf(channel), findKEDA)
 	if s != hpaStep {
 		who = fmt.Sprintf("that is KEDA's to do: see whether keda-operator runs (%s), and what it logs of ScaledObject %s/%s", findKEDA, channel.Namespace, channel.Name)
 	}

@@ -60,6 +60,7 @@ func TestUndone(t *testing.T) {
 	}{
 		"up, within its time": {nil, 1, well, asked(1, up, above, "1 → 4", 89*time.Second), "AboveUpperBound", []string{"1 → 4"}, time.Second},
 		"up":                  {nil, 1, well, asked(1, up, above, "1 → 4", 90*time.Second), v1.ReasonNotCarriedOut, []string{"more workers are asked for since 2026-01-02T15:02:35Z", "1 → 4", "KEDA reports nothing", "kubectl -n shop describe hpa keda-hpa-orders", "keda-operator"}, 0},
+		"up, another HPA":     {func(a *v1.AutoScalingSpec) { a.HPAName = "mine" }, 1, well, asked(1, up, above, "1 → 4", 90*time.Second), v1.ReasonNotCarriedOut, []string{"more workers are asked for since 2026-01-02T15:02:35Z", "1 → 4", "KEDA reports nothing", "kubectl -n shop describe hpa mine", "keda-operator"}, 0},
 		"down":                {nil, 5, well, asked(5, down, below, "5 → 4", 90*time.Second), v1.ReasonNotCarriedOut, []string{"5 → 4"}, 0},
 		"a longer cooldown":   {func(a *v1.AutoScalingSpec) { a.CooldownPeriod = ptr.To[int32](600) }, 1, well, asked(1, up, above, "1 → 4", 10*time.Minute), "AboveUpperBound", nil, 30 * time.Second},
 		"the HPA fails":       {nil, 1, kedaTells(kedav1alpha1.ConditionHPAActive, "False", "FailedGetExternalMetric", "no metrics"), asked(1, up, above, "1 → 4", time.Hour), v1.ReasonNotCarriedOut, []string{"KEDA reports (FailedGetExternalMetric): no metrics"}, 0},
