@@ -10,7 +10,6 @@ import (
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -179,9 +178,8 @@ func (r *Reconciler) afterDeletion(ctx context.Context, key types.NamespacedName
 }
 
 func leftoverEvent(scaledObject *kedav1alpha1.ScaledObject, instance string, now time.Time) *eventsv1.Event {
-	event := newEvent(&v1.PubSubChannel{ObjectMeta: scaledObject.ObjectMeta}, instance, now)
+	text := fmt.Sprintf("PubSubChannel %[1]s is gone, and ScaledObject %[1]s waits to go%[2]s", scaledObject.Name, keptWords("ScaledObject", scaledObject))
+	event := warning(&v1.PubSubChannel{ObjectMeta: scaledObject.ObjectMeta}, v1.EventFinalizerLeft, "Delete", text, instance, now)
 	event.Regarding.APIVersion, event.Regarding.Kind = kedav1alpha1.SchemeGroupVersion.String(), "ScaledObject"
-	event.Type, event.Reason, event.Action = corev1.EventTypeWarning, v1.EventFinalizerLeft, "Delete"
-	event.Note = noteOf(fmt.Sprintf("PubSubChannel %[1]s is gone, and ScaledObject %[1]s waits to go%[2]s", scaledObject.Name, keptWords("ScaledObject", scaledObject)))
 	return event
 }

@@ -54,9 +54,7 @@ func refusalEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instan
 	if !refused || before != nil && before.Reason == after.Reason && before.Message == after.Message {
 		return nil
 	}
-	event := newEvent(channel, instance, now)
-	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Refuse", noteOf(after.Message)
-	return event
+	return warning(channel, after.Reason, "Refuse", after.Message, instance, now)
 }
 
 // undoneEvent warns of a decision that nobody has carried out; nil where the status told of
@@ -67,17 +65,17 @@ func undoneEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instanc
 	if after == nil || after.Reason != v1.ReasonNotCarriedOut || before != nil && before.Reason == after.Reason {
 		return nil
 	}
-	event := newEvent(channel, instance, now)
-	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "Scale", noteOf(after.Message)
-	return event
+	return warning(channel, after.Reason, "Scale", after.Message, instance, now)
 }
 
-// noteOf is a text as an event's note, which may be cut.
-func noteOf(text string) string {
+// warning is a Warning event on a channel; a text that is too long is cut.
+func warning(channel *v1.PubSubChannel, reason, action, text, instance string, now time.Time) *eventsv1.Event {
+	event := newEvent(channel, instance, now)
 	if len(text) > maxNote {
-		return strings.ToValidUTF8(text[:maxNote], "")
+		text = strings.ToValidUTF8(text[:maxNote], "")
 	}
-	return text
+	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, reason, action, text
+	return event
 }
 
 // maxNote is how long an event's note may be, in bytes (Kubernetes 1.36,
@@ -141,13 +139,8 @@ func (r *Reconciler) noteRefusedStatus(ctx context.Context, channel *v1.PubSubCh
 }
 
 // warn writes a Warning event.
-func (r *Reconciler) warn(ctx context.Context, channel *v1.PubSubChannel, reason, action, note string) {
-	event := newEvent(channel, r.instance, r.now())
-	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, reason, action, note
-	if len(note) > maxNote {
-		event.Note = strings.ToValidUTF8(note[:maxNote], "")
-	}
-	r.record(ctx, event)
+func (r *Reconciler) warn(ctx context.Context, channel *v1.PubSubChannel, reason, action, text string) {
+	r.record(ctx, warning(channel, reason, action, text, r.instance, r.now()))
 }
 
 // noteApply takes down what became of an apply, and warns where the API server keeps

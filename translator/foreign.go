@@ -112,7 +112,7 @@ func foreignPauses(scaledObject *kedav1alpha1.ScaledObject) []pause {
 	var found []pause
 	for _, annotation := range pauseAnnotations {
 		value, given := scaledObject.Annotations[annotation]
-		if given && asksForPause(annotation, value) && !ownsAnnotation(scaledObject, annotation) {
+		if given && asksForPause(annotation, value) && !mainOwns(scaledObject, "f:metadata", "f:annotations", "f:"+annotation) {
 			found = append(found, pause{reason: v1.ReasonPausedOnScaledObject, annotation: annotation, value: value, on: scaledObject})
 		}
 	}

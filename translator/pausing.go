@@ -147,11 +147,6 @@ func pausedCondition(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.Scale
 	return condition(v1.ConditionPaused, metav1.ConditionFalse, v1.ReasonNotPaused, "nothing asks for a pause")
 }
 
-// ownsAnnotation reports whether the main owner applied an annotation.
-func ownsAnnotation(object metav1.Object, annotation string) bool {
-	return mainOwns(object, "f:metadata", "f:annotations", "f:"+annotation)
-}
-
 // pauseChanged lets those updates of a channel through that touch its pause annotations, or
 // that of the HPA's transfer: they do not change its generation.
 func pauseChanged() predicate.Predicate {

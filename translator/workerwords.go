@@ -8,7 +8,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -186,12 +185,7 @@ func workersEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, seen o
 	if told && before.Reason == after.Reason {
 		return nil
 	}
-	event := newEvent(channel, instance, now)
-	event.Type, event.Reason, event.Action, event.Note = corev1.EventTypeWarning, after.Reason, "RollOut", after.Message
-	if len(event.Note) > maxNote {
-		event.Note = strings.ToValidUTF8(event.Note[:maxNote], "")
-	}
-	return event
+	return warning(channel, after.Reason, "RollOut", after.Message, instance, now)
 }
 
 // recordWorkers writes the event of what the status tells of the workers.
