@@ -63,7 +63,7 @@ func TestKEDAIsDown(t *testing.T) {
 
 	s.kubectl("delete", "psc/watched", "--cascade=foreground", "--wait=false")
 	s.until(env.statusDelay(), "the deletion names the finalizer that it waits for", func(ctx context.Context) error {
-		return s.saysOf(ctx, "watched", pubsubv1.ConditionReady, pubsubv1.ReasonDeleting, kedaFinalizer, "keda-operator", "keda-hpa-watched")
+		return s.saysOf(ctx, "watched", pubsubv1.ConditionReady, pubsubv1.ReasonDeleting, kedaFinalizer, "keda-operator", "its HPA")
 	})
 	s.kubectl("delete", "psc/forgotten", "--cascade=background")
 	s.until(undoneGrace+env.statusDelay(), "an event on the ScaledObject that is left names it, too", func(context.Context) error {
