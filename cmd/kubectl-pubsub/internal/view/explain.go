@@ -203,7 +203,7 @@ func policy(p *inspectv1.Policy) []row {
 	}
 	return []row{
 		{"minReplicas, maxReplicas", fmt.Sprintf("%d, %d", p.GetMinReplicas(), p.GetMaxReplicas())},
-		{"targetQueueDepth", fmt.Sprintf("%d messages per replica", p.GetTargetQueueDepth())},
+		{"targetQueueDepth", plural(p.GetTargetQueueDepth(), "message") + " per replica"},
 		{"scaleUpThreshold, scaleDownThreshold", fmt.Sprintf("%d %%, %d %%", p.GetScaleUpThreshold(), p.GetScaleDownThreshold())},
 		{"cooldownPeriod", seconds(p.GetCooldownPeriod().AsDuration())},
 		{"activationQueueDepth", fmt.Sprint(p.GetActivationQueueDepth())},
