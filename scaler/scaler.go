@@ -1,7 +1,3 @@
-// Package scaler answers KEDA (service externalscaler.ExternalScaler) and people who ask
-// why (service pubsub.inspect.v1.Inspector). It joins the rooms below it and holds no
-// state of its own: every replica of the scaler gives the same answer, and a restart
-// forgets nothing.
 package scaler
 
 import (
