@@ -26,7 +26,7 @@ const (
 	ClusterUnreachable ErrorReason = "ClusterUnreachable" // the scaler can't read the cluster
 	InvalidTrigger     ErrorReason = "InvalidTrigger"     // the request, or the trigger's metadata
 	ShuttingDown       ErrorReason = "ShuttingDown"       // the scaler ends
-	Canceled           ErrorReason = "Canceled"           // the caller went away
+	Canceled           ErrorReason = "Canceled"           // the caller cancelled the call
 
 	CallerNotAllowed    ErrorReason = "CallerNotAllowed"    // the certificate is of none who may call this
 	MetadataNotBelieved ErrorReason = "MetadataNotBelieved" // what the caller sent is not what stands in the cluster
