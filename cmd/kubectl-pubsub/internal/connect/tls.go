@@ -188,7 +188,7 @@ func handshakeError(err error, serverName string) error {
 	case errors.As(err, &header):
 		return fmt.Errorf("the scaler does not speak TLS: try --plaintext: %w", err)
 	case isAlert(err):
-		return fmt.Errorf("the scaler refuses the client certificate, or the lack of one: give one of its CA with --cert and --key: %w", err)
+		return fmt.Errorf("the scaler refuses the client certificate, or the lack of one: set one that its CA signed with --cert and --key: %w", err)
 	default:
 		return fmt.Errorf("the TLS handshake with the scaler: %w", err)
 	}
