@@ -25,17 +25,16 @@ import (
 
 const explainLong = `Show what the scaler would decide about a channel now, and why.
 
-The depth of each key, the two bounds with their formulas, how the number of replicas comes
-out, the cooldown, and what KEDA is told. It comes from the scaler that KEDA asks, by the
-same code, and changes nothing.
+It shows the depth of each key, the two bounds with their formulas, how the number of
+replicas is computed, the cooldown, and the answer for KEDA. The answer comes from the
+scaler that KEDA asks, and from the same code. Asking changes nothing.
 
-With --queue-depth, --replicas and --last-scaled it shows what would be decided if these
-were so.`
+With --queue-depth, --replicas and --last-scaled it shows the decision for these values.`
 
 const explainExample = `  # Why does orders have so many workers?
   kubectl pubsub explain orders -n shop
 
-  # What if 5000 messages waited, and the cooldown were over?
+  # What if the queue had 5000 messages, and the cooldown were over?
   kubectl pubsub explain orders --queue-depth 5000 --last-scale-time never
 
   # What if three workers had been scaled 20 s ago?

@@ -21,27 +21,27 @@ import (
 
 const simulateLong = `Replay arrivals against a model of the workers, and see how the policy scales them.
 
-The policy is the scaler's own code; the HPA is a model that is checked against the HPA's
-own code; the workers and their queue are a model too. Nothing is read from a cluster. The
-same command always prints the same figures.
+The policy is the scaler's own code. The HPA is a model that is compared with the HPA's own
+code. The workers and their queue are a model, too. Nothing is read from a cluster. The
+same command always prints the same numbers.
 
-A trace is one of the program's own (--list), or a CSV file with two columns: "time" (when
+A trace is a built-in one (--list), or a CSV file with two columns: "time" (when
 an interval begins: seconds, durations such as 1m30s, or RFC 3339) and either "arrivals"
 (messages in the interval, replayed exactly) or "rate" (messages per second, replayed as a
-Poisson process). An interval lasts until the next row, the last one as long as the one
+Poisson process). An interval lasts until the next row. The last one is as long as the one
 before it.
 
-The program's own traces have limits, target, thresholds and cooldown; for a file they are
-the CRD's defaults. A channel's manifest (-f) replaces them all, a flag replaces one.
+The built-in traces have their own limits, target, thresholds and cooldown. For a file, the
+CRD's defaults apply. A channel's manifest (-f) replaces all of them, a flag replaces one.
 
-What it is compared with (--compare):
-  keda           KEDA's redis scaler with the same limits and target, nothing else set
+The policy is compared with (--compare):
+  keda           KEDA's redis scaler with the same limits and target, and nothing else set
   keda-behavior  the same with "behavior: {}" on its HPA, which then grows faster
   step           the same thresholds and cooldown, but one replica at a time
   fixed          a fleet that never scales, of --fixed replicas
-  rate-aware     an experiment that no scaler has: how fast messages arrive, and how
-                 fast a worker is, are known
-  all, none      alone`
+  rate-aware     an experiment that no real scaler has: it knows how fast messages
+                 arrive, and how fast a worker is
+  all, none      all of these, or none; use them alone`
 
 const simulateExample = `  kubectl pubsub simulate --trace flash
   kubectl pubsub simulate --trace arrivals.csv -f channel.yaml --service-rate 12

@@ -34,7 +34,7 @@ func Explanation(d Decision) string {
 	keys(&out, d.Answer.GetKeys())
 	section(&out, "Band", d.band())
 	section(&out, "Decision", d.decision())
-	section(&out, "KEDA is told", d.keda())
+	section(&out, "Answer for KEDA", d.keda())
 	section(&out, "Policy", policy(d.Answer.GetPolicy()))
 	return out.String()
 }
