@@ -86,7 +86,7 @@ func Parse(lookup Lookup) (Settings, error) {
 	case s.Mode == Sentinel && s.SentinelMaster == "":
 		p.fail(EnvSentinelMaster, "set it to the name under which the sentinels know the master, for example mymaster")
 	case s.Mode != Sentinel && s.SentinelMaster != "":
-		p.fail(EnvSentinelMaster, "it belongs to sentinels: set %s to Sentinel, or leave it out", p.Name(EnvMode))
+		p.fail(EnvSentinelMaster, "it is only for sentinels: set %s to Sentinel, or leave it out", p.Name(EnvMode))
 	}
 	p.either(EnvUsername, EnvUsernameFile)
 	p.either(EnvPassword, EnvPasswordFile)
@@ -158,13 +158,13 @@ func (p *parser) tls() *TLS {
 	}
 	if p.oneOf(EnvTLS, "false", "true") == "true" {
 		if (t.CertFile == "") != (t.KeyFile == "") {
-			p.fail(EnvTLSCertFile, "a client's certificate has two files: set %s too, or neither", p.Name(EnvTLSKeyFile))
+			p.fail(EnvTLSCertFile, "a client certificate needs both files: set %s, too, or neither", p.Name(EnvTLSKeyFile))
 		}
 		return &t
 	}
 	for _, env := range []string{EnvTLSCAFile, EnvTLSCertFile, EnvTLSKeyFile, EnvTLSServerName} {
 		if p.Get(env) != "" {
-			p.fail(env, "it belongs to TLS: set %s to true, or leave it out", p.Name(EnvTLS))
+			p.fail(env, "it is only for TLS: set %s to true, or leave it out", p.Name(EnvTLS))
 		}
 	}
 	return nil
@@ -173,6 +173,6 @@ func (p *parser) tls() *TLS {
 // either refuses a value that comes both as such and in a file.
 func (p *parser) either(env, file string) {
 	if p.Get(env) != "" && p.Get(file) != "" {
-		p.fail(file, "%s is set, too: leave one of them out", p.Name(env))
+		p.fail(file, "it conflicts with %s: set only one of them", p.Name(env))
 	}
 }

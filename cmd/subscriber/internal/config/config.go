@@ -105,7 +105,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		c.MetricsPort = port
 	}
 	if c.Consumer == "" {
-		p.fail(EnvPodName, "the host has no name either: set it to a name that no other worker has")
+		p.fail(EnvPodName, "the host has no name either: set it to a name that is unique among the workers")
 	}
 	if c.WorkTime > c.MessageTimeout {
 		p.fail(EnvWorkTime, "it is more than %s (%s), so that no message could be finished: lower it or raise %s",

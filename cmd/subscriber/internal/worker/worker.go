@@ -118,7 +118,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	consuming.Wait()
 	if working := len(w.slots); working > 0 {
-		w.Log.Info("stopping: finishing what is in work", "messages", working)
+		w.Log.Info("stopping: finishing the messages in flight", "messages", working)
 	}
 	w.inWork.Wait()
 	cancel()
