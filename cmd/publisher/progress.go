@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// progress writes a line about the run now and then: on a terminal it writes the line
-// anew in its place, elsewhere it writes one line after the other.
+// progress writes a line about the run at each interval. On a terminal it rewrites the same line;
+// elsewhere it writes one line after the other.
 type progress struct {
 	out      io.Writer
 	terminal bool

@@ -84,7 +84,7 @@ func (c *begunConn) Read(data []byte) (int, error) {
 }
 
 // tlsConfig is made of the flags' files, and of the operator's Secret for what they leave
-// out. It is read anew for each connection, so a renewed certificate needs no restart.
+// out. It is read again for each connection, so a renewed certificate needs no restart.
 func (s *Scaler) tlsConfig(ctx context.Context, way endpoint) (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12,

@@ -37,7 +37,7 @@ const (
 	EnvPodName        = "POD_NAME"        // the consumer's name, unique among workers; default the host's name
 	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds for one message, 1 to 86400, default 30
 	EnvWorkTime       = "WORK_TIME"       // time spent on each message, for demos, such as 250ms; default 0
-	EnvConcurrency    = "CONCURRENCY"     // messages in work at once, 1 to 1000, default 1
+	EnvConcurrency    = "CONCURRENCY"     // messages in flight at once, 1 to 1000, default 1
 	EnvBatchSize      = "BATCH_SIZE"      // messages fetched at once from a stream, 1 to 1000, default 10
 	EnvHandlerURL     = "HANDLER_URL"     // where messages are posted; default none
 	EnvMaxDeliveries  = "MAX_DELIVERIES"  // deliveries before the dead-letter queue; default 0, no limit

@@ -24,7 +24,7 @@ func (p *parser) queueType() QueueType {
 	return QueueType(p.oneOf(EnvQueueType, string(Auto), string(List), string(Stream), string(PubSub)))
 }
 
-// keys are the queue's; c is complete but for them.
+// keys are the queue's; c is complete except for them.
 func (p *parser) keys(c Config) []string {
 	keys := []string{c.Channel}
 	name := EnvChannel

@@ -29,7 +29,7 @@ type Metrics struct {
 	Deliveries *prometheus.CounterVec
 	// Seconds is how long the work on a message took.
 	Seconds prometheus.Histogram
-	// InWork is how many messages are in work now.
+	// InWork is how many messages are in flight now.
 	InWork prometheus.Gauge
 	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected prometheus.Gauge
