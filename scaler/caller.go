@@ -20,17 +20,17 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
-// Callers are the names by which the scaler knows who calls: the common name or a DNS name
-// of the client's certificate. A name may stand for one kind of caller only. A certificate
-// with none of them is a stranger's, whoever signed it.
+// Callers are the names by which the scaler recognizes who calls: the common name or a DNS name
+// of the client's certificate. A name stands for one kind of caller only. A certificate with
+// none of these names is a stranger's, whoever signed it.
 type Callers struct {
 	KEDA       []string
 	Controller []string
 	People     []string
 }
 
-// DefaultCallers are the names on the certificates that the chart makes for a release with
-// the name pubsub-operator.
+// DefaultCallers are the names on the certificates that the chart makes for a release named
+// pubsub-operator.
 func DefaultCallers() Callers {
 	return Callers{
 		KEDA:       []string{"pubsub-operator-keda"},
@@ -64,15 +64,15 @@ func (c Callers) byName() (map[string]caller, error) {
 	return known, nil
 }
 
-// caller is who calls: one kind, or several where a certificate has several names. Zero is
-// a stranger.
+// caller is who calls: one kind, or several if the certificate has several names. Zero is a
+// stranger.
 type caller uint8
 
 const (
 	keda caller = 1 << iota
 	controller
 	person
-	// anonymous is somebody of whom no certificate is asked.
+	// anonymous is a caller on a listener that asks for no certificate.
 	anonymous
 )
 
@@ -92,7 +92,7 @@ func (c caller) String() string {
 	return strings.Join(words, " and ")
 }
 
-// callerOf tells who makes the call of this context.
+// callerOf returns who makes the call of this context.
 func (s *Service) callerOf(ctx context.Context) caller {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
@@ -110,7 +110,7 @@ func (s *Service) callerOf(ctx context.Context) caller {
 	return is
 }
 
-// certificateNames are the names on the caller's certificate, for an error.
+// certificateNames are the names on the caller's certificate, for an error message.
 func certificateNames(ctx context.Context) string {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
@@ -125,20 +125,20 @@ func certificateNames(ctx context.Context) string {
 	return fmt.Sprintf("%q", names)
 }
 
-// anyone is everybody whom the scaler knows, with or without a certificate.
+// anyone is every caller that the scaler recognizes, with or without a certificate.
 const anyone = keda | controller | person | anonymous
 
-// mayCall has who may call the methods of a service. One that is missing here is nobody's.
+// mayCall says who may call the methods of a service. Nobody may call a service without a row.
 var mayCall = map[string]caller{
 	externalscaler.ExternalScaler_ServiceDesc.ServiceName:      keda | controller | anonymous,
 	inspectv1.Inspector_ServiceDesc.ServiceName:                controller | person | anonymous,
 	reflectionpb.ServerReflection_ServiceDesc.ServiceName:      anyone,
 	reflectionalphapb.ServerReflection_ServiceDesc.ServiceName: anyone,
-	channelzpb.Channelz_ServiceDesc.ServiceName:                controller | person, // it tells who else is connected
+	channelzpb.Channelz_ServiceDesc.ServiceName:                controller | person, // it shows who else is connected
 }
 
-// mayNotCall is the refusal of a call, by its full method name "/service/method"; nil where
-// it is allowed. The health of the scaler is no secret.
+// mayNotCall is the refusal of a call, by its full method name "/service/method", or nil if it
+// is allowed. Everybody may ask for the scaler's health.
 func (s *Service) mayNotCall(ctx context.Context, fullMethod string) error {
 	service, _, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
 	if service == healthpb.Health_ServiceDesc.ServiceName {
@@ -151,17 +151,17 @@ func (s *Service) mayNotCall(ctx context.Context, fullMethod string) error {
 	case is == anonymous:
 		return denied(inspect.CallerNotAllowed, fmt.Sprintf("%s is for %s: call it over TLS, with such a certificate", service, allowed&^anonymous))
 	case is == 0:
-		return denied(inspect.CallerNotAllowed, fmt.Sprintf("the certificate's names %s are nobody's whom this scaler knows: use a certificate of %s, or have its name added to the scaler's flags", certificateNames(ctx), allowed&^anonymous))
+		return denied(inspect.CallerNotAllowed, fmt.Sprintf("this scaler does not know the certificate's names %s: use a certificate of %s, or add the name to the scaler's flags", certificateNames(ctx), allowed&^anonymous))
 	default:
 		return denied(inspect.CallerNotAllowed, fmt.Sprintf("the certificate's names %s are those of %s, and %s is for %s: use another certificate", certificateNames(ctx), is, service, allowed&^anonymous))
 	}
 }
 
-func denied(reason inspect.ErrorReason, words string) error {
-	return inspect.Error(codes.PermissionDenied, reason, words)
+func denied(reason inspect.ErrorReason, message string) error {
+	return inspect.Error(codes.PermissionDenied, reason, message)
 }
 
-// allowUnary and allowStream refuse calls before anything of them is looked at.
+// allowUnary and allowStream refuse calls before anything in them is read.
 func (s *Service) allowUnary(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	if err := s.mayNotCall(ctx, info.FullMethod); err != nil {
 		return nil, err

@@ -56,8 +56,8 @@ func refusing(words string) func(*testing.T) string {
 
 func at(address string) func(*testing.T) string { return func(*testing.T) string { return address } }
 
-// allFailures has one way to fail for each cause, with the code by which a caller tells what
-// to do (docs/design.md, "One gRPC code for each cause").
+// allFailures has one way to fail for each cause, with the code by which a caller knows what
+// to do (docs/decisions, "There is one gRPC code for each cause of an error").
 func allFailures(t *testing.T) map[broker.Cause]failing {
 	allowed, err := broker.ParseAllowlist("*.svc")
 	require.NoError(t, err)

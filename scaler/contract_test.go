@@ -72,5 +72,5 @@ func TestKeysFromTheEnvironment(t *testing.T) {
 	assert.ErrorContains(t, err, "dragonfly.shop.svc:6379", "the default counts")
 	_, err = f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop"})
 	assert.Equal(t, codes.InvalidArgument, status.Code(err))
-	assert.ErrorContains(t, err, "redisAddressFromEnv: KEDA alone knows the target's environment")
+	assert.ErrorContains(t, err, "redisAddressFromEnv: only KEDA knows the target's environment")
 }

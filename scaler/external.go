@@ -10,9 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// GetMetricSpec tells KEDA the target per replica. It is configuration alone and never
-// touches the queue's server: its failure would keep the ScaledObject's fallback from
-// ever counting (keda#8056).
+// GetMetricSpec returns the target per replica. It reads only configuration, never the queue's
+// server: if it failed, KEDA would never apply the ScaledObject's fallback (keda#8056).
 func (s *Service) GetMetricSpec(ctx context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.GetMetricSpecResponse, error) {
 	r, err := s.resolve(ctx, s.configurationOf(ctx, ref))
 	if err != nil {
@@ -21,12 +20,12 @@ func (s *Service) GetMetricSpec(ctx context.Context, ref *externalscaler.ScaledO
 	return metricSpec(r), nil
 }
 
-// questionOf is what KEDA asks: about a ScaledObject, with the trigger's metadata.
+// questionOf is a question of KEDA: about a ScaledObject, with the trigger's metadata.
 func (s *Service) questionOf(ctx context.Context, ref *externalscaler.ScaledObjectRef) question {
 	return question{namespace: ref.GetNamespace(), name: ref.GetName(), metadata: ref.GetScalerMetadata(), caller: s.callerOf(ctx)}
 }
 
-// configurationOf is what KEDA asks of the configuration alone.
+// configurationOf is a question of KEDA about the configuration alone.
 func (s *Service) configurationOf(ctx context.Context, ref *externalscaler.ScaledObjectRef) question {
 	q := s.questionOf(ctx, ref)
 	q.configuration = true
@@ -41,8 +40,8 @@ func metricSpec(r *request) *externalscaler.GetMetricSpecResponse {
 	}}}
 }
 
-// GetMetrics answers desired replicas × target, from which the HPA computes the replicas.
-// KEDA adds several values up, so there is one.
+// GetMetrics returns desired replicas × target, from which the HPA computes the replicas. It
+// returns one value, because KEDA would add several.
 func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsRequest) (*externalscaler.GetMetricsResponse, error) {
 	if name := in.GetMetricName(); name != "" && name != MetricName {
 		return nil, invalid(fmt.Sprintf("metricName is %q: the only metric is %q", name, MetricName))
@@ -61,8 +60,8 @@ func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsR
 	}}}, nil
 }
 
-// IsActive answers from the same sample as GetMetrics, because KEDA calls both, one after
-// the other, and throws the metrics away where this fails.
+// IsActive uses the same sample as GetMetrics. KEDA calls both, one after the other, and
+// discards the metrics if this call fails.
 func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.IsActiveResponse, error) {
 	r, err := s.resolve(ctx, s.questionOf(ctx, ref))
 	if err != nil {
@@ -75,10 +74,10 @@ func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObject
 	return &externalscaler.IsActiveResponse{Result: e.decision.Active}, nil
 }
 
-// StreamIsActive sends the state when the stream opens, at each edge, and every
-// pushInterval while it is active. While the queue can't be read it sends nothing. It ends
-// with an error where it may not be asked, or not any more: the ScaledObject was edited or
-// is gone, and KEDA opens another stream, or none.
+// StreamIsActive sends the state when the stream opens, whenever it changes, and every
+// pushInterval while it is active. While the queue can't be read, it sends nothing. It ends
+// with an error if the caller may not ask, or not any more because the ScaledObject was edited
+// or deleted. KEDA then opens another stream, or none.
 func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grpc.ServerStreamingServer[externalscaler.IsActiveResponse]) error {
 	ctx := stream.Context()
 	f, err := s.follow(ctx, s.questionOf(ctx, ref))
@@ -115,8 +114,8 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 	}
 }
 
-// active tells whether the target is active, and whether it sleeps at 0 replicas and waits
-// for the message that wakes it.
+// active reports whether the target is active, and whether it is at 0 replicas and waits for the
+// message that wakes it.
 func (s *Service) active(ctx context.Context, r *request) (active, waiting bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
@@ -124,8 +123,8 @@ func (s *Service) active(ctx context.Context, r *request) (active, waiting bool,
 	return e.decision.Active, e.decision.Replicas == 0 && !e.decision.Active, err
 }
 
-// StreamMetricSpec sends the specs when the stream opens, and again when they change, so
-// that GetMetricSpec always equals what was sent last.
+// StreamMetricSpec sends the specs when the stream opens and whenever they change, so
+// GetMetricSpec always equals what was sent last.
 func (s *Service) StreamMetricSpec(ref *externalscaler.ScaledObjectRef, stream grpc.ServerStreamingServer[externalscaler.GetMetricSpecResponse]) error {
 	ctx := stream.Context()
 	q := s.configurationOf(ctx, ref)

@@ -7,8 +7,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
 
-// followed is what a stream is about, for as long as it lasts: the ScaledObject may be
-// edited meanwhile.
+// followed is what a stream is about. The ScaledObject may be edited while the stream is open.
 type followed struct {
 	service      *Service
 	question     question
@@ -30,7 +29,7 @@ func (s *Service) follow(ctx context.Context, q question) (*followed, error) {
 	return f, nil
 }
 
-// subscribeError is the answer to who subscribes; the pool's own error where it is closed.
+// subscribeError is the error of a subscription; the pool's own error if the pool is closed.
 func (r *request) subscribeError(err error) error {
 	if errors.Is(err, broker.ErrClosed) {
 		return err
@@ -45,8 +44,8 @@ func (s *Service) resolveBounded(ctx context.Context, q question) (*request, err
 	return s.resolve(ctx, q)
 }
 
-// look asks again what the stream is about. Where it reads other queues by now, it
-// subscribes to those. After an error it is as it was.
+// look resolves again what the stream is about. If that has other queues now, it subscribes to
+// those. After an error nothing has changed.
 func (f *followed) look(ctx context.Context) error {
 	r, err := f.service.resolveNow(ctx, f.question)
 	if err != nil {
@@ -66,8 +65,8 @@ func (f *followed) look(ctx context.Context) error {
 
 func (f *followed) close() { f.subscription.Close() }
 
-// endOf is how a stream ends because of an error of follow or look: with nil where the
-// scaler is shutting down.
+// endOf is how a stream ends because of an error of follow or look: with nil if the scaler is
+// shutting down.
 func endOf(err error) error {
 	if errors.Is(err, broker.ErrClosed) {
 		return nil

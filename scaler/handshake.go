@@ -14,22 +14,21 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Why handshakes are refused, as the metric's label.
+// The reasons why handshakes are refused, as the metric's label.
 const (
-	refusedCertificate = "certificate" // the client's is not of our CA, has expired, or is missing
-	refusedProtocol    = "protocol"    // no TLS, or none that both speak
-	refusedClosed      = "closed"      // the client went away: often it does not trust ours
+	refusedCertificate = "certificate" // the client's certificate is not signed by our CA, has expired, or is missing
+	refusedProtocol    = "protocol"    // no TLS, or no version that both sides have
+	refusedClosed      = "closed"      // the client closed the connection: often it does not trust our certificate
 )
 
-// handshakes are the server's TLS credentials, which tell of clients that were refused:
-// gRPC itself says nothing of them, and from outside a certificate of another CA looks like
-// a scaler that is down.
+// handshakes are the server's TLS credentials. They report clients that were refused: gRPC
+// itself does not, and to a client a certificate of another CA looks like a scaler that is down.
 type handshakes struct {
 	credentials.TransportCredentials
 
 	logger  *slog.Logger
 	refused *prometheus.CounterVec
-	quietly *rate.Sometimes // a client that tries again and again is not logged each time
+	quietly *rate.Sometimes // so that a client that keeps trying is not logged each time
 }
 
 func newHandshakes(config *tls.Config, logger *slog.Logger, registerer prometheus.Registerer) *handshakes {

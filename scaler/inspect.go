@@ -13,8 +13,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
-// Explain decides as GetMetrics would and shows how. What the request overrides is not
-// read: with all three overrides it needs neither cluster nor queue.
+// Explain makes the same decision as GetMetrics and shows how. What the request overrides is
+// not read, so with all three overrides it needs neither the cluster nor the queue.
 func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
 	if err := checkOverrides(in); err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 	return s.explanation(r, s.decide(r, read, state))
 }
 
-// inspection is what somebody asks of the Inspector. The controller is believed: it asks
-// about channels that have no ScaledObject, too.
+// inspection is a question to the Inspector. The controller's metadata counts as it is, because
+// the controller also asks about channels that have no ScaledObject.
 func (s *Service) inspection(ctx context.Context, in interface {
 	GetNamespace() string
 	GetName() string
@@ -84,7 +84,7 @@ func (s *Service) stateOr(ctx context.Context, r *request, in *inspectv1.Explain
 	return state, nil
 }
 
-// readOr is what is read of the queues, or the overridden depth.
+// readOr is the reading of the queues, or the overridden depth.
 func (s *Service) readOr(ctx context.Context, r *request, in *inspectv1.ExplainRequest) (reading, error) {
 	if in.QueueDepth != nil {
 		return reading{kind: r.queues[0].Kind, ready: in.GetQueueDepth(), at: s.now()}, nil

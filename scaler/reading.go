@@ -13,9 +13,9 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
-// server is the trigger's server. A host without a dot is a Service in the namespace of
-// the ScaledObject, as it is for the pods of its target; the scaler's own namespace is
-// another.
+// server is the trigger's server. A host without a dot is a Service in the namespace of the
+// ScaledObject, as it is for the pods of its target. The scaler itself runs in another
+// namespace.
 func (s *Service) server(r *request) (broker.Server, error) {
 	redis := r.trigger.Redis
 	mode, known := modes[redis.Mode]
@@ -41,7 +41,7 @@ func (s *Service) server(r *request) (broker.Server, error) {
 		}
 	}
 	if redis.RefersToSecrets() {
-		// Else the namespaces share the server's connections.
+		// Without Secrets, the namespaces share the server's connections.
 		server.Namespace = r.namespace
 	}
 	return server, nil
@@ -64,7 +64,7 @@ func (s *Service) addresses(list, namespace string) string {
 	return strings.Join(addresses, ",")
 }
 
-// Rows of the tables that join the rooms. A value without a row is an error, never a default.
+// The tables that connect the rooms. A value without a row is an error, never a default.
 var modes = map[trigger.Mode]broker.Mode{
 	trigger.Standalone: broker.Standalone, trigger.Sentinel: broker.Sentinel, trigger.Cluster: broker.Cluster,
 }
@@ -78,7 +78,7 @@ var scores = map[trigger.Score]queue.Score{
 	trigger.AnyScore: queue.AnyScore, trigger.UnixSeconds: queue.UnixSeconds, trigger.UnixMilliseconds: queue.UnixMilliseconds,
 }
 
-// queuesOf are all whose depths are summed.
+// queuesOf returns all queues whose depths are summed.
 func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	spec, names, age := t.Queue, t.QueueKeys(), t.Policy.MaxAge > 0
 	kind, known := kinds[spec.Type]
@@ -97,22 +97,22 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	return queues, nil
 }
 
-// reading is what was read of a trigger's queues, added up.
+// reading is the sum of what was read from a trigger's queues.
 type reading struct {
 	queues  []queue.Queue
-	samples []broker.Sample // of each; none where the depth is the caller's
+	samples []broker.Sample // of each queue; none if the caller gave the depth
 
-	kind            queue.Kind // of them all, or mixed
+	kind            queue.Kind // of all queues, or mixed
 	ready, inFlight int64
 	lowerBound      bool
-	atLeast         bool      // a lower bound by which nothing may shrink (queue.Depth)
-	at              time.Time // when the oldest of them was read
+	atLeast         bool      // it is a lower bound, so nothing may shrink (queue.Depth)
+	at              time.Time // when the oldest sample was read
 	rate            *float64  // messages that arrive per second; nil while unknown
 	rateLowerBound  bool
-	oldest          time.Time // when the oldest waiting message came; zero: none, or not asked
+	oldest          time.Time // when the oldest waiting message arrived; the zero time if none waits, or if it was not read
 }
 
-// mixed is the kind of queues of several kinds.
+// mixed is the kind if the queues are of several kinds.
 const mixed queue.Kind = "mixed"
 
 func (r reading) depth() int64 { return queue.Sum(r.ready, r.inFlight) }
@@ -140,7 +140,7 @@ func sum(queues []queue.Queue, samples []broker.Sample) reading {
 			total.oldest = oldest
 		}
 		if queues[i].IsShared() {
-			continue // nothing arrives there that did not arrive in a queue
+			continue // a message there has arrived in a queue before, and was counted there
 		}
 		switch {
 		case sample.Kind == queue.None, sample.Kind == total.kind:
@@ -155,7 +155,7 @@ func sum(queues []queue.Queue, samples []broker.Sample) reading {
 	return total
 }
 
-// addRate adds a queue's rate. One that is unknown makes the sum a lower bound.
+// addRate adds a queue's rate. An unknown rate makes the sum a lower bound.
 func (r *reading) addRate(sample broker.Sample) {
 	if sample.Rate == nil {
 		r.rateLowerBound = true

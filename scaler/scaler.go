@@ -1,7 +1,3 @@
-// Package scaler answers KEDA (service externalscaler.ExternalScaler) and people who ask
-// why (service pubsub.inspect.v1.Inspector). It joins the rooms below it and holds no
-// state of its own: every replica of the scaler gives the same answer, and a restart
-// forgets nothing.
 package scaler
 
 import (
@@ -19,11 +15,11 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
-// MetricName is the name of the one metric. KEDA puts "s<index>-" before it, and takes it
-// off again before it calls (KEDA 2.21, pkg/scalers/external_scaler.go).
+// MetricName is the name of the only metric. KEDA prefixes it with "s<index>-", and removes the
+// prefix before it calls (KEDA 2.21, pkg/scalers/external_scaler.go).
 const MetricName = "pubsub-queue-depth"
 
-// Targets tells about ScaledObjects and their targets; *target.Cluster is the real one.
+// Targets reads ScaledObjects and their targets; *target.Cluster reads them from the cluster.
 type Targets interface {
 	Find(ctx context.Context, namespace, name string) (target.Object, error)
 	State(ctx context.Context, namespace, name string) (target.State, error)
@@ -40,10 +36,10 @@ type Service struct {
 	logger  *slog.Logger
 	callers map[string]caller // by the names on their certificates
 	stands  *standings
-	// settleTimeout is how long the cache of the cluster may be behind what a caller knows.
+	// settleTimeout is how long a call waits for the cluster's cache to agree with the caller.
 	settleTimeout time.Duration
-	// pushInterval is how often an active state is repeated: a single "true" can be lost
-	// while KEDA has no metric name yet (keda#8168), and each costs KEDA a status patch.
+	// pushInterval is how often an active state is sent again. A single "true" can be lost while
+	// KEDA has no metric name yet (keda#8168), and each one costs KEDA a status patch.
 	pushInterval time.Duration
 
 	stopOnce sync.Once
@@ -53,17 +49,17 @@ type Service struct {
 // Options configure a Service.
 type Options struct {
 	Pool *broker.Pool
-	// Targets is nil for a scaler without a cluster: replicas and the last scale time then
-	// come from the metadata keys currentReplicas and lastScaleTime.
+	// Targets is nil for a scaler without a cluster. Replicas and the last scale time then come
+	// from the metadata keys currentReplicas and lastScaleTime.
 	Targets Targets
-	// Callers are the names on the certificates of those who may call; default
+	// Callers are the names on the certificates of those who may call. The default is
 	// DefaultCallers. They must be valid.
 	Callers      *Callers
 	Now          func() time.Time // default time.Now
 	Logger       *slog.Logger     // default: none
 	PushInterval time.Duration    // default 15 s
-	// SettleTimeout is how long a call waits where its metadata is not what stands in the
-	// cluster, which may have been edited just now; default 1 s.
+	// SettleTimeout is how long a call waits if its metadata is not that in the cluster, because
+	// the ScaledObject may have been edited just now. The default is 1 s.
 	SettleTimeout time.Duration
 }
 
@@ -97,15 +93,15 @@ func New(options Options) *Service {
 	return s
 }
 
-// Stop ends every stream with nil. KEDA takes that for a normal end and comes back after
-// 2 s; an error would double its back-off up to 60 s. Stop the gRPC server after it.
+// Stop ends every stream with nil. For KEDA that is a normal end, and it opens the stream again
+// after 2 s; an error would double its back-off up to 60 s. Stop the gRPC server afterwards.
 func (s *Service) Stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
 // state reads the target's state.
 func (s *Service) state(ctx context.Context, r *request) (target.State, error) {
 	if s.targets == nil {
 		if r.trigger.CurrentReplicas == nil {
-			return target.State{}, invalid("currentReplicas is missing: without a cluster (--without-cluster) the metadata must tell the replicas")
+			return target.State{}, invalid("currentReplicas is missing: without a cluster (--without-cluster) the metadata must have the number of replicas")
 		}
 		state := target.State{Replicas: *r.trigger.CurrentReplicas, ToleranceHonoured: true}
 		if r.trigger.LastScaleTime != nil {
@@ -120,7 +116,7 @@ func (s *Service) state(ctx context.Context, r *request) (target.State, error) {
 	return state, nil
 }
 
-// evaluation is everything that an answer is made from.
+// evaluation has everything that an answer is made from.
 type evaluation struct {
 	reading  reading
 	state    target.State

@@ -25,7 +25,7 @@ import (
 // loop holds the lock that push needs.
 const handlerTimeout = 2 * time.Second
 
-// stopTimeout bounds the wait for calls in work at shutdown.
+// stopTimeout bounds the wait for unfinished calls at shutdown.
 const stopTimeout = handlerTimeout + time.Second
 
 // Server is the gRPC server with the service, health, reflection and channelz.
@@ -35,7 +35,7 @@ type Server struct {
 	grpc    *grpc.Server
 }
 
-// NewServer assembles a server; tlsConfig nil means plaintext.
+// NewServer returns a server; if tlsConfig is nil, it uses plaintext.
 func NewServer(service *Service, tlsConfig *tls.Config, registerer prometheus.Registerer) *Server {
 	m := newMetrics(registerer)
 	options := []grpc.ServerOption{
@@ -68,8 +68,8 @@ func (s *Server) SetReady(ready bool) {
 	}
 }
 
-// Serve answers until ctx ends; then it ends the streams with nil, lets calls in work
-// finish, and returns. A bare GracefulStop would wait for streams that never end.
+// Serve answers until ctx ends. Then it ends the streams with nil, lets unfinished calls finish,
+// and returns. GracefulStop alone would wait for streams that never end.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.grpc.Serve(listener) }()
@@ -102,7 +102,7 @@ type metrics struct {
 	handled *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	streams *prometheus.GaugeVec
-	// answered has what counts a call that succeeds, by method: looked up once.
+	// answered has the metrics of successful calls by method, so that they are looked up once.
 	answered map[string]answered
 }
 

@@ -18,36 +18,37 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
-// What counts is the trigger that stands in the cluster. A caller's word is taken only for
-// what KEDA alone knows, the values of keys with FromEnv; and where the caller names another
-// server or other credentials, the call is refused before anybody is connected to. The
-// controller alone is believed without a ScaledObject: channels without autoscaling have none.
+// The trigger in the cluster counts, not what a caller sends. Only the values of keys with
+// FromEnv are taken from the caller, because only KEDA knows them. A call that names another
+// server or other credentials is refused before any connection is made. The controller is the
+// only caller that needs no ScaledObject, because channels without autoscaling have none.
+// (docs/decisions/0005)
 
 // question is what a call asks about.
 type question struct {
 	namespace, name string
 	metadata        map[string]string // as the caller sent it
 	caller          caller
-	// believed is set for a caller whose metadata counts as it is.
+	// believed says that the caller's metadata counts as it is.
 	believed bool
-	// configuration is set where no queue is read, so that no credentials are needed.
+	// configuration says that no queue is read, so no credentials are needed.
 	configuration bool
 }
 
-// request is a ScaledObject with one of its triggers read. Nobody changes it: calls share
-// it for as long as the ScaledObject stays as it is.
+// request is a ScaledObject with one of its triggers, parsed. It is immutable: calls share it
+// until the ScaledObject changes.
 type request struct {
 	namespace, name string
 	trigger         trigger.Trigger
 	server          broker.Server
 	queues          []queue.Queue
 	inquiry         *broker.Inquiry
-	// environment is the metadata, where some of its values come from an environment, which
-	// nobody is told; else nil.
+	// environment is the metadata if some of its values come from an environment, which no
+	// answer may contain; otherwise nil.
 	environment map[string]string
 }
 
-// told is a text without what comes from an environment.
+// told is the text without values that come from an environment.
 func (r *request) told(text string) string {
 	if r.environment == nil {
 		return text
@@ -77,7 +78,7 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 	return r, nil
 }
 
-// same tells whether both read the same queues of the same server.
+// same reports whether both read the same queues of the same server.
 func (r *request) same(other *request) bool {
 	if r == other {
 		return true
@@ -93,18 +94,18 @@ func (r *request) same(other *request) bool {
 	return true
 }
 
-// settleInterval is how often the cache of the cluster is looked at while it may be behind.
+// settleInterval is how often the cluster's cache is read again while it may be out of date.
 const settleInterval = 20 * time.Millisecond
 
-// resolve finds out what a call is about, and whether it may be about that. No server is
-// connected to and no Secret is read before it agrees.
+// resolve finds the trigger that a call is about, and checks whether the caller may ask about
+// it. Before that, no connection is made and no Secret is read.
 func (s *Service) resolve(ctx context.Context, q question) (*request, error) {
 	r, err := s.resolveNow(ctx, q)
 	if !mayBeBehind(err) || len(q.metadata) == 0 {
 		return r, unmarked(err)
 	}
-	// Who sends metadata has seen a ScaledObject, and perhaps sooner than our cache has: it
-	// was made or edited just now.
+	// A caller that sends metadata has seen a ScaledObject. If that was created or edited just
+	// now, our cache may not have it yet.
 	ctx, cancel := context.WithTimeout(ctx, s.settleTimeout)
 	defer cancel()
 	ticker := time.NewTicker(settleInterval)
@@ -123,14 +124,14 @@ func (s *Service) resolve(ctx context.Context, q question) (*request, error) {
 	}
 }
 
-// behindError marks a refusal that a newer copy of the ScaledObject may mend.
+// behindError marks a refusal that may end when the cache has a newer copy of the ScaledObject.
 type behindError struct{ error }
 
 func (e behindError) Unwrap() error { return e.error }
 
 func mayBeBehind(err error) bool { return errors.As(err, new(behindError)) }
 
-// unmarked is the refusal itself, whose code and details gRPC is to find.
+// unmarked is the refusal itself, so that gRPC finds its code and details.
 func unmarked(err error) error {
 	var behind behindError
 	if errors.As(err, &behind) {
@@ -153,12 +154,12 @@ func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) 
 		return s.newRequest(q.namespace, q.name, q.metadata)
 	}
 	if q.caller == person && len(q.metadata) > 0 {
-		return nil, denied(inspect.MetadataNotBelieved, "people ask by name alone: leave scaler_metadata out, and the trigger of the ScaledObject counts")
+		return nil, denied(inspect.MetadataNotBelieved, "scaler_metadata is set, but people may ask by name only: leave it out, and the trigger of the ScaledObject counts")
 	}
 	stands, err := s.standing(ctx, q.namespace, q.name)
 	if mayBeBehind(err) && q.caller == anonymous && len(q.metadata) > 0 {
-		// As the controller asks about channels without autoscaling.
-		return nil, behindError{inspect.Error(codes.NotFound, inspect.TargetNotFound, status.Convert(unmarked(err)).Message()+"; without TLS the scaler reads queues of ScaledObjects alone: switch TLS on (tls.enabled in the chart) to see those of channels without autoscaling")}
+		// The controller asks like this about channels without autoscaling.
+		return nil, behindError{inspect.Error(codes.NotFound, inspect.TargetNotFound, status.Convert(unmarked(err)).Message()+"; without TLS the scaler only reads queues of ScaledObjects: switch TLS on (tls.enabled in the chart) to see those of channels without autoscaling")}
 	}
 	if err != nil {
 		return nil, err
@@ -168,12 +169,12 @@ func (s *Service) resolveNow(ctx context.Context, q question) (*request, error) 
 		return nil, err
 	}
 	if q.caller == anonymous && !q.configuration && r.trigger.Redis.RefersToSecrets() {
-		return nil, denied(inspect.SecretsNeedTLS, fmt.Sprintf("the trigger of ScaledObject %s/%s names Secrets, which the scaler uses only for callers with a certificate: switch TLS on (tls.enabled in the chart), or give the password by passwordFromEnv", q.namespace, q.name))
+		return nil, denied(inspect.SecretsNeedTLS, fmt.Sprintf("the trigger of ScaledObject %s/%s names Secrets, which the scaler uses only for callers with a certificate: switch TLS on (tls.enabled in the chart), or set the password with passwordFromEnv", q.namespace, q.name))
 	}
 	return r, nil
 }
 
-// standing is the external triggers of a ScaledObject, read once for each of its versions.
+// standing is the external triggers of a ScaledObject, parsed once for each of its versions.
 type standing struct {
 	version  target.Version
 	triggers []standingTrigger
@@ -181,8 +182,8 @@ type standing struct {
 
 type standingTrigger struct {
 	metadata map[string]string
-	ours     bool     // by name alone only those are meant that have a channelName
-	fromEnv  bool     // some values are known to KEDA alone
+	ours     bool     // it has a channelName: a call by name alone is about such a trigger
+	fromEnv  bool     // only KEDA knows some of the values
 	request  *request // nil with fromEnv
 	err      error    // instead of request
 }
@@ -190,7 +191,7 @@ type standingTrigger struct {
 // objectKey is a ScaledObject's name.
 type objectKey struct{ namespace, name string }
 
-// standing returns what stands in the cluster now.
+// standing returns the triggers that the ScaledObject in the cluster has now.
 func (s *Service) standing(ctx context.Context, namespace, name string) (*standing, error) {
 	object, err := s.targets.Find(ctx, namespace, name)
 	if errors.Is(err, target.ErrNotFound) {
@@ -223,8 +224,8 @@ func (s *Service) standingTrigger(namespace, name string, t target.Trigger) stan
 	return stands
 }
 
-// checkMetricType refuses a trigger whose value the HPA would multiply: by Value it computes
-// replicas × value ÷ target, but the scaler's value is that of all replicas together.
+// checkMetricType refuses a trigger whose value the HPA would multiply. For Value it computes
+// replicas × value ÷ target, but the scaler's value is already for all replicas together.
 func checkMetricType(t target.Trigger) error {
 	if t.MetricType == "" || t.MetricType == target.AverageValue {
 		return nil
@@ -232,14 +233,14 @@ func checkMetricType(t target.Trigger) error {
 	return invalid(fmt.Sprintf("metricType of the trigger is %s: the HPA would multiply the answer by the replicas; set it to AverageValue, or leave it out", t.MetricType))
 }
 
-// ours tells our trigger from those of other external scalers.
+// ours distinguishes our trigger from those of other external scalers.
 func ours(metadata map[string]string) bool {
 	return metadata[trigger.KeyChannelName] != "" || metadata[trigger.KeyChannelName+trigger.FromEnvSuffix] != ""
 }
 
-// choose finds the trigger that a call is about. By name alone it is the first that is ours;
-// metadata tells which of several, and else may differ in what says nothing of servers and
-// credentials: KEDA's copy is perhaps that of before an edit.
+// choose finds the trigger that a call is about. For a call by name alone it is the first that
+// is ours. Otherwise the metadata says which one. The metadata may differ in keys that have
+// nothing to do with servers and credentials, because KEDA's copy may be older than an edit.
 func (s *Service) choose(stands *standing, q question) (*request, error) {
 	var chosen *standingTrigger
 	several := false
@@ -257,21 +258,21 @@ func (s *Service) choose(stands *standing, q question) (*request, error) {
 		return nil, behindError{clusterError(fmt.Errorf("%w: ScaledObject %s/%s has no trigger of type external-push or external with a channelName", target.ErrNotFound, q.namespace, q.name))}
 	}
 	if several && len(q.metadata) > 0 {
-		return nil, behindError{denied(inspect.MetadataNotBelieved, fmt.Sprintf("scaler_metadata is not that of any of the triggers that stand in ScaledObject %s/%s: send what stands there, or leave it out", q.namespace, q.name))}
+		return nil, behindError{denied(inspect.MetadataNotBelieved, fmt.Sprintf("scaler_metadata is not that of any trigger in ScaledObject %s/%s: send the metadata of one of them, or leave it out", q.namespace, q.name))}
 	}
 	if keys := trigger.Elsewhere(chosen.metadata, q.metadata); len(keys) > 0 {
-		return nil, behindError{denied(inspect.MetadataNotBelieved, fmt.Sprintf("scaler_metadata says otherwise than ScaledObject %s/%s in the cluster (%s), which alone is believed: correct it there, and leave scaler_metadata out", q.namespace, q.name, strings.Join(keys, ", ")))}
+		return nil, behindError{denied(inspect.MetadataNotBelieved, fmt.Sprintf("scaler_metadata differs from ScaledObject %s/%s in the cluster (%s), and only the cluster counts: correct it there, and leave scaler_metadata out", q.namespace, q.name, strings.Join(keys, ", ")))}
 	}
 	return s.requestOf(chosen, q)
 }
 
-// requestOf is what a trigger asks for, with what KEDA alone knows of it.
+// requestOf is the request of a trigger, with the values that only KEDA knows.
 func (s *Service) requestOf(t *standingTrigger, q question) (*request, error) {
 	if !t.fromEnv {
 		return t.request, t.err
 	}
 	if len(q.metadata) == 0 {
-		return nil, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: KEDA alone knows the target's environment, and a call by name can't tell the values", strings.Join(trigger.FromEnv(t.metadata), ", ")))
+		return nil, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: only KEDA knows the target's environment, so a call by name has no values for it", strings.Join(trigger.FromEnv(t.metadata), ", ")))
 	}
 	return s.newRequest(q.namespace, q.name, trigger.Resolve(t.metadata, q.metadata))
 }

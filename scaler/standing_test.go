@@ -28,7 +28,7 @@ func TestSeveralTriggers(t *testing.T) {
 	neither := f.metadata("channelName", "other")
 	_, err := f.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Name: "orders", Namespace: "shop", ScalerMetadata: neither})
 	assert.Equal(t, codes.PermissionDenied, status.Code(err))
-	assert.ErrorContains(t, err, "not that of any of the triggers that stand in ScaledObject shop/orders")
+	assert.ErrorContains(t, err, "not that of any trigger in ScaledObject shop/orders")
 }
 
 // KEDA's copy may be that of before an edit: what stands counts.

@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// standingIdle is how long what stands in a ScaledObject is kept without being asked for.
-	// KEDA asks every 15 to 30 s. What is gone from the cluster is asked for no more, and
-	// nothing else tells: whoever makes and deletes ScaledObjects must not fill the memory.
+	// standingIdle is how long a ScaledObject's triggers are kept without a call about them.
+	// KEDA calls every 15 to 30 s. Nobody calls about a deleted ScaledObject, and nothing else
+	// tells that it is gone: creating and deleting ScaledObjects must not fill the memory.
 	standingIdle = 2 * time.Minute
-	// maxStandingBytes bounds the metadata of a ScaledObject that is kept; that of a larger one
-	// is read anew in each call. A trigger has some 1 KB, and one of 100 keys some 10.
+	// maxStandingBytes bounds the metadata that is kept for a ScaledObject. Larger metadata is
+	// parsed again in each call. A trigger has about 1 KB, and one with 100 keys about 10 KB.
 	maxStandingBytes = 64 << 10
 )
 
-// standings is what stands in the ScaledObjects that are asked about, as it was read.
+// standings are the parsed triggers of the ScaledObjects that calls are about.
 type standings struct {
 	now func() time.Time
 
@@ -34,7 +34,7 @@ func newStandings(now func() time.Time) *standings {
 	return &standings{now: now, known: map[objectKey]*keptStanding{}}
 }
 
-// get returns what is known of a ScaledObject; nil where that is nothing.
+// get returns what is kept for a ScaledObject, or nil.
 func (s *standings) get(key objectKey) *standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *standings) get(key objectKey) *standing {
 	return kept.standing
 }
 
-// keep remembers it, and forgets what nobody asked for lately.
+// keep stores it, and removes what nobody has asked for lately.
 func (s *standings) keep(key objectKey, stands *standing) {
 	now := s.now()
 	s.mu.Lock()

@@ -14,20 +14,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TLSFromDir returns a server's TLS configuration from a folder with tls.crt, tls.key and,
-// where client certificates are to be required, ca.crt: the layout of a Kubernetes TLS
-// Secret. The files are read anew at each handshake, so a renewed certificate needs no
-// restart; handshakes are rare, because KEDA keeps one connection. Files that can't be read
-// any more, a key that does not fit its certificate for example, leave those of before in
-// use, and so does a ca.crt that is gone; that is logged when it begins and ends, and counted.
+// TLSFromDir returns a server's TLS configuration from a folder with tls.crt, tls.key and, to
+// require client certificates, ca.crt. That is the layout of a Kubernetes TLS Secret. The files
+// are read again at each handshake, so a renewed certificate needs no restart; handshakes are
+// rare, because KEDA keeps one connection. If the files can't be read any more, for example
+// because the key does not fit the certificate, or if ca.crt is gone, the previous ones stay in
+// use. That is counted, and logged when it begins and ends.
 func TLSFromDir(dir string, logger *slog.Logger, registerer prometheus.Registerer) (*tls.Config, error) {
 	first, err := loadTLS(dir)
-	if err != nil { // a wrong folder is told at start
+	if err != nil { // a wrong folder is an error at start
 		return nil, err
 	}
 	files := &tlsFiles{dir: dir, logger: logger, good: first, failed: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pubsub_scaler_tls_reload_failures_total",
-		Help: "Handshakes for which the certificate files could not be read, so that those of before were used.",
+		Help: "Handshakes for which the certificate files could not be read, so that the previous ones were used.",
 	})}
 	if registerer != nil {
 		registerer.MustRegister(files.failed)
@@ -41,7 +41,7 @@ func TLSFromDir(dir string, logger *slog.Logger, registerer prometheus.Registere
 	}, nil
 }
 
-// tlsFiles are the files, and what they last held when they were whole.
+// tlsFiles are the files, and their last valid content.
 type tlsFiles struct {
 	dir    string
 	logger *slog.Logger
@@ -49,7 +49,7 @@ type tlsFiles struct {
 
 	mu     sync.Mutex
 	good   *tls.Config
-	broken string // what was wrong with them the last time; empty: nothing
+	broken string // the last error; empty if there was none
 }
 
 func (f *tlsFiles) config() *tls.Config {
@@ -57,13 +57,13 @@ func (f *tlsFiles) config() *tls.Config {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil && f.good.ClientCAs != nil && config.ClientCAs == nil {
-		err = fmt.Errorf("ca.crt is gone from %s, without which anybody could call: put it back, or restart the scaler where that is meant", f.dir)
+		err = fmt.Errorf("ca.crt is gone from %s, and without it anybody could call: put it back, or restart the scaler if that is intended", f.dir)
 	}
 	if err != nil {
 		f.failed.Inc()
 		if f.broken != err.Error() {
 			f.broken = err.Error()
-			f.logger.Error("certificate files can't be read; those of before stay in use", "error", err)
+			f.logger.Error("certificate files can't be read; the previous ones stay in use", "error", err)
 		}
 		return f.good
 	}

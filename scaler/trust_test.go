@@ -333,7 +333,7 @@ func TestHandshakesAreTold(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(files.Key, []byte("half a renewal"), 0o600))
 	assert.Equal(t, codes.NotFound, ask(keda), "the certificate of before serves")
-	assert.Contains(t, log.String(), "certificate files can't be read; those of before stay in use")
+	assert.Contains(t, log.String(), "certificate files can't be read; the previous ones stay in use")
 	assert.Contains(t, scraped(t, registry), "pubsub_scaler_tls_reload_failures_total 1")
 	ca.Write(dir, ca.Server("scaler"))
 	assert.Equal(t, codes.NotFound, ask(keda))

@@ -19,9 +19,8 @@ const (
 	maxWatchInterval     = time.Hour
 )
 
-// Watch sends what Explain would answer, when the stream opens and whenever it changed.
-// It looks after each read of the queue, so a change of the replicas is seen within a
-// tick too.
+// Watch sends the answer of Explain when the stream opens and whenever it changes. It checks
+// after each read of the queue, so a change of the replicas is also seen within a tick.
 func (s *Service) Watch(in *inspectv1.WatchRequest, stream grpc.ServerStreamingServer[inspectv1.WatchResponse]) error {
 	interval := defaultWatchInterval
 	if in.MinInterval != nil {
@@ -73,7 +72,7 @@ func (s *Service) look(ctx context.Context, f *followed) *inspectv1.WatchRespons
 	return out
 }
 
-// explainFollowed is what Explain would answer now; an edited ScaledObject is followed.
+// explainFollowed is the answer of Explain now. Edits of the ScaledObject are followed.
 func (s *Service) explainFollowed(ctx context.Context, f *followed) (*inspectv1.ExplainResponse, error) {
 	if err := endOf(f.look(ctx)); err != nil {
 		return nil, err
@@ -85,7 +84,7 @@ func (s *Service) explainFollowed(ctx context.Context, f *followed) (*inspectv1.
 	return s.explanation(f.request, e)
 }
 
-// lasting is the message without what only counts: it tells whether there is news.
+// lasting is the message without fields that change all the time: if it differs, there is news.
 func lasting(message *inspectv1.WatchResponse) *inspectv1.WatchResponse {
 	clone := proto.CloneOf(message)
 	clone.Time = nil

@@ -9,12 +9,12 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
-// Autoscaler is what moves the replicas of a fleet. There are those below; each is one value,
-// compared by its address.
+// Autoscaler changes the replicas of a fleet. Each autoscaler below is one value, compared by its
+// address.
 type Autoscaler struct {
-	name  string                // as --compare and JSON have it
-	label func(Config) string   // what a table or picture calls it
-	start func(c Config) scaler // with all that it remembers
+	name  string                // the name in --compare and in JSON
+	label func(Config) string   // the name in tables and pictures
+	start func(c Config) scaler // a new one, with its own state
 }
 
 // The autoscalers.
@@ -23,8 +23,8 @@ var (
 	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config) scaler { return newExternal(c, policy.Decide) }}
 	// KEDA is KEDA's built-in redis scaler, with no behavior set on its HPA.
 	KEDA = &Autoscaler{"keda", called("KEDA redis scaler"), func(c Config) scaler { return newRedisList(c, nil) }}
-	// KEDABehavior is the same with an empty behavior on its HPA: the API server then
-	// fills in rules that let it grow faster.
+	// KEDABehavior is KEDA with an empty behavior on its HPA. The API server then fills in rules
+	// by which it grows faster.
 	KEDABehavior = &Autoscaler{"keda-behavior", called("KEDA redis scaler, behavior: {}"), func(c Config) scaler {
 		return newRedisList(c, &autoscalingv2.HorizontalPodAutoscalerBehavior{})
 	}}
@@ -36,8 +36,8 @@ var (
 	}}
 	// Fixed never scales.
 	Fixed = &Autoscaler{"fixed", func(c Config) string { return fmt.Sprintf("fixed %d", c.Fixed) }, func(Config) scaler { return fixed{} }}
-	// RateAware is an experiment that no scaler has: it knows how fast messages arrive and
-	// how fast a worker is.
+	// RateAware is an experiment that no real scaler has: it knows how fast messages arrive and how
+	// fast a worker is.
 	RateAware = &Autoscaler{"rate-aware", called("rate-aware (experiment)"), func(c Config) scaler {
 		rate := &rateAware{serviceRate: c.ServiceRate}
 		e := newExternal(c, rate.decide)
@@ -61,28 +61,28 @@ func ByName(name string) (*Autoscaler, bool) {
 	return nil, false
 }
 
-// String is the autoscaler's name.
+// String returns the autoscaler's name.
 func (a *Autoscaler) String() string { return a.name }
 
-// MarshalText makes the name what JSON has of it.
+// MarshalText writes the autoscaler's name to JSON.
 func (a *Autoscaler) MarshalText() ([]byte, error) { return []byte(a.name), nil }
 
-// called is a label that is always the same.
+// called is a label that does not depend on the configuration.
 func called(label string) func(Config) string { return func(Config) string { return label } }
 
-// scaler moves the replicas of a fleet.
+// scaler changes the replicas of a fleet.
 type scaler interface {
-	// replicas is what spec.replicas of the target is set to. It is asked once a second.
+	// replicas returns the target's new spec.replicas. It is called once a second.
 	replicas(o observation) int32
 }
 
-// observation is what a scaler can see.
+// observation is what a scaler can observe.
 type observation struct {
 	second   int // from the start
 	now      time.Time
 	replicas int32
 	waiting  int64   // messages in the queue
-	inWork   int64   // messages that workers hold
+	inWork   int64   // messages in flight
 	arrivals float64 // messages that arrived in the second before
 }
 
@@ -91,12 +91,12 @@ type fixed struct{}
 
 func (fixed) replicas(o observation) int32 { return o.replicas }
 
-// timer comes round once in each period, both in seconds.
+// timer fires once in each period. Times are in seconds.
 type timer struct {
 	period, first int
 }
 
-// newTimer makes the first time some part, from 0 to 1, of a period after the start.
+// newTimer returns a timer that first fires a part, from 0 to 1, of a period after the start.
 func newTimer(period time.Duration, phase float64) timer {
 	seconds := int(period / time.Second)
 	return timer{period: seconds, first: int(float64(seconds) * phase)}

@@ -9,8 +9,8 @@ import (
 // pushRepeat is how often the scaler pushes again that a queue is active.
 const pushRepeat = 15
 
-// external is KEDA and the HPA with this project's scaler, configured by the ScaledObject
-// that the controller writes.
+// external is KEDA and the HPA with this project's scaler. They are configured by the
+// ScaledObject that the controller writes.
 type external struct {
 	spec           policy.Spec
 	keepsTolerance bool
@@ -18,9 +18,9 @@ type external struct {
 	hpa            *hpa.Autoscaler
 	keda           activation
 	decide         policy.Decider
-	arrived        func(float64) // told how many messages came in each second; nil where nobody counts
+	arrived        func(float64) // called with the arrivals of each second; nil if nothing counts them
 
-	sample observation // the sampler's last, a tick old when the HPA asks
+	sample observation // the sampler's last sample, one tick old when the HPA asks
 	pushed bool        // whether the queue was active at the last tick
 }
 
@@ -69,7 +69,7 @@ func (e *external) replicas(o observation) int32 {
 	return replicas
 }
 
-// activate is what KEDA makes of the scaler's pushes and of its own polls.
+// activate applies KEDA's reaction to the scaler's pushes and to its own polls.
 func (e *external) activate(o observation, active bool) int32 {
 	replicas := o.replicas
 	if active && (!e.pushed || o.second%pushRepeat == 0) {

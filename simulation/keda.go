@@ -16,8 +16,8 @@ const (
 )
 
 // redisList is KEDA with its built-in redis scaler (KEDA 2.21,
-// pkg/scalers/redis_scaler.go): the value is the list's length, without what workers
-// hold, and listLength is the target.
+// pkg/scalers/redis_scaler.go): the value is the list's length, without messages in flight, and
+// listLength is the target.
 type redisList struct {
 	mayIdle bool
 	sync    timer
@@ -52,22 +52,22 @@ func (r *redisList) replicas(o observation) int32 {
 	return replicas
 }
 
-// activation is KEDA's own part in scaling a target that may go to zero (KEDA 2.21,
+// activation is KEDA's own scaling between 0 and 1 (KEDA 2.21,
 // pkg/scaling/executor/scale_scaledobjects.go).
 type activation struct {
 	poll       timer
 	cooldown   time.Duration
-	lastActive time.Time // a replay begins as if the queue had just been active
+	lastActive time.Time // at the start, as if the queue had just been active
 }
 
-// wake is an active scaler: a target of zero replicas gets one.
+// wake is the effect of an active scaler: a target at zero replicas gets one.
 func (a *activation) wake(now time.Time, replicas int32) int32 {
 	a.lastActive = now
 	return max(1, replicas)
 }
 
-// polled is one round of KEDA's scale loop: it wakes the target, or takes it to zero from
-// whatever number once it has been inactive for longer than the cooldown.
+// polled is one round of KEDA's scale loop: it wakes the target, or scales it from any number to
+// zero when it has been inactive for longer than the cooldown.
 func (a *activation) polled(now time.Time, replicas int32, active bool) int32 {
 	switch {
 	case active:

@@ -2,23 +2,23 @@ package simulation
 
 import "slices"
 
-// negligible is the part of a message that rounding may leave behind, with up to 10⁹
-// messages counted in a float64.
+// negligible is the part of a message that rounding may leave, with up to 10⁹ messages counted
+// in a float64.
 const negligible = 1e-6
 
-// queue is a first-in, first-out queue of messages that flow: those of a second arrive
-// evenly over it, and workers take them at an even rate. So each message's wait is known
-// without going through them one by one. Against workers that take one message at a time
-// it errs by at most one message's work. Times are seconds from the start.
+// queue is a first-in, first-out queue that models messages as a flow. Those of a second arrive
+// evenly over it, and workers take them at an even rate. So each message's wait is known without
+// processing them one by one. Compared with workers that take one message at a time, the error
+// is at most one message's work. Times are seconds from the start.
 type queue struct {
 	cohorts []cohort // in order of arrival; the first is the next to be taken
 	waits   waits
 
 	arrived, taken float64 // messages so far
-	waitingTime    float64 // the integral of the messages that wait, in message-seconds
+	waitingTime    float64 // the integral of the waiting messages over time, in message-seconds
 
 	work  float64 // seconds that a worker has a message
-	takes []take  // how many had been taken when, back to the last that is still in work
+	takes []take  // how many had been taken at which time, back to the last one that is still in flight
 }
 
 // cohort is messages that arrive evenly between two times.
@@ -27,7 +27,7 @@ type cohort struct {
 	count    float64
 }
 
-// take is a point of the curve of messages taken over time, which is straight in between.
+// take is a point of the curve of messages taken over time. Between two points it is straight.
 type take struct {
 	at    float64
 	taken float64
@@ -39,11 +39,11 @@ func newQueue(work float64) *queue {
 
 func (q *queue) waiting() float64 { return q.arrived - q.taken }
 
-// inWork is the messages that workers had taken, and not finished, at the end of the last
-// advance. A worker that is removed finishes what it has.
+// inWork is the number of messages in flight at the end of the last advance. A worker that is
+// removed finishes its messages.
 func (q *queue) inWork() float64 { return q.taken - q.finished() }
 
-// finished is the messages that workers were done with at the end of the last advance: a
+// finished is the number of messages that workers had finished at the end of the last advance. A
 // message is finished a worker's time after it was taken.
 func (q *queue) finished() float64 {
 	return q.takenAt(q.takes[len(q.takes)-1].at - q.work)
@@ -152,7 +152,7 @@ func (q *queue) take(from, to, count, arrivalRate, start float64) {
 	q.takes = append(q.takes, take{to, q.taken})
 }
 
-// left is the messages that nobody has taken; exactly 0 where all were.
+// left is the number of messages that no worker has taken; exactly 0 if all were taken.
 func (q *queue) left() float64 {
 	var left float64
 	for _, c := range q.cohorts {
@@ -161,7 +161,7 @@ func (q *queue) left() float64 {
 	return left
 }
 
-// giveUp counts the waits so far of the messages that nobody took.
+// giveUp adds the waits so far of the messages that no worker took.
 func (q *queue) giveUp(now float64) {
 	for _, c := range q.cohorts {
 		q.waits.add(c.count, now-c.from, now-c.to)

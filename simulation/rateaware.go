@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	// rateHeadroom is how much faster than the arrivals the workers are to be.
+	// rateHeadroom is how much faster than the arrivals the workers should be.
 	rateHeadroom = 1.15
-	// drainTime is within what time, in seconds, a standing queue is to be worked off.
+	// drainTime is the time, in seconds, in which waiting messages should be processed.
 	drainTime = 15
-	// The rate of arrivals is the higher of its averages over two windows, in seconds: the
-	// short one sees a wave soon, the long one is not misled by a lull.
+	// The rate of arrivals is the higher of its averages over two windows, in seconds. The short
+	// one sees a wave soon; the long one is not misled by a lull.
 	shortWindow = 5
 	longWindow  = 60
 )
 
-// rateAware is an experiment that no scaler has: what the policy could do if it knew the
-// rate of arrivals, which a scaler can count in a stream, and that of one worker, which is
-// taken as known here. It scales up before a queue forms, and down no further than arrivals
-// allow. Limits, steps and the cooldown are those of the policy's own code.
+// rateAware is an experiment that no real scaler has. It shows what the policy could do if it
+// knew the rate of arrivals, which a scaler can count in a stream, and the rate of one worker,
+// which is given here. It scales up before a queue forms, and down no further than arrivals
+// allow. Limits, steps and the cooldown come from the policy's own code.
 type rateAware struct {
 	serviceRate float64
 	arrivals    []float64 // of the last seconds
@@ -69,7 +69,7 @@ func (r *rateAware) average(seconds int) float64 {
 	return sum / max(1, float64(len(last)))
 }
 
-// workers is how many finish that many messages per second.
+// workers returns how many workers finish that many messages per second.
 func (r *rateAware) workers(rate float64) int64 {
 	return int64(math.Ceil(rate / r.serviceRate))
 }

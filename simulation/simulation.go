@@ -1,7 +1,7 @@
-// Package simulation replays arrivals against a fleet of workers that an autoscaler moves:
-// this project's own policy through a model of KEDA and the HPA, and what it is compared
-// with. It has no clock and no I/O: the same configuration and arrivals always give the
-// same result.
+// Package simulation replays arrivals against a fleet of workers that an autoscaler scales. The
+// autoscalers are this project's policy, with a model of KEDA and the HPA, and those that it is
+// compared with. The package has no clock and no I/O: the same configuration and arrivals always
+// give the same result.
 package simulation
 
 import (
@@ -18,14 +18,14 @@ import (
 type Config struct {
 	Spec        policy.Spec
 	ServiceRate float64       // messages per second that one worker finishes, more than 0
-	PodStart    time.Duration // from a scaling until the new workers take messages, 0 or more
+	PodStart    time.Duration // time from a scaling until the new workers take messages, 0 or more
 	// HPASync is kube-controller-manager's --horizontal-pod-autoscaler-sync-period, in
 	// whole seconds, at least 1.
 	HPASync time.Duration
-	// Phase is which part of their period, from 0 to less than 1, the HPA's first sync and
-	// KEDA's first poll are after the start.
+	// Phase says when the HPA's first sync and KEDA's first poll are, as a part of their
+	// period after the start, from 0 to less than 1.
 	Phase float64
-	// KeepsTolerance is whether the API server keeps an HPA's tolerance (on by default
+	// KeepsTolerance says whether the API server keeps an HPA's tolerance (on by default
 	// from Kubernetes 1.35).
 	KeepsTolerance bool
 	Fixed          int32 // replicas of the fixed fleet, 1 or more; 0: the mean of Threshold's, rounded up
@@ -65,24 +65,24 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Result is what became of a replay.
+// Result is the result of a replay.
 type Result struct {
 	Autoscaler *Autoscaler
 	Label      string
 
 	Arrived, Finished float64 // messages
-	Left              float64 // messages that nobody had taken when the replay was given up
+	Left              float64 // messages that no worker had taken when the replay ended
 
 	// The waits are from a message's arrival until a worker takes it.
 	P50, P99, Max, Mean time.Duration
 
 	ReplicaHours float64
 	Scalings     int       // changes of spec.replicas
-	Depth        []float64 // messages that wait or are in work, at the end of each second
+	Depth        []float64 // messages, waiting and in flight, at the end of each second
 	Replicas     []int32   // spec.replicas in each second
 }
 
-// MeanReplicas is the replicas over time.
+// MeanReplicas is the average of the replicas over time.
 func (r Result) MeanReplicas() float64 {
 	return r.ReplicaHours * 3600 / float64(len(r.Replicas))
 }
@@ -102,9 +102,9 @@ func Compare(config Config, arrivals []int64, others ...*Autoscaler) []Result {
 	return results
 }
 
-// Run replays the arrivals of each second with one autoscaler, and goes on until the queue
-// is empty, but for no more than as long again. The configuration must be valid, and
-// Fixed more than 0 for the fixed fleet.
+// Run replays the arrivals of each second with one autoscaler. It goes on until the queue is
+// empty, but at most for the length of the arrivals again. The configuration must be valid, and
+// Fixed must be more than 0 for the fixed fleet.
 func Run(config Config, arrivals []int64, autoscaler *Autoscaler) Result {
 	replicas := initialReplicas(config, arrivals)
 	if autoscaler == Fixed {
@@ -127,8 +127,8 @@ func Run(config Config, arrivals []int64, autoscaler *Autoscaler) Result {
 	return r.finish(second)
 }
 
-// initialReplicas is as many as the arrivals of the first minute need, within the limits,
-// so that nobody is judged by a fleet that is too small from the start.
+// initialReplicas is the number that the arrivals of the first minute need, within the limits, so
+// that no autoscaler is judged by a fleet that is too small at the start.
 func initialReplicas(config Config, arrivals []int64) int32 {
 	var sum float64
 	first := arrivals[:min(60, len(arrivals))]
@@ -139,7 +139,7 @@ func initialReplicas(config Config, arrivals []int64) int32 {
 	return int32(min(max(need, float64(config.Spec.MinReplicas)), float64(config.Spec.MaxReplicas)))
 }
 
-// replay is one replay on its way.
+// replay is the state of one replay.
 type replay struct {
 	queue  *queue
 	fleet  *fleet
@@ -151,7 +151,7 @@ type replay struct {
 	replicaSeconds int64
 }
 
-// start is when a replay begins: models of the HPA and of KEDA go by the clock.
+// start is when a replay begins: the models of the HPA and of KEDA need a clock time.
 var start = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 func (r *replay) step(second int, arrivals float64) {

@@ -1,7 +1,7 @@
 package simulation
 
-// waits is how long messages waited, in seconds. Messages that arrive evenly and are taken
-// evenly have waits that are spread evenly between those of the first and the last.
+// waits are the waiting times of messages, in seconds. Messages that arrive evenly and are taken
+// evenly have waits that are spread evenly between those of the first and the last one.
 type waits struct {
 	spans []span
 	count float64
@@ -38,8 +38,8 @@ func (w *waits) mean() float64 {
 	return w.total / w.count
 }
 
-// quantile is the shortest wait that at least that part of the messages, from 0 to 1, did
-// not exceed.
+// quantile is the shortest wait that at least this part of the messages, from 0 to 1, did not
+// exceed.
 func (w *waits) quantile(part float64) float64 {
 	if w.count == 0 || w.within(0) >= part*w.count {
 		return 0
@@ -56,7 +56,7 @@ func (w *waits) quantile(part float64) float64 {
 	return most
 }
 
-// within is how many messages waited no longer than that.
+// within returns how many messages did not wait longer than this.
 func (w *waits) within(wait float64) float64 {
 	var count float64
 	for _, s := range w.spans {

@@ -7,22 +7,23 @@ import (
 
 // AutoScalingSpec holds the limits, the two thresholds and the cooldown.
 //
-// With n replicas the fleet holds while the queue depth is between
-// targetQueueDepth × n × scaleDownThreshold % and targetQueueDepth × n × scaleUpThreshold %,
-// and otherwise takes the shortest way back into that band, one step per cooldownPeriod.
+// With n replicas, the band is from targetQueueDepth × n × scaleDownThreshold % to
+// targetQueueDepth × n × scaleUpThreshold %. While the queue depth is in the band, the number
+// of replicas stays. Otherwise it changes by no more than is needed to bring the depth back into
+// the band, at most once per cooldownPeriod.
 //
 // +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas must not be greater than maxReplicas (default 10): lower minReplicas or raise maxReplicas"
 // +kubebuilder:validation:XValidation:rule="self.scaleDownThreshold < self.scaleUpThreshold",fieldPath=".scaleDownThreshold",message="scaleDownThreshold must be less than scaleUpThreshold (default 150), or the fleet could never hold: lower scaleDownThreshold or raise scaleUpThreshold"
 // +kubebuilder:validation:XValidation:rule="!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)",fieldPath=".schedules",message="minReplicas of a schedule must not be greater than maxReplicas (default 10): lower it or raise maxReplicas"
 type AutoScalingSpec struct {
-	// enabled switches autoscaling on. (original)
+	// enabled switches autoscaling on.
 	//
 	// Example: enabled: true
 	// +optional
 	// +kubebuilder:default=false
 	Enabled bool `json:"enabled"`
 
-	// minReplicas is the least number of workers; 0 means scale to zero. (original)
+	// minReplicas is the minimum number of workers; 0 means scale to zero.
 	//
 	// Example: minReplicas: 0
 	// +optional
@@ -31,7 +32,7 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
-	// maxReplicas is the greatest number of workers. (original)
+	// maxReplicas is the maximum number of workers.
 	//
 	// Example: maxReplicas: 50
 	// +optional
@@ -40,8 +41,7 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	MaxReplicas int32 `json:"maxReplicas,omitempty"`
 
-	// targetQueueDepth is how many messages, waiting and in work, one worker is expected
-	// to have on its hands. (original)
+	// targetQueueDepth is the target number of messages (waiting and in flight) per worker.
 	//
 	// Example: targetQueueDepth: 100
 	// +optional
@@ -51,7 +51,7 @@ type AutoScalingSpec struct {
 	TargetQueueDepth int32 `json:"targetQueueDepth,omitempty"`
 
 	// scaleUpThreshold is the upper bound of the band, in percent of
-	// targetQueueDepth × replicas: above it the fleet grows. (original)
+	// targetQueueDepth × replicas. When the queue depth is above it, workers are added.
 	//
 	// Example: scaleUpThreshold: 150
 	// +optional
@@ -61,7 +61,7 @@ type AutoScalingSpec struct {
 	ScaleUpThreshold int32 `json:"scaleUpThreshold,omitempty"`
 
 	// scaleDownThreshold is the lower bound of the band, in percent of
-	// targetQueueDepth × replicas: below it the fleet shrinks. (original)
+	// targetQueueDepth × replicas. When the queue depth is below it, workers are removed.
 	//
 	// Example: scaleDownThreshold: 50
 	// +optional
@@ -70,9 +70,9 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:Maximum=100
 	ScaleDownThreshold int32 `json:"scaleDownThreshold,omitempty"`
 
-	// cooldownPeriod is the least time between two scalings, in seconds, and how long at
-	// least (up to 20 s longer, because KEDA polls) a queue must be idle before the last
-	// worker of a fleet with minReplicas 0 goes. (original)
+	// cooldownPeriod is the minimum time between two scalings, in seconds. With minReplicas 0
+	// it is also how long the queue must be idle before the last worker is removed; that can
+	// take up to 20 s longer, because KEDA polls.
 	//
 	// Example: cooldownPeriod: 120
 	// +optional
@@ -81,8 +81,8 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	CooldownPeriod *int32 `json:"cooldownPeriod,omitempty"`
 
-	// activationQueueDepth is the depth that a queue must exceed to wake a fleet of zero
-	// workers.
+	// activationQueueDepth is the queue depth that must be exceeded to scale from zero workers
+	// to one.
 	//
 	// Example: activationQueueDepth: 5
 	// +optional
@@ -91,8 +91,8 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:Maximum=1000000000
 	ActivationQueueDepth int32 `json:"activationQueueDepth,omitempty"`
 
-	// maxScaleUpStep limits how many workers one scaling may add: a number, or a
-	// percentage of the current ones (rounded down, at least 1). Unset: no limit.
+	// maxScaleUpStep is the maximum number of workers that one scaling adds: a number, or a
+	// percentage of the current number (rounded down, at least 1). If unset, there is no limit.
 	//
 	// Example: maxScaleUpStep: 50%
 	// +optional
@@ -100,10 +100,10 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 1000000 : self.matches('^[1-9][0-9]{0,3}%$')",message="maxScaleUpStep must be a number from 1 to 1000000 or a percentage such as 50%: leave it out for no limit"
 	MaxScaleUpStep *intstr.IntOrString `json:"maxScaleUpStep,omitempty"`
 
-	// maxScaleDownStep limits how many workers one scaling may remove: a number, or a
-	// percentage of the current ones (rounded down, at least 1). Workers that keep up
-	// leave no queue, so an empty queue does not mean idle workers: a large step down
-	// costs long waits when load returns.
+	// maxScaleDownStep is the maximum number of workers that one scaling removes: a number, or
+	// a percentage of the current number (rounded down, at least 1). Workers that keep up with
+	// the load leave no queue, so an empty queue does not mean that they are idle. After a
+	// large step down, messages wait long when load returns.
 	//
 	// Example: maxScaleDownStep: 2
 	// +optional
@@ -112,7 +112,7 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 1000000 : self.matches('^([1-9][0-9]?|100)%$')",message="maxScaleDownStep must be a number from 1 to 1000000 or a percentage from 1% to 100%: leave it out for 20%"
 	MaxScaleDownStep *intstr.IntOrString `json:"maxScaleDownStep,omitempty"`
 
-	// schedules keep more workers than the queue asks for at certain hours.
+	// schedules set a higher minimum number of workers for certain hours.
 	//
 	// Example: schedules: [{name: office-hours, timezone: Europe/Berlin, start: 0 8 * * 1-5, end: 0 18 * * 1-5, minReplicas: 5}]
 	// +optional
@@ -121,10 +121,11 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Schedules []Schedule `json:"schedules,omitempty"`
 
-	// triggers are further ones of KEDA's, passed on unchanged: prometheus or cpu, for
-	// example, with their TriggerAuthentications. The greatest of what all triggers ask for
-	// counts, within minReplicas and maxReplicas. A ClusterTriggerAuthentication, and KEDA's
-	// own identity, are refused (NotPermitted) unless the operator's settings permit them.
+	// triggers are additional KEDA triggers, such as prometheus or cpu, with their
+	// TriggerAuthentications. They are passed to KEDA unchanged. The trigger that asks for the
+	// most workers wins, within minReplicas and maxReplicas. A ClusterTriggerAuthentication
+	// and KEDA's own identity are refused (NotPermitted) unless the operator's settings permit
+	// them.
 	//
 	// Example: triggers: [{type: cpu, name: busy, metricType: Utilization, metadata: {value: "70"}}]
 	// +optional
@@ -132,10 +133,10 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Triggers []kedav1alpha1.ScaleTriggers `json:"triggers,omitempty"`
 
-	// hpaName is the name of the HorizontalPodAutoscaler that KEDA makes; unset:
+	// hpaName is the name of the HorizontalPodAutoscaler that KEDA creates. If unset, it is
 	// keda-hpa-<name>. With the annotation scaledobject.keda.sh/transfer-hpa-ownership:
-	// "true" on the channel it may be that of one that scales the Deployment already, which
-	// KEDA takes over. One that scales something else is refused (HPAConflict).
+	// "true" on the channel, it may name an existing HorizontalPodAutoscaler of the Deployment,
+	// which KEDA then takes over. One that scales something else is refused (HPAConflict).
 	//
 	// Example: hpaName: orders
 	// +optional
@@ -143,8 +144,8 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="hpaName must be the name of a HorizontalPodAutoscaler: lower-case letters, digits, - and ."
 	HPAName string `json:"hpaName,omitempty"`
 
-	// fallback is KEDA's, passed on unchanged: how many workers there are to be after
-	// failureThreshold failures in a row to read the queue or another trigger. Unset: the
+	// fallback is KEDA's fallback, passed to KEDA unchanged: the number of workers after the
+	// queue or another trigger could not be read failureThreshold times in a row. If unset, the
 	// number stays as it is.
 	//
 	// Example: fallback: {failureThreshold: 3, replicas: 6}

@@ -1,17 +1,17 @@
 package v1
 
-// AnnotationAdoptedBy is, on a Deployment, ScaledObject or PodDisruptionBudget that nobody
-// controls, its owner's consent that the channel named by its value takes it over.
+// AnnotationAdoptedBy is set by the owner of a Deployment, ScaledObject or PodDisruptionBudget
+// that no controller owns. It permits the channel that its value names to take the object over.
 const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
 
 // ConditionPaused is True while scaling is held, by spec.paused or by one of KEDA's
 // annotations.
 const ConditionPaused = "Paused"
 
-// Conditions that kstatus reads (sigs.k8s.io/cli-utils, pkg/kstatus). Each is there only
-// while it is true, with the reason and the words of the Ready condition.
+// Conditions that kstatus reads (sigs.k8s.io/cli-utils, pkg/kstatus). Each is present only
+// while it is true, with the reason and the message of the Ready condition.
 const (
-	// ConditionReconciling is True while the channel is on its way to be ready.
+	// ConditionReconciling is True while the channel is becoming ready.
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True while somebody has to change something.
 	ConditionStalled = "Stalled"
@@ -26,19 +26,19 @@ const (
 	ReasonNotPaused            = "NotPaused"            // nothing asks for a pause
 )
 
-// Reasons of the Scaled condition, besides the scaler's own.
+// Reasons of the Scaled condition, in addition to the scaler's own.
 const (
 	ReasonPaused         = "Paused"         // a pause keeps the number of workers
 	ReasonHeldBySchedule = "HeldBySchedule" // a schedule keeps more workers than the queue asks for
-	ReasonHeldByTrigger  = "HeldByTrigger"  // another trigger does
-	ReasonFallback       = "Fallback"       // KEDA can't read a trigger, and does what fallback says
+	ReasonHeldByTrigger  = "HeldByTrigger"  // another trigger keeps more workers than the queue asks for
+	ReasonFallback       = "Fallback"       // KEDA can't read a trigger and applies fallback
 
-	// The scaler has asked for another number for the cooldown and 30 s more.
+	// For these two, the scaler has asked for another number for the cooldown and 30 s more.
 	ReasonNotCarriedOut      = "NotCarriedOut"      // neither KEDA nor the HPA follows
-	ReasonHeldByScaledObject = "HeldByScaledObject" // what somebody else set on the ScaledObject keeps it
+	ReasonHeldByScaledObject = "HeldByScaledObject" // a setting that somebody else made on the ScaledObject keeps the number
 )
 
-// Reasons of the Ready condition that the workers' pods and the Deployment's rollout give.
+// Reasons of the Ready condition that come from the workers' pods and the Deployment's rollout.
 const (
 	ReasonWorkersFailing       = "WorkersFailing"       // a container ends soon after each start: a crash loop
 	ReasonWorkersNotStarting   = "WorkersNotStarting"   // a container can't be started: image, settings, Secrets, volumes

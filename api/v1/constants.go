@@ -1,13 +1,13 @@
 package v1
 
-// Conditions of a channel. (original)
+// Conditions of a channel.
 const (
-	// ConditionReady is True when the workers that are wanted are up and everything that
-	// scales them is in place.
+	// ConditionReady is True when the desired number of workers is ready and everything that
+	// scales them exists.
 	ConditionReady = "Ready"
-	// ConditionScaled tells what the autoscaler last decided and why. It is True when the
-	// number of workers is the one decided, False while it is on its way or can't be
-	// decided.
+	// ConditionScaled says what the scaler last decided and why. It is True when the number of
+	// workers is the decided one. It is False while that number is still changing, or if there
+	// is no decision.
 	ConditionScaled = "Scaled"
 	// ConditionConnected is True when the queue's depth could be read from the server.
 	ConditionConnected = "Connected"
@@ -15,49 +15,50 @@ const (
 
 // Reasons of the Ready condition.
 const (
-	ReasonAvailable            = "Available"            // the wanted workers are ready
+	ReasonAvailable            = "Available"            // the desired number of workers is ready
 	ReasonProgressing          = "Progressing"          // workers are starting or stopping
 	ReasonDeploymentFailed     = "DeploymentFailed"     // the Deployment does not progress
 	ReasonDeploymentConflict   = "DeploymentConflict"   // a Deployment of that name belongs to somebody else
 	ReasonScaledObjectConflict = "ScaledObjectConflict" // a ScaledObject of that name, or another of the same Deployment, belongs to somebody else
-	ReasonHPAConflict          = "HPAConflict"          // a HorizontalPodAutoscaler of somebody else's is in the way of KEDA's
+	ReasonHPAConflict          = "HPAConflict"          // a HorizontalPodAutoscaler that belongs to somebody else scales the Deployment
 	ReasonAdoptionRefused      = "AdoptionRefused"      // an object may be adopted, but can't become the channel's
 	ReasonKEDANotInstalled     = "KEDANotInstalled"     // the ScaledObject CRD is missing
 	ReasonKEDANotReady         = "KEDANotReady"         // KEDA reports the ScaledObject as not ready
-	ReasonInvalidSpec          = "InvalidSpec"          // the API server refuses what the channel asks for
+	ReasonInvalidSpec          = "InvalidSpec"          // the spec can't be carried out as it is
 	ReasonNotPermitted         = "NotPermitted"         // the operator's settings don't permit what the channel asks for
-	ReasonRefused              = "Refused"              // the API server refuses an object of the channel's: a quota, a policy, a webhook, a missing permission
+	ReasonRefused              = "Refused"              // the API server refuses an object of the channel: a quota, a policy, a webhook, a missing permission
 )
 
 // ReasonDeleting is the reason of the Ready condition while the channel is being deleted.
 const ReasonDeleting = "Deleting"
 
-// Reasons of the Scaled condition; with autoscaling on, the scaler's own reasons
-// (for example AboveUpperBound, WithinBand, Cooldown) stand here as well.
+// Reasons of the Scaled condition. With autoscaling on, it can also have one of the scaler's
+// own reasons, for example AboveUpperBound, WithinBand or Cooldown.
 const (
-	ReasonAutoScalingDisabled = "AutoScalingDisabled" // replicas is what the spec says
-	ReasonDecisionUnknown     = "DecisionUnknown"     // the scaler can't decide
+	ReasonAutoScalingDisabled = "AutoScalingDisabled" // the number of workers is spec.replicas
+	ReasonDecisionUnknown     = "DecisionUnknown"     // there is no decision, because the scaler could not be asked or answered with an error
 )
 
-// Reasons of the Connected condition; when the server can't be read, the scaler's gRPC
-// code (for example Unavailable, FailedPrecondition) stands here.
+// Reasons of the Connected condition. If the server can't be read, the reason is the scaler's
+// gRPC code, for example Unavailable or FailedPrecondition.
 const (
 	ReasonQueueRead         = "QueueRead"         // the depth was read
-	ReasonScalerUnreachable = "ScalerUnreachable" // the scaler itself does not answer
+	ReasonScalerUnreachable = "ScalerUnreachable" // the scaler does not answer
 )
 
 // Events on a channel.
 const (
-	// EventScaled tells of every change of the number of workers. (original)
+	// EventScaled reports every change of the number of workers.
 	EventScaled = "Scaled"
-	// EventFinalizerLeft tells, on the ScaledObject of a channel that is gone, that KEDA does
-	// not let it go.
+	// EventFinalizerLeft is an event on the ScaledObject of a deleted channel: KEDA has not
+	// removed its finalizer.
 	EventFinalizerLeft = "FinalizerLeft"
-	// EventNotKept warns of what the API server drops, or changes, of a channel's objects.
+	// EventNotKept warns that the API server dropped or changed a field of one of the channel's
+	// objects.
 	EventNotKept = "NotKept"
 )
 
-// Labels of the workers' Deployment and pods. (original)
+// Labels of the workers' Deployment and pods.
 const (
 	LabelApp     = "app"
 	LabelChannel = "pubsubchannel"
@@ -74,13 +75,13 @@ const (
 
 // Environment of the workers' container.
 const (
-	EnvRedisAddr      = "REDIS_ADDR"      // host:port, several separated by commas (original)
-	EnvChannel        = "CHANNEL"         // channelName (original)
-	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds (original)
+	EnvRedisAddr      = "REDIS_ADDR"      // host:port, several separated by commas
+	EnvChannel        = "CHANNEL"         // channelName
+	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds
 	EnvQueueType      = "QUEUE_TYPE"      // Auto, List, Stream, SortedSet or PubSub
 	EnvPodName        = "POD_NAME"        // the consumer's name
 
-	// Set only where the channel says more than the default.
+	// Set only if the channel does not have the default.
 	EnvQueueKeys             = "QUEUE_KEYS"     // a JSON array of all keys
 	EnvQueuePreset           = "QUEUE_PRESET"   // the job framework
 	EnvConsumerGroup         = "CONSUMER_GROUP" // the stream's

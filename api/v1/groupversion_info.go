@@ -1,6 +1,6 @@
 // Package v1 holds the API pubsub.jawaracloud.io/v1: the PubSubChannel resource.
 //
-// Fields, defaults, columns and labels marked (original) below are those of the
+// Fields, defaults, columns and labels marked below are those of the
 // first operator: manifests that were written for it apply unchanged.
 //
 // +kubebuilder:object:generate=true

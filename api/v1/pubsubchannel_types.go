@@ -13,7 +13,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.image != 'jawaracloud/subscriber:latest' || !has(self.queue) || (!has(self.queue.preset) && (!has(self.queue.type) || self.queue.type != 'SortedSet'))",fieldPath=".image",message="the default image can't work on a preset's queues or on sorted sets: set image to your own workers'"
 type PubSubChannelSpec struct {
 	// channelName is the queue: the key of a list, a stream or a sorted set on the server,
-	// a Pub/Sub channel, or the name of a preset's queue. (original) Workers get it as
+	// a Pub/Sub channel, or the name of a preset's queue. Workers get it as
 	// CHANNEL.
 	//
 	// Example: channelName: orders
@@ -22,10 +22,10 @@ type PubSubChannelSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	ChannelName string `json:"channelName"`
 
-	// redisAddress is the DragonFly or Redis server as host:port (original), or several
-	// separated by commas: sentinels, or nodes of a cluster (see redis.mode).
-	// A host without a dot is a Service in the channel's own namespace, for the workers
-	// and for the scaler alike. Workers get the address as REDIS_ADDR.
+	// redisAddress is the DragonFly or Redis server as host:port, or several of them separated
+	// by commas: sentinels, or nodes of a cluster (see redis.mode). A host without a dot is a
+	// Service in the channel's own namespace, both for the workers and for the scaler. Workers
+	// get the address as REDIS_ADDR.
 	//
 	// Example: redisAddress: redis.data.svc:6379
 	// +optional
@@ -34,11 +34,11 @@ type PubSubChannelSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^ *([^:\\\\s/,@]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5} *(, *([^:\\\\s/,@]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5} *)*$')",message="redisAddress must be host:port, without a scheme: for example dragonfly:6379 or redis.data.svc:6379; several are separated by commas"
 	RedisAddress string `json:"redisAddress,omitempty"`
 
-	// replicas is the number of workers while autoScaling is off; with autoScaling on it
-	// is the number that a new Deployment starts with, within minReplicas and maxReplicas.
-	// With minReplicas 0 the default counts as 0: a new fleet sleeps until there is
-	// something to do. A Deployment that comes back starts with the number wanted last.
-	// (original)
+	// replicas is the number of workers while autoScaling is off. With autoScaling on, it is
+	// the number that a new Deployment starts with, within minReplicas and maxReplicas. With
+	// minReplicas 0 the default counts as 0: there are no workers until there are messages. A
+	// Deployment that was deleted and is created again starts with the number that was last
+	// desired.
 	//
 	// Example: replicas: 3
 	// +optional
@@ -47,7 +47,7 @@ type PubSubChannelSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// image is the workers' container image. (original)
+	// image is the container image of the workers.
 	//
 	// Example: image: registry.example.com/orders-worker:1.4.2
 	// +optional
@@ -55,9 +55,9 @@ type PubSubChannelSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	Image string `json:"image,omitempty"`
 
-	// messageTimeout is how long a worker may take over one message, in seconds.
-	// (original) Workers get it as MESSAGE_TIMEOUT, and a worker that is stopped has this
-	// long, and 5 s more, to finish what it holds.
+	// messageTimeout is how long a worker may take for one message, in seconds. Workers get it
+	// as MESSAGE_TIMEOUT. A worker that is stopped has this time and 5 s more to finish its
+	// messages in flight.
 	//
 	// Example: messageTimeout: 60
 	// +optional
@@ -66,14 +66,14 @@ type PubSubChannelSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	MessageTimeout int32 `json:"messageTimeout,omitempty"`
 
-	// resources are the limits and requests of the workers' container. (original)
+	// resources are the limits and requests of the workers' container.
 	//
 	// Example: resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {memory: 128Mi}}
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
-	// env is added to the workers' container, and wins over what the operator sets.
-	// (original)
+	// env is added to the workers' container. It overrides variables of the same name that the
+	// operator sets.
 	//
 	// Example: env: [{name: HANDLER_URL, value: "http://orders/handle"}]
 	// +optional
@@ -81,50 +81,50 @@ type PubSubChannelSpec struct {
 	// +listMapKey=name
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
-	// template is a part of a pod template, merged over the one that the operator makes.
+	// template is a partial pod template. It is merged over the one that the operator makes.
 	//
 	// Example: template: {spec: {priorityClassName: batch, nodeSelector: {disk: ssd}}}
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
 
 	// podDisruptionBudget says whether the operator makes a PodDisruptionBudget for the
-	// workers. It does, unless this says otherwise.
+	// workers. By default it does.
 	//
 	// Example: podDisruptionBudget: {enabled: false}
 	// +optional
 	PodDisruptionBudget *PodDisruptionBudget `json:"podDisruptionBudget,omitempty"`
 
-	// autoScaling lets the fleet follow the depth of the queue. (original)
+	// autoScaling makes the number of workers follow the queue depth.
 	//
 	// Example: autoScaling: {enabled: true, minReplicas: 0, maxReplicas: 50}
 	// +optional
 	AutoScaling *AutoScalingSpec `json:"autoScaling,omitempty"`
 
-	// paused holds the number of workers as it is now, until it is false again: with
-	// autoScaling on, KEDA stops scaling; with it off, replicas is not put back. All other
-	// edits still take effect. KEDA's own annotations (autoscaling.keda.sh/paused-replicas,
-	// paused, paused-scale-in, paused-scale-out) may be set on the channel instead; paused
-	// goes before them.
+	// paused keeps the number of workers as it is now, until it is false again. With
+	// autoScaling on, KEDA stops scaling. With autoScaling off, the operator does not reset the
+	// number to replicas. All other edits still take effect. KEDA's own annotations
+	// (autoscaling.keda.sh/paused-replicas, paused, paused-scale-in, paused-scale-out) may be
+	// set on the channel instead; paused has priority over them.
 	//
 	// Example: paused: true
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
-	// queue says what kind of queue channelName is, and which other keys belong to it.
+	// queue says what kind of queue channelName is, and which keys belong to it.
 	//
 	// Example: queue: {type: Stream, consumerGroup: workers}
 	// +optional
 	Queue *QueueSpec `json:"queue,omitempty"`
 
-	// redis says how the server at redisAddress is reached: topology, credentials, TLS.
+	// redis says how to connect to redisAddress: topology, credentials, TLS.
 	//
 	// Example: redis: {passwordSecret: {name: redis-auth}}
 	// +optional
 	Redis *RedisSpec `json:"redis,omitempty"`
 }
 
-// PubSubChannel is a queue on DragonFly or Redis with a fleet of workers that scales by
-// itself.
+// PubSubChannel is a queue on DragonFly or Redis with a fleet of workers that is scaled
+// automatically.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -151,13 +151,12 @@ type PubSubChannel struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +required
 	Spec PubSubChannelSpec `json:"spec"`
 
-	// status is what was last observed.
-	// The default tells a channel that nobody has looked at yet from one that is as it
-	// should be.
+	// status is the state that the operator last observed. Until then it has an
+	// observedGeneration of -1, which no spec has.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status PubSubChannelStatus `json:"status,omitempty,omitzero"`

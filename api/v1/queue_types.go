@@ -11,19 +11,19 @@ const (
 	// QueueTypeAuto asks the server for each key's type (TYPE): a list, a stream or a
 	// sorted set.
 	QueueTypeAuto QueueType = "Auto"
-	// QueueTypeList is a list: depth is LLEN and what subscribers hold.
+	// QueueTypeList is a list. Its depth is LLEN and what subscribers have in flight.
 	QueueTypeList QueueType = "List"
-	// QueueTypeStream is a stream read by a consumer group: depth is its lag and its
+	// QueueTypeStream is a stream read by a consumer group. Its depth is the group's lag and its
 	// pending entries.
 	QueueTypeStream QueueType = "Stream"
-	// QueueTypeSortedSet is a sorted set: depth is its members, or those that are due.
+	// QueueTypeSortedSet is a sorted set. Its depth is all members, or those that are due.
 	QueueTypeSortedSet QueueType = "SortedSet"
-	// QueueTypePubSub is a channel of PUBLISH and SUBSCRIBE, which has no queue: depth is an
+	// QueueTypePubSub is a channel of PUBLISH and SUBSCRIBE, which has no queue. Its depth is an
 	// estimate of what slow subscribers have not taken yet.
 	QueueTypePubSub QueueType = "PubSub"
 )
 
-// QueuePreset is a job framework whose keys are known.
+// QueuePreset is a job framework whose keys the scaler knows.
 // +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel
 type QueuePreset string
 
@@ -37,7 +37,7 @@ const (
 	PresetLaravel QueuePreset = "Laravel"
 )
 
-// SortedSetScore is what the score of a sorted set's members says.
+// SortedSetScore is the meaning of the score of a sorted set's members.
 // +kubebuilder:validation:Enum=Any;UnixSeconds;UnixMilliseconds
 type SortedSetScore string
 
@@ -51,7 +51,7 @@ const (
 	ScoreUnixMilliseconds SortedSetScore = "UnixMilliseconds"
 )
 
-// QueueSpec says what the queue is made of, and how its depth is read.
+// QueueSpec says which keys the queue has, and how its depth is read.
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
 // +kubebuilder:validation:XValidation:rule="!has(self.score) || self.score == 'Any' || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'SortedSet']))",fieldPath=".score",message="score belongs to a sorted set: leave score out, or set type to SortedSet and leave preset out"
@@ -59,15 +59,16 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 type QueueSpec struct {
-	// type is the kind of queue. With a preset it is left out.
+	// type is the kind of queue. Leave it out if preset is set.
 	//
 	// Example: type: Stream
 	// +optional
 	// +kubebuilder:default=Auto
 	Type QueueType `json:"type,omitempty"`
 
-	// keys are the keys whose depths are summed: those of lists, streams, sorted sets or
-	// Pub/Sub channels, or the names of a preset's queues. 1 to 32, default [channelName].
+	// keys are the keys whose depths are summed: lists, streams, sorted sets or Pub/Sub
+	// channels, or the names of a preset's queues. There are 1 to 32; the default is
+	// [channelName].
 	//
 	// Example: keys: [orders, refunds]
 	// +optional
@@ -78,8 +79,9 @@ type QueueSpec struct {
 	// +kubebuilder:validation:items:MaxLength=512
 	Keys []string `json:"keys,omitempty"`
 
-	// preset is the job framework that the workers use: depth is what is ready, in work and
-	// due in its keys, and channelName and keys are the names of its queues.
+	// preset is the job framework that the workers use. The depth is the number of jobs that
+	// are ready, in flight and due in the framework's keys; channelName and keys are the names
+	// of its queues.
 	//
 	// Example: preset: BullMQ
 	// +optional
@@ -87,7 +89,7 @@ type QueueSpec struct {
 
 	// keyPrefix is what the framework puts before its keys: BullMQ's prefix (default
 	// bull), Celery's global_keyprefix, Sidekiq's namespace, or the prefix of Laravel's Redis
-	// connection (default none; an application of Laravel's has one, such as shop_database_).
+	// connection (default none; a Laravel application has one, such as shop_database_).
 	//
 	// Example: keyPrefix: shop
 	// +optional
@@ -95,8 +97,8 @@ type QueueSpec struct {
 	// +kubebuilder:validation:MaxLength=128
 	KeyPrefix string `json:"keyPrefix,omitempty"`
 
-	// consumerGroup is the stream's consumer group. Unset: the stream's only group; with
-	// several groups it must be set.
+	// consumerGroup is the stream's consumer group. If unset, it is the stream's only group. It
+	// must be set if the stream has several groups.
 	//
 	// Example: consumerGroup: workers
 	// +optional
@@ -104,17 +106,19 @@ type QueueSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	ConsumerGroup string `json:"consumerGroup,omitempty"`
 
-	// score says what the score of a sorted set's members means. Any (the default): all
-	// of them are ready. UnixSeconds or UnixMilliseconds: each is ready from that time on.
+	// score is the meaning of the score of a sorted set's members. With Any (the default), all
+	// members are ready. With UnixSeconds or UnixMilliseconds, a member is ready from that time
+	// on.
 	//
 	// Example: score: UnixSeconds
 	// +optional
 	Score SortedSetScore `json:"score,omitempty"`
 
-	// maxAge is how long a message may wait for a worker: while the oldest waits longer,
-	// the queue counts as over its upper bound, however short it is. From 1s to 720h, such
-	// as 90s or 5m; unset: no limit. For streams (from the entry's id), for sorted sets
-	// whose score is a time, and for the presets Sidekiq, BullMQ, Asynq and RQ.
+	// maxAge is how long a message may wait for a worker, from 1s to 720h, for example 90s or
+	// 5m. If the oldest message waits longer, the queue counts as above its upper bound,
+	// whatever its depth. If unset, there is no limit. It works for streams (the age comes
+	// from the entry's id), for sorted sets whose score is a time,
+	// and for the presets Sidekiq, BullMQ, Asynq and RQ.
 	//
 	// Example: maxAge: 90s
 	// +optional

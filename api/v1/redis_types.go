@@ -8,14 +8,14 @@ type RedisMode string
 const (
 	// RedisModeStandalone is one server, or a Service that leads to the master.
 	RedisModeStandalone RedisMode = "Standalone"
-	// RedisModeSentinel is a master that sentinels name: redisAddress is theirs.
+	// RedisModeSentinel is a master that sentinels name; redisAddress is the sentinels' address.
 	RedisModeSentinel RedisMode = "Sentinel"
-	// RedisModeCluster is Redis Cluster, or DragonFly in cluster mode: redisAddress is that
-	// of some of its nodes.
+	// RedisModeCluster is Redis Cluster, or DragonFly in cluster mode; redisAddress names some
+	// of its nodes.
 	RedisModeCluster RedisMode = "Cluster"
 )
 
-// RedisSpec says how the server is reached.
+// RedisSpec says how to connect to the server.
 // +kubebuilder:validation:XValidation:rule="has(self.mode) && self.mode == 'Sentinel' ? has(self.sentinelMaster) : !has(self.sentinelMaster)",fieldPath=".sentinelMaster",message="sentinelMaster belongs to mode Sentinel, which needs it: set both or neither"
 // +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.mode != 'Cluster' || !has(self.database) || self.database == 0",fieldPath=".database",message="a cluster has database 0 only: leave database out"
 // +kubebuilder:validation:XValidation:rule="(!has(self.sentinelUsernameSecret) && !has(self.sentinelPasswordSecret)) || (has(self.mode) && self.mode == 'Sentinel')",fieldPath=".sentinelPasswordSecret",message="sentinelUsernameSecret and sentinelPasswordSecret belong to mode Sentinel: leave them out"
@@ -56,8 +56,8 @@ type RedisSpec struct {
 	UsernameSecret *SecretKey `json:"usernameSecret,omitempty"`
 
 	// passwordSecret holds the password; key defaults to password. Workers get it as
-	// REDIS_PASSWORD. The scaler follows a change of the Secret within a minute; workers
-	// when they are restarted.
+	// REDIS_PASSWORD. After a change of the Secret, the scaler uses the new password within a
+	// minute; workers use it after a restart.
 	//
 	// Example: passwordSecret: {name: redis-auth, key: redis-password}
 	// +optional
@@ -77,17 +77,19 @@ type RedisSpec struct {
 	// +optional
 	SentinelPasswordSecret *SecretKey `json:"sentinelPasswordSecret,omitempty"`
 
-	// tls switches TLS on, by being there: "tls: {}" trusts the system's authorities.
+	// tls switches TLS on if it is set. "tls: {}" trusts the certificate authorities of the
+	// system.
 	//
 	// Example: tls: {caSecret: {name: redis-ca}}
 	// +optional
 	TLS *RedisTLS `json:"tls,omitempty"`
 }
 
-// RedisTLS says whom to trust, and who we are.
+// RedisTLS says which certificates to trust, and which client certificate to use.
 type RedisTLS struct {
 	// caSecret holds the certificates of the authorities to trust, in PEM; key defaults to
-	// ca.crt. Unset: those of the system. Workers get the file as REDIS_TLS_CA_FILE.
+	// ca.crt. If unset, those of the system are trusted. Workers get the file as
+	// REDIS_TLS_CA_FILE.
 	//
 	// Example: caSecret: {name: redis-ca, key: ca.crt}
 	// +optional
@@ -101,8 +103,8 @@ type RedisTLS struct {
 	// +optional
 	ClientCertificateSecret *SecretName `json:"clientCertificateSecret,omitempty"`
 
-	// serverName is the name that the server's certificate must have. Default: the host of
-	// the address. Workers get it as REDIS_TLS_SERVER_NAME.
+	// serverName is the name that the server's certificate must have. It defaults to the host
+	// of the address. Workers get it as REDIS_TLS_SERVER_NAME.
 	//
 	// Example: serverName: redis.example.com
 	// +optional

@@ -5,69 +5,69 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // Phase is a channel's state in one word.
 type Phase string
 
-// The phases of a channel. (original)
+// The phases of a channel.
 const (
-	// PhasePending means that workers are not up yet, or that something outside the
-	// channel is awaited.
+	// PhasePending means that workers are not ready yet, or that the channel waits for something
+	// outside of it.
 	PhasePending Phase = "Pending"
-	// PhaseRunning means that the workers are up.
+	// PhaseRunning means that the workers are ready.
 	PhaseRunning Phase = "Running"
-	// PhaseScaling means that the number of workers is on its way to another.
+	// PhaseScaling means that the number of workers is changing.
 	PhaseScaling Phase = "Scaling"
-	// PhaseFailed means that the channel can't work until somebody changes something; a
-	// crash loop is that where no worker of the template as it is is well.
+	// PhaseFailed means that the channel can't work until somebody changes something. A crash
+	// loop counts as that if it affects all workers of the current template.
 	PhaseFailed Phase = "Failed"
 	// PhaseDeleting means that the channel is being deleted.
 	PhaseDeleting Phase = "Deleting"
 )
 
-// PubSubChannelStatus is what was last observed of a channel.
+// PubSubChannelStatus is the state of a channel that the operator last observed.
 type PubSubChannelStatus struct {
-	// phase is the channel's state in one word. (original)
+	// phase is the channel's state in one word.
 	//
 	// Example: phase: Running
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
-	// replicas is the number of workers that exist. (original)
+	// replicas is the number of workers that exist.
 	//
 	// Example: replicas: 3
 	// +optional
 	Replicas int32 `json:"replicas"`
 
-	// readyReplicas is the number of workers that are ready. (original)
+	// readyReplicas is the number of workers that are ready.
 	//
 	// Example: readyReplicas: 3
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 
-	// desiredReplicas is the number of workers that the Deployment was last told to have.
+	// desiredReplicas is the number of workers last set on the Deployment.
 	//
 	// Example: desiredReplicas: 4
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas"`
 
-	// queueDepth is the number of messages that wait or are in work; absent while it is
-	// unknown. (original)
+	// queueDepth is the number of messages, waiting and in flight. It is absent while it is
+	// unknown.
 	//
 	// Example: queueDepth: 500
 	// +optional
 	QueueDepth *int64 `json:"queueDepth,omitempty"`
 
-	// messageRate is the number of messages that arrive per second; absent while it is
-	// unknown. (original)
+	// messageRate is the number of messages that arrive per second. It is absent while it is
+	// unknown.
 	//
 	// Example: messageRate: 40
 	// +optional
 	MessageRate *int64 `json:"messageRate,omitempty"`
 
-	// lastScaleTime is when the number of workers was last changed. (original)
+	// lastScaleTime is when the number of workers last changed.
 	//
 	// Example: lastScaleTime: "2026-01-31T12:00:00Z"
 	// +optional
 	LastScaleTime *metav1.Time `json:"lastScaleTime,omitempty"`
 
-	// conditions tell what works and what doesn't, and why. (original)
+	// conditions say what works and what does not, and why.
 	//
 	// Example: conditions: [{type: Ready, status: "True", reason: Available, message: 3 of 3 workers are ready, lastTransitionTime: "2026-01-31T12:00:00Z"}]
 	// +optional
@@ -75,8 +75,7 @@ type PubSubChannelStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the generation of the spec that this status is about.
-	// (original)
+	// observedGeneration is the generation of the spec that this status describes.
 	//
 	// Example: observedGeneration: 2
 	// +optional
@@ -88,9 +87,9 @@ type PubSubChannelStatus struct {
 	// +optional
 	Selector string `json:"selector,omitempty"`
 
-	// observedTime is when the operator last wrote this status, by its own clock. It is written
-	// only together with something else, so that an idle channel costs no write, unless the
-	// operator's --status-heartbeat asks for more.
+	// observedTime is when the operator last wrote this status, by its own clock. The operator
+	// writes it only when something else in the status changes, so an idle channel costs no
+	// writes, unless --status-heartbeat of the operator is set.
 	//
 	// Example: observedTime: "2026-01-31T12:00:00Z"
 	// +optional

@@ -38,12 +38,12 @@ type options struct {
 	version              bool
 }
 
-// leastHeartbeat bounds what an idle fleet of channels may cost the API server: 100 writes a
-// second for 1,000 of them.
+// leastHeartbeat limits the cost of idle channels for the API server: 100 writes a second for
+// 1,000 channels.
 const leastHeartbeat = 10 * time.Second
 
-// parse reads the command line. Its error names each flag that is wrong, its value and
-// the remedy; flag.ErrHelp means that help was asked for.
+// parse reads the command line. Its error names each wrong flag, its value and the remedy.
+// flag.ErrHelp means that --help was given.
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
 	var level, accounts, authentications, kedaSecret string
@@ -51,19 +51,19 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of the Prometheus metrics, or 0 for none")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
-	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one replica of several be active")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "elect one of several replicas, which alone is active")
 	flags.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader's Lease (default: the pod's own)")
-	flags.StringVar(&o.scalerAddress, "scaler-address", "", "host:port of the scaler's gRPC service, as KEDA's pods and this one reach it; required")
+	flags.StringVar(&o.scalerAddress, "scaler-address", "", "host:port of the scaler's gRPC service, for KEDA's pods and for the controller; required")
 	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
 	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
-	flags.StringVar(&kedaSecret, "keda-tls-secret", "", "namespace/name of the Secret that --scaler-authentication-ref refers to: KEDA connects anew once it was renewed (default: none, so that KEDA has to be restarted then)")
-	flags.StringVar(&o.limits.PodSecurity, translator.FlagPodSecurity, "baseline", "Pod Security Standard that a channel's template must keep to: baseline, restricted, or privileged for none")
+	flags.StringVar(&kedaSecret, "keda-tls-secret", "", "namespace/name of the Secret that --scaler-authentication-ref refers to: KEDA connects again after it was renewed (default: none, and KEDA must be restarted after a renewal)")
+	flags.StringVar(&o.limits.PodSecurity, translator.FlagPodSecurity, "baseline", "Pod Security Standard for channels' templates: baseline, restricted, or privileged for no restriction")
 	flags.StringVar(&accounts, translator.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
 	flags.StringVar(&authentications, translator.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
-	flags.BoolVar(&o.limits.KEDAIdentity, translator.FlagKEDAIdentity, false, "let channels' triggers have KEDA ask a cloud in its own name, as with identityOwner: operator")
+	flags.BoolVar(&o.limits.KEDAIdentity, translator.FlagKEDAIdentity, false, "let channels' triggers use KEDA's own identity in a cloud, for example with identityOwner: operator")
 	flags.DurationVar(&o.statusInterval, "status-interval", 15*time.Second, "how often the scaler is asked about each channel")
-	flags.DurationVar(&o.statusHeartbeat, "status-heartbeat", 0, "write each channel's status.observedTime anew at least this often, at least 10s, which costs a write each time; 0 writes it only together with something else")
-	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are worked on at once")
+	flags.DurationVar(&o.statusHeartbeat, "status-heartbeat", 0, "how often to write each channel's status.observedTime, at least 10s; each time costs a write; 0 writes it only when something else in the status changes")
+	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are reconciled at once")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -119,7 +119,7 @@ func (o options) check() error {
 		fail("log-format", o.logFormat, "it must be json or text")
 	}
 	if o.scalerAuthentication != "" && o.scalerCertDir == "" {
-		fail("scaler-authentication-ref", o.scalerAuthentication, "it holds certificates, but TLS is off: set --scaler-tls-cert-dir too, or leave it out")
+		fail("scaler-authentication-ref", o.scalerAuthentication, "it has certificates, but TLS is off: set --scaler-tls-cert-dir, too, or leave it out")
 	}
 	if o.scalerCertDir != "" {
 		for _, name := range []string{caFile, certFile, keyFile} {
@@ -132,7 +132,7 @@ func (o options) check() error {
 	return errors.Join(errs...)
 }
 
-// items are the parts of a list that commas separate; nil of an empty one.
+// items splits a list at its commas; an empty list is nil.
 func items(list string) []string {
 	if list == "" {
 		return nil
@@ -144,7 +144,7 @@ func items(list string) []string {
 	return parts
 }
 
-// bindable accepts what the manager can listen on; "0" and "" mean not to.
+// bindable reports whether the manager can listen on the address; "0" and "" mean that it does not listen.
 func bindable(address string) bool {
 	if address == "" || address == "0" {
 		return true
@@ -158,5 +158,5 @@ func isPort(text string, least uint64) bool {
 	return err == nil && port >= least
 }
 
-// oneLine puts joined errors into one line of a log.
+// oneLine writes joined errors on one line for the log.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

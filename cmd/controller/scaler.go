@@ -73,7 +73,7 @@ func (e *explainer) Explain(ctx context.Context, request *inspectv1.ExplainReque
 // close ends the connection.
 func (e *explainer) close() error { return e.connection.Close() }
 
-// filesTLS reads the CA, the certificate and its key anew at each handshake, so a renewed
+// filesTLS reads the CA, the certificate and its key again at each handshake, so a renewed
 // one needs no restart; handshakes are rare, because connections last.
 type filesTLS struct {
 	dir        string

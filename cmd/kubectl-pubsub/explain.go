@@ -25,17 +25,16 @@ import (
 
 const explainLong = `Show what the scaler would decide about a channel now, and why.
 
-The depth of each key, the two bounds with their formulas, how the number of replicas comes
-out, the cooldown, and what KEDA is told. It comes from the scaler that KEDA asks, by the
-same code, and changes nothing.
+It shows the depth of each key, the two bounds with their formulas, how the number of
+replicas is computed, the cooldown, and the answer for KEDA. The answer comes from the
+scaler that KEDA asks, and from the same code. Asking changes nothing.
 
-With --queue-depth, --replicas and --last-scaled it shows what would be decided if these
-were so.`
+With --queue-depth, --replicas and --last-scaled it shows the decision for these values.`
 
 const explainExample = `  # Why does orders have so many workers?
   kubectl pubsub explain orders -n shop
 
-  # What if 5000 messages waited, and the cooldown were over?
+  # What if the queue had 5000 messages, and the cooldown were over?
   kubectl pubsub explain orders --queue-depth 5000 --last-scale-time never
 
   # What if three workers had been scaled 20 s ago?
@@ -65,7 +64,7 @@ func newExplainCommand(cluster *connect.ClusterFlags) *cobra.Command {
 	e := &explaining{connection: connection{cluster: cluster}}
 	command := &cobra.Command{
 		Use:     "explain NAME | --scaled-object NAME",
-		Short:   "Show what is decided about a channel, and why",
+		Short:   "Show the decision about a channel, and why",
 		Long:    explainLong,
 		Example: explainExample,
 		Args:    cobra.MaximumNArgs(1),
@@ -78,11 +77,11 @@ func newExplainCommand(cluster *connect.ClusterFlags) *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&e.scaledObject, "scaled-object", "", "explain a ScaledObject that is not of a PubSubChannel")
-	flags.Int64Var(&e.queueDepth, "queue-depth", 0, "what if the queue held that many messages")
-	flags.Int32Var(&e.replicas, "replicas", 0, "what if there were that many replicas")
-	flags.StringVar(&e.lastScaleTime, "last-scale-time", "", "what if the last scaling was then (RFC 3339, or never)")
-	flags.DurationVar(&e.lastScaled, "last-scaled", 0, "what if the last scaling was that long ago, for example 20s")
+	flags.StringVar(&e.scaledObject, "scaled-object", "", "explain a ScaledObject that does not belong to a PubSubChannel")
+	flags.Int64Var(&e.queueDepth, "queue-depth", 0, "what if the queue had this many messages")
+	flags.Int32Var(&e.replicas, "replicas", 0, "what if there were this many replicas")
+	flags.StringVar(&e.lastScaleTime, "last-scale-time", "", "what if the last scaling was at this time (RFC 3339, or never)")
+	flags.DurationVar(&e.lastScaled, "last-scaled", 0, "what if the last scaling was this long ago, for example 20s")
 	flags.StringVarP(&e.output, "output", "o", "", "json or yaml")
 	command.MarkFlagsMutuallyExclusive("last-scale-time", "last-scaled")
 	e.scaler.Bind(flags)
@@ -125,13 +124,13 @@ func (e *explaining) name(args []string) (string, error) {
 	case len(args) == 0 && e.scaledObject != "":
 		return e.scaledObject, nil
 	case len(args) == 1:
-		return "", fmt.Errorf("both PubSubChannel %q and --scaled-object %q are named: leave one of them out", args[0], e.scaledObject)
+		return "", fmt.Errorf("PubSubChannel %q conflicts with --scaled-object %q: set only one of them", args[0], e.scaledObject)
 	default:
 		return "", errors.New("name a PubSubChannel (kubectl get psc lists them), or a ScaledObject with --scaled-object")
 	}
 }
 
-// question is the request with the flags' overrides, and those in words.
+// question is the request with the flags' overrides, and a text for each override.
 func (e *explaining) question(command *cobra.Command, now time.Time) (*inspectv1.ExplainRequest, []string, error) {
 	request := &inspectv1.ExplainRequest{}
 	var whatIf []string
@@ -152,7 +151,7 @@ func (e *explaining) question(command *cobra.Command, now time.Time) (*inspectv1
 	switch {
 	case command.Flags().Changed("last-scaled"):
 		if e.lastScaled < 0 {
-			return nil, nil, fmt.Errorf("--last-scaled is %s: it is how long ago the last scaling was, and must not be negative", e.lastScaled)
+			return nil, nil, fmt.Errorf("--last-scaled is %s: it says how long ago the last scaling was, so it must not be negative", e.lastScaled)
 		}
 		request.LastScaleTime = timestamppb.New(now.Add(-e.lastScaled))
 		whatIf = append(whatIf, fmt.Sprintf("last scaling %s ago", e.lastScaled))
@@ -170,9 +169,9 @@ func (e *explaining) question(command *cobra.Command, now time.Time) (*inspectv1
 	return request, whatIf, nil
 }
 
-// ask asks the scaler. What the cluster knows of the channel is asked first, so that
-// errors are told in the user's terms; with --address only afterwards, because a scaler
-// that is reached directly needs no cluster here.
+// ask asks the scaler. It reads the channel from the cluster first, so that errors are about the
+// user's own objects. With --address it does so only afterwards, because a scaler that is reached
+// directly needs no cluster here.
 func (e *explaining) ask(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
 	scaler, cluster, _, err := e.open()
 	if err != nil {
@@ -192,15 +191,15 @@ func (e *explaining) ask(ctx context.Context, request *inspectv1.ExplainRequest)
 		return answer, err
 	}
 	if e.scaledObject != "" {
-		return nil, fmt.Errorf("%w: kubectl get scaledobjects -n %s lists those that there are", err, key.Namespace)
+		return nil, fmt.Errorf("%w: kubectl get scaledobjects -n %s lists the existing ones", err, key.Namespace)
 	}
 	if direct && cluster != nil {
-		// Where the cluster can't tell either, the scaler's own words count.
+		// If the cluster can't tell either, the scaler's own error counts.
 		if problem := channels.Check(ctx, cluster, key); channels.IsFinding(problem) {
 			return nil, problem
 		}
 	}
-	return nil, fmt.Errorf("%w: the controller makes it, so see kubectl describe psc %s -n %s for what hinders it", err, key.Name, key.Namespace)
+	return nil, fmt.Errorf("%w: the controller creates it; kubectl describe psc %s -n %s shows why it has not", err, key.Name, key.Namespace)
 }
 
 func (e *explaining) render(d view.Decision) (string, error) {

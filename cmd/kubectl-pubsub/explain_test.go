@@ -84,9 +84,9 @@ func TestExplainDirectly(t *testing.T) {
 	}
 
 	_, err = direct("--scaled-object", "mailer")
-	require.EqualError(t, err, "what is to be scaled is not there (TargetNotFound): not found: there is no ScaledObject default/mailer: kubectl get scaledobjects -n default lists those that there are")
+	require.EqualError(t, err, "the ScaledObject or its target does not exist (TargetNotFound): not found: there is no ScaledObject default/mailer: kubectl get scaledobjects -n default lists the existing ones")
 	_, err = direct("mails")
-	require.EqualError(t, err, "what is to be scaled is not there (TargetNotFound): not found: there is no ScaledObject default/mails: the controller makes it, so see kubectl describe psc mails -n default for what hinders it")
+	require.EqualError(t, err, "the ScaledObject or its target does not exist (TargetNotFound): not found: there is no ScaledObject default/mails: the controller creates it; kubectl describe psc mails -n default shows why it has not")
 }
 
 func TestWhatIf(t *testing.T) {
@@ -141,21 +141,21 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		"no name":           {[]string{"explain"}, "name a PubSubChannel (kubectl get psc lists them), or a ScaledObject with --scaled-object"},
-		"two kinds":         {[]string{"explain", "a", "--scaled-object", "b"}, `both PubSubChannel "a" and --scaled-object "b" are named`},
+		"two kinds":         {[]string{"explain", "a", "--scaled-object", "b"}, `PubSubChannel "a" conflicts with --scaled-object "b"`},
 		"negative depth":    {[]string{"explain", "a", "--queue-depth", "-1"}, "--queue-depth is -1: it must not be negative"},
 		"negative replicas": {[]string{"explain", "a", "--replicas", "-1"}, "--replicas is -1: it must be from 0 to 1000000"},
 		"too many replicas": {[]string{"explain", "a", "--replicas", "1000001"}, "--replicas is 1000001: it must be from 0 to 1000000"},
-		"the future":        {[]string{"explain", "a", "--last-scaled", "-1s"}, "--last-scaled is -1s: it is how long ago"},
+		"the future":        {[]string{"explain", "a", "--last-scaled", "-1s"}, "--last-scaled is -1s: it says how long ago"},
 		"no time":           {[]string{"explain", "a", "--last-scale-time", "noon"}, `--last-scale-time is "noon": it must be a time such as `},
 		"the epoch":         {[]string{"explain", "a", "--last-scale-time", "1970-01-01T00:00:00Z"}, "or never"},
 		"two times":         {[]string{"explain", "a", "--last-scale-time", "never", "--last-scaled", "1s"}, "[last-scale-time last-scaled]"},
 		"an output":         {[]string{"explain", "a", "-o", "xml"}, `--output is "xml": it must be json or yaml, or left out`},
 		"watch's output":    {[]string{"watch", "-o", "yaml"}, `--output is "yaml": it must be json, or left out`},
-		"names of all":      {[]string{"watch", "a", "-A"}, "names are of one namespace, but --all-namespaces is set"},
+		"names of all":      {[]string{"watch", "a", "-A"}, "names conflict with --all-namespaces, because they are in one namespace"},
 		"no cluster":        {[]string{"explain", "a"}, "no kubeconfig names a cluster: set KUBECONFIG or --kubeconfig, or choose a --context"},
-		"watch's cluster":   {[]string{"watch", "--address", "localhost:1", "--plaintext"}, "the cluster tells which channels there are: no kubeconfig names a cluster"},
+		"watch's cluster":   {[]string{"watch", "--address", "localhost:1", "--plaintext"}, "watch needs the cluster to list the channels: no kubeconfig names a cluster"},
 		"a secret":          {[]string{"explain", "a", "--token", "x"}, "unknown flag: --token"},
-		"two ways":          {[]string{"watch", "--address", "x:1", "--operator-namespace", "y"}, "leave one of them out"},
+		"two ways":          {[]string{"watch", "--address", "x:1", "--operator-namespace", "y"}, "conflicts with --address"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -62,7 +62,7 @@ func TestExplainThroughTheCluster(t *testing.T) {
 	t.Run("the ScaledObject is missing", func(t *testing.T) {
 		c.channel(t, namespace, "bills", true)
 		_, _, err := kubectl(t, "explain", "bills", "-n", namespace)
-		require.ErrorContains(t, err, "there is no ScaledObject "+namespace+"/bills: the controller makes it, so see kubectl describe psc bills -n "+namespace)
+		require.ErrorContains(t, err, "there is no ScaledObject "+namespace+"/bills: the controller creates it; kubectl describe psc bills -n "+namespace)
 	})
 	t.Run("completion", func(t *testing.T) {
 		out, _, err := kubectl(t, "__complete", "explain", "-n", namespace, "")
@@ -122,9 +122,9 @@ func TestRights(t *testing.T) {
 	rules[2].Verbs = []string{"create"} // get is for WebSocket alone: SPDY will do
 	wants := []string{
 		"you need the right to get pubsubchannels.pubsub.jawaracloud.io in namespace \"" + namespace + "\"",
-		"you need the right to list pods in all namespaces (kubectl auth can-i list pods --all-namespaces tells): have somebody bind it to you, or name the operator's namespace with --operator-namespace",
+		"you need the right to list pods in all namespaces (check it with kubectl auth can-i list pods --all-namespaces): ask an administrator for it, or name the operator's namespace with --operator-namespace",
 		"you need the right to create pods/portforward in namespace \"" + operator + "\"",
-		"you need the right to get secrets in namespace \"" + operator + "\" (kubectl auth can-i get secrets/op-people-tls -n " + operator + " tells): have somebody bind it to you, or give the files with --cacert, --cert and --key",
+		"you need the right to get secrets in namespace \"" + operator + "\" (check it with kubectl auth can-i get secrets/op-people-tls -n " + operator + "): ask an administrator for it, or give the files with --cacert, --cert and --key",
 		"", // all of them
 	}
 	require.Len(t, rules, len(wants)-1)

@@ -15,10 +15,10 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
 )
 
-// endingWords say what an ending means.
+// endingWords describes each ending.
 var endingWords = map[follow.Ending]string{
 	follow.Deleted:        "the channel was deleted",
-	follow.AutoscalingOff: "spec.autoScaling.enabled is false: nothing decides about its replicas",
+	follow.AutoscalingOff: "spec.autoScaling.enabled is false, so there are no decisions",
 }
 
 // rowOf is an update as a row of a table.
@@ -35,7 +35,7 @@ func isNews(update follow.Update) bool {
 	return update.Explanation != nil || update.Failure != nil || update.Ending != ""
 }
 
-// nothing says that there are no channels, as kubectl does.
+// nothing is the line for no channels, in the style of kubectl.
 func nothing(selection channels.Selection) string {
 	if selection.Namespace == "" {
 		return "No PubSubChannel autoscales yet; waiting for one."
@@ -43,7 +43,7 @@ func nothing(selection channels.Selection) string {
 	return fmt.Sprintf("No PubSubChannel in namespace %s autoscales yet; waiting for one.", selection.Namespace)
 }
 
-// warnings tells of a problem once, however often it comes.
+// warnings prints a problem once, however often it occurs.
 type warnings struct {
 	out  io.Writer
 	last string

@@ -29,7 +29,7 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-pubsub",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl pubsub"},
-		Short:         "Why channels scale",
+		Short:         "Show why channels scale",
 		Long:          rootLong,
 		SilenceErrors: true, // main tells them
 		SilenceUsage:  true,

@@ -21,27 +21,27 @@ import (
 
 const simulateLong = `Replay arrivals against a model of the workers, and see how the policy scales them.
 
-The policy is the scaler's own code; the HPA is a model that is checked against the HPA's
-own code; the workers and their queue are a model too. Nothing is read from a cluster. The
-same command always prints the same figures.
+The policy is the scaler's own code. The HPA is a model that is compared with the HPA's own
+code. The workers and their queue are a model, too. Nothing is read from a cluster. The
+same command always prints the same numbers.
 
-A trace is one of the program's own (--list), or a CSV file with two columns: "time" (when
+A trace is a built-in one (--list), or a CSV file with two columns: "time" (when
 an interval begins: seconds, durations such as 1m30s, or RFC 3339) and either "arrivals"
 (messages in the interval, replayed exactly) or "rate" (messages per second, replayed as a
-Poisson process). An interval lasts until the next row, the last one as long as the one
+Poisson process). An interval lasts until the next row. The last one is as long as the one
 before it.
 
-The program's own traces have limits, target, thresholds and cooldown; for a file they are
-the CRD's defaults. A channel's manifest (-f) replaces them all, a flag replaces one.
+The built-in traces have their own limits, target, thresholds and cooldown. For a file, the
+CRD's defaults apply. A channel's manifest (-f) replaces all of them, a flag replaces one.
 
-What it is compared with (--compare):
-  keda           KEDA's redis scaler with the same limits and target, nothing else set
+The policy is compared with (--compare):
+  keda           KEDA's redis scaler with the same limits and target, and nothing else set
   keda-behavior  the same with "behavior: {}" on its HPA, which then grows faster
   step           the same thresholds and cooldown, but one replica at a time
   fixed          a fleet that never scales, of --fixed replicas
-  rate-aware     an experiment that no scaler has: how fast messages arrive, and how
-                 fast a worker is, are known
-  all, none      alone`
+  rate-aware     an experiment that no real scaler has: it knows how fast messages
+                 arrive, and how fast a worker is
+  all, none      all of these, or none; use them alone`
 
 const simulateExample = `  kubectl pubsub simulate --trace flash
   kubectl pubsub simulate --trace arrivals.csv -f channel.yaml --service-rate 12
@@ -70,7 +70,7 @@ func newSimulateCommand() *cobra.Command {
 	o := &simulateOptions{model: simulation.DefaultConfig(policy.DefaultSpec())}
 	command := &cobra.Command{
 		Use:     "simulate --trace NAME|FILE.csv",
-		Short:   "Replay arrivals, and compare how fleets would scale",
+		Short:   "Replay arrivals, and compare autoscalers",
 		Long:    simulateLong,
 		Example: simulateExample,
 		Args:    cobra.NoArgs,
@@ -79,21 +79,21 @@ func newSimulateCommand() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&o.trace, "trace", "", "one of the program's own traces, "+allTraces+" of them, or a CSV file")
-	flags.BoolVar(&o.list, "list", false, "describe the program's own traces")
-	flags.StringVarP(&o.manifest, "filename", "f", "", "a PubSubChannel's manifest, whose autoScaling is taken; - for standard input")
+	flags.StringVar(&o.trace, "trace", "", "a built-in trace, "+allTraces+" for all of them, or a CSV file")
+	flags.BoolVar(&o.list, "list", false, "describe the built-in traces")
+	flags.StringVarP(&o.manifest, "filename", "f", "", "manifest of a PubSubChannel, whose autoScaling is used; - for standard input")
 	o.spec.bind(flags)
 	flags.Float64Var(&o.model.ServiceRate, "service-rate", o.model.ServiceRate, "messages per second that one worker finishes")
-	flags.DurationVar(&o.model.PodStart, "pod-start", o.model.PodStart, "from a scaling until the new workers take messages")
+	flags.DurationVar(&o.model.PodStart, "pod-start", o.model.PodStart, "time from a scaling until the new workers take messages")
 	flags.DurationVar(&o.model.HPASync, "hpa-sync", o.model.HPASync, "how often the HPA decides, in whole seconds")
 	flags.BoolVar(&o.model.KeepsTolerance, "hpa-keeps-tolerance", true, "whether the HPA's tolerance can be set, as on Kubernetes 1.35 and later")
-	flags.Int32Var(&o.model.Fixed, "fixed", 0, "replicas of the fixed fleet (default: as many as the policy has on average; flash: 20)")
+	flags.Int32Var(&o.model.Fixed, "fixed", 0, "replicas of the fixed fleet (default: the policy's average; flash: 20)")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the random arrivals")
 	flags.StringSliceVar(&o.compare, "compare", []string{"keda", "step", "fixed"}, "what to compare with")
 	flags.StringVarP(&o.output, "output", "o", "table", "table, json or markdown")
 	flags.IntVar(&o.width, "width", 100, "characters in a line of the table's picture, from 40 to 500")
 	flags.StringVar(&o.svg, "svg", "", "file to draw the picture in")
-	flags.StringVar(&o.svgDir, "svg-dir", "", "existing folder to draw a picture in for each trace, TRACE.svg")
+	flags.StringVar(&o.svgDir, "svg-dir", "", "existing folder in which to draw a picture for each trace, TRACE.svg")
 	return command
 }
 
@@ -206,7 +206,7 @@ func (o *simulateOptions) replays() ([]trace.BuiltIn, error) {
 	}
 	file, err := os.Open(o.trace)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("--trace is %q: there is no such file, and the program's own traces are %s", o.trace, strings.Join(trace.Names(), ", "))
+		return nil, fmt.Errorf("--trace is %q: there is no such file, and the built-in traces are %s", o.trace, strings.Join(trace.Names(), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the trace: %w", err)

@@ -138,7 +138,7 @@ func TestSimulateErrors(t *testing.T) {
 		words string
 	}{
 		"no trace":        {nil, "--trace is missing: name a CSV file, or one of flash, spike, steady, daily, batch, outage (--list describes them)"},
-		"unknown trace":   {[]string{"--trace", "flush"}, `--trace is "flush": there is no such file, and the program's own traces are flash`},
+		"unknown trace":   {[]string{"--trace", "flush"}, `--trace is "flush": there is no such file, and the built-in traces are flash`},
 		"a folder":        {[]string{"--trace", t.TempDir()}, "reading the trace"},
 		"bad file":        {[]string{"--trace", csv("time,rate\n0,1\n60,x\n")}, `orders.csv: line 3: column rate is "x"`},
 		"invalid spec":    {[]string{"--trace", "flash", "--min-replicas", "60"}, "minReplicas is 60, greater than maxReplicas 50: lower minReplicas or raise maxReplicas"},

@@ -48,7 +48,7 @@ func newWatchCommand(cluster *connect.ClusterFlags) *cobra.Command {
 	w := &watching{connection: connection{cluster: cluster}}
 	command := &cobra.Command{
 		Use:     "watch [NAME...]",
-		Short:   "Follow what is decided about channels",
+		Short:   "Follow the decisions about channels",
 		Long:    watchLong,
 		Example: watchExample,
 		RunE:    w.run,
@@ -67,7 +67,7 @@ func (w *watching) run(command *cobra.Command, names []string) error {
 		return err
 	}
 	if w.allNamespaces && len(names) > 0 {
-		return errors.New("names are of one namespace, but --all-namespaces is set: leave out one of the two")
+		return errors.New("names conflict with --all-namespaces, because they are in one namespace: set only one of the two")
 	}
 	selection := channels.Selection{Names: names}
 	if !w.allNamespaces {
@@ -82,7 +82,7 @@ func (w *watching) run(command *cobra.Command, names []string) error {
 	}
 	defer func() { _ = scaler.Close() }() // nothing more is asked
 	if cluster == nil {
-		return fmt.Errorf("the cluster tells which channels there are: %w", noCluster)
+		return fmt.Errorf("watch needs the cluster to list the channels: %w", noCluster)
 	}
 	for _, name := range names {
 		if err := channels.Exists(command.Context(), cluster, types.NamespacedName{Namespace: selection.Namespace, Name: name}); err != nil {

@@ -80,16 +80,16 @@ func parse(args []string, getenv func(string) string, out io.Writer) (options, e
 		names[f.env] = "--" + f.flag
 	}
 	flags.StringVar(&o.channel, "channel", getenv("CHANNEL"), "the queue's `key` (CHANNEL)")
-	flags.StringVar(&o.queueType, "queue-type", either(getenv("QUEUE_TYPE"), kindAuto), "List, Stream, SortedSet, PubSub, or Auto: what the key holds, else a list (QUEUE_TYPE)")
+	flags.StringVar(&o.queueType, "queue-type", either(getenv("QUEUE_TYPE"), kindAuto), "List, Stream, SortedSet, PubSub, or Auto: the type of the key, or a list if it does not exist (QUEUE_TYPE)")
 	flags.StringVar(&o.score, "score", scoreSeconds, "what the score of a sorted set's member is, now in UnixSeconds or UnixMilliseconds")
-	flags.Int64Var(&o.maxLength, "max-length", 0, "trim a stream to about so many `entries` (0: never)")
+	flags.Int64Var(&o.maxLength, "max-length", 0, "trim a stream to about this many `entries` (0: never)")
 	flags.Float64Var(&o.rate, "rate", 0, "`messages` per second (0: as fast as possible, or only bursts)")
-	flags.Int64Var(&o.burst, "burst", 0, "`messages` sent at once every burst-interval, beside the rate")
+	flags.Int64Var(&o.burst, "burst", 0, "`messages` sent at once every burst-interval, in addition to the rate")
 	flags.DurationVar(&o.burstInterval, "burst-interval", 10*time.Second, "time between two bursts")
-	flags.Int64Var(&o.count, "count", 0, "stop after so many `messages` (0: never)")
+	flags.Int64Var(&o.count, "count", 0, "stop after this many `messages` (0: never)")
 	flags.DurationVar(&o.duration, "duration", 0, "stop after that time (0: never)")
 	flags.IntVar(&o.size, "size", 64, "`bytes` of a message")
-	flags.IntVar(&o.pipeline, "pipeline", 100, "`messages` sent in one exchange with the server, at most")
+	flags.IntVar(&o.pipeline, "pipeline", 100, "maximum number of `messages` in one exchange with the server")
 	flags.DurationVar(&o.progress, "progress", time.Second, "interval of the progress line (0: none)")
 	flags.BoolVar(&o.version, "version", false, "print the version")
 	if err := flags.Parse(args); err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// progress writes a line about the run now and then: on a terminal it writes the line
-// anew in its place, elsewhere it writes one line after the other.
+// progress writes a line about the run at each interval. On a terminal it rewrites the same line;
+// elsewhere it writes one line after the other.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -22,7 +22,7 @@ type progress struct {
 
 func (p *progress) start(began time.Time) { p.began, p.last = began, began }
 
-// report writes a line where it is time for one.
+// report writes a line if it is time for one.
 func (p *progress) report(t totals) {
 	now := p.now()
 	since := now.Sub(p.last)
@@ -41,7 +41,7 @@ func (p *progress) report(t totals) {
 	fmt.Fprintln(p.out, line)
 }
 
-// trouble tells that the server fails, or with nil that it works again, once each.
+// trouble prints once that the server fails, and once, for nil, that it works again.
 func (p *progress) trouble(err error) {
 	if p.down == (err != nil) {
 		return
@@ -69,11 +69,20 @@ func summary(t totals, took time.Duration) string {
 	if took > 0 {
 		rate = float64(t.sent) / took.Seconds()
 	}
-	line := fmt.Sprintf("sent %d messages in %.1f s: %.1f messages/s, %d errors", t.sent, took.Seconds(), rate, t.errors)
+	line := fmt.Sprintf("sent %s in %.1f s: %.1f messages/s, %s",
+		plural(t.sent, "message"), took.Seconds(), rate, plural(t.errors, "error"))
 	if t.unknown > 0 {
-		line += fmt.Sprintf("; %d more were sent without a reply: they may be in the queue or not", t.unknown)
+		line += fmt.Sprintf("; %s without a reply, which may be in the queue or not", plural(t.unknown, "more message"))
 	}
 	return line
+}
+
+// plural prints a count: "1 message", "2 messages".
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func rest(t totals) string {

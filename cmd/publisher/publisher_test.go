@@ -313,7 +313,7 @@ func TestLostReplies(t *testing.T) {
 			require.EqualValues(t, 5, length(server.Client()).Val(), "they had arrived, and are not sent again")
 		})
 	}
-	require.Contains(t, summary(totals{sent: 2, unknown: 3}, time.Second), "3 more were sent without a reply")
+	require.Contains(t, summary(totals{sent: 2, unknown: 3}, time.Second), "3 more messages without a reply")
 }
 
 func TestMessagesThatWereNotSentAreSentAgain(t *testing.T) {

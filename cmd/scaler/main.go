@@ -33,7 +33,7 @@ func main() {
 	program.Main(func(ctx context.Context) int { return start(ctx, os.Args[1:]) })
 }
 
-// start is the program with its arguments, and returns its exit code.
+// start runs the program with its arguments and returns the exit code.
 func start(ctx context.Context, args []string) int {
 	options, err := parse(args)
 	switch {
@@ -59,9 +59,10 @@ func start(ctx context.Context, args []string) int {
 	return 0
 }
 
-// lingering ends that long after ctx does. KEDA's gRPC client looks up the scalers' addresses
-// when a connection breaks, but at most every 30 s (grpc-go, internal/resolver/dns,
-// MinResolutionInterval): where all scalers are replaced within that time it would know none.
+// lingering is a context that ends by the delay after ctx. KEDA's gRPC client looks up the
+// scalers' addresses when a connection breaks, but at most every 30 s (grpc-go,
+// internal/resolver/dns, MinResolutionInterval). If all scalers were replaced within that time,
+// it would know none.
 func lingering(ctx context.Context, delay time.Duration, logger *slog.Logger) context.Context {
 	if delay <= 0 {
 		return ctx
@@ -74,7 +75,7 @@ func lingering(ctx context.Context, delay time.Duration, logger *slog.Logger) co
 	return lasting
 }
 
-// run serves until ctx ends. Whatever fails ends the others.
+// run serves until ctx ends. If one part fails, the others end, too.
 func run(ctx context.Context, options options, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

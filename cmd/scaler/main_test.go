@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 		"no servers":   {[]string{"--max-servers-per-namespace", "0"}, `--max-servers-per-namespace is 0: it must be 1 or more`},
 		"format":       {[]string{"--log-format", "xml"}, `--log-format is "xml": it must be json or text`},
 		"level":        {[]string{"--log-level", "loud"}, `invalid value "loud" for flag -log-level`},
-		"argument":     {[]string{"serve"}, `argument "serve" is not known: the scaler takes flags only`},
+		"argument":     {[]string{"serve"}, `unexpected argument "serve": use flags only`},
 		"names":        {[]string{"--keda-names=a,b", "--people-names=b"}, `"b" names both KEDA and people: give each a certificate with a name of its own`},
 		"unknown flag": {[]string{"--port", "1"}, "flag provided but not defined: -port"},
 	}

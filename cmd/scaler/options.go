@@ -39,17 +39,17 @@ type options struct {
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("scaler", flag.ContinueOnError)
-	flags.StringVar(&o.grpcAddress, "grpc-bind-address", ":9090", "where KEDA reaches the scaler, as host:port")
-	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served, as host:port; 0 for nowhere")
-	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served, as host:port; 0 for nowhere")
+	flags.StringVar(&o.grpcAddress, "grpc-bind-address", ":9090", "address of the gRPC service for KEDA, as host:port")
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of the Prometheus metrics, as host:port; 0 for none")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz, as host:port; 0 for none")
 	flags.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt, tls.key and, to require client certificates, ca.crt; empty for plaintext")
 	o.callers = scaler.DefaultCallers()
-	names(flags, "keda-names", &o.callers.KEDA, "KEDA, which alone may call the external scaler's methods besides the controller, is")
+	names(flags, "keda-names", &o.callers.KEDA, "KEDA, which may call the external scaler's methods (nobody else but the controller may), is")
 	names(flags, "controller-names", &o.callers.Controller, "the controller is")
-	names(flags, "people-names", &o.callers.People, "people, who may ask the Inspector about what exists, are")
+	names(flags, "people-names", &o.callers.People, "people, who may ask the Inspector about existing ScaledObjects, are")
 	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; what a name is an alias of must be allowed as well, and loopback, link-local and multicast addresses only by a CIDR; empty for any")
 	flags.IntVar(&o.maxServers, "max-servers-per-namespace", broker.DefaultMaxServersPerNamespace, "how many DragonFly and Redis servers the ScaledObjects of one namespace may have watched; those that another namespace asked for first don't count")
-	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to answer on after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must have found others by then")
+	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to keep answering after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must find others in that time")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
 	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
@@ -59,7 +59,7 @@ func parse(args []string) (options, error) {
 		return options{}, err
 	}
 	if flags.NArg() > 0 {
-		return options{}, fmt.Errorf("argument %q is not known: the scaler takes flags only (see --help)", flags.Arg(0))
+		return options{}, fmt.Errorf("unexpected argument %q: use flags only (see --help)", flags.Arg(0))
 	}
 	var err error
 	if o.allowedBrokers, err = broker.ParseAllowlist(*allowed); err != nil {
@@ -70,7 +70,7 @@ func parse(args []string) (options, error) {
 
 // names adds a flag for the names of a client.
 func names(flags *flag.FlagSet, name string, names *[]string, who string) {
-	usage := fmt.Sprintf("names, separated by commas, by which %s known: the common name or a DNS name of the client's certificate; default %s", who, strings.Join(*names, ","))
+	usage := fmt.Sprintf("names, separated by commas, by which %s recognized: the common name or a DNS name of the client's certificate; default %s", who, strings.Join(*names, ","))
 	flags.Func(name, usage, func(text string) error {
 		*names = nil
 		for name := range strings.SplitSeq(text, ",") {
@@ -105,7 +105,7 @@ func (o options) check() error {
 	return nil
 }
 
-// off is the address of a server that is not wanted.
+// off is the address that switches a server off.
 const off = "0"
 
 // quietly parses without the usage text after each error; --help prints it.
@@ -114,21 +114,22 @@ func quietly(flags *flag.FlagSet, args []string) error {
 	err := flags.Parse(args)
 	if err == flag.ErrHelp { //nolint:errorlint // Parse returns it as it is
 		flags.SetOutput(os.Stdout)
-		fmt.Println("scaler answers KEDA from the depth of queues on DragonFly and Redis.")
+		fmt.Println("scaler is a gRPC external scaler for KEDA: it answers from the depth of queues on DragonFly and Redis.")
 		flags.PrintDefaults()
 	}
 	return err
 }
 
-// quietRedis keeps go-redis's notes for debugging: what fails is told by the sampler, once. They
-// quote servers and addresses, which may hold secrets: broker.Note leaves those out.
+// quietRedis logs go-redis's notes at level debug, because the sampler already reports each
+// failure once. The notes quote servers and addresses, which may contain secrets; broker.Note
+// removes those.
 type quietRedis struct{ logger *slog.Logger }
 
 func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
 	q.logger.DebugContext(ctx, "go-redis", "note", broker.Note(format, args...))
 }
 
-// quietGRPC drops grpc-go's notes about connections that come and go, and keeps errors.
+// quietGRPC drops grpc-go's notes about connections that open and close, and keeps errors.
 func quietGRPC(logger *slog.Logger) grpclog.LoggerV2 {
 	return grpclog.NewLoggerV2(io.Discard, io.Discard, slog.NewLogLogger(logger.Handler(), slog.LevelError).Writer())
 }

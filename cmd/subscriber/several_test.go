@@ -61,7 +61,7 @@ func TestSIGTERMGivesBackTheMessagesOfAllQueues(t *testing.T) {
 	worker := start(t, server.Addr, "pod", `QUEUE_KEYS=["a","b"]`, "QUEUE_TYPE=List", "CONCURRENCY=3", "HANDLER_URL="+h.URL)
 	require.Eventually(t, func() bool { return h.received() == 3 }, patient, often)
 	worker.terminate()
-	worker.awaitLog("stopping: finishing what is in work")
+	worker.awaitLog("stopping: finishing the messages in flight")
 	close(release)
 	require.Zero(t, worker.exitCode())
 	require.Equal(t, 3, h.received())

@@ -100,7 +100,7 @@ func TestErrorsThatEndTheWorker(t *testing.T) {
 		"key that is no queue":  {server.Addr, []string{"CHANNEL=hash"}, program.Failed, `holds a hash: correct CHANNEL or QUEUE_KEYS to the key of a list or a stream`},
 		"sorted set":            {server.Addr, []string{"CHANNEL=zset"}, program.Failed, `this one does not consume sorted sets`},
 		"sorted set, as set":    {server.Addr, []string{"QUEUE_TYPE=SortedSet"}, program.Usage, `set the channel's image to workers of your own`},
-		"preset":                {server.Addr, []string{"QUEUE_PRESET=RQ"}, program.Usage, `belong to its own workers`},
+		"preset":                {server.Addr, []string{"QUEUE_PRESET=RQ"}, program.Usage, `only a framework's own workers`},
 		"one of two keys":       {server.Addr, []string{`QUEUE_KEYS=["other","hash"]`}, program.Failed, `holds a hash`},
 		"list taken for stream": {server.Addr, []string{"CHANNEL=list", "QUEUE_TYPE=Stream"}, program.Failed, `set QUEUE_TYPE to Auto or to List`},
 		"hash taken for a list": {server.Addr, []string{"CHANNEL=hash", "QUEUE_TYPE=List"}, program.Failed, `holds a hash, not a list`},

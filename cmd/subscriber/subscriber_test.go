@@ -77,7 +77,7 @@ func TestSIGTERMFinishesTheWorkAndTakesNoMore(t *testing.T) {
 		worker := start(t, server.Addr, "pod", "CONCURRENCY=2", "HANDLER_URL="+h.URL)
 		require.Eventually(t, func() bool { return h.received() == 2 }, patient, often)
 		worker.terminate()
-		worker.awaitLog("stopping: finishing what is in work")
+		worker.awaitLog("stopping: finishing the messages in flight")
 		close(release)
 		require.Zero(t, worker.exitCode())
 

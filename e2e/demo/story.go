@@ -17,7 +17,7 @@ const (
 // sample is what was seen of the channel at one moment.
 type sample struct {
 	at           time.Duration // since the demo's start
-	depth        int64         // messages that wait or are in work
+	depth        int64         // messages, waiting and in flight
 	depthUnknown error         // why the depth is the one before; nil where it is new
 
 	wanted, existing, ready int32 // of the Deployment's replicas

@@ -77,8 +77,8 @@ func (s *space) eachClientKeepsToItsOwn(scaler connection) {
 	}{
 		{kedaClient, explain, s.byName(explain, "orders"), "pubsub.inspect.v1.Inspector is for the controller and people"},
 		{peopleClient, isActive, s.byName(isActive, "orders"), "externalscaler.ExternalScaler is for KEDA and the controller"},
-		{peopleClient, explain, forged, "people ask by name alone"},
-		{kedaClient, isActive, forged, "says otherwise than ScaledObject " + s.name + "/orders in the cluster (passwordFromSecret)"},
+		{peopleClient, explain, forged, "people may ask by name only"},
+		{kedaClient, isActive, forged, "differs from ScaledObject " + s.name + "/orders in the cluster (passwordFromSecret)"},
 	} {
 		data, err := json.Marshal(refused.request)
 		require.NoError(s.t, err)

@@ -1,6 +1,6 @@
-// Package inspect holds what the scaler and the clients of its Inspector (the controller,
-// kubectl pubsub) must agree on beside the messages of proto/inspect/v1: how an error of the
-// scaler's own is known, what decisions are called, and what is news.
+// Package inspect has what the scaler and the clients of its Inspector (the controller and
+// kubectl pubsub) share in addition to the messages of proto/inspect/v1: how to recognize the
+// scaler's own errors, the names of decisions, and which changes are news.
 package inspect
 
 import (
@@ -12,12 +12,12 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
-// ErrorDomain is the domain of the google.rpc.ErrorInfo that each of the scaler's own
-// errors carries. It tells them from failures of the transport.
+// ErrorDomain is the domain of the google.rpc.ErrorInfo that each of the scaler's own errors
+// has. It distinguishes them from failures of the transport.
 const ErrorDomain = "pubsub.jawaracloud.io"
 
-// ErrorReason is the reason in that ErrorInfo, fit for a condition's reason. Beside those
-// below there are the causes of a queue that can't be read, which scaler/broker declares.
+// ErrorReason is the reason in that ErrorInfo, in the form of a condition's reason. In addition
+// to those below there are the causes of failed reads of a queue, which scaler/broker declares.
 type ErrorReason string
 
 // The reasons of errors that are not about reading a queue.
@@ -26,26 +26,26 @@ const (
 	ClusterUnreachable ErrorReason = "ClusterUnreachable" // the scaler can't read the cluster
 	InvalidTrigger     ErrorReason = "InvalidTrigger"     // the request, or the trigger's metadata
 	ShuttingDown       ErrorReason = "ShuttingDown"       // the scaler ends
-	Canceled           ErrorReason = "Canceled"           // the caller went away
+	Canceled           ErrorReason = "Canceled"           // the caller cancelled the call
 
 	CallerNotAllowed    ErrorReason = "CallerNotAllowed"    // the certificate is of none who may call this
 	MetadataNotBelieved ErrorReason = "MetadataNotBelieved" // what the caller sent is not what stands in the cluster
 	SecretsNeedTLS      ErrorReason = "SecretsNeedTLS"      // without certificates no Secret is used
 )
 
-// Error is an error of the scaler's own: a gRPC status with an ErrorInfo of ErrorDomain. The
-// message tells what is wrong, with the remedy.
+// Error is one of the scaler's own errors: a gRPC status with an ErrorInfo of ErrorDomain. The
+// message says what is wrong, and the remedy.
 func Error(code codes.Code, reason ErrorReason, message string) error {
 	st := status.New(code, message)
-	// WithDetails fails for codes.OK alone, which is no error.
+	// WithDetails fails only for codes.OK, which is not an error.
 	if detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: string(reason), Domain: ErrorDomain}); err == nil {
 		st = detailed
 	}
 	return st.Err()
 }
 
-// ReasonOf is the reason of an error of the scaler's own. The second value is false for all
-// others, such as those of the transport.
+// ReasonOf is the reason of one of the scaler's own errors. The second value is false for all
+// other errors, such as those of the transport.
 func ReasonOf(st *status.Status) (ErrorReason, bool) {
 	for _, detail := range st.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == ErrorDomain {
@@ -55,7 +55,7 @@ func ReasonOf(st *status.Status) (ErrorReason, bool) {
 	return "", false
 }
 
-// Failure is an error as Watch tells it in a stream that goes on.
+// Failure is an error as Watch sends it in a stream that goes on.
 func Failure(c codes.Code, reason ErrorReason, message string) *inspectv1.Failure {
 	return &inspectv1.Failure{Code: code.Code(c).String(), Reason: string(reason), Message: message}
 }

@@ -1,4 +1,4 @@
-// Package address reads the addresses of DragonFly and Redis servers, the same way for the
+// Package address parses the addresses of DragonFly and Redis servers, in the same way for the
 // scaler's triggers, the subscriber and the publisher.
 package address
 
@@ -15,9 +15,9 @@ import (
 // MaxServers is how many addresses a list may have.
 const MaxServers = 32
 
-// Parse refuses what is not host:port. Its errors show no more of the address than Shown.
+// Parse returns host and port. Its errors show no more of the address than Shown does.
 func Parse(address string) (host, port string, err error) {
-	// A user first: what looks like the port of an address with one may be a password.
+	// Check for a user first: in an address with one, what looks like the port may be a password.
 	if strings.Contains(address, "@") {
 		return "", "", errors.New("it must be host:port without a scheme, user or path, for example dragonfly:6379; a password belongs in a Secret")
 	}
@@ -34,7 +34,7 @@ func Parse(address string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// shownPort is a port as an error may show it: what is no number may be a password.
+// shownPort is a port as an error may show it: if it is not a number, it may be a password.
 func shownPort(port string) string {
 	if strings.Trim(port, "0123456789") != "" || len(port) > maxShownPort {
 		return hidden
@@ -43,7 +43,7 @@ func shownPort(port string) string {
 }
 
 const (
-	// hidden stands for what is not shown.
+	// hidden replaces what is not shown.
 	hidden       = "…"
 	maxShownPort = 6 // digits: one more than a port may have
 )
@@ -66,12 +66,12 @@ func Shown(list string) string {
 	return strings.Join(addresses, ",")
 }
 
-// ParseList reads one address, or several that are separated by commas: sentinels, or some
-// of a cluster's nodes. Spaces around them are dropped.
+// ParseList parses one address, or several separated by commas: sentinels, or some nodes of a
+// cluster. It removes spaces around them.
 func ParseList(list string) ([]string, error) {
 	addresses := strings.Split(list, ",")
 	if len(addresses) > MaxServers {
-		return nil, fmt.Errorf("it names %d servers: name %d at most, the others are found through them", len(addresses), MaxServers)
+		return nil, fmt.Errorf("it names %d servers: name at most %d; the others are found through them", len(addresses), MaxServers)
 	}
 	for i, address := range addresses {
 		addresses[i] = strings.TrimSpace(address)

@@ -37,7 +37,7 @@ func TestWrongAddresses(t *testing.T) {
 		"port too big":  {"dragonfly:65536", `the port "65536" must be a number`},
 		"one of two":    {"a:1,b", `"b": it must be host:port`},
 		"a comma only":  {",", `"": it must be host:port`},
-		"far too many":  {strings.Repeat("a:1,", 32) + "a:1", "it names 33 servers: name 32 at most"},
+		"far too many":  {strings.Repeat("a:1,", 32) + "a:1", "it names 33 servers: name at most 32"},
 		"space in host": {"a b:1", "without a scheme, user or path"},
 		"a line break":  {"a\nb:1", "without a scheme, user or path"},
 	}

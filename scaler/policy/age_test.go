@@ -41,7 +41,7 @@ func TestDecideByAge(t *testing.T) {
 		"wakes what sleeps": {
 			spec:     func(s *Spec) { s.MinReplicas, s.ActivationQueueDepth = 0, 10 },
 			replicas: 0, depth: 5, age: 95 * time.Second, desired: 1, reason: AboveMaxAge,
-			text: "the oldest message has waited 95 s, longer than maxAge 60 s: 0 → 1 replicas"},
+			text: "the oldest message has waited 95 s, longer than maxAge 60 s: 0 → 1 replica"},
 		"no limit": {
 			spec:     func(s *Spec) { s.MaxAge = 0 },
 			replicas: 3, depth: 300, age: 95 * time.Hour, desired: 3, reason: WithinBand},

@@ -8,15 +8,15 @@ const hpaTolerance = 10
 // MetricValue is the value, in messages, that makes the HPA want d.Desired replicas:
 // for AverageValue it computes ceil(value / TargetQueueDepth).
 //
-// Where the HPA honours a tolerance of 0 that is exact. Where it doesn't, it ignores a
-// change of up to 10 %, so the value goes just beyond. The HPA then overshoots d.Desired
-// by at most 10 % of the replicas, rounded down: from fewer than 10 not at all, and never
-// by more than its behavior policies let it. Where so many replicas would make the policy
-// turn back, which takes an upper threshold of less than 1.25 times the lower, the value
-// is exact and the HPA leaves the replicas alone: the pair would flap for ever.
+// If the HPA honours a tolerance of 0, the value is exact. If it doesn't, it ignores a change
+// of up to 10 %, so the value goes just beyond that. The HPA then overshoots d.Desired by at
+// most 10 % of the replicas, rounded down (with fewer than 10 replicas: not at all), and never
+// by more than its behavior policies allow. If the policy would scale back from there at once,
+// the value is exact and the HPA leaves the replicas alone, because otherwise the two would
+// flap for ever. That needs an upper threshold of less than 1.25 times the lower one.
 //
-// The HPA's own code is run against all of this by the module e2e/hpa. It reckons in
-// float64, in thousandths of a message, which is exact up to 9·10¹² messages.
+// The module e2e/hpa runs the HPA's own code against all of this. The HPA computes in float64,
+// in thousandths of a message, which is exact up to 9·10¹² messages.
 func (s Spec) MetricValue(d Decision, toleranceHonoured bool) int64 {
 	exact := int64(d.Desired) * s.TargetQueueDepth
 	if toleranceHonoured || d.Action == Hold || d.Replicas == 0 {
@@ -29,8 +29,8 @@ func (s Spec) MetricValue(d Decision, toleranceHonoured bool) int64 {
 	return value
 }
 
-// beyondTolerance is d.Desired × TargetQueueDepth, or the nearest value farther off that
-// a tolerance of 10 % does not swallow.
+// beyondTolerance is d.Desired × TargetQueueDepth or, if the HPA would ignore that within its
+// tolerance of 10 %, the nearest value beyond that it does not ignore.
 func (s Spec) beyondTolerance(d Decision) int64 {
 	exact := int64(d.Desired) * s.TargetQueueDepth
 	now := int64(d.Replicas) * s.TargetQueueDepth
@@ -40,8 +40,8 @@ func (s Spec) beyondTolerance(d Decision) int64 {
 	return max(0, min(exact, (now*(100-hpaTolerance)+99)/100-1))
 }
 
-// landing is where the HPA goes with a value, or one replica farther: it rounds a
-// percentage of its policies up.
+// landing is the number of replicas that the HPA scales to for a value. It may be one replica
+// too far, because the HPA rounds the percentages of its policies up.
 func (s Spec) landing(d Decision, value int64) int64 {
 	n := int64(d.Replicas)
 	wanted := (value + s.TargetQueueDepth - 1) / s.TargetQueueDepth
@@ -57,14 +57,14 @@ func (s Spec) landing(d Decision, value int64) int64 {
 	return max(wanted, n-atMost(s.MaxScaleDownStep), s.floor())
 }
 
-// turnsBack is whether the policy, for some depth that asks for d.Desired, would at once
-// go the other way from where the HPA lands.
+// turnsBack tells whether the policy would scale back at once from where the HPA lands, for
+// some depth that asks for d.Desired.
 func (s Spec) turnsBack(d Decision, landing int64) bool {
 	desired := int64(d.Desired)
 	if landing == desired {
 		return false
 	}
-	// What a replica more adds to either bound, in hundredths of a message.
+	// How much one more replica adds to each bound, in hundredths of a message.
 	upper, lower := s.TargetQueueDepth*int64(s.ScaleUpThreshold), s.TargetQueueDepth*int64(s.ScaleDownThreshold)
 	if d.Action == ScaleUp {
 		least := (desired-1)*upper/100 + 1

@@ -2,13 +2,13 @@ package policy
 
 import "fmt"
 
-// growth shows how the replicas of a depth above the upper bound come out: ceil(100·Q ÷ (T·U)),
-// then what limits it. It follows decideUp.
+// growth shows how decideUp computes the replicas for a depth above the upper bound:
+// ceil(100·Q ÷ (T·U)), and then what limits it.
 func (s Spec) growth(d *Decision, depth, fewest int64) string {
 	formula, desired := s.fewestFormula(depth, fewest), int64(d.Desired)
 	switch desired {
 	case fewest:
-		return formula + ", the fewest that bring the depth under the upper bound"
+		return formula + ", the fewest replicas whose upper bound is not exceeded"
 	case int64(s.MaxReplicas):
 		return fmt.Sprintf("%s, but maxReplicas is %d", formula, desired)
 	default:
@@ -16,26 +16,26 @@ func (s Spec) growth(d *Decision, depth, fewest int64) string {
 	}
 }
 
-// shrinkage is the same for a depth below the lower bound: floor(100·Q ÷ (T·D)). It follows
-// decideDown.
+// shrinkage does the same for decideDown and a depth below the lower bound:
+// floor(100·Q ÷ (T·D)).
 func (s Spec) shrinkage(d *Decision, depth, most, fewest int64) string {
 	formula, desired := s.mostFormula(depth, most), int64(d.Desired)
 	switch {
 	case desired == most:
-		return formula + ", the most that bring the depth over the lower bound"
+		return formula + ", the most replicas whose lower bound is reached"
 	case desired == fewest:
 		return fmt.Sprintf("%s, but fewer than %s would exceed the upper bound", formula, s.fewestFormula(depth, fewest))
 	case desired == int64(s.MinReplicas):
 		return fmt.Sprintf("%s, but minReplicas is %d", formula, desired)
 	case desired == s.floor():
-		return formula + ", but the last replica is KEDA's to take"
+		return formula + ", but only KEDA removes the last replica"
 	default:
 		return fmt.Sprintf("%s, but maxScaleDownStep %s allows %d fewer at once", formula, s.MaxScaleDownStep, int64(d.Replicas)-desired)
 	}
 }
 
-// onceCooled is what stands behind the formula while the cooldown holds.
-const onceCooled = ", within the limits, once the cooldown is over"
+// onceCooled follows the formula while the cooldown holds.
+const onceCooled = ", applied within the limits once the cooldown is over"
 
 func (s Spec) fewestFormula(depth, fewest int64) string {
 	return fmt.Sprintf("ceil(%d ÷ (%d × %d %%)) = %d", depth, s.TargetQueueDepth, s.ScaleUpThreshold, fewest)

@@ -8,25 +8,26 @@ import (
 // State is what a decision is made from, besides the spec.
 type State struct {
 	Replicas int32 // the target's replicas now (spec.replicas of its scale)
-	Depth    int64 // messages that wait or are in work
-	// AtLeast is set where Depth is only a lower bound: the truth may be any depth from there
-	// up. Decide then changes only what every such depth would change, at least as far:
+	Depth    int64 // messages: those that are ready and those in flight
+	// AtLeast says that Depth is only a lower bound: the true depth is Depth or more. Decide
+	// then changes only what every such depth would change, and no further:
 	//
 	//	min(n, exact(q)) ≤ atLeast(Q) ≤ max(n, exact(q))   for n = Replicas and every q ≥ Q
 	//
-	// As depths have no end, that comes to: it grows as Depth alone would, and it never
-	// shrinks, but to MaxReplicas. What is not known is not idle either, so that KEDA does not
-	// take the last replica; but it does not wake a target of 0 replicas before the bound
-	// itself is above ActivationQueueDepth, because depths up to there may be the truth.
+	// Depths have no upper limit. So the replicas grow as they would for Depth itself, and they
+	// never shrink, except to MaxReplicas. A depth that is not known does not count as idle,
+	// so KEDA does not remove the last replica. A target of 0 replicas wakes only when the
+	// bound itself is above ActivationQueueDepth, because the true
+	// depth may be no greater than that.
 	AtLeast bool
-	// OldestAge is how long the oldest message has waited; 0 where none waits, or where the
+	// OldestAge is how long the oldest message has waited. It is 0 if none waits, or if the
 	// spec has no MaxAge.
 	OldestAge time.Duration
-	LastScale time.Time // the HPA's status.lastScaleTime; zero: it never scaled
+	LastScale time.Time // the HPA's status.lastScaleTime; the zero time: it has never scaled
 	Now       time.Time
 }
 
-// Action is what is to be done to the replicas.
+// Action is what to do with the replicas.
 type Action int
 
 // The actions.
@@ -36,7 +37,7 @@ const (
 	ScaleDown
 )
 
-// Reason is why, fit for a condition's reason.
+// Reason says why in one word, in the form of a Kubernetes condition's reason.
 type Reason string
 
 // The reasons.
@@ -61,17 +62,17 @@ type Decision struct {
 	Desired      int32
 	Action       Action
 	Reason       Reason
-	Text         string        // the reason in words, with the arithmetic
-	LastingText  string        // the same, with points in time instead of seconds that count down
-	Arithmetic   string        // how Desired comes out of the depth, and what limits it; empty where the thresholds are not its origin
+	Text         string        // the message: the reason in a sentence, with the numbers
+	LastingText  string        // the same message with points in time instead of seconds that count down
+	Arithmetic   string        // how Desired is computed from the depth, and what limits it; empty if it does not come from the thresholds
 	LowerBound   int64         // below this depth the target shrinks
 	UpperBound   int64         // above this depth the target grows
-	CooldownLeft time.Duration // more than 0 while the cooldown runs, whether or not it is the reason
+	CooldownLeft time.Duration // more than 0 while the cooldown runs, even if it is not the reason
 	Active       bool          // what IsActive answers
 }
 
-// Decider is a policy: what it decides depends on the spec and the state alone. Decide is the
-// one that the scaler has; the simulation takes others.
+// Decider is a policy: its decision depends on the spec and the state alone. The scaler uses
+// Decide; the simulation can use others.
 type Decider func(Spec, State) Decision
 
 // Decide applies the thresholds. The spec must be valid.
@@ -81,7 +82,7 @@ func Decide(spec Spec, state State) Decision {
 	d := Decision{
 		Replicas:     state.Replicas,
 		LowerBound:   (spec.TargetQueueDepth*n*int64(spec.ScaleDownThreshold) + 99) / 100,
-		UpperBound:   spec.TargetQueueDepth * n * int64(spec.ScaleUpThreshold) / 100,
+		UpperBound:   spec.upperBound(n),
 		CooldownLeft: cooldownLeft(spec, state),
 		// Inactivity takes a target straight from any number of replicas to 0
 		// (KEDA 2.21, pkg/scaling/executor/scale_scaledobjects.go:105-108), so a target
@@ -92,9 +93,13 @@ func Decide(spec Spec, state State) Decision {
 	case n == 0 && spec.MinReplicas == 0:
 		decideAtZero(&d, spec, state)
 	case n < spec.floor() || n > int64(spec.MaxReplicas):
-		// The HPA moves it there at once, whatever we answer; from 0, KEDA does.
+		// The HPA moves it to the limit at once, whatever we answer. From 0, KEDA does.
 		d.to(min(max(n, spec.floor()), int64(spec.MaxReplicas)), OutsideLimits)
-		d.Text = fmt.Sprintf("%d replicas are outside the limits %d to %d: %d → %d replicas", n, spec.floor(), spec.MaxReplicas, n, d.Desired)
+		verb := "are"
+		if n == 1 {
+			verb = "is"
+		}
+		d.Text = fmt.Sprintf("%s %s outside the limits %d to %d: %s", replicas(n), verb, spec.floor(), spec.MaxReplicas, d.change())
 	case state.Depth > d.UpperBound, spec.tooOld(state):
 		decideUp(&d, spec, state)
 	case state.Depth < d.LowerBound:
@@ -113,13 +118,13 @@ func Decide(spec Spec, state State) Decision {
 func decideAtZero(d *Decision, spec Spec, state State) {
 	if state.Depth > spec.ActivationQueueDepth {
 		d.to(1, Activation)
-		d.Text = fmt.Sprintf("%s is above activationQueueDepth %d: 0 → 1 replicas", state.depthWords(), spec.ActivationQueueDepth)
+		d.Text = fmt.Sprintf("%s is above activationQueueDepth %d: %s", state.depthWords(), spec.ActivationQueueDepth, d.change())
 		return
 	}
 	if spec.tooOld(state) {
 		d.to(1, AboveMaxAge)
 		now, lasting := spec.ageWords(state)
-		d.Text, d.LastingText = now+": 0 → 1 replicas", lasting+": 0 → 1 replicas"
+		d.Text, d.LastingText = now+": "+d.change(), lasting+": "+d.change()
 		return
 	}
 	d.to(0, Idle)
@@ -132,7 +137,7 @@ func decideUp(d *Decision, spec Spec, state State) {
 	bound := fmt.Sprintf("%s is above %d = %d × %d × %d %%", state.depthWords(), d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleUpThreshold)
 	lasting := bound
 	if state.Depth <= d.UpperBound {
-		// How many more would help, an age does not tell: one at a time.
+		// An age does not tell how many more replicas would help, so add one at a time.
 		fewest, reason = n+1, AboveMaxAge
 		bound, lasting = spec.ageWords(state)
 	}
@@ -153,12 +158,12 @@ func decideUp(d *Decision, spec Spec, state State) {
 		if reason == AboveUpperBound {
 			d.Arithmetic = spec.growth(d, state.Depth, fewest)
 		}
-		then = fmt.Sprintf(": %d → %d replicas", n, desired)
+		then = ": " + d.change()
 	}
 	d.Text, d.LastingText = bound+then, lasting+then
 }
 
-// depthWords begins the sentence that compares the depth.
+// depthWords is the beginning of a message that compares the depth.
 func (s State) depthWords() string {
 	if s.AtLeast {
 		return fmt.Sprintf("queue depth of at least %d", s.Depth)
@@ -169,7 +174,7 @@ func (s State) depthWords() string {
 // tooOld tells whether the oldest message waits longer than it may.
 func (s Spec) tooOld(state State) bool { return s.MaxAge > 0 && state.OldestAge > s.MaxAge }
 
-// ageWords says so, also without what counts on.
+// ageWords is the beginning of a message about maxAge: with the age of now, and without it.
 func (s Spec) ageWords(state State) (now, lasting string) {
 	return fmt.Sprintf("the oldest message has waited %s, longer than maxAge %s", seconds(state.OldestAge), seconds(s.MaxAge)),
 		"the oldest message waits longer than maxAge " + seconds(s.MaxAge)
@@ -188,21 +193,27 @@ func decideDown(d *Decision, spec Spec, state State) {
 			state.Depth, d.LowerBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold, n)
 	case n == spec.floor() && spec.MinReplicas == 0:
 		d.to(n, AtMinReplicas)
-		d.Text = fmt.Sprintf("%s, but the last replica is KEDA's to take, once the queue has been idle for %s: holding at %d", bound, seconds(spec.Cooldown), n)
+		d.Text = fmt.Sprintf("%s, but only KEDA removes the last replica, once the queue has been idle for %s: holding at %d", bound, seconds(spec.Cooldown), n)
 	case n == spec.floor():
 		d.to(n, AtMinReplicas)
 		d.Text = fmt.Sprintf("%s, but minReplicas is %d: holding at %d", bound, spec.MinReplicas, n)
 	case desired >= n:
 		d.to(n, FewerWouldExceedUpperBound)
-		d.Text = fmt.Sprintf("%s, but %d replicas would be too few again (%d %% of the target): holding at %d", bound, n-1, spec.ScaleUpThreshold, n)
+		d.Text = fmt.Sprintf("%s, but above the upper bound of %s, %d = %d × %d × %d %%: holding at %d",
+			bound, replicas(n-1), spec.upperBound(n-1), spec.TargetQueueDepth, n-1, spec.ScaleUpThreshold, n)
 	case d.CooldownLeft > 0:
 		d.Arithmetic = spec.mostFormula(state.Depth, most) + onceCooled
 		d.holdForCooldown(bound, bound, spec, state)
 	default:
 		d.to(desired, BelowLowerBound)
 		d.Arithmetic = spec.shrinkage(d, state.Depth, most, fewest)
-		d.Text = fmt.Sprintf("%s: %d → %d replicas", bound, n, desired)
+		d.Text = bound + ": " + d.change()
 	}
+}
+
+// upperBound is the greatest depth at which that many replicas are not too few, in messages.
+func (s Spec) upperBound(replicas int64) int64 {
+	return s.TargetQueueDepth * replicas * int64(s.ScaleUpThreshold) / 100
 }
 
 // fewest is the fewest replicas that keep the depth at or under the upper bound.
@@ -213,6 +224,19 @@ func (s Spec) fewest(depth int64) int64 {
 		fewest++
 	}
 	return fewest
+}
+
+// replicas prints a number of replicas: "1 replica", "2 replicas".
+func replicas(n int64) string {
+	if n == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
+}
+
+// change prints the step from the replicas that there are to those that are wanted.
+func (d *Decision) change() string {
+	return fmt.Sprintf("%d → %s", d.Replicas, replicas(int64(d.Desired)))
 }
 
 func (d *Decision) to(desired int64, reason Reason) {
@@ -233,18 +257,18 @@ func (d *Decision) holdForCooldown(bound, lasting string, spec Spec, state State
 	end := state.LastScale.Add(spec.Cooldown).Round(time.Second).UTC()
 	d.LastingText = fmt.Sprintf("%s; holding at %d: the %s cooldown lasts until %s", lasting, d.Replicas, seconds(spec.Cooldown), end.Format(time.TimeOnly+" MST"))
 	if state.LastScale.Sub(state.Now) > clockTolerance {
-		words := "; the last scaling was at " + state.LastScale.UTC().Format(time.TimeOnly+" MST") + ", ahead of the scaler's clock: synchronize the nodes' clocks"
-		d.Text, d.LastingText = d.Text+words, d.LastingText+words
+		ahead := "; the last scaling was at " + state.LastScale.UTC().Format(time.TimeOnly+" MST") + ", ahead of the scaler's clock: synchronize the nodes' clocks"
+		d.Text, d.LastingText = d.Text+ahead, d.LastingText+ahead
 	}
 }
 
-// clockTolerance is by how much clocks that are synchronized may differ, and the whole
-// seconds of the HPA's lastScaleTime from the truth.
+// clockTolerance is how far synchronized clocks may differ. It also covers the rounding of
+// the HPA's lastScaleTime to whole seconds.
 const clockTolerance = 5 * time.Second
 
-// cooldownLeft is how long the cooldown still runs. A last scaling in the future, which
-// is another machine's clock being ahead, counts as one just now, for as long as it is in the
-// future: the fleet holds for that much longer, and is told why.
+// cooldownLeft is how long the cooldown still runs. If the last scaling is in the future,
+// another machine's clock is ahead. It then counts as a scaling that happened just now, until
+// that time has come: the fleet holds for that much longer, and the message says why.
 func cooldownLeft(spec Spec, state State) time.Duration {
 	if state.LastScale.IsZero() {
 		return 0

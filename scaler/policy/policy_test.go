@@ -62,17 +62,17 @@ func TestDecide(t *testing.T) {
 			spec:     func(s *Spec) { s.MinReplicas = 3 },
 			replicas: 3, depth: 0, desired: 3, action: Hold, reason: AtMinReplicas,
 			text: "queue depth 0 is below 150 = 100 × 3 × 50 %, but minReplicas is 3: holding at 3"},
-		"the last replica is KEDA's to take": {
+		"only KEDA removes the last replica": {
 			spec:     func(s *Spec) { s.MinReplicas = 0 },
 			replicas: 1, depth: 0, desired: 1, action: Hold, reason: AtMinReplicas,
-			text: "queue depth 0 is below 50 = 100 × 1 × 50 %, but the last replica is KEDA's to take, once the queue has been idle for 60 s: holding at 1"},
+			text: "queue depth 0 is below 50 = 100 × 1 × 50 %, but only KEDA removes the last replica, once the queue has been idle for 60 s: holding at 1"},
 		"active with more than one replica, so that KEDA never goes from N to 0": {
 			spec:     func(s *Spec) { s.MinReplicas = 0 },
 			replicas: 2, depth: 0, desired: 1, action: ScaleDown, reason: BelowLowerBound, active: true},
 		"one fewer would cross the upper bound": {
 			spec:     func(s *Spec) { s.ScaleDownThreshold, s.ScaleUpThreshold = 100, 101 },
 			replicas: 2, depth: 102, desired: 2, action: Hold, reason: FewerWouldExceedUpperBound, active: true,
-			text: "queue depth 102 is below 200 = 100 × 2 × 100 %, but 1 replicas would be too few again (101 % of the target): holding at 2"},
+			text: "queue depth 102 is below 200 = 100 × 2 × 100 %, but above the upper bound of 1 replica, 101 = 100 × 1 × 101 %: holding at 2"},
 		"cooldown holds on the way up": {
 			replicas: 4, depth: 5000, last: 37 * time.Second, desired: 4, action: Hold, reason: Cooldown, active: true,
 			text: "queue depth 5000 is above 600 = 100 × 4 × 150 %; holding at 4: 23 s of the 60 s cooldown left"},
@@ -92,14 +92,14 @@ func TestDecide(t *testing.T) {
 		"the first message wakes": {
 			spec:     func(s *Spec) { s.MinReplicas = 0 },
 			replicas: 0, depth: 1, last: time.Second, desired: 1, action: ScaleUp, reason: Activation, active: true,
-			text: "queue depth 1 is above activationQueueDepth 0: 0 → 1 replicas"},
+			text: "queue depth 1 is above activationQueueDepth 0: 0 → 1 replica"},
 		"activationQueueDepth must be exceeded": {
 			spec:     func(s *Spec) { s.MinReplicas, s.ActivationQueueDepth = 0, 5 },
 			replicas: 0, depth: 5, desired: 0, action: Hold, reason: Idle},
 		"below minReplicas": {
 			spec:     func(s *Spec) { s.MinReplicas = 3 },
 			replicas: 1, depth: 0, last: time.Second, desired: 3, action: ScaleUp, reason: OutsideLimits,
-			text: "1 replicas are outside the limits 3 to 10: 1 → 3 replicas"},
+			text: "1 replica is outside the limits 3 to 10: 1 → 3 replicas"},
 		"above maxReplicas": {
 			replicas: 12, depth: 0, last: time.Second, desired: 10, action: ScaleDown, reason: OutsideLimits, active: true},
 		"0 replicas with minReplicas 1 are below the limit": {
@@ -216,7 +216,7 @@ func TestDecideByALowerBound(t *testing.T) {
 		"0 replicas wake": {
 			spec:     func(s *Spec) { s.MinReplicas, s.ActivationQueueDepth = 0, 5 },
 			replicas: 0, depth: 6, desired: 1, reason: Activation, active: true,
-			text: "queue depth of at least 6 is above activationQueueDepth 5: 0 → 1 replicas"},
+			text: "queue depth of at least 6 is above activationQueueDepth 5: 0 → 1 replica"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// Greatest values that a spec may hold. They keep every product below in an int64:
+// The greatest values that a spec may hold. They keep every product below in an int64:
 // 10⁹ messages × 10⁶ replicas × 1,000 % = 10¹⁸.
 const (
 	MaxTargetQueueDepth = 1_000_000_000
 	MaxReplicasLimit    = 1_000_000
-	// maxDepth is where a depth is cut off, in messages: 100 × maxDepth is an int64.
+	// maxDepth is the greatest depth, in messages; greater ones count as this. 100 × maxDepth
+	// still fits in an int64.
 	maxDepth = 90_000_000_000_000_000
 )
 
@@ -33,8 +34,8 @@ type Spec struct {
 	ActivationQueueDepth int64         // depth that must be exceeded to wake a target of 0 replicas
 	MaxScaleUpStep       Step          // the zero Step means no limit
 	MaxScaleDownStep     Step          // the zero Step means no limit
-	// MaxAge is how long a message may wait, 1 s to 720 h; 0 means no limit. (It stands in
-	// spec.queue, with what says how an age is known.)
+	// MaxAge is how long a message may wait, 1 s to 720 h; 0 means no limit. It is the one
+	// field that comes from spec.queue, where the source of the ages is configured.
 	MaxAge time.Duration
 }
 
@@ -81,6 +82,6 @@ func (s Spec) Validate() error {
 	return errors.Join(errs...)
 }
 
-// floor is the least number of replicas that the HPA may leave: the last step to 0 is
-// KEDA's.
+// floor is the least number of replicas that the HPA scales to: only KEDA takes the last
+// step to 0.
 func (s Spec) floor() int64 { return max(1, int64(s.MinReplicas)) }

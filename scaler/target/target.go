@@ -1,5 +1,5 @@
-// Package target tells what the cluster says of the target of a ScaledObject: its
-// replicas, when the HPA last scaled it, and whether the HPA honours a tolerance of 0.
+// Package target reads the target of a ScaledObject from the cluster: its replicas, when the
+// HPA last scaled it, and whether the HPA honours a tolerance of 0.
 package target
 
 import (
@@ -16,25 +16,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// State is what the cluster says of a target now.
+// State is the state of a target in the cluster.
 type State struct {
-	Replicas  int32     // spec.replicas of the target; of a kind that can't be read, what the HPA left
+	Replicas  int32     // spec.replicas of the target; for a kind that can't be read, the number in the HPA's status
 	LastScale time.Time // the HPA's status.lastScaleTime; zero: it never scaled
-	// ToleranceHonoured is true where the API server kept a tolerance of 0 in the HPA's
-	// behavior (alpha in Kubernetes 1.33, on by default from 1.35): the HPA then acts on
-	// the smallest change.
+	// ToleranceHonoured is true if the API server kept a tolerance of 0 in the HPA's behavior
+	// (alpha in Kubernetes 1.33, on by default from 1.35). The HPA then acts on the smallest
+	// change.
 	ToleranceHonoured bool
 }
 
-// ErrNotFound is wrapped where the ScaledObject does not exist.
+// ErrNotFound is wrapped if the ScaledObject, its target or its HPA does not exist.
 var ErrNotFound = errors.New("not found")
 
 // +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=list;watch
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=list;watch
 
-// Cluster reads targets from a client, which should be a cache: it is asked several times
-// for each decision.
+// Cluster reads targets from a client. That should be a cache, because it is asked several
+// times for each decision.
 type Cluster struct {
 	client client.Reader
 }
@@ -44,8 +44,7 @@ type Cluster struct {
 // statefulsets.apps.
 func NewCluster(reader client.Reader) *Cluster { return &Cluster{client: reader} }
 
-// Find returns the ScaledObject of that name. The error wraps ErrNotFound where there is
-// none.
+// Find returns the ScaledObject of that name. The error wraps ErrNotFound if there is none.
 func (c *Cluster) Find(ctx context.Context, namespace, name string) (Object, error) {
 	object, err := c.scaledObject(ctx, namespace, name)
 	if err != nil {
@@ -82,7 +81,7 @@ func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*Sc
 	object := &ScaledObject{}
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("%w: there is no ScaledObject %s/%s (ScaledJobs are not supported: their jobs have no replicas to hold or to step)", ErrNotFound, namespace, name)
+		return nil, fmt.Errorf("%w: there is no ScaledObject %s/%s (ScaledJobs are not supported, because jobs have no replicas)", ErrNotFound, namespace, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading ScaledObject %s/%s: %w", namespace, name, err)
@@ -90,7 +89,7 @@ func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*Sc
 	return object, nil
 }
 
-// hpa returns the ScaledObject's HPA; nil where KEDA has not made it yet.
+// hpa returns the ScaledObject's HPA, or nil if KEDA has not created it yet.
 func (c *Cluster) hpa(ctx context.Context, object *ScaledObject) (*autoscalingv2.HorizontalPodAutoscaler, error) {
 	name := types.NamespacedName{Namespace: object.Namespace, Name: hpaName(object)}
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
@@ -115,8 +114,8 @@ func hpaName(object *ScaledObject) string {
 	return "keda-hpa-" + object.Name
 }
 
-// replicas reads Deployments and StatefulSets themselves. Another kind's are those of the
-// HPA's status: the scaler has no right to read just any resource.
+// replicas reads the object of a Deployment or StatefulSet. For another kind it reads the HPA's
+// status, because the scaler has no right to read every kind of resource.
 func (c *Cluster) replicas(ctx context.Context, object *ScaledObject, hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 	ref := object.Spec.ScaleTargetRef
 	if ref == nil {
@@ -135,7 +134,7 @@ func (c *Cluster) replicas(ctx context.Context, object *ScaledObject, hpa *autos
 		err = c.client.Get(ctx, name, set)
 		replicas = set.Spec.Replicas
 	case hpa == nil:
-		return 0, fmt.Errorf("%w: %s %s is known only by its HPA, which KEDA has not made yet", ErrNotFound, ref.Kind, name)
+		return 0, fmt.Errorf("%w: the replicas of %s %s come from its HPA, which KEDA has not created yet", ErrNotFound, ref.Kind, name)
 	default:
 		return replicasOf(hpa)
 	}
@@ -151,10 +150,10 @@ func (c *Cluster) replicas(ctx context.Context, object *ScaledObject, hpa *autos
 	return *replicas, nil
 }
 
-// replicasOf is what the HPA's last sync left: after one that came to a decision, what it
-// decided (currentReplicas is what was before; with that, a fleet that has just grown
-// would be told to shrink again), and after one that could not, what it saw (Kubernetes
-// 1.36, pkg/controller/podautoscaler/horizontal.go, setStatus and
+// replicasOf is the number of replicas after the HPA's last sync. If the sync reached a
+// decision, it is the decided number. (currentReplicas is the number before the decision; with
+// it, a fleet that has just grown would be told to shrink again.) Otherwise it is the number
+// that the HPA saw (Kubernetes 1.36, pkg/controller/podautoscaler/horizontal.go, setStatus and
 // setCurrentReplicasAndMetricsInStatus).
 func replicasOf(hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 	for _, condition := range hpa.Status.Conditions {

@@ -126,7 +126,7 @@ func TestWhatIsMissingIsAnErrorWithItsName(t *testing.T) {
 		"no Deployment":   {[]client.Object{scaledObject()}, "there is no Deployment shop/worker, the target of the ScaledObject"},
 		"another kind without an HPA": {[]client.Object{scaledObject(func(o *ScaledObject) {
 			o.Spec.ScaleTargetRef.APIVersion, o.Spec.ScaleTargetRef.Kind = "example.com/v1", "Rollout"
-		})}, "Rollout shop/worker is known only by its HPA"},
+		})}, "replicas of Rollout shop/worker come from its HPA, which KEDA has not created yet"},
 		"another kind whose HPA has not synced yet": {[]client.Object{another, hpa("keda-hpa-orders", "0", "0")},
 			"HorizontalPodAutoscaler shop/keda-hpa-orders has not looked at"},
 	}

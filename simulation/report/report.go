@@ -16,7 +16,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
-// Report is one trace and what became of it.
+// Report is one trace and its results.
 type Report struct {
 	Trace   trace.Trace
 	Seed    uint64
@@ -29,11 +29,11 @@ func New(t trace.Trace, seed uint64, config simulation.Config, others []*simulat
 	return Report{Trace: t, Seed: seed, Config: config, Results: simulation.Compare(config, t.Arrivals(seed), others...)}
 }
 
-// Figure is the depth of the queue over the replicas. It leaves out fixed fleets, whose
-// replicas are a straight line and whose backlog may flatten all others, and KEDA with a
-// behavior, which looks as without.
+// Figure shows the depth of the queue above the replicas. It leaves out fixed fleets, because
+// their replicas are a straight line and their backlog may flatten all others, and KEDA with a
+// behavior, because it looks like KEDA without.
 func (r Report) Figure() chart.Figure {
-	depth := chart.Panel{Title: "messages that wait or are in work"}
+	depth := chart.Panel{Title: "messages, waiting and in flight"}
 	replicas := chart.Panel{Title: "replicas"}
 	length := r.Trace.Length()
 	for _, result := range r.Results {
@@ -68,7 +68,7 @@ func floats(replicas []int32) []float64 {
 	return values
 }
 
-// settings is what the trace was replayed with, in words.
+// settings describes the policy that the trace was replayed with.
 func (r Report) settings() string {
 	spec := r.Config.Spec
 	text := fmt.Sprintf("%d to %d replicas, target %s, thresholds %d %% and %d %%, cooldown %s",
@@ -85,7 +85,7 @@ func (r Report) settings() string {
 	return text
 }
 
-// surroundings is the model's side of it, in words.
+// surroundings describes the configuration of the model.
 func (r Report) surroundings() string {
 	text := fmt.Sprintf("%s messages in %s; a worker finishes %s messages/s and starts in %s; HPA sync %s; seed %d",
 		thousands(r.Results[0].Arrived), shortDuration(r.Trace.Length()), strconv.FormatFloat(r.Config.ServiceRate, 'f', -1, 64),
@@ -114,12 +114,12 @@ func (r Report) rows() [][]string {
 	return rows
 }
 
-// notes are what the figures don't show.
+// notes say what the numbers don't show.
 func (r Report) notes() []string {
 	var notes []string
 	for _, result := range r.Results {
 		if left := math.Round(result.Left); left > 0 {
-			notes = append(notes, fmt.Sprintf("%s: %s messages were still waiting when the replay was given up, %s after the end of the trace; their waits count up to then.",
+			notes = append(notes, fmt.Sprintf("%s: %s messages were still waiting when the replay ended, %s after the end of the trace; their waits count until then.",
 				result.Label, thousands(left), shortDuration(time.Duration(len(result.Depth))*time.Second-r.Trace.Length())))
 		}
 	}

@@ -112,7 +112,7 @@ func TestWhatIsLeftIsTold(t *testing.T) {
 	slow := trace.Trace{Name: "slow", Description: "too much", Ramps: []trace.Ramp{{Length: time.Minute, From: 300, To: 300}}}
 	var text bytes.Buffer
 	require.NoError(t, New(slow, 1, config, []*simulation.Autoscaler{simulation.Fixed}).Table(&text, 60, false))
-	assert.Regexp(t, `fixed 1: 1\d,\d\d\d messages were still waiting when the replay was given up, 1m after the end of the trace; their waits count up to then\.`, text.String())
+	assert.Regexp(t, `fixed 1: 1\d,\d\d\d messages were still waiting when the replay ended, 1m after the end of the trace; their waits count until then\.`, text.String())
 }
 
 func TestNumbers(t *testing.T) {

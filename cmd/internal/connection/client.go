@@ -26,8 +26,8 @@ type Options struct {
 	Name string
 }
 
-// New returns a client; it opens no connection yet. The client repeats nothing by itself:
-// a command whose reply is lost may have been executed (MayHaveHappened).
+// New returns a client. It opens no connection yet. The client never repeats a command: if the
+// reply is lost, the command may have been executed (MayHaveHappened).
 func (s Settings) New(o Options) redis.UniversalClient {
 	options := &redis.UniversalOptions{
 		Addrs: s.Addresses, DB: s.Database, ClientName: o.Name,
@@ -61,19 +61,18 @@ func (s Settings) New(o Options) redis.UniversalClient {
 	return client
 }
 
-// MayHaveHappened tells whether a command that failed may have been executed, or may yet
-// be: not where the server refused it, and not where there was no connection to send it
-// on.
+// MayHaveHappened reports whether a command that failed may have been executed, or may still
+// be. It was not if the server refused it, or if there was no connection to send it on.
 func MayHaveHappened(err error) bool {
 	var refused redis.Error
 	var network *net.OpError
 	return !errors.As(err, &refused) && !(errors.As(err, &network) && network.Op == "dial") && !errors.Is(err, redis.ErrPoolTimeout)
 }
 
-// once keeps a cluster's client from repeating a command whose reply was lost, as it does
-// even without retries (go-redis 9.23, ClusterClient.process): it hides what the error is
-// made of. Redirections are followed as before. Pipelines are out of its reach, except
-// transactions, which the client does not repeat by itself.
+// once keeps a cluster's client from repeating a command whose reply was lost. The client does
+// that even without retries (go-redis 9.23, ClusterClient.process), so once hides the kind of
+// the error. Redirections are still followed. It does not reach pipelines, except transactions,
+// which the client does not repeat by itself.
 type once struct {
 	passOn
 	reload func(context.Context) // has the cluster's state read again, in the background
@@ -97,8 +96,8 @@ type lostReplyError struct{ cause error }
 
 func (e lostReplyError) Error() string { return e.cause.Error() }
 
-// masterKnown words the error of a name that the sentinels don't know: go-redis passes on
-// their nil, which elsewhere means an empty reply.
+// masterKnown makes the error for a name that the sentinels don't know. go-redis returns their
+// nil, which elsewhere means an empty reply.
 type masterKnown struct {
 	passOn
 	name string

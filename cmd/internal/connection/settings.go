@@ -1,5 +1,5 @@
-// Package connection has how workers and publishers reach DragonFly or Redis: one server,
-// the master that sentinels name, or a cluster, each with credentials and TLS.
+// Package connection connects workers and publishers to DragonFly or Redis: to one server, to
+// the master that sentinels name, or to a cluster, each with credentials and TLS.
 package connection
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
-// Mode is how the servers are set up.
+// Mode is the topology of the servers.
 type Mode string
 
 // The modes.
@@ -43,7 +43,7 @@ const (
 
 const maxDatabase = 65535
 
-// Settings say how to reach the servers. They are made by Parse.
+// Settings say how to connect to the servers. Parse returns them.
 type Settings struct {
 	Mode           Mode
 	Addresses      []string
@@ -57,7 +57,7 @@ type Settings struct {
 	TLS *TLS // nil: plain connections
 }
 
-// CredentialsFromFiles tells whether the credentials may change while the process runs.
+// CredentialsFromFiles reports whether the credentials may change while the process runs.
 func (s Settings) CredentialsFromFiles() bool { return s.UsernameFile != "" || s.PasswordFile != "" }
 
 // Lookup is where Parse finds settings, by the environment's names.
@@ -68,8 +68,8 @@ type Lookup struct {
 	Name func(env string) string
 }
 
-// Parse reads the settings. The error names each that is wrong, its value and the remedy;
-// it never holds a password.
+// Parse reads the settings. The error names each wrong setting, its value and the remedy. It
+// never contains a password.
 func Parse(lookup Lookup) (Settings, error) {
 	p := parser{Lookup: lookup}
 	s := Settings{
@@ -86,7 +86,7 @@ func Parse(lookup Lookup) (Settings, error) {
 	case s.Mode == Sentinel && s.SentinelMaster == "":
 		p.fail(EnvSentinelMaster, "set it to the name under which the sentinels know the master, for example mymaster")
 	case s.Mode != Sentinel && s.SentinelMaster != "":
-		p.fail(EnvSentinelMaster, "it belongs to sentinels: set %s to Sentinel, or leave it out", p.Name(EnvMode))
+		p.fail(EnvSentinelMaster, "it is only for sentinels: set %s to Sentinel, or leave it out", p.Name(EnvMode))
 	}
 	p.either(EnvUsername, EnvUsernameFile)
 	p.either(EnvPassword, EnvPasswordFile)
@@ -106,7 +106,7 @@ func (p *parser) failValue(env, value, format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%s is %q: %s", p.Name(env), value, fmt.Sprintf(format, args...)))
 }
 
-// oneOf returns the default, which is the first of the choices, where the value is wrong.
+// oneOf returns the default, which is the first choice, if the value is wrong.
 func (p *parser) oneOf(env string, choices ...string) string {
 	value := p.Get(env)
 	switch {
@@ -158,21 +158,21 @@ func (p *parser) tls() *TLS {
 	}
 	if p.oneOf(EnvTLS, "false", "true") == "true" {
 		if (t.CertFile == "") != (t.KeyFile == "") {
-			p.fail(EnvTLSCertFile, "a client's certificate has two files: set %s too, or neither", p.Name(EnvTLSKeyFile))
+			p.fail(EnvTLSCertFile, "a client certificate needs both files: set %s, too, or neither", p.Name(EnvTLSKeyFile))
 		}
 		return &t
 	}
 	for _, env := range []string{EnvTLSCAFile, EnvTLSCertFile, EnvTLSKeyFile, EnvTLSServerName} {
 		if p.Get(env) != "" {
-			p.fail(env, "it belongs to TLS: set %s to true, or leave it out", p.Name(EnvTLS))
+			p.fail(env, "it is only for TLS: set %s to true, or leave it out", p.Name(EnvTLS))
 		}
 	}
 	return nil
 }
 
-// either refuses a value that comes both as such and in a file.
+// either refuses a value that is set both directly and by a file.
 func (p *parser) either(env, file string) {
 	if p.Get(env) != "" && p.Get(file) != "" {
-		p.fail(file, "%s is set, too: leave one of them out", p.Name(env))
+		p.fail(file, "it conflicts with %s: set only one of them", p.Name(env))
 	}
 }

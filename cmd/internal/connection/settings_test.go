@@ -68,13 +68,13 @@ func TestWrongSettings(t *testing.T) {
 		"several servers":           {map[string]string{"REDIS_ADDR": "a:1,b:2"}, "it names 2 servers: name one, or set REDIS_MODE"},
 		"mode":                      {map[string]string{"REDIS_MODE": "Ring"}, `REDIS_MODE is "Ring": set it to one of Standalone, Sentinel, Cluster`},
 		"no master":                 {map[string]string{"REDIS_MODE": "Sentinel"}, `REDIS_SENTINEL_MASTER is "": set it to the name`},
-		"a master without sentinel": {map[string]string{"REDIS_SENTINEL_MASTER": "m"}, `REDIS_SENTINEL_MASTER is "m": it belongs to sentinels: set REDIS_MODE`},
+		"a master without sentinel": {map[string]string{"REDIS_SENTINEL_MASTER": "m"}, `REDIS_SENTINEL_MASTER is "m": it is only for sentinels: set REDIS_MODE`},
 		"database":                  {map[string]string{"REDIS_DATABASE": "-1"}, `REDIS_DATABASE is "-1": set it to a whole number from 0 to 65535`},
 		"database of a cluster":     {map[string]string{"REDIS_MODE": "Cluster", "REDIS_DATABASE": "1"}, "a cluster has database 0 only"},
 		"TLS":                       {map[string]string{"REDIS_TLS": "yes"}, `REDIS_TLS is "yes": set it to one of false, true`},
-		"CA without TLS":            {map[string]string{"REDIS_TLS_CA_FILE": "/ca"}, `REDIS_TLS_CA_FILE is "/ca": it belongs to TLS: set REDIS_TLS to true`},
-		"half a certificate":        {map[string]string{"REDIS_TLS": "true", "REDIS_TLS_KEY_FILE": "/key"}, "REDIS_TLS_KEY_FILE too, or neither"},
-		"password twice":            {map[string]string{"REDIS_PASSWORD": "hunter2", "REDIS_PASSWORD_FILE": "/p"}, `REDIS_PASSWORD_FILE is "/p": REDIS_PASSWORD is set, too`},
+		"CA without TLS":            {map[string]string{"REDIS_TLS_CA_FILE": "/ca"}, `REDIS_TLS_CA_FILE is "/ca": it is only for TLS: set REDIS_TLS to true`},
+		"half a certificate":        {map[string]string{"REDIS_TLS": "true", "REDIS_TLS_KEY_FILE": "/key"}, "REDIS_TLS_KEY_FILE, too, or neither"},
+		"password twice":            {map[string]string{"REDIS_PASSWORD": "hunter2", "REDIS_PASSWORD_FILE": "/p"}, `REDIS_PASSWORD_FILE is "/p": it conflicts with REDIS_PASSWORD: set only one of them`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TLS says whom to trust, and who we are. Its files are read for each new connection, so
-// that a Secret may be rotated while the process runs.
+// TLS says which certificates to trust, and which client certificate to use. Its files are read
+// for each new connection, so a Secret may be rotated while the process runs.
 type TLS struct {
 	CAFile            string // empty: the system's authorities
 	CertFile, KeyFile string // empty: no client certificate
@@ -41,8 +41,7 @@ func (t *TLS) config() (*tls.Config, error) {
 	return config, nil
 }
 
-// keepAlive is go-redis's own policy (NewDialer): a peer that is gone is noticed within
-// 45 s.
+// keepAlive is go-redis's own policy (NewDialer): it notices within 45 s that a peer is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // dial opens a connection. Its errors are *net.OpError of a dial: nothing was sent.
@@ -77,7 +76,7 @@ func (s Settings) credentials(context.Context) (username, password string, err e
 	return username, password, nil
 }
 
-// valueOrFile drops the line end that many a file has.
+// valueOrFile removes the line end at the end of a file.
 func valueOrFile(value, env, file string) (string, error) {
 	if file == "" {
 		return value, nil

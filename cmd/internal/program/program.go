@@ -1,5 +1,5 @@
-// Package program is what the programs under cmd have in common: signals, exit codes, the
-// version's text and the log.
+// Package program has what the programs under cmd share: signals, exit codes, the version text
+// and the log.
 package program
 
 import (
@@ -13,24 +13,23 @@ import (
 	"syscall"
 )
 
-// Exit codes; 0 is success, help and the version included.
+// Exit codes. 0 is success, including --help and --version.
 const (
 	Failed = 1 // the program can't go on
 	Usage  = 2 // a flag or a setting is wrong
 )
 
-// Main is the whole of a program: it ends with the code that run returns. The first SIGINT or
-// SIGTERM ends run's context; a second one ends the process at once, however long run takes
-// to clean up.
+// Main runs a program and exits with the code that run returns. The first SIGINT or SIGTERM ends
+// run's context. A second one ends the process at once, even if run is still cleaning up.
 func Main(run func(ctx context.Context) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx))
 }
 
-// Version is what --version prints and the log tells: the version that the build set (empty:
-// none), with the commit where the build recorded it; else that of the module, as of go
-// install …@v1.2.3; else dev.
+// Version is what --version prints and the log shows: the version that the build set (empty if
+// it set none), with the commit if the build recorded it. Without it, it is the version of the
+// module, as with go install …@v1.2.3, or dev.
 func Version(set string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -39,7 +38,7 @@ func Version(set string) string {
 	return version(set, info)
 }
 
-// commitDigits is how much of a commit is told, as in the versions that Go makes of commits.
+// commitDigits is how many digits of a commit are shown, as in Go's pseudo-versions.
 const commitDigits = 12
 
 func version(set string, info *debug.BuildInfo) string {
@@ -70,7 +69,7 @@ const (
 // IsLogFormat reports whether NewLogger knows the format.
 func IsLogFormat(format string) bool { return format == LogJSON || format == LogText }
 
-// NewLogger makes a structured log in a format that IsLogFormat knows.
+// NewLogger returns a structured logger with a format that IsLogFormat accepts.
 func NewLogger(out io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == LogText {

@@ -1,7 +1,7 @@
 {{- define "gvList" -}}
 # The API
 
-Generated from the types in `api/v1` ("make generate"). [channels.md](channels.md) tells how the parts work together.
+Generated from the types in `api/v1` ("make generate"). [channels.md](channels.md) says how the parts work together.
 
 {{ range . -}}
 {{ template "gvDetails" . }}

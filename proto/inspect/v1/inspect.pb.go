@@ -94,20 +94,20 @@ const (
 	Reason_REASON_COOLDOWN Reason = 4
 	// Already at maxReplicas.
 	Reason_REASON_AT_MAX_REPLICAS Reason = 5
-	// Already at minReplicas, or at the one replica that only KEDA takes away.
+	// Already at minReplicas, or at the last replica, which only KEDA removes.
 	Reason_REASON_AT_MIN_REPLICAS Reason = 6
-	// One replica fewer would be too few again.
+	// With one replica fewer, the depth would be above the upper bound.
 	Reason_REASON_FEWER_WOULD_EXCEED_UPPER_BOUND Reason = 7
-	// No replicas and a depth above activationQueueDepth: KEDA wakes the target.
+	// There are no replicas, and the depth is above activationQueueDepth: KEDA wakes the target.
 	Reason_REASON_ACTIVATION Reason = 8
-	// No replicas and nothing to wake them for.
+	// There are no replicas, and the depth is not above activationQueueDepth.
 	Reason_REASON_IDLE Reason = 9
-	// The replicas are outside minReplicas and maxReplicas.
+	// The replicas are not between minReplicas and maxReplicas.
 	Reason_REASON_OUTSIDE_LIMITS Reason = 10
 	// The oldest message waits longer than maxAge.
 	Reason_REASON_ABOVE_MAX_AGE Reason = 11
-	// The depth is only known to be at least so many: it may or may not be below the lower
-	// bound, so the fleet does not shrink.
+	// The depth is only a lower bound, so it may or may not be below the band's lower bound: the
+	// fleet does not shrink.
 	Reason_REASON_DEPTH_UNCERTAIN Reason = 12
 )
 
@@ -178,16 +178,16 @@ type ExplainRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The ScaledObject's namespace.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The trigger's metadata. Empty: that of the ScaledObject in the cluster. People leave it
-	// empty; the controller sends that of its channels. Without TLS, and for who else sends
-	// it, what stands in the cluster counts, and naming another server or other credentials
-	// is refused.
+	// The trigger's metadata. If empty, it is read from the ScaledObject in the cluster. People
+	// must leave it empty; the controller sends the metadata of its channels. From any other
+	// caller, and without TLS, the metadata in the cluster counts, and a call that names another
+	// server or other credentials is refused.
 	ScalerMetadata map[string]string `protobuf:"bytes,3,rep,name=scaler_metadata,json=scalerMetadata,proto3" json:"scaler_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// What-if: decide for this depth instead of the queue's own. In messages.
+	// What if: decide for this depth, in messages, instead of the queue's depth.
 	QueueDepth *int64 `protobuf:"varint,4,opt,name=queue_depth,json=queueDepth,proto3,oneof" json:"queue_depth,omitempty"`
-	// What-if: decide for this many replicas instead of the target's own.
+	// What if: decide for this number of replicas instead of the target's number.
 	Replicas *int32 `protobuf:"varint,5,opt,name=replicas,proto3,oneof" json:"replicas,omitempty"`
-	// What-if: as if the last scaling was then; 1970-01-01T00:00:00Z means never.
+	// What if: decide as if this was the last scaling. 1970-01-01T00:00:00Z means never.
 	LastScaleTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_scale_time,json=lastScaleTime,proto3" json:"last_scale_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -273,8 +273,8 @@ type WatchRequest struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// The trigger's metadata, as in ExplainRequest.
 	ScalerMetadata map[string]string `protobuf:"bytes,3,rep,name=scaler_metadata,json=scalerMetadata,proto3" json:"scaler_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The least time between two messages; a change within it is sent with the first read
-	// after it. 0s to 1h, default 1s.
+	// The minimum time between two messages, 0s to 1h, default 1s. A change within that time is
+	// sent with the first read after it.
 	MinInterval   *durationpb.Duration `protobuf:"bytes,4,opt,name=min_interval,json=minInterval,proto3" json:"min_interval,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -340,7 +340,7 @@ func (x *WatchRequest) GetMinInterval() *durationpb.Duration {
 
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When this was so.
+	// When this was observed.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// Types that are valid to be assigned to Result:
 	//
@@ -418,12 +418,12 @@ type isWatchResponse_Result interface {
 }
 
 type WatchResponse_Explanation struct {
-	// What Explain would answer.
+	// The answer of Explain.
 	Explanation *ExplainResponse `protobuf:"bytes,2,opt,name=explanation,proto3,oneof"`
 }
 
 type WatchResponse_Failure struct {
-	// Why Explain would answer nothing now.
+	// The error of Explain.
 	Failure *Failure `protobuf:"bytes,3,opt,name=failure,proto3,oneof"`
 }
 
@@ -431,7 +431,7 @@ func (*WatchResponse_Explanation) isWatchResponse_Result() {}
 
 func (*WatchResponse_Failure) isWatchResponse_Result() {}
 
-// Failure is an error of Explain's, told in a stream that goes on.
+// Failure is an error of Explain, sent in a stream that goes on.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The gRPC code by name, such as UNAVAILABLE.
@@ -501,8 +501,8 @@ type KeyDepth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Its kind: list, stream, sortedset, pubsub, a preset in lower case (such as bullmq), or
-	// none where it does not exist.
+	// The kind of queue: list, stream, sortedset, pubsub, a preset in lower case (such as
+	// bullmq), or none if the key does not exist.
 	QueueType string `protobuf:"bytes,2,opt,name=queue_type,json=queueType,proto3" json:"queue_type,omitempty"`
 	// Messages that wait for a worker, or are due.
 	Ready int64 `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
@@ -570,30 +570,30 @@ func (x *KeyDepth) GetInFlight() int64 {
 	return 0
 }
 
-// Policy is what the decision follows; the fields are those of PubSubChannel's
+// Policy is the configuration of the decision. Its fields are those of PubSubChannel's
 // spec.autoScaling.
 type Policy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Fewest replicas; 0 means scale to zero.
+	// Minimum number of replicas; 0 means scale to zero.
 	MinReplicas int32 `protobuf:"varint,1,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
-	// Most replicas.
+	// Maximum number of replicas.
 	MaxReplicas int32 `protobuf:"varint,2,opt,name=max_replicas,json=maxReplicas,proto3" json:"max_replicas,omitempty"`
-	// Messages per replica.
+	// Target number of messages per replica.
 	TargetQueueDepth int64 `protobuf:"varint,3,opt,name=target_queue_depth,json=targetQueueDepth,proto3" json:"target_queue_depth,omitempty"`
 	// The upper bound, in percent of target_queue_depth × replicas.
 	ScaleUpThreshold int32 `protobuf:"varint,4,opt,name=scale_up_threshold,json=scaleUpThreshold,proto3" json:"scale_up_threshold,omitempty"`
 	// The lower bound, in percent of target_queue_depth × replicas.
 	ScaleDownThreshold int32 `protobuf:"varint,5,opt,name=scale_down_threshold,json=scaleDownThreshold,proto3" json:"scale_down_threshold,omitempty"`
-	// Least time between two scalings.
+	// Minimum time between two scalings.
 	CooldownPeriod *durationpb.Duration `protobuf:"bytes,6,opt,name=cooldown_period,json=cooldownPeriod,proto3" json:"cooldown_period,omitempty"`
 	// A target of 0 replicas wakes above this depth.
 	ActivationQueueDepth int64 `protobuf:"varint,7,opt,name=activation_queue_depth,json=activationQueueDepth,proto3" json:"activation_queue_depth,omitempty"`
-	// Most replicas that one scaling adds: a number, a percentage such as 50%, or empty for
-	// no limit.
+	// Maximum number of replicas that one scaling adds: a number, a percentage such as 50%, or
+	// empty for no limit.
 	MaxScaleUpStep string `protobuf:"bytes,8,opt,name=max_scale_up_step,json=maxScaleUpStep,proto3" json:"max_scale_up_step,omitempty"`
-	// Most replicas that one scaling removes, likewise.
+	// Maximum number of replicas that one scaling removes, in the same format.
 	MaxScaleDownStep string `protobuf:"bytes,9,opt,name=max_scale_down_step,json=maxScaleDownStep,proto3" json:"max_scale_down_step,omitempty"`
-	// How long a message may wait (spec.queue.maxAge); absent where there is no limit.
+	// How long a message may wait (spec.queue.maxAge); absent if there is no limit.
 	MaxAge        *durationpb.Duration `protobuf:"bytes,10,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -701,27 +701,27 @@ func (x *Policy) GetMaxAge() *durationpb.Duration {
 
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Messages that wait or are in work: ready + in_flight.
+	// Queue depth in messages: ready + in_flight.
 	QueueDepth int64 `protobuf:"varint,1,opt,name=queue_depth,json=queueDepth,proto3" json:"queue_depth,omitempty"`
 	// Messages that wait for a worker.
 	Ready int64 `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
 	// Messages that a worker holds and has not acknowledged.
 	InFlight int64 `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
-	// True where the server could not tell exactly and queue_depth is a lower bound.
+	// True if the exact depth is not known and queue_depth is a lower bound.
 	DepthIsLowerBound bool `protobuf:"varint,4,opt,name=depth_is_lower_bound,json=depthIsLowerBound,proto3" json:"depth_is_lower_bound,omitempty"`
-	// The keys' kind as it was read, as in KeyDepth; mixed where they are of several.
+	// The kind of queue as it was read, as in KeyDepth; mixed if the keys are of several kinds.
 	QueueType string `protobuf:"bytes,5,opt,name=queue_type,json=queueType,proto3" json:"queue_type,omitempty"`
 	// How old the depth is.
 	SampleAge *durationpb.Duration `protobuf:"bytes,6,opt,name=sample_age,json=sampleAge,proto3" json:"sample_age,omitempty"`
 	// The target's replicas now.
 	Replicas int32 `protobuf:"varint,7,opt,name=replicas,proto3" json:"replicas,omitempty"`
-	// The replicas that are wanted now.
+	// The replicas that the decision asks for.
 	DesiredReplicas int32 `protobuf:"varint,8,opt,name=desired_replicas,json=desiredReplicas,proto3" json:"desired_replicas,omitempty"`
-	// What is to be done.
+	// What to do with the replicas.
 	Action Action `protobuf:"varint,9,opt,name=action,proto3,enum=pubsub.inspect.v1.Action" json:"action,omitempty"`
 	// Why, as an enum.
 	Reason Reason `protobuf:"varint,10,opt,name=reason,proto3,enum=pubsub.inspect.v1.Reason" json:"reason,omitempty"`
-	// Why, in words, with the arithmetic.
+	// Why, as a message with the numbers. For people: its wording may change.
 	Explanation string `protobuf:"bytes,11,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// Below this depth the fleet shrinks: targetQueueDepth × replicas ×
 	// scaleDownThreshold %, rounded up.
@@ -729,9 +729,9 @@ type ExplainResponse struct {
 	// Above this depth the fleet grows: targetQueueDepth × replicas × scaleUpThreshold %,
 	// rounded down.
 	UpperBound int64 `protobuf:"varint,13,opt,name=upper_bound,json=upperBound,proto3" json:"upper_bound,omitempty"`
-	// How long the cooldown still holds the fleet; absent when it does not.
+	// How long the cooldown still holds the fleet; absent if it does not.
 	CooldownLeft *durationpb.Duration `protobuf:"bytes,14,opt,name=cooldown_left,json=cooldownLeft,proto3" json:"cooldown_left,omitempty"`
-	// When the HPA last scaled the target; absent when it never did.
+	// When the HPA last scaled the target; absent if it never did.
 	LastScaleTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=last_scale_time,json=lastScaleTime,proto3" json:"last_scale_time,omitempty"`
 	// What IsActive answers: false lets KEDA scale to zero after its cooldown.
 	Active bool `protobuf:"varint,16,opt,name=active,proto3" json:"active,omitempty"`
@@ -739,26 +739,26 @@ type ExplainResponse struct {
 	MetricValue float64 `protobuf:"fixed64,17,opt,name=metric_value,json=metricValue,proto3" json:"metric_value,omitempty"`
 	// What GetMetricSpec answers as target (AverageValue), in messages per replica.
 	TargetQueueDepth float64 `protobuf:"fixed64,18,opt,name=target_queue_depth,json=targetQueueDepth,proto3" json:"target_queue_depth,omitempty"`
-	// True where the cluster's HPA keeps behavior.scaleUp/scaleDown.tolerance, so that
+	// True if the cluster's HPA keeps behavior.scaleUp/scaleDown.tolerance, so that
 	// metric_value needs no margin.
 	ToleranceHonoured bool `protobuf:"varint,19,opt,name=tolerance_honoured,json=toleranceHonoured,proto3" json:"tolerance_honoured,omitempty"`
 	// Messages that arrive per second, over the last 15 s; absent while unknown.
 	MessageRate *float64 `protobuf:"fixed64,20,opt,name=message_rate,json=messageRate,proto3,oneof" json:"message_rate,omitempty"`
-	// The explanation with points in time instead of seconds that count down: for places
-	// where it is kept, such as a condition.
+	// The explanation with points in time instead of seconds that count down, for places where
+	// it is stored, such as a condition.
 	LastingExplanation string `protobuf:"bytes,21,opt,name=lasting_explanation,json=lastingExplanation,proto3" json:"lasting_explanation,omitempty"`
-	// The depth of each key; empty where queue_depth was overridden.
+	// The depth of each key; empty if the request has queue_depth.
 	Keys []*KeyDepth `protobuf:"bytes,22,rep,name=keys,proto3" json:"keys,omitempty"`
-	// What the decision follows, with the defaults in place.
+	// The configuration of the decision, with defaults applied.
 	Policy *Policy `protobuf:"bytes,23,opt,name=policy,proto3" json:"policy,omitempty"`
-	// True where message_rate is only how fast the depth grows, because nothing counts
-	// arrivals: as many as are taken away meanwhile arrive besides.
+	// True if message_rate is only the growth of the depth, because nothing counts arrivals.
+	// Messages that are taken meanwhile are then not included.
 	MessageRateIsLowerBound bool `protobuf:"varint,24,opt,name=message_rate_is_lower_bound,json=messageRateIsLowerBound,proto3" json:"message_rate_is_lower_bound,omitempty"`
-	// How long the oldest message has waited; absent where none waits, and without maxAge.
+	// How long the oldest message has waited; absent if none waits, or without maxAge.
 	OldestAge *durationpb.Duration `protobuf:"bytes,25,opt,name=oldest_age,json=oldestAge,proto3" json:"oldest_age,omitempty"`
-	// How desired_replicas comes out of the depth and the policy, and what limits it; with a
-	// cooldown, what is to come. Empty where it has another origin than the thresholds. For
-	// people: its words may change.
+	// How desired_replicas is computed from the depth and the policy, and what limits it. While
+	// the cooldown holds, it is the computation for the time after it. Empty if
+	// desired_replicas does not come from the thresholds. For people: its wording may change.
 	Arithmetic    string `protobuf:"bytes,26,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,30 +29,30 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Inspector tells what the scaler would decide for a ScaledObject now, and why. It is for
-// people and for the controller, each known by the name on its certificate; KEDA's
-// certificate can't call it. docs/security.md has the rules.
+// Inspector says what the scaler would decide for a ScaledObject now, and why. People and the
+// controller may call it; the scaler recognizes them by the names on their certificates.
+// KEDA's certificate can't call it. docs/security.md has the rules.
 type InspectorClient interface {
-	// Explain decides as GetMetrics would, and shows the arithmetic. With only name and
-	// namespace it reads the trigger from the ScaledObject in the cluster.
+	// Explain makes the same decision as GetMetrics, and shows the arithmetic. If only name and
+	// namespace are given, it reads the trigger from the ScaledObject in the cluster.
 	//
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Explain
 	//
 	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject),
 	// FailedPrecondition (a key is of another type, or a Secret is missing), PermissionDenied
-	// (the caller may not ask, or not about this; or an address that is not allowed),
+	// (the caller may not call, or not for this ScaledObject; or the address is not allowed),
 	// ResourceExhausted (the namespace has too many servers), Unavailable (the server or the
 	// cluster can't be read).
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
-	// Watch sends what Explain would answer, at once when it opens and then whenever it
-	// changed; what only counts (sample_age, cooldown_left) is no change.
+	// Watch sends the answer of Explain when it opens, and again whenever it changes. Fields
+	// that change all the time (sample_age, cooldown_left) do not count as a change.
 	//
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Watch
 	//
-	// A queue or a cluster that can't be read is told in the stream, which goes on. The
-	// stream ends with OK when the scaler shuts down: open another.
-	// An edited ScaledObject is followed. Errors: InvalidArgument (the trigger's metadata),
-	// NotFound (no such ScaledObject), PermissionDenied (as Explain).
+	// If the queue or the cluster can't be read, the stream sends a Failure and goes on. It
+	// ends with OK when the scaler shuts down; then open another one. Edits of the
+	// ScaledObject are followed. Errors: InvalidArgument (the trigger's metadata), NotFound (no
+	// such ScaledObject), PermissionDenied (as for Explain).
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -97,30 +97,30 @@ type Inspector_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // All implementations must embed UnimplementedInspectorServer
 // for forward compatibility.
 //
-// Inspector tells what the scaler would decide for a ScaledObject now, and why. It is for
-// people and for the controller, each known by the name on its certificate; KEDA's
-// certificate can't call it. docs/security.md has the rules.
+// Inspector says what the scaler would decide for a ScaledObject now, and why. People and the
+// controller may call it; the scaler recognizes them by the names on their certificates.
+// KEDA's certificate can't call it. docs/security.md has the rules.
 type InspectorServer interface {
-	// Explain decides as GetMetrics would, and shows the arithmetic. With only name and
-	// namespace it reads the trigger from the ScaledObject in the cluster.
+	// Explain makes the same decision as GetMetrics, and shows the arithmetic. If only name and
+	// namespace are given, it reads the trigger from the ScaledObject in the cluster.
 	//
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Explain
 	//
 	// Errors: InvalidArgument (the trigger's metadata), NotFound (no such ScaledObject),
 	// FailedPrecondition (a key is of another type, or a Secret is missing), PermissionDenied
-	// (the caller may not ask, or not about this; or an address that is not allowed),
+	// (the caller may not call, or not for this ScaledObject; or the address is not allowed),
 	// ResourceExhausted (the namespace has too many servers), Unavailable (the server or the
 	// cluster can't be read).
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
-	// Watch sends what Explain would answer, at once when it opens and then whenever it
-	// changed; what only counts (sample_age, cooldown_left) is no change.
+	// Watch sends the answer of Explain when it opens, and again whenever it changes. Fields
+	// that change all the time (sample_age, cooldown_left) do not count as a change.
 	//
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Watch
 	//
-	// A queue or a cluster that can't be read is told in the stream, which goes on. The
-	// stream ends with OK when the scaler shuts down: open another.
-	// An edited ScaledObject is followed. Errors: InvalidArgument (the trigger's metadata),
-	// NotFound (no such ScaledObject), PermissionDenied (as Explain).
+	// If the queue or the cluster can't be read, the stream sends a Failure and goes on. It
+	// ends with OK when the scaler shuts down; then open another one. Edits of the
+	// ScaledObject are followed. Errors: InvalidArgument (the trigger's metadata), NotFound (no
+	// such ScaledObject), PermissionDenied (as for Explain).
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedInspectorServer()
 }

@@ -94,8 +94,8 @@ func TestCheck(t *testing.T) {
 				}
 				return c.List(ctx, list, options...)
 			}}},
-		"nothing may be listed": {name: "ordres", finding: true, functions: interceptor.Funcs{List: forbid}, want: "kubectl get psc --all-namespaces lists those that there are"},
-		"it may not be read": {name: "orders", want: `reading PubSubChannel shop/orders: you need the right to get pubsubchannels.pubsub.jawaracloud.io in namespace "shop" (kubectl auth can-i get pubsubchannels.pubsub.jawaracloud.io/orders -n shop tells): have somebody bind it to you: `,
+		"nothing may be listed": {name: "ordres", finding: true, functions: interceptor.Funcs{List: forbid}, want: "kubectl get psc --all-namespaces lists the existing ones"},
+		"it may not be read": {name: "orders", want: `reading PubSubChannel shop/orders: you need the right to get pubsubchannels.pubsub.jawaracloud.io in namespace "shop" (check it with kubectl auth can-i get pubsubchannels.pubsub.jawaracloud.io/orders -n shop): ask an administrator for it: `,
 			functions: interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 				return forbidden
 			}}},

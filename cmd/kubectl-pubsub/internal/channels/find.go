@@ -133,7 +133,7 @@ func instead(wanted types.NamespacedName, existing []types.NamespacedName) strin
 	case len(here) > 0:
 		return "there is " + oneOf(here)
 	default:
-		return "kubectl get psc --all-namespaces lists those that there are; for a ScaledObject of your own use --scaled-object"
+		return "kubectl get psc --all-namespaces lists the existing ones; for a ScaledObject of your own use --scaled-object"
 	}
 }
 

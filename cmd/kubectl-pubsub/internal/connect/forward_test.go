@@ -184,21 +184,21 @@ func TestForwardProblems(t *testing.T) {
 			functions: interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
 				return forbid("pods")
 			}},
-			wantErr: []string{"you need the right to list pods in all namespaces (kubectl auth can-i list pods --all-namespaces tells)", "--operator-namespace"},
+			wantErr: []string{"you need the right to list pods in all namespaces (check it with kubectl auth can-i list pods --all-namespaces)", "--operator-namespace"},
 		},
 		"pods of a namespace may not be listed": {
 			functions: interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
 				return forbid("pods")
 			}},
 			flags:   ScalerFlags{OperatorNamespace: "ops"},
-			wantErr: []string{`you need the right to list pods in namespace "ops" (kubectl auth can-i list pods -n ops tells)`, "--address"},
+			wantErr: []string{`you need the right to list pods in namespace "ops" (check it with kubectl auth can-i list pods -n ops)`, "--address"},
 		},
 		"the Secret may not be read": {
 			objects: objects,
 			functions: interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 				return forbid("secrets")
 			}},
-			wantErr: []string{"reading Secret ops/op-people-tls", `you need the right to get secrets in namespace "ops" (kubectl auth can-i get secrets/op-people-tls -n ops tells)`, "or give the files with --cacert, --cert and --key"},
+			wantErr: []string{"reading Secret ops/op-people-tls", `you need the right to get secrets in namespace "ops" (check it with kubectl auth can-i get secrets/op-people-tls -n ops)`, "or give the files with --cacert, --cert and --key"},
 		},
 		"no Secret":     {objects: objects[:3], wantErr: []string{"there is no Secret ops/op-people-tls: give the files with --cacert"}},
 		"half a Secret": {objects: append(objects[:3:3], secretWithout(t, ca, "tls.key")), wantErr: []string{"Secret ops/op-people-tls has no tls.key"}},

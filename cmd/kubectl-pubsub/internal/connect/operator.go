@@ -96,7 +96,7 @@ func endpointOf(namespace string, scalers, all []corev1.Pod) (endpoint, error) {
 		e.clientSecret = cmp.Or(pod.Annotations[peopleSecretAnnotation], e.clientSecret)
 	}
 	if len(e.pods) == 0 {
-		return endpoint{}, fmt.Errorf("the scaler in namespace %q has %d pods, but none is ready: see kubectl get pods -n %s -l %s=%s,%s=%s",
+		return endpoint{}, fmt.Errorf("no pod of the scaler in namespace %q is ready (pods that exist: %d): see kubectl get pods -n %s -l %s=%s,%s=%s",
 			namespace, len(scalers), namespace, v1.LabelApp, v1.OperatorApp, componentLabel, scalerName)
 	}
 	slices.Sort(e.pods)

@@ -77,7 +77,7 @@ func TestChooseScaler(t *testing.T) {
 		},
 		"none ready": {
 			pods:    []corev1.Pod{scaler("a", false), leaving(scaler("b", true))},
-			wantErr: `the scaler in namespace "ops" has 2 pods, but none is ready: see kubectl get pods -n ops -l app=pubsub-operator,app.kubernetes.io/component=scaler`,
+			wantErr: `no pod of the scaler in namespace "ops" is ready (pods that exist: 2): see kubectl get pods -n ops -l app=pubsub-operator,app.kubernetes.io/component=scaler`,
 		},
 	}
 	for name, test := range tests {

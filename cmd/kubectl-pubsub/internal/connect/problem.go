@@ -36,15 +36,15 @@ func (a Access) where() string {
 	return fmt.Sprintf("in namespace %q", a.Namespace)
 }
 
-// RequestError puts a failed request to the API server into words: what was asked for,
-// and, where the right to it is missing, which one, and what else would do.
+// RequestError says what a failed request to the API server was for. If a right is missing, it
+// names the right, and an alternative.
 func RequestError(ctx context.Context, err error, access Access, otherwise string) error {
 	switch {
 	case apierrors.IsForbidden(err):
 		if otherwise != "" {
 			otherwise = ", or " + otherwise
 		}
-		return fmt.Errorf("you need the right to %s %s %s (%s tells): have somebody bind it to you%s: %w",
+		return fmt.Errorf("you need the right to %s %s %s (check it with %s): ask an administrator for it%s: %w",
 			access.Verb, access.Resource, access.where(), access.canI(), otherwise, err)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the API server does not know you: log in again, or check the user of the kubeconfig's context: %w", err)

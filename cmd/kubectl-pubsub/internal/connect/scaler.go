@@ -61,11 +61,11 @@ func (f *ScalerFlags) Bind(flags *pflag.FlagSet) {
 func (f *ScalerFlags) Check() error {
 	switch {
 	case f.Plaintext && f.CACert+f.Cert+f.Key+f.ServerName != "":
-		return errors.New("--plaintext goes with none of --cacert, --cert, --key and --server-name: leave it out, or leave those out")
+		return errors.New("--plaintext conflicts with --cacert, --cert, --key and --server-name: leave it out, or leave those out")
 	case (f.Cert == "") != (f.Key == ""):
-		return errors.New("--cert and --key belong together: give both, or none")
+		return errors.New("--cert and --key belong together: set both or neither")
 	case f.Address != "" && f.OperatorNamespace != "":
-		return errors.New("--operator-namespace is for finding the scaler's pods, but --address is set: leave one of them out")
+		return errors.New("--operator-namespace conflicts with --address: set only one of them")
 	}
 	if f.Address != "" {
 		if host, port, err := net.SplitHostPort(f.Address); err != nil || host == "" || port == "" {

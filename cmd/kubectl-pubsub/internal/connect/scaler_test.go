@@ -66,11 +66,11 @@ func TestDirect(t *testing.T) {
 		"the wrong name":        {flags: ScalerFlags{Address: named, CACert: files.CA, Cert: files.Certificate, Key: files.Key}, wantErr: `the scaler's certificate is not for "127.0.0.1": name another one with --server-name`},
 		"an unknown CA":         {flags: ScalerFlags{Address: secured, CACert: strange.CA, Cert: files.Certificate, Key: files.Key}, wantErr: "the scaler's certificate is of an unknown CA: name its CA with --cacert"},
 		"the system's CAs":      {flags: ScalerFlags{Address: secured}, wantErr: "name its CA with --cacert"},
-		"no client certificate": {flags: ScalerFlags{Address: secured, CACert: files.CA}, wantErr: "the scaler refuses the client certificate, or the lack of one: give one of its CA with --cert and --key"},
+		"no client certificate": {flags: ScalerFlags{Address: secured, CACert: files.CA}, wantErr: "the scaler refuses the client certificate, or the lack of one: set one that its CA signed with --cert and --key"},
 		"a strange certificate": {flags: ScalerFlags{Address: secured, CACert: files.CA, Cert: strange.Certificate, Key: strange.Key}, wantErr: "the scaler refuses the client certificate"},
 		"expired":               {flags: ScalerFlags{Address: expired, CACert: files.CA, Cert: files.Certificate, Key: files.Key}, wantErr: "the scaler's certificate is not valid at this time: renew it"},
 		"TLS to clear text":     {flags: ScalerFlags{Address: plain, CACert: files.CA}, wantErr: "the scaler does not speak TLS: try --plaintext"},
-		"clear text to TLS":     {flags: ScalerFlags{Address: secured, Plaintext: true}, wantErr: "where it has TLS, leave out --plaintext"},
+		"clear text to TLS":     {flags: ScalerFlags{Address: secured, Plaintext: true}, wantErr: "if it has TLS, leave --plaintext out"},
 		"nobody there":          {flags: ScalerFlags{Address: closedPort(t), Plaintext: true}, wantErr: "connecting to the scaler at --address 127.0.0.1:"},
 		"no such file":          {flags: ScalerFlags{Address: secured, CACert: noPEM + "x"}, wantErr: "--cacert: open "},
 		"no PEM":                {flags: ScalerFlags{Address: secured, CACert: noPEM}, wantErr: "no.pem holds no certificate in PEM form"},
@@ -100,12 +100,12 @@ func TestCheck(t *testing.T) {
 	}{
 		"none":                   {},
 		"an address":             {flags: ScalerFlags{Address: "localhost:9090", CACert: "a", Cert: "b", Key: "c", ServerName: "d"}},
-		"TLS and none":           {flags: ScalerFlags{Plaintext: true, ServerName: "x"}, wantErr: "--plaintext goes with none of"},
+		"TLS and none":           {flags: ScalerFlags{Plaintext: true, ServerName: "x"}, wantErr: "--plaintext conflicts with"},
 		"a certificate alone":    {flags: ScalerFlags{Cert: "x"}, wantErr: "--cert and --key belong together"},
 		"a key alone":            {flags: ScalerFlags{Key: "x"}, wantErr: "--cert and --key belong together"},
 		"an address without one": {flags: ScalerFlags{Address: "localhost"}, wantErr: `--address is "localhost": it must be host:port`},
 		"an address with none":   {flags: ScalerFlags{Address: ":9090"}, wantErr: `--address is ":9090": it must be host:port`},
-		"two ways":               {flags: ScalerFlags{Address: "localhost:1", OperatorNamespace: "x"}, wantErr: "leave one of them out"},
+		"two ways":               {flags: ScalerFlags{Address: "localhost:1", OperatorNamespace: "x"}, wantErr: "set only one of them"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,8 +126,8 @@ func TestScalerError(t *testing.T) {
 		want string
 	}{
 		"a known reason":         {&ScalerError{codes.Unavailable, "BrokerUnreachable", "reading x: refused"}, "the scaler can't connect to the queue's server (BrokerUnreachable): reading x: refused"},
-		"a reason of the future": {&ScalerError{codes.FailedPrecondition, "Unheard", "words"}, "the queue is not as the channel says (Unheard): words"},
-		"no reason":              {&ScalerError{codes.InvalidArgument, "", "words"}, "the scaler refuses the question (InvalidArgument): words"},
+		"a reason of the future": {&ScalerError{codes.FailedPrecondition, "Unheard", "words"}, "the queue is not as the channel describes it (Unheard): words"},
+		"no reason":              {&ScalerError{codes.InvalidArgument, "", "words"}, "the scaler refuses the request (InvalidArgument): words"},
 		"a rare code":            {&ScalerError{codes.DataLoss, "", "words"}, "the scaler can't answer (DataLoss): words"},
 	}
 	for name, test := range tests {

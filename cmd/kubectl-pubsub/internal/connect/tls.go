@@ -84,7 +84,7 @@ func (c *begunConn) Read(data []byte) (int, error) {
 }
 
 // tlsConfig is made of the flags' files, and of the operator's Secret for what they leave
-// out. It is read anew for each connection, so a renewed certificate needs no restart.
+// out. It is read again for each connection, so a renewed certificate needs no restart.
 func (s *Scaler) tlsConfig(ctx context.Context, way endpoint) (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -188,7 +188,7 @@ func handshakeError(err error, serverName string) error {
 	case errors.As(err, &header):
 		return fmt.Errorf("the scaler does not speak TLS: try --plaintext: %w", err)
 	case isAlert(err):
-		return fmt.Errorf("the scaler refuses the client certificate, or the lack of one: give one of its CA with --cert and --key: %w", err)
+		return fmt.Errorf("the scaler refuses the client certificate, or the lack of one: set one that its CA signed with --cert and --key: %w", err)
 	default:
 		return fmt.Errorf("the TLS handshake with the scaler: %w", err)
 	}

@@ -34,7 +34,7 @@ func Explanation(d Decision) string {
 	keys(&out, d.Answer.GetKeys())
 	section(&out, "Band", d.band())
 	section(&out, "Decision", d.decision())
-	section(&out, "KEDA is told", d.keda())
+	section(&out, "Answer for KEDA", d.keda())
 	section(&out, "Policy", policy(d.Answer.GetPolicy()))
 	return out.String()
 }
@@ -62,7 +62,7 @@ func (d Decision) queue() []row {
 	a := d.Answer
 	depth := fmt.Sprintf("%s = %d ready + %d in flight", plural(a.GetQueueDepth(), "message"), a.GetReady(), a.GetInFlight())
 	if a.GetDepthIsLowerBound() {
-		depth = "at least " + depth + ": the server can't tell exactly"
+		depth = "at least " + depth + ": the exact depth is not known"
 	}
 	rows := []row{{"Depth", depth}}
 	if n := a.GetReplicas(); n > 0 {
@@ -73,7 +73,7 @@ func (d Decision) queue() []row {
 	if a.MessageRate != nil {
 		arrivals = rate(a.GetMessageRate()) + " messages per second"
 		if a.GetMessageRateIsLowerBound() {
-			arrivals = "at least " + arrivals + ": nothing counts them, but the depth grows so fast"
+			arrivals = "at least " + arrivals + ": nothing counts them, but the depth grows this fast"
 		}
 	}
 	rows = append(rows, row{"Arrivals", arrivals})
@@ -139,7 +139,7 @@ func (d Decision) cooldown() string {
 	case a.GetPolicy() == nil:
 		return ""
 	case a.GetLastScaleTime() == nil:
-		return "none runs, the target was never scaled"
+		return "none, because the target was never scaled"
 	default:
 		return fmt.Sprintf("over, it lasts %s", seconds(period))
 	}
@@ -163,7 +163,7 @@ func (d Decision) keda() []row {
 	case a.GetPolicy().GetMinReplicas() == 0:
 		active = "no: KEDA leaves the target at zero"
 	default:
-		active = "no, which changes nothing: minReplicas is more than 0"
+		active = "no, which has no effect because minReplicas is more than 0"
 	}
 	tolerance := "0: the HPA follows the smallest change"
 	if !a.GetToleranceHonoured() {
@@ -182,7 +182,7 @@ func metric(a *inspectv1.ExplainResponse) string {
 	text := fmt.Sprintf("value %s, target %s per replica (AverageValue): ceil(%s ÷ %s) = %s",
 		number(a.GetMetricValue()), number(target), number(a.GetMetricValue()), number(target), plural(replicas, "replica"))
 	if replicas != int64(a.GetDesiredReplicas()) {
-		text += fmt.Sprintf(", beyond the %d that are wanted because of the tolerance; the HPA's behavior bounds the step", a.GetDesiredReplicas())
+		text += fmt.Sprintf(", which goes beyond the desired %d because of the tolerance; the HPA's behavior limits the step", a.GetDesiredReplicas())
 	}
 	return text
 }
@@ -203,7 +203,7 @@ func policy(p *inspectv1.Policy) []row {
 	}
 	return []row{
 		{"minReplicas, maxReplicas", fmt.Sprintf("%d, %d", p.GetMinReplicas(), p.GetMaxReplicas())},
-		{"targetQueueDepth", fmt.Sprintf("%d messages per replica", p.GetTargetQueueDepth())},
+		{"targetQueueDepth", plural(p.GetTargetQueueDepth(), "message") + " per replica"},
 		{"scaleUpThreshold, scaleDownThreshold", fmt.Sprintf("%d %%, %d %%", p.GetScaleUpThreshold(), p.GetScaleDownThreshold())},
 		{"cooldownPeriod", seconds(p.GetCooldownPeriod().AsDuration())},
 		{"activationQueueDepth", fmt.Sprint(p.GetActivationQueueDepth())},

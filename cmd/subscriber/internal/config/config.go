@@ -37,7 +37,7 @@ const (
 	EnvPodName        = "POD_NAME"        // the consumer's name, unique among workers; default the host's name
 	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds for one message, 1 to 86400, default 30
 	EnvWorkTime       = "WORK_TIME"       // time spent on each message, for demos, such as 250ms; default 0
-	EnvConcurrency    = "CONCURRENCY"     // messages in work at once, 1 to 1000, default 1
+	EnvConcurrency    = "CONCURRENCY"     // messages in flight at once, 1 to 1000, default 1
 	EnvBatchSize      = "BATCH_SIZE"      // messages fetched at once from a stream, 1 to 1000, default 10
 	EnvHandlerURL     = "HANDLER_URL"     // where messages are posted; default none
 	EnvMaxDeliveries  = "MAX_DELIVERIES"  // deliveries before the dead-letter queue; default 0, no limit
@@ -105,7 +105,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		c.MetricsPort = port
 	}
 	if c.Consumer == "" {
-		p.fail(EnvPodName, "the host has no name either: set it to a name that no other worker has")
+		p.fail(EnvPodName, "the host has no name either: set it to a name that is unique among the workers")
 	}
 	if c.WorkTime > c.MessageTimeout {
 		p.fail(EnvWorkTime, "it is more than %s (%s), so that no message could be finished: lower it or raise %s",

@@ -56,7 +56,7 @@ func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
 		"no channel":             {"CHANNEL", "", []string{`CHANNEL is ""`, "key of the list"}},
 		"queue type":             {"QUEUE_TYPE", "Topic", []string{`QUEUE_TYPE is "Topic"`, "Auto, List, Stream, PubSub"}},
 		"sorted set":             {"QUEUE_TYPE", "SortedSet", []string{`QUEUE_TYPE is "SortedSet"`, "lost with its worker", "set the channel's image to workers of your own"}},
-		"preset":                 {"QUEUE_PRESET", "Sidekiq", []string{`QUEUE_PRESET is "Sidekiq"`, "belong to its own workers", "set the channel's image"}},
+		"preset":                 {"QUEUE_PRESET", "Sidekiq", []string{`QUEUE_PRESET is "Sidekiq"`, "only a framework's own workers", "set the channel's image"}},
 		"keys not JSON":          {"QUEUE_KEYS", "a,b", []string{`QUEUE_KEYS is "a,b"`, "JSON array"}},
 		"no keys":                {"QUEUE_KEYS", "[]", []string{"1 to 32 keys"}},
 		"an empty key":           {"QUEUE_KEYS", `["a",""]`, []string{"one of the keys is empty"}},

@@ -13,7 +13,7 @@ import (
 // queueType refuses what this worker can't consume, and says who can.
 func (p *parser) queueType() QueueType {
 	if p.getenv(EnvQueuePreset) != "" {
-		p.fail(EnvQueuePreset, "the jobs of a framework belong to its own workers, which this image is not: set the channel's image to yours")
+		p.fail(EnvQueuePreset, "only a framework's own workers can process its jobs: set the channel's image to your own workers")
 		return Auto
 	}
 	if p.getenv(EnvQueueType) == string(trigger.SortedSet) {
@@ -24,7 +24,7 @@ func (p *parser) queueType() QueueType {
 	return QueueType(p.oneOf(EnvQueueType, string(Auto), string(List), string(Stream), string(PubSub)))
 }
 
-// keys are the queue's; c is complete but for them.
+// keys are the queue's; c is complete except for them.
 func (p *parser) keys(c Config) []string {
 	keys := []string{c.Channel}
 	name := EnvChannel
@@ -49,7 +49,7 @@ func (p *parser) keys(c Config) []string {
 	}
 	for _, key := range keys {
 		if slotPart(key) != slotPart(queue.ConsumersKey(key)) {
-			p.fail(name, "in a cluster the key %q can't be made the hash tag of what belongs to it: use a key without } or with a hash tag such as {orders}", key)
+			p.fail(name, "in a cluster the key %q can't be the hash tag of its other keys: use a key without } or with a hash tag such as {orders}", key)
 		}
 	}
 	return keys

@@ -29,7 +29,7 @@ type Metrics struct {
 	Deliveries *prometheus.CounterVec
 	// Seconds is how long the work on a message took.
 	Seconds prometheus.Histogram
-	// InWork is how many messages are in work now.
+	// InWork is how many messages are in flight now.
 	InWork prometheus.Gauge
 	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected prometheus.Gauge
@@ -46,14 +46,14 @@ func New() *Metrics {
 			Name: "pubsub_subscriber_deliveries_total", Help: "Attempts to deliver a message, by result.",
 		}, []string{"result"}),
 		Seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pubsub_subscriber_delivery_seconds", Help: "Time that the work on a message took.",
+			Name: "pubsub_subscriber_delivery_seconds", Help: "Duration of the work on a message.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // 1 ms to 65 s
 		}),
 		InWork: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pubsub_subscriber_in_work", Help: "Messages in work.",
+			Name: "pubsub_subscriber_in_work", Help: "Messages in flight.",
 		}),
 		Connected: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, else 0.",
+			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, otherwise 0.",
 		}),
 		Events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.",

@@ -216,7 +216,7 @@ func (l *List) settle(ctx context.Context, r removal) error {
 	removed, err := l.remove(ctx, r)
 	l.finish(r, err)
 	if err == nil && removed == 0 {
-		l.Log.Warn("the server no longer held a message when its work ended: another worker took it over, or the server lost it", "id", payloadID(r.payload))
+		l.Log.Warn("the server no longer had a message when its work ended: another worker took it over, or the server lost it", "id", payloadID(r.payload))
 	}
 	return err
 }

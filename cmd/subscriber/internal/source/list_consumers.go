@@ -115,7 +115,7 @@ func (l *List) takeOver(ctx context.Context, consumer redis.Z, holds int64, now 
 	}
 	moved, err := l.moveBack(ctx, queue.ProcessingKey(l.Key, name))
 	if moved > 0 {
-		l.Log.Info("messages of a consumer that is gone put back", "consumer", name, "messages", moved)
+		l.Log.Info("moved the messages of a dead consumer back to the queue", "consumer", name, "messages", moved)
 		l.event(Reclaimed, moved)
 	}
 	return err

@@ -58,7 +58,7 @@ func (l *List) Recover(ctx context.Context) error {
 }
 
 // reconcile compares the consumer's list on the server with what is known here. held
-// counts the copies in work or waiting; finished are those whose removal is not certain;
+// counts the copies in flight or waiting; finished are those whose removal is not certain;
 // moved says that one unknown message may have been moved, which then is the first of
 // the list. adopt are the messages that nobody knows, the oldest first; remove are
 // the removals that did not happen.

@@ -193,7 +193,7 @@ func (s *PubSub) Release(_ context.Context, messages []Message) error {
 }
 
 func (s *PubSub) drop(m Message) {
-	s.Log.Debug("a message of Pub/Sub is dropped: its work failed or never began", "id", m.ID)
+	s.Log.Debug("a Pub/Sub message is dropped: its work failed or never began", "id", m.ID)
 	s.event(Dropped, 1)
 }
 

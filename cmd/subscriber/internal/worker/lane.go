@@ -164,7 +164,7 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 		err = l.failed(ctx, m)
 	}
 	if err != nil {
-		l.log.Debug("the server did not take the end of a message; it will be told again", "id", m.ID, "error", err)
+		l.log.Debug("the server did not record the end of a message; trying again", "id", m.ID, "error", err)
 		l.recover.Store(true)
 	}
 }
@@ -190,7 +190,7 @@ func (l *lane) close(ctx context.Context) {
 		}
 		pause(ctx, backOff(firstPause, lastPause, failures))
 	}
-	l.log.Warn("could not take leave of the server; other workers will take over what is left", "error", err)
+	l.log.Warn("could not deregister from the server; other workers will take over the remaining messages", "error", err)
 }
 
 func (l *lane) lost(err error) {

@@ -50,7 +50,7 @@ type Options struct {
 	// Queues are consumed side by side, in turn where the slots are scarce; one at least.
 	Queues  []Queue
 	Deliver func(ctx context.Context, m source.Message) error
-	// Concurrency is how many messages are in work at once, of all queues together;
+	// Concurrency is how many messages are in flight at once, of all queues together;
 	// BatchSize is how many are fetched at once; both from 1.
 	Concurrency, BatchSize int
 	// MessageTimeout bounds the work on one message.
@@ -84,7 +84,7 @@ const (
 // Worker consumes queues.
 type Worker struct {
 	Options
-	slots   chan struct{} // a token for each message in work
+	slots   chan struct{} // a token for each message in flight
 	inWork  sync.WaitGroup
 	average atomic.Int64 // time of a message, in nanoseconds; 0 until known
 
@@ -98,7 +98,7 @@ func New(o Options) *Worker {
 }
 
 // Run consumes until ctx ends or an error comes that no retry can mend, which it returns.
-// When ctx ends it takes no more, finishes what is in work, each message within its time,
+// When ctx ends it takes no more, finishes the messages in flight, each within its time,
 // gives back the rest, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -118,7 +118,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	consuming.Wait()
 	if working := len(w.slots); working > 0 {
-		w.Log.Info("stopping: finishing what is in work", "messages", working)
+		w.Log.Info("stopping: finishing the messages in flight", "messages", working)
 	}
 	w.inWork.Wait()
 	cancel()
