@@ -42,7 +42,7 @@ func scaled(change ...func(*v1.AutoScalingSpec)) func(*v1.PubSubChannel) {
 
 func envOf(t *testing.T, channel *v1.PubSubChannel) []string {
 	t.Helper()
-	deployment, err := buildDeployment(channel)
+	deployment, err := buildDeployment(planOf(channel))
 	require.NoError(t, err)
 	var env []string
 	for _, e := range deployment.Spec.Template.Spec.Containers[0].Env {
@@ -93,10 +93,10 @@ func TestDeploymentEnv(t *testing.T) {
 }
 
 func TestDeployment(t *testing.T) {
-	deployment, err := buildDeployment(testChannel(func(c *v1.PubSubChannel) {
+	deployment, err := buildDeployment(planOf(testChannel(func(c *v1.PubSubChannel) {
 		c.Spec.Image, c.Spec.MessageTimeout = "mine:1", 40
 		c.Spec.Resources = corev1.ResourceRequirements{Limits: corev1.ResourceList{"cpu": resource.MustParse("500m")}}
-	}))
+	})))
 	require.NoError(t, err)
 
 	assert.Equal(t, "orders-subscriber", *deployment.Name)
@@ -145,7 +145,7 @@ func TestScaledObject(t *testing.T) {
 		a.MaxScaleUpStep = ptr.To(intstr.FromInt32(3))
 		a.MaxScaleDownStep = ptr.To(intstr.FromString("10%"))
 	}))
-	so := buildScaledObject(channel, ScalerRef{Address: "scaler.ops:9090"})
+	so := buildScaledObject(planOf(channel), ScalerRef{Address: "scaler.ops:9090"})
 	assert.Equal(t, "orders", so.Name)
 	assert.Empty(t, so.Annotations, "KEDA copies annotations to the HPA")
 	assert.Equal(t, map[string]string{
@@ -169,7 +169,7 @@ func TestScaledObject(t *testing.T) {
 }
 
 func TestScaledObjectOfTLSAndZero(t *testing.T) {
-	so := buildScaledObject(testChannel(scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](0) })),
+	so := buildScaledObject(planOf(testChannel(scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](0) }))),
 		ScalerRef{Address: "s:1", TLS: true, AuthenticationRef: "scaler-certs"})
 	assert.EqualValues(t, 10, *so.Spec.PollingInterval, "going idle happens by polling only")
 	assert.EqualValues(t, 70, *so.Spec.CooldownPeriod, "KEDA counts from the last poll that found it active")
@@ -180,7 +180,7 @@ func TestScaledObjectOfTLSAndZero(t *testing.T) {
 }
 
 func TestApplyFormHasOnlyWhatIsSet(t *testing.T) {
-	form, err := applyForm(buildScaledObject(testChannel(scaled()), ScalerRef{Address: "s:1"}))
+	form, err := applyForm(buildScaledObject(planOf(testChannel(scaled())), ScalerRef{Address: "s:1"}))
 	require.NoError(t, err)
 	assert.NotContains(t, form.Object, "status")
 	assert.NotContains(t, form.Object["metadata"], "creationTimestamp")
@@ -211,8 +211,8 @@ func TestTriggerReadsBack(t *testing.T) {
 }
 
 func TestCheckTriggerFindsWhatTheSchemaCannot(t *testing.T) {
-	require.NoError(t, checkTrigger(triggerFor(testChannel())))
-	err := checkTrigger(triggerFor(testChannel(func(c *v1.PubSubChannel) { c.Spec.RedisAddress = "redis:99999" })))
+	require.Nil(t, planOf(testChannel()).Invalid)
+	err := planOf(testChannel(func(c *v1.PubSubChannel) { c.Spec.RedisAddress = "redis:99999" })).Invalid
 	assert.ErrorContains(t, err, `redisAddress is "redis:99999"`)
 }
 
@@ -264,7 +264,13 @@ func TestFirstReplicas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			channel := testChannel(test.change)
 			channel.Spec.Replicas, channel.Status = test.spec, test.status
-			assert.Equal(t, test.want, firstReplicas(channel))
+			assert.Equal(t, test.want, planOf(channel).FirstReplicas())
 		})
 	}
+}
+
+// scalingFault is what KEDA would refuse of a channel's ScaledObject; nil: nothing.
+func scalingFault(channel *v1.PubSubChannel) error {
+	p := planOf(channel)
+	return checkScaling(p, buildScaledObject(p, ScalerRef{}))
 }

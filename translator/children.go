@@ -68,21 +68,21 @@ func (e *readError) Unwrap() error { return e.error }
 // syncDeployment makes the channel's Deployment what it should be, but for spec.replicas,
 // and returns it as it was last read, but for its generation; nil where it was not there
 // before.
-func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChannel) (*appsv1.Deployment, error) {
-	live := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: deploymentName(channel)}}
-	found, err := r.findOrCreate(ctx, channel, r.client, live, func(version *string) error {
-		return r.createDeployment(ctx, channel, version)
+func (r *Reconciler) syncDeployment(ctx context.Context, p *Plan) (*appsv1.Deployment, error) {
+	live := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: p.Channel.Namespace, Name: deploymentName(p.Channel)}}
+	found, err := r.findOrCreate(ctx, p.Channel, r.client, live, func(version *string) error {
+		return r.createDeployment(ctx, p, version)
 	})
 	if !found || err != nil {
 		return nil, err
 	}
-	if err := r.checkOwner(ctx, "Deployment", live, channel); err != nil {
+	if err := r.checkOwner(ctx, "Deployment", live, p.Channel); err != nil {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
 		return live, nil // once it is gone, it is made anew
 	}
-	desired, err := r.permittedDeployment(channel)
+	desired, err := r.permittedDeployment(p)
 	if err != nil {
 		return live, err
 	}
@@ -100,33 +100,33 @@ func (r *Reconciler) syncDeployment(ctx context.Context, channel *v1.PubSubChann
 	// where replicas are left out.
 	if err := r.client.Apply(ctx, desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership); err != nil {
 		err = fmt.Errorf("applying Deployment %s: %w", live.Name, err)
-		if !metav1.IsControlledBy(live, channel) {
-			return nil, adopting("Deployment", live, channel, err)
+		if !metav1.IsControlledBy(live, p.Channel) {
+			return nil, adopting("Deployment", live, p.Channel, err)
 		}
 		return live, err
 	}
-	err = r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
+	err = r.noteApply(ctx, p.Channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 	// Its status is of before: nobody may take it for that of what was just applied.
 	live.Generation = ptr.Deref(desired.Generation, live.Generation)
 	return live, err
 }
 
 // permittedDeployment is the channel's Deployment, unless its pods are not permitted.
-func (r *Reconciler) permittedDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfiguration, error) {
-	desired, err := buildDeployment(channel)
+func (r *Reconciler) permittedDeployment(p *Plan) (*appsv1ac.DeploymentApplyConfiguration, error) {
+	desired, err := buildDeployment(p)
 	if err != nil {
 		return nil, err
 	}
-	return desired, r.limits.checkPod(channel, desired.Spec.Template)
+	return desired, r.limits.checkPod(p.Channel, desired.Spec.Template)
 }
 
-func (r *Reconciler) createDeployment(ctx context.Context, channel *v1.PubSubChannel, version *string) error {
-	desired, err := r.permittedDeployment(channel)
+func (r *Reconciler) createDeployment(ctx context.Context, p *Plan, version *string) error {
+	desired, err := r.permittedDeployment(p)
 	if err != nil {
 		return err
 	}
 	desired.ResourceVersion = version
-	replicas := firstReplicas(channel)
+	replicas := p.FirstReplicas()
 	if replicas != defaultReplicas {
 		desired.Spec.WithReplicas(replicas)
 	}
@@ -152,8 +152,8 @@ func (r *Reconciler) secureReplicas(ctx context.Context, live *appsv1.Deployment
 }
 
 // syncReplicas puts spec.replicas right while autoscaling is off.
-func (r *Reconciler) syncReplicas(ctx context.Context, channel *v1.PubSubChannel, live *appsv1.Deployment) error {
-	wanted := specReplicas(channel)
+func (r *Reconciler) syncReplicas(ctx context.Context, p *Plan, live *appsv1.Deployment) error {
+	wanted := p.Replicas
 	if live.DeletionTimestamp != nil || ptr.Deref(live.Spec.Replicas, 1) == wanted {
 		return nil
 	}
@@ -169,14 +169,14 @@ func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.Deplo
 
 // syncScaledObject makes the channel's ScaledObject what it should be, and returns it as
 // it was last read; nil where it was not there before.
-func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
-	live := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: channel.Name}}
-	found, err := r.findOrCreate(ctx, channel, r.scaledObjects, live, func(version *string) error {
-		desired, err := r.permittedScaledObject(channel, r.certificates.hashFor(ctx, true, ""))
+func (r *Reconciler) syncScaledObject(ctx context.Context, p *Plan) (*kedav1alpha1.ScaledObject, error) {
+	live := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Namespace: p.Channel.Namespace, Name: p.Channel.Name}}
+	found, err := r.findOrCreate(ctx, p.Channel, r.scaledObjects, live, func(version *string) error {
+		desired, err := r.permittedScaledObject(p, r.certificates.hashFor(ctx, true, ""))
 		if err != nil {
 			return err
 		}
-		if err := r.checkHPA(ctx, channel, nil); err != nil {
+		if err := r.checkHPA(ctx, p, nil); err != nil {
 			return err
 		}
 		desired.SetResourceVersion(ptr.Deref(version, ""))
@@ -188,13 +188,13 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	case !found || err != nil:
 		return nil, err
 	}
-	if err := r.checkOwner(ctx, "ScaledObject", live, channel); err != nil {
+	if err := r.checkOwner(ctx, "ScaledObject", live, p.Channel); err != nil {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
 		return live, nil
 	}
-	desired, err := r.permittedScaledObject(channel, r.certificates.hashFor(ctx, false, certificatesOf(live)))
+	desired, err := r.permittedScaledObject(p, r.certificates.hashFor(ctx, false, certificatesOf(live)))
 	if err != nil {
 		return live, err
 	}
@@ -202,28 +202,29 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, channel *v1.PubSubCha
 	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
 		return live, err
 	}
-	if err := r.checkHPA(ctx, channel, live); err != nil {
+	if err := r.checkHPA(ctx, p, live); err != nil {
 		return live, err
 	}
 	desired.SetUID(live.UID)
 	if err := r.applyScaledObject(ctx, desired, client.ForceOwnership); err != nil {
-		return live, adopting("ScaledObject", live, channel, err)
+		return live, adopting("ScaledObject", live, p.Channel, err)
 	}
-	return live, r.noteApply(ctx, channel, fields, live, desired.GetResourceVersion())
+	return live, r.noteApply(ctx, p.Channel, fields, live, desired.GetResourceVersion())
 }
 
 // permittedScaledObject is the channel's ScaledObject as it is sent, unless KEDA would refuse
 // it or its triggers are not permitted.
-func (r *Reconciler) permittedScaledObject(channel *v1.PubSubChannel, certificates string) (*unstructured.Unstructured, error) {
-	if err := r.limits.checkTriggers(channel); err != nil {
-		return nil, err
-	}
-	if err := checkScaling(channel); err != nil {
+func (r *Reconciler) permittedScaledObject(p *Plan, certificates string) (*unstructured.Unstructured, error) {
+	if err := r.limits.checkTriggers(p); err != nil {
 		return nil, err
 	}
 	scaler := r.scaler
 	scaler.Certificates = certificates
-	return applyForm(buildScaledObject(channel, scaler))
+	scaledObject := buildScaledObject(p, scaler)
+	if err := checkScaling(p, scaledObject); err != nil {
+		return nil, err
+	}
+	return applyForm(scaledObject)
 }
 
 func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructured.Unstructured, options ...client.ApplyOption) error {

@@ -291,7 +291,7 @@ func TestForeignObjectsAreLeftAlone(t *testing.T) {
 	}
 	t.Run("ScaledObject", func(t *testing.T) {
 		namespace := s.namespace(t)
-		theirs := buildScaledObject(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}, ScalerRef{Address: "x:1"})
+		theirs := buildScaledObject(planOf(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}), ScalerRef{Address: "x:1"})
 		theirs.OwnerReferences = nil
 		require.NoError(t, s.Create(t.Context(), theirs))
 		channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, scaled())

@@ -17,9 +17,9 @@ func condition(kind string, status metav1.ConditionStatus, reason, message strin
 
 // connectedCondition tells whether the queue could be read, and if not, who could not
 // reach whom.
-func connectedCondition(channel *v1.PubSubChannel, a *answer) metav1.Condition {
+func connectedCondition(p *Plan, a *answer) metav1.Condition {
 	if a.err == nil {
-		message := fmt.Sprintf("%s on %s is read", channel.Spec.ChannelName, redisAddress(channel))
+		message := fmt.Sprintf("%s on %s is read", p.Channel.Spec.ChannelName, p.Trigger.Redis.Address)
 		if a.response.GetDepthIsLowerBound() {
 			message += "; the server could not tell its depth exactly: queueDepth is a lower bound"
 		}
@@ -35,7 +35,7 @@ func connectedCondition(channel *v1.PubSubChannel, a *answer) metav1.Condition {
 
 // readyCondition tells whether the wanted workers are up and what scales them is in place;
 // if not, the first thing that is in the way.
-func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
+func readyCondition(p *Plan, seen observed) metav1.Condition {
 	not := func(reason, message string) metav1.Condition {
 		return condition(v1.ConditionReady, metav1.ConditionFalse, reason, message)
 	}
@@ -44,18 +44,18 @@ func readyCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 	case seen.problem != nil:
 		return not(seen.problem.reason, seen.problem.message)
 	case deployment == nil:
-		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being created", deploymentName(channel)))
+		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being created", deploymentName(p.Channel)))
 	case deployment.DeletionTimestamp != nil:
 		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being deleted, and is made anew once it is gone", deployment.Name))
 	}
-	if reason, message := workersState(channel, seen); reason != "" {
+	if reason, message := workersState(p, seen); reason != "" {
 		return not(reason, message)
 	}
-	if reason, message := scaledObjectState(channel, seen.scaledObject); reason != "" {
+	if reason, message := scaledObjectState(p, seen.scaledObject); reason != "" {
 		return not(reason, message)
 	}
 	if !workersUp(deployment) {
-		return not(v1.ReasonProgressing, progress(channel, seen))
+		return not(v1.ReasonProgressing, progress(p, seen))
 	}
 	words := rollout(deployment)
 	if seen.budget != "" {
@@ -83,24 +83,24 @@ func failing(c appsv1.DeploymentCondition) bool {
 
 // scaledObjectState is what a ScaledObject lacks to be as the channel wants it; the
 // reason is empty where it lacks nothing.
-func scaledObjectState(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) (reason, message string) {
+func scaledObjectState(p *Plan, scaledObject *kedav1alpha1.ScaledObject) (reason, message string) {
 	switch {
-	case !autoScalingEnabled(channel) && scaledObject != nil:
+	case !p.AutoScaled && scaledObject != nil:
 		return v1.ReasonProgressing, "autoScaling is off, and KEDA still has to let the ScaledObject go" + keptWords("ScaledObject", scaledObject)
-	case !autoScalingEnabled(channel):
+	case !p.AutoScaled:
 		return "", ""
 	case scaledObject == nil:
-		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being created", channel.Name)
+		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being created", p.Channel.Name)
 	case scaledObject.DeletionTimestamp != nil:
-		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being deleted, and is made anew once it is gone%s", channel.Name, keptWords("ScaledObject", scaledObject))
+		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being deleted, and is made anew once it is gone%s", p.Channel.Name, keptWords("ScaledObject", scaledObject))
 	}
 	ready := scaledObject.Status.Conditions.GetReadyCondition()
 	switch {
 	case ready.IsTrue():
 		return "", ""
 	case ready.IsFalse():
-		return v1.ReasonKEDANotReady, fmt.Sprintf("KEDA reports ScaledObject %s as not ready: %s", channel.Name, ready.Message)
+		return v1.ReasonKEDANotReady, fmt.Sprintf("KEDA reports ScaledObject %s as not ready: %s", p.Channel.Name, ready.Message)
 	default:
-		return v1.ReasonProgressing, fmt.Sprintf("KEDA has not taken up ScaledObject %s yet", channel.Name)
+		return v1.ReasonProgressing, fmt.Sprintf("KEDA has not taken up ScaledObject %s yet", p.Channel.Name)
 	}
 }

@@ -36,7 +36,7 @@ func TestCreationTakesNothingOver(t *testing.T) {
 	s := sharedServer(t)
 	for name, build := range map[string]func(channel *v1.PubSubChannel) (built any, object client.Object){
 		"Deployment": func(channel *v1.PubSubChannel) (any, client.Object) {
-			built, err := buildDeployment(channel)
+			built, err := buildDeployment(planOf(channel))
 			require.NoError(t, err)
 			container := &built.Spec.Template.Spec.Containers[0]
 			container.Env = slices.DeleteFunc(container.Env, func(e corev1ac.EnvVarApplyConfiguration) bool {
@@ -45,10 +45,10 @@ func TestCreationTakesNothingOver(t *testing.T) {
 			return built, deploymentOf(channel)
 		},
 		"PodDisruptionBudget": func(channel *v1.PubSubChannel) (any, client.Object) {
-			return buildDisruptionBudget(channel), budgetOf(channel)
+			return buildDisruptionBudget(planOf(channel)), budgetOf(channel)
 		},
 		"ScaledObject": func(channel *v1.PubSubChannel) (any, client.Object) {
-			return buildScaledObject(channel, testScaler), scaledObjectOf(channel)
+			return buildScaledObject(planOf(channel), testScaler), scaledObjectOf(channel)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,15 +70,15 @@ func TestApplyAtNoVersion(t *testing.T) {
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.UID = s.namespace(t), "5e2f7c1a" }, scaled())
 	for name, apply := range map[string]func() error{
 		"Deployment": func() error {
-			desired, err := buildDeployment(channel)
+			desired, err := buildDeployment(planOf(channel))
 			require.NoError(t, err)
 			return s.Apply(t.Context(), desired.WithResourceVersion(noVersion), client.FieldOwner(ownerMain))
 		},
 		"PodDisruptionBudget": func() error {
-			return s.Apply(t.Context(), buildDisruptionBudget(channel).WithResourceVersion(noVersion), client.FieldOwner(ownerMain))
+			return s.Apply(t.Context(), buildDisruptionBudget(planOf(channel)).WithResourceVersion(noVersion), client.FieldOwner(ownerMain))
 		},
 		"ScaledObject": func() error {
-			desired, err := applyForm(buildScaledObject(channel, testScaler))
+			desired, err := applyForm(buildScaledObject(planOf(channel), testScaler))
 			require.NoError(t, err)
 			desired.SetResourceVersion(noVersion)
 			return s.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(ownerMain))

@@ -27,18 +27,18 @@ const kedaFinalizer = "finalizer.keda.sh"
 
 // observeDeletion is what is left of a channel that is being deleted, which it is only while
 // something keeps it: a deletion in the foreground, or a finalizer of somebody else's.
-func (r *Reconciler) observeDeletion(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
+func (r *Reconciler) observeDeletion(ctx context.Context, p *Plan) (observed, error) {
 	var seen observed
 	deployment := &appsv1.Deployment{}
-	found, err := get(ctx, r.client, types.NamespacedName{Namespace: channel.Namespace, Name: deploymentName(channel)}, deployment)
+	found, err := get(ctx, r.client, types.NamespacedName{Namespace: p.Channel.Namespace, Name: deploymentName(p.Channel)}, deployment)
 	if err != nil {
 		return seen, err
 	}
-	if found && metav1.IsControlledBy(deployment, channel) {
+	if found && metav1.IsControlledBy(deployment, p.Channel) {
 		seen.deployment = deployment
 	}
-	scaledObject, err := r.cachedScaledObject(ctx, client.ObjectKeyFromObject(channel))
-	if scaledObject != nil && metav1.IsControlledBy(scaledObject, channel) {
+	scaledObject, err := r.cachedScaledObject(ctx, client.ObjectKeyFromObject(p.Channel))
+	if scaledObject != nil && metav1.IsControlledBy(scaledObject, p.Channel) {
 		seen.scaledObject = scaledObject
 	}
 	return seen, err
@@ -61,15 +61,15 @@ func (r *Reconciler) cachedScaledObject(ctx context.Context, key types.Namespace
 }
 
 // deletingCondition tells what a channel that is being deleted waits for.
-func deletingCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
+func deletingCondition(p *Plan, seen observed) metav1.Condition {
 	var waits []string
-	if goes(channel, seen.scaledObject) {
-		waits = append(waits, fmt.Sprintf("ScaledObject %s to go%s", channel.Name, keptWords("ScaledObject", seen.scaledObject)))
+	if goes(p.Channel, seen.scaledObject) {
+		waits = append(waits, fmt.Sprintf("ScaledObject %s to go%s", p.Channel.Name, keptWords("ScaledObject", seen.scaledObject)))
 	}
-	if goes(channel, seen.deployment) {
+	if goes(p.Channel, seen.deployment) {
 		waits = append(waits, fmt.Sprintf("Deployment %s to go%s", seen.deployment.Name, keptWords("Deployment", seen.deployment)))
 	}
-	if others := finalizersOf(channel); len(others) > 0 {
+	if others := finalizersOf(p.Channel); len(others) > 0 {
 		waits = append(waits, "whoever put the finalizers on it to remove them: "+strings.Join(others, ", "))
 	}
 	words := "the channel is being deleted"

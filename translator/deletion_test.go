@@ -32,7 +32,7 @@ func TestFinalizerIsNamed(t *testing.T) {
 	})
 	state := func(channel *v1.PubSubChannel) func(*kedav1alpha1.ScaledObject) string {
 		return func(so *kedav1alpha1.ScaledObject) string {
-			next, _ := nextStatus(channel, observed{deployment: workers(1, 1, 1), scaledObject: so}, now)
+			next, _ := nextStatus(planOf(channel), observed{deployment: workers(1, 1, 1), scaledObject: so}, now)
 			return conditionOf(t, next, v1.ConditionReady).Message
 		}
 	}
@@ -58,13 +58,13 @@ func TestDeletingCondition(t *testing.T) {
 	channel := testChannel(func(c *v1.PubSubChannel) {
 		c.DeletionTimestamp, c.Finalizers = ptr.To(metav1.NewTime(now)), []string{"mine.example.com/x", metav1.FinalizerDeleteDependents}
 	})
-	got := deletingCondition(channel, observed{deployment: workers(1, 1, 1)})
+	got := deletingCondition(planOf(channel), observed{deployment: workers(1, 1, 1)})
 	assert.Equal(t, v1.ReasonDeleting, got.Reason)
 	assert.Equal(t, metav1.ConditionFalse, got.Status)
 	assert.True(t, containsAll(got.Message, "Deployment orders-subscriber to go", "the finalizers on it to remove them: mine.example.com/x"), got.Message)
 	assert.NotContains(t, got.Message, metav1.FinalizerDeleteDependents)
 	channel.Finalizers = nil
-	assert.Equal(t, "the channel is being deleted", deletingCondition(channel, observed{}).Message)
+	assert.Equal(t, "the channel is being deleted", deletingCondition(planOf(channel), observed{}).Message)
 }
 
 // A leftover is told once, after the grace by the controller's own clock.

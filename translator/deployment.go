@@ -64,48 +64,48 @@ func ownerReference(channel *v1.PubSubChannel) *metav1ac.OwnerReferenceApplyConf
 
 // buildDeployment is the Deployment of a channel's workers, without spec.replicas: that
 // field has an owner of its own (see replicas.go).
-func buildDeployment(channel *v1.PubSubChannel) (*appsv1ac.DeploymentApplyConfiguration, error) {
-	container, err := buildContainer(channel)
+func buildDeployment(p *Plan) (*appsv1ac.DeploymentApplyConfiguration, error) {
+	container, err := buildContainer(p)
 	if err != nil {
 		return nil, err
 	}
 	pod := corev1ac.PodSpec().
 		WithContainers(container).
-		WithVolumes(redisVolumes(channel)...).
-		WithTerminationGracePeriodSeconds(int64(messageTimeout(channel)) + terminationGrace).
+		WithVolumes(redisVolumes(p)...).
+		WithTerminationGracePeriodSeconds(int64(p.MessageTimeout) + terminationGrace).
 		// Workers talk to the queue, not to Kubernetes.
 		WithAutomountServiceAccountToken(false).
 		// No runAsUser: the image says which user it runs as, and that differs.
 		WithSecurityContext(corev1ac.PodSecurityContext().
 			WithRunAsNonRoot(true).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
-	template, err := completeTemplate(channel, corev1ac.PodTemplateSpec().
-		WithLabels(selectorLabels(channel)).
-		WithLabels(recommendedLabels(channel)).
+	template, err := completeTemplate(p, corev1ac.PodTemplateSpec().
+		WithLabels(selectorLabels(p.Channel)).
+		WithLabels(recommendedLabels(p.Channel)).
 		WithSpec(pod))
 	if err != nil {
 		return nil, err
 	}
 	completeDefaults(template.Spec)
-	return appsv1ac.Deployment(deploymentName(channel), channel.Namespace).
-		WithLabels(selectorLabels(channel)).
-		WithLabels(recommendedLabels(channel)).
-		WithOwnerReferences(ownerReference(channel)).
+	return appsv1ac.Deployment(deploymentName(p.Channel), p.Channel.Namespace).
+		WithLabels(selectorLabels(p.Channel)).
+		WithLabels(recommendedLabels(p.Channel)).
+		WithOwnerReferences(ownerReference(p.Channel)).
 		WithSpec(appsv1ac.DeploymentSpec().
-			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(channel))).
+			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(p.Channel))).
 			WithTemplate(template)), nil
 }
 
-func buildContainer(channel *v1.PubSubChannel) (*corev1ac.ContainerApplyConfiguration, error) {
-	env, err := buildEnv(channel)
+func buildContainer(p *Plan) (*corev1ac.ContainerApplyConfiguration, error) {
+	env, err := buildEnv(p)
 	if err != nil {
 		return nil, err
 	}
 	container := corev1ac.Container().
 		WithName(v1.SubscriberContainer).
-		WithImage(image(channel)).
+		WithImage(p.Image).
 		WithEnv(env...).
-		WithVolumeMounts(redisMounts(channel)...).
+		WithVolumeMounts(redisMounts(p)...).
 		// What the restricted Pod Security Standard asks of any image. A read-only root
 		// filesystem is not among it, and would break images that write to their own
 		// files: that is their author's choice, and a pod has no place here to mount a
@@ -113,7 +113,7 @@ func buildContainer(channel *v1.PubSubChannel) (*corev1ac.ContainerApplyConfigur
 		WithSecurityContext(corev1ac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")))
-	if resources := buildResources(channel.Spec.Resources); resources != nil {
+	if resources := buildResources(p.Channel.Spec.Resources); resources != nil {
 		container.WithResources(resources)
 	}
 	return container, nil
@@ -145,9 +145,9 @@ func buildResources(wanted corev1.ResourceRequirements) *corev1ac.ResourceRequir
 // buildEnv is what the operator tells the workers, then spec.env in its own order. Where
 // both have a name only spec.env's is there: server-side apply refuses a name that comes
 // twice, and $(NAME) in a value refers only to what stands before it.
-func buildEnv(channel *v1.PubSubChannel) ([]*corev1ac.EnvVarApplyConfiguration, error) {
-	spec := channel.Spec
-	env := slices.DeleteFunc(operatorsEnv(channel), func(e *corev1ac.EnvVarApplyConfiguration) bool {
+func buildEnv(p *Plan) ([]*corev1ac.EnvVarApplyConfiguration, error) {
+	spec := p.Channel.Spec
+	env := slices.DeleteFunc(operatorsEnv(p), func(e *corev1ac.EnvVarApplyConfiguration) bool {
 		return slices.ContainsFunc(spec.Env, func(user corev1.EnvVar) bool { return user.Name == *e.Name })
 	})
 	for _, user := range spec.Env {

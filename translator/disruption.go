@@ -27,64 +27,64 @@ import (
 const disruptionShare = "25%"
 
 // buildDisruptionBudget keeps most workers up while nodes are drained.
-func buildDisruptionBudget(channel *v1.PubSubChannel) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
-	return policyv1ac.PodDisruptionBudget(deploymentName(channel), channel.Namespace).
-		WithLabels(selectorLabels(channel)).
-		WithLabels(recommendedLabels(channel)).
-		WithOwnerReferences(ownerReference(channel)).
+func buildDisruptionBudget(p *Plan) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
+	return policyv1ac.PodDisruptionBudget(deploymentName(p.Channel), p.Channel.Namespace).
+		WithLabels(selectorLabels(p.Channel)).
+		WithLabels(recommendedLabels(p.Channel)).
+		WithOwnerReferences(ownerReference(p.Channel)).
 		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
 			WithMaxUnavailable(intstr.FromString(disruptionShare)).
-			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(channel))).
+			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(p.Channel))).
 			// A worker that is not ready anyway must not hold up a drain.
 			WithUnhealthyPodEvictionPolicy(policyv1.AlwaysAllow))
 }
 
 // mayBeMany reports whether there can be more than one worker. A budget for a single one
 // would be of no use.
-func mayBeMany(channel *v1.PubSubChannel, deployment *appsv1.Deployment) bool {
-	if autoScalingEnabled(channel) {
-		return policySpec(channel.Spec.AutoScaling).MaxReplicas > 1
+func mayBeMany(p *Plan, deployment *appsv1.Deployment) bool {
+	if p.AutoScaled {
+		return p.Trigger.Policy.MaxReplicas > 1
 	}
-	held := channel.Spec.Paused && deployment != nil && ptr.Deref(deployment.Spec.Replicas, 1) > 1
-	return held || specReplicas(channel) > 1
+	held := p.Channel.Spec.Paused && deployment != nil && ptr.Deref(deployment.Spec.Replicas, 1) > 1
+	return held || p.Replicas > 1
 }
 
 // budgetWanted reports whether the channel wants a budget of the operator's.
-func budgetWanted(channel *v1.PubSubChannel) bool {
-	return channel.Spec.PodDisruptionBudget == nil || ptr.Deref(channel.Spec.PodDisruptionBudget.Enabled, true)
+func budgetWanted(p *Plan) bool {
+	return p.Channel.Spec.PodDisruptionBudget == nil || ptr.Deref(p.Channel.Spec.PodDisruptionBudget.Enabled, true)
 }
 
 // syncDisruptionBudget makes, corrects or removes the channel's PodDisruptionBudget. Where
 // another selects the workers, that one counts, and there is none of the channel's. It
 // returns what is to be told of that; empty: nothing.
-func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment) (told string, err error) {
-	live := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: channel.Namespace, Name: deploymentName(channel)}}
+func (r *Reconciler) syncDisruptionBudget(ctx context.Context, p *Plan, deployment *appsv1.Deployment) (told string, err error) {
+	live := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: p.Channel.Namespace, Name: deploymentName(p.Channel)}}
 	key := client.ObjectKeyFromObject(live)
-	if !budgetWanted(channel) || !mayBeMany(channel, deployment) {
-		return "", r.removeDisruptionBudget(ctx, channel, key)
+	if !budgetWanted(p) || !mayBeMany(p, deployment) {
+		return "", r.removeDisruptionBudget(ctx, p.Channel, key)
 	}
-	foreign, err := r.foreignBudgets(ctx, channel, deployment)
+	foreign, err := r.foreignBudgets(ctx, p.Channel, deployment)
 	if err != nil {
 		return "", err
 	}
 	if others := slices.DeleteFunc(slices.Clone(foreign), func(name string) bool { return name == live.Name }); len(others) > 0 {
-		return toldOfBudgets(foreign), r.removeDisruptionBudget(ctx, channel, key)
+		return toldOfBudgets(foreign), r.removeDisruptionBudget(ctx, p.Channel, key)
 	}
-	found, err := r.findOrCreate(ctx, channel, r.client, live, func(version *string) error {
-		desired := buildDisruptionBudget(channel)
+	found, err := r.findOrCreate(ctx, p.Channel, r.client, live, func(version *string) error {
+		desired := buildDisruptionBudget(p)
 		desired.ResourceVersion = version
 		return r.applyDisruptionBudget(ctx, desired)
 	})
 	if !found || err != nil {
 		return "", err
 	}
-	if err := r.checkOwner(ctx, "PodDisruptionBudget", live, channel); err != nil {
+	if err := r.checkOwner(ctx, "PodDisruptionBudget", live, p.Channel); err != nil {
 		return toldOfOwner(foreign, err)
 	}
 	if live.DeletionTimestamp != nil {
 		return "", nil
 	}
-	desired := buildDisruptionBudget(channel)
+	desired := buildDisruptionBudget(p)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	if err != nil {
 		return "", fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
@@ -93,9 +93,9 @@ func (r *Reconciler) syncDisruptionBudget(ctx context.Context, channel *v1.PubSu
 		return "", err
 	}
 	if err := r.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership); err != nil {
-		return "", adopting("PodDisruptionBudget", live, channel, err)
+		return "", adopting("PodDisruptionBudget", live, p.Channel, err)
 	}
-	return "", r.noteApply(ctx, channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
+	return "", r.noteApply(ctx, p.Channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 }
 
 func (r *Reconciler) applyDisruptionBudget(ctx context.Context, desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {

@@ -36,9 +36,9 @@ func TestDocumentedChannels(t *testing.T) {
 			require.NoError(t, yaml.UnmarshalStrict([]byte(manifest), channel), manifest)
 			channel.Namespace = namespace
 			require.NoError(t, strict.Create(t.Context(), channel, client.DryRunAll), manifest)
-			_, err := buildDeployment(channel)
+			_, err := buildDeployment(planOf(channel))
 			assert.NoError(t, err, manifest)
-			assert.NoError(t, checkScaling(channel), manifest)
+			assert.NoError(t, scalingFault(channel), manifest)
 		}
 		assert.GreaterOrEqual(t, found, least, file)
 	}

@@ -19,12 +19,12 @@ const (
 
 // operatorsEnv is what the operator tells the workers. What the channel leaves at its
 // default is left out, so that a new field here changes no running pod.
-func operatorsEnv(channel *v1.PubSubChannel) []*corev1ac.EnvVarApplyConfiguration {
-	queue := queueSpec(channel)
+func operatorsEnv(p *Plan) []*corev1ac.EnvVarApplyConfiguration {
+	queue := p.Trigger.Queue
 	env := environment{
-		value(v1.EnvRedisAddr, redisAddress(channel)),
-		value(v1.EnvChannel, channel.Spec.ChannelName),
-		value(v1.EnvMessageTimeout, strconv.Itoa(int(messageTimeout(channel)))),
+		value(v1.EnvRedisAddr, p.Trigger.Redis.Address),
+		value(v1.EnvChannel, p.Channel.Spec.ChannelName),
+		value(v1.EnvMessageTimeout, strconv.Itoa(int(p.MessageTimeout))),
 		value(v1.EnvQueueType, string(queue.Type)),
 	}
 	env.add(v1.EnvConsumerGroup, queue.ConsumerGroup)
@@ -34,7 +34,7 @@ func operatorsEnv(channel *v1.PubSubChannel) []*corev1ac.EnvVarApplyConfiguratio
 		}
 	}
 	env.add(v1.EnvQueuePreset, string(queue.Preset))
-	env.addRedis(redisOf(channel))
+	env.addRedis(p.Trigger.Redis)
 	return append(env, corev1ac.EnvVar().WithName(v1.EnvPodName).
 		WithValueFrom(corev1ac.EnvVarSource().WithFieldRef(corev1ac.ObjectFieldSelector().WithFieldPath("metadata.name"))))
 }
@@ -89,8 +89,8 @@ func (e *environment) addRedis(r trigger.Redis) {
 
 // redisVolumes are the Secrets of TLS. Of the CA's Secret the one key is mounted alone: the
 // Secret that an issuer made often holds the server's private key as well.
-func redisVolumes(channel *v1.PubSubChannel) []*corev1ac.VolumeApplyConfiguration {
-	r := redisOf(channel)
+func redisVolumes(p *Plan) []*corev1ac.VolumeApplyConfiguration {
+	r := p.Trigger.Redis
 	var volumes []*corev1ac.VolumeApplyConfiguration
 	if !r.CA.IsZero() {
 		volumes = append(volumes, corev1ac.Volume().WithName(volumeRedisCA).WithSecret(corev1ac.SecretVolumeSource().
@@ -104,8 +104,8 @@ func redisVolumes(channel *v1.PubSubChannel) []*corev1ac.VolumeApplyConfiguratio
 	return volumes
 }
 
-func redisMounts(channel *v1.PubSubChannel) []*corev1ac.VolumeMountApplyConfiguration {
-	r := redisOf(channel)
+func redisMounts(p *Plan) []*corev1ac.VolumeMountApplyConfiguration {
+	r := p.Trigger.Redis
 	var mounts []*corev1ac.VolumeMountApplyConfiguration
 	mount := func(name, folder string) {
 		mounts = append(mounts, corev1ac.VolumeMount().WithName(name).WithMountPath(folder).WithReadOnly(true))

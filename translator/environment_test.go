@@ -31,7 +31,7 @@ func allOfRedis(c *v1.PubSubChannel) {
 
 // What the scaler and the workers are told is the same.
 func TestWorkersAreToldHowToReachTheServer(t *testing.T) {
-	deployment, err := buildDeployment(testChannel(allOfRedis))
+	deployment, err := buildDeployment(planOf(testChannel(allOfRedis)))
 	require.NoError(t, err)
 	container := deployment.Spec.Template.Spec.Containers[0]
 	env := map[string]string{}
@@ -74,7 +74,7 @@ func TestWorkersAreToldHowToReachTheServer(t *testing.T) {
 	} {
 		assert.Equal(t, want, metadata[key], key)
 	}
-	require.NoError(t, checkTrigger(triggerFor(testChannel(allOfRedis))))
+	require.Nil(t, planOf(testChannel(allOfRedis)).Invalid)
 }
 
 func TestPresetsAreToldToWorkers(t *testing.T) {

@@ -27,20 +27,20 @@ type foreignField struct {
 // foreignFields are those of one ScaledObject, without pauses, which have conditions of their
 // own. Nothing is looked for that has no effect on a channel's workers, such as a
 // pollingInterval beside a minReplicaCount.
-func foreignFields(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) []foreignField {
+func foreignFields(p *Plan, scaledObject *kedav1alpha1.ScaledObject) []foreignField {
 	if scaledObject == nil {
 		return nil
 	}
 	var found []foreignField
 	field := func(name, effect, patch string) {
-		found = append(found, foreignField{name, effect, fmt.Sprintf("patch scaledobject %s --type=merge -p '%s'", channel.Name, patch)})
+		found = append(found, foreignField{name, effect, fmt.Sprintf("patch scaledobject %s --type=merge -p '%s'", p.Channel.Name, patch)})
 	}
 	spec := scaledObject.Spec
 	if idle := spec.IdleReplicaCount; idle != nil {
 		field(fmt.Sprintf("spec.idleReplicaCount: %d", *idle),
 			fmt.Sprintf("KEDA takes an idle fleet to %d, and wakes it for a queue above activationQueueDepth only", *idle), `{"spec":{"idleReplicaCount":null}}`)
 	}
-	if fallback := spec.Fallback; fallback != nil && autoScaling(channel).Fallback == nil && !mainOwns(scaledObject, "f:spec", "f:fallback") {
+	if fallback := spec.Fallback; fallback != nil && p.AutoScaling.Fallback == nil && !mainOwns(scaledObject, "f:spec", "f:fallback") {
 		effect := "KEDA follows it where it can't read a trigger"
 		if falling := scaledObject.Status.Conditions.GetFallbackCondition(); falling.IsTrue() {
 			effect = "KEDA follows it now, because it can't read a trigger"
@@ -60,22 +60,22 @@ func foreignFields(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledO
 	}
 	if value, given := scaledObject.Annotations[kedav1alpha1.ForceActivationAnnotation]; given && scaledObject.NeedToForceActivation() {
 		found = append(found, foreignField{fmt.Sprintf("the annotation %s: %q", kedav1alpha1.ForceActivationAnnotation, value),
-			"KEDA keeps at least one worker", fmt.Sprintf("annotate scaledobject %s %s-", channel.Name, kedav1alpha1.ForceActivationAnnotation)})
+			"KEDA keeps at least one worker", fmt.Sprintf("annotate scaledobject %s %s-", p.Channel.Name, kedav1alpha1.ForceActivationAnnotation)})
 	}
 	return found
 }
 
 // foreignWords name all such settings, and how to be rid of them; empty where there are none.
-func foreignWords(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) string {
-	fields := foreignFields(channel, scaledObject)
+func foreignWords(p *Plan, scaledObject *kedav1alpha1.ScaledObject) string {
+	fields := foreignFields(p, scaledObject)
 	if len(fields) == 0 {
 		return ""
 	}
 	var words []string
 	for _, f := range fields {
-		words = append(words, fmt.Sprintf("%s (%s; to remove it: kubectl -n %s %s)", f.name, f.effect, channel.Namespace, f.remove))
+		words = append(words, fmt.Sprintf("%s (%s; to remove it: kubectl -n %s %s)", f.name, f.effect, p.Channel.Namespace, f.remove))
 	}
-	return fmt.Sprintf("somebody else set on ScaledObject %s %s", channel.Name, strings.Join(words, ", and "))
+	return fmt.Sprintf("somebody else set on ScaledObject %s %s", p.Channel.Name, strings.Join(words, ", and "))
 }
 
 // idledBySomebody reports whether the fleet is at somebody else's idleReplicaCount, and the
@@ -90,13 +90,13 @@ func idledBySomebody(seen observed) bool {
 
 // pauseThatHolds is the pause that keeps an action from being carried out: the channel's own,
 // or else one that somebody else put on the ScaledObject.
-func pauseThatHolds(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject, action inspectv1.Action) (pause, bool) {
-	if p := pauseOf(channel); p.holds(action) {
-		return p, true
+func pauseThatHolds(p *Plan, scaledObject *kedav1alpha1.ScaledObject, action inspectv1.Action) (pause, bool) {
+	if p.Pause.holds(action) {
+		return p.Pause, true
 	}
-	for _, p := range foreignPauses(scaledObject) {
-		if p.holds(action) {
-			return p, true
+	for _, foreign := range foreignPauses(scaledObject) {
+		if foreign.holds(action) {
+			return foreign, true
 		}
 	}
 	return pause{}, false

@@ -71,15 +71,15 @@ func TestForeignFields(t *testing.T) {
 			if test.own != nil {
 				test.own(channel.Spec.AutoScaling)
 			}
-			so := buildScaledObject(channel, ScalerRef{})
+			so := buildScaledObject(planOf(channel), ScalerRef{})
 			test.set(so)
-			got := foreignWords(channel, so)
+			got := foreignWords(planOf(channel), so)
 			assert.Equal(t, len(test.words) == 0, got == "", got)
 			for _, words := range append(test.words, "") {
 				assert.Contains(t, got, words)
 			}
 			seen := observed{deployment: workers(3, 3, 3), scaledObject: so, answer: answered(3, 1, inspectv1.Reason_REASON_WITHIN_BAND, "holding")}
-			scaled, _ := scaledCondition(channel, seen, now)
+			scaled, _ := scaledCondition(planOf(channel), seen, now)
 			if _, paused := so.Annotations[pausedAll]; !paused {
 				assert.Equal(t, "WithinBand", scaled.Reason)
 				assert.True(t, containsAll(scaled.Message, append(test.words, "holding")...), scaled.Message)
@@ -122,11 +122,11 @@ func TestHeldByScaledObject(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			channel := testChannel(scaled())
-			so := buildScaledObject(channel, ScalerRef{})
+			so := buildScaledObject(planOf(channel), ScalerRef{})
 			so.Status.Conditions.SetReadyCondition("True", "x", "x")
 			test.set(so)
 			n := test.answer.question.replicas
-			got, ok := scaledCondition(channel, observed{deployment: workers(n, n, n), scaledObject: so, answer: test.answer}, now)
+			got, ok := scaledCondition(planOf(channel), observed{deployment: workers(n, n, n), scaledObject: so, answer: test.answer}, now)
 			require.True(t, ok)
 			assert.Equal(t, test.reason, got.Reason)
 			assert.Equal(t, metav1.ConditionFalse, got.Status)

@@ -94,7 +94,7 @@ func (s *server) settled(t *testing.T, namespace string) []v1.PubSubChannel {
 			channel := &list.Items[i]
 			connected := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionConnected)
 			if channel.Status.ObservedGeneration != channel.Generation || channel.Status.Selector == "" || connected == nil ||
-				autoScalingEnabled(channel) && !s.kedaHasLooked(t, channel) {
+				planOf(channel).AutoScaled && !s.kedaHasLooked(t, channel) {
 				return false
 			}
 		}

@@ -11,7 +11,6 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
-	"github.com/jawaracloud/pubsub-operator/translator/hours"
 )
 
 // heldGrace is how long, beyond the cooldown, the HPA may take to follow the scaler: two of
@@ -21,21 +20,21 @@ const heldGrace = 30 * time.Second
 // heldCondition is the Scaled condition where the scaler asks for fewer workers than
 // something else keeps, so that it does not say "5 → 4" for ever; false where the HPA is
 // still to follow the scaler.
-func heldCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (metav1.Condition, bool) {
-	if !wantsFewer(channel, seen) {
+func heldCondition(p *Plan, seen observed, now time.Time) (metav1.Condition, bool) {
+	if !wantsFewer(p, seen) {
 		return metav1.Condition{}, false
 	}
 	replicas := ptr.Deref(seen.deployment.Spec.Replicas, 1)
 	words := seen.answer.response.GetLastingExplanation()
-	if schedule, end := keptBySchedule(channel, replicas, now); schedule != nil {
+	if schedule, end := keptBySchedule(p, replicas, now); schedule != nil {
 		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonHeldBySchedule,
 			fmt.Sprintf("schedule %s keeps at least %d workers until %s; the queue alone: %s",
 				schedule.Name, schedule.MinReplicas, end.Format("2006-01-02 15:04 MST"), words)), true
 	}
-	if len(autoScaling(channel).Triggers) == 0 || hpaFails(seen) {
+	if len(p.AutoScaling.Triggers) == 0 || hpaFails(seen) {
 		return metav1.Condition{}, false
 	}
-	if !wasHeld(channel, replicas) && now.Before(heldFrom(channel, seen)) {
+	if !wasHeld(p.Channel, replicas) && now.Before(heldFrom(p, seen)) {
 		return metav1.Condition{}, false
 	}
 	return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonHeldByTrigger,
@@ -44,12 +43,12 @@ func heldCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (met
 
 // wantsFewer reports whether the scaler asks for fewer workers than there are to be, and
 // nothing but another trigger could be in the way.
-func wantsFewer(channel *v1.PubSubChannel, seen observed) bool {
-	if !autoScalingEnabled(channel) || seen.problem != nil && !seen.aside || seen.deployment == nil || seen.answer == nil || seen.answer.err != nil {
+func wantsFewer(p *Plan, seen observed) bool {
+	if !p.AutoScaled || seen.problem != nil && !seen.aside || seen.deployment == nil || seen.answer == nil || seen.answer.err != nil {
 		return false
 	}
 	action := seen.answer.response.GetAction()
-	_, paused := pauseThatHolds(channel, seen.scaledObject, action)
+	_, paused := pauseThatHolds(p, seen.scaledObject, action)
 	// An answer about another number is one of before a scaling.
 	return action == inspectv1.Action_ACTION_SCALE_DOWN && !paused && seen.answer.question.replicas == replicasOf(seen)
 }
@@ -66,16 +65,12 @@ func hpaFails(seen observed) bool {
 
 // keptBySchedule is the schedule that keeps this number of workers now, and when it ends;
 // nil where none does.
-func keptBySchedule(channel *v1.PubSubChannel, replicas int32, now time.Time) (*v1.Schedule, time.Time) {
-	for _, schedule := range autoScaling(channel).Schedules {
+func keptBySchedule(p *Plan, replicas int32, now time.Time) (*Schedule, time.Time) {
+	for _, schedule := range p.Schedules {
 		if schedule.MinReplicas < replicas {
 			continue
 		}
-		open, err := hours.Read(schedule)
-		if err != nil {
-			continue // which is a problem of its own
-		}
-		if end, active := open.Until(now); active {
+		if end, active := schedule.Hours.Until(now); active {
 			return &schedule, end
 		}
 	}
@@ -90,32 +85,32 @@ func wasHeld(channel *v1.PubSubChannel, replicas int32) bool {
 }
 
 // heldFrom is when the HPA would have followed the scaler by, if the queue alone counted.
-func heldFrom(channel *v1.PubSubChannel, seen observed) time.Time {
-	return seen.answer.since.Add(policySpec(channel.Spec.AutoScaling).Cooldown + heldGrace)
+func heldFrom(p *Plan, seen observed) time.Time {
+	return seen.answer.since.Add(p.Trigger.Policy.Cooldown + heldGrace)
 }
 
 // lookAgain is when the condition may have to change though nothing else does; 0: never.
-func lookAgain(channel *v1.PubSubChannel, seen observed, now time.Time) time.Duration {
-	if wantsFewer(channel, seen) {
-		if schedule, end := keptBySchedule(channel, replicasOf(seen), now); schedule != nil {
+func lookAgain(p *Plan, seen observed, now time.Time) time.Duration {
+	if wantsFewer(p, seen) {
+		if schedule, end := keptBySchedule(p, replicasOf(seen), now); schedule != nil {
 			return end.Sub(now)
 		}
 	}
-	_, untilTakenUp := notTakenUp(channel, seen.scaledObject, now)
-	return sooner(lookForUndone(channel, seen, now), untilTakenUp)
+	_, untilTakenUp := notTakenUp(p, seen.scaledObject, now)
+	return sooner(lookForUndone(p, seen, now), untilTakenUp)
 }
 
 // fallsBack reports whether KEDA can't read a trigger and does what fallback says instead.
-func fallsBack(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) bool {
-	if scaledObject == nil || autoScaling(channel).Fallback == nil || pauseOf(channel).holds(inspectv1.Action_ACTION_HOLD) {
+func fallsBack(p *Plan, scaledObject *kedav1alpha1.ScaledObject) bool {
+	if scaledObject == nil || p.AutoScaling.Fallback == nil || p.Pause.holds(inspectv1.Action_ACTION_HOLD) {
 		return false // a paused ScaledObject's condition is one of before
 	}
 	fallback := scaledObject.Status.Conditions.GetFallbackCondition()
 	return fallback.IsTrue()
 }
 
-func fallbackCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
-	fallback := autoScaling(channel).Fallback
+func fallbackCondition(p *Plan, seen observed) metav1.Condition {
+	fallback := p.AutoScaling.Fallback
 	number := fmt.Sprintf("%d workers", fallback.Replicas)
 	switch fallback.Behavior {
 	case kedav1alpha1.FallbackBehaviorCurrentReplicas:

@@ -59,13 +59,13 @@ func TestHeld(t *testing.T) {
 			channel := testChannel(scaled(test.auto))
 			channel.Status = test.before
 			seen := observed{deployment: workers(5, 5, 5), scaledObject: kedaReady("True"), answer: test.answer}
-			got, ok := scaledCondition(channel, seen, now)
+			got, ok := scaledCondition(planOf(channel), seen, now)
 			assert.True(t, ok)
 			assert.Equal(t, test.reason, got.Reason)
 			assert.Contains(t, got.Message, test.words)
 			held := test.reason == v1.ReasonHeldBySchedule || test.reason == v1.ReasonHeldByTrigger
 			assert.Equal(t, held, got.Status == metav1.ConditionTrue, "held, the number is the one decided")
-			assert.Equal(t, test.look, lookAgain(channel, seen, now))
+			assert.Equal(t, test.look, lookAgain(planOf(channel), seen, now))
 		})
 	}
 }
@@ -114,7 +114,7 @@ func TestFallbackCondition(t *testing.T) {
 				a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6, Behavior: test.behavior}
 			}))
 			channel.Spec.Paused = test.paused
-			got, ok := scaledCondition(channel, observed{deployment: workers(5, 5, 5), scaledObject: so, answer: test.answer}, now)
+			got, ok := scaledCondition(planOf(channel), observed{deployment: workers(5, 5, 5), scaledObject: so, answer: test.answer}, now)
 			assert.True(t, ok)
 			assert.Equal(t, test.words != nil, got.Reason == v1.ReasonFallback)
 			for _, words := range test.words {
@@ -123,6 +123,6 @@ func TestFallbackCondition(t *testing.T) {
 		})
 	}
 	channel := testChannel(scaled())
-	got, _ := scaledCondition(channel, observed{deployment: workers(5, 5, 5), scaledObject: so, answer: answered(5, 1, 0, "x")}, now)
+	got, _ := scaledCondition(planOf(channel), observed{deployment: workers(5, 5, 5), scaledObject: so, answer: answered(5, 1, 0, "x")}, now)
 	assert.NotEqual(t, v1.ReasonFallback, got.Reason, "a fallback that was taken out counts no more")
 }

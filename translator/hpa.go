@@ -29,14 +29,14 @@ const transferAnnotation = kedav1alpha1.ScaledObjectTransferHpaOwnershipAnnotati
 
 // transfersHPA reports whether the channel asks for that, as KEDA reads it: the HPA must be
 // named.
-func transfersHPA(channel *v1.PubSubChannel) bool {
-	return autoScaling(channel).HPAName != "" && channel.Annotations[transferAnnotation] == "true"
+func transfersHPA(p *Plan) bool {
+	return p.AutoScaling.HPAName != "" && p.Channel.Annotations[transferAnnotation] == "true"
 }
 
 // scaledObjectAnnotations are all that a ScaledObject carries.
-func scaledObjectAnnotations(channel *v1.PubSubChannel) map[string]string {
-	pause := pauseOf(channel).annotations()
-	if !transfersHPA(channel) {
+func scaledObjectAnnotations(p *Plan) map[string]string {
+	pause := p.Pause.annotations()
+	if !transfersHPA(p) {
 		return pause
 	}
 	annotations := map[string]string{transferAnnotation: "true"}
@@ -48,18 +48,18 @@ func scaledObjectAnnotations(channel *v1.PubSubChannel) map[string]string {
 // there yet, one that is the ScaledObject's, or with the channel's word the one that scales
 // its Deployment. live is the ScaledObject as it is, nil where there is none: what it names
 // already is KEDA's.
-func (r *Reconciler) checkHPA(ctx context.Context, channel *v1.PubSubChannel, live *kedav1alpha1.ScaledObject) error {
-	name := autoScaling(channel).HPAName
-	if name == "" || live != nil && metav1.IsControlledBy(live, channel) && hpaNameOf(live) == name {
+func (r *Reconciler) checkHPA(ctx context.Context, p *Plan, live *kedav1alpha1.ScaledObject) error {
+	name := p.AutoScaling.HPAName
+	if name == "" || live != nil && metav1.IsControlledBy(live, p.Channel) && hpaNameOf(live) == name {
 		return nil // or keda-hpa-<name>, which is KEDA's own
 	}
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
-	found, err := get(ctx, r.live, client.ObjectKey{Namespace: channel.Namespace, Name: name}, hpa)
+	found, err := get(ctx, r.live, client.ObjectKey{Namespace: p.Channel.Namespace, Name: name}, hpa)
 	if !found || err != nil {
 		return err
 	}
 	if owner := metav1.GetControllerOf(hpa); owner != nil {
-		if owner.Kind == "ScaledObject" && owner.Name == channel.Name {
+		if owner.Kind == "ScaledObject" && owner.Name == p.Channel.Name {
 			return nil
 		}
 		return hpaConflict("HorizontalPodAutoscaler %s, which spec.autoScaling.hpaName names, is controlled by %s %s: name another, or leave hpaName out",
@@ -68,19 +68,19 @@ func (r *Reconciler) checkHPA(ctx context.Context, channel *v1.PubSubChannel, li
 	target := hpa.Spec.ScaleTargetRef
 	group, _ := schema.ParseGroupVersion(target.APIVersion)
 	switch {
-	case target.Kind != "Deployment" || group.Group != "apps" || target.Name != deploymentName(channel):
+	case target.Kind != "Deployment" || group.Group != "apps" || target.Name != deploymentName(p.Channel):
 		return hpaConflict("HorizontalPodAutoscaler %s, which spec.autoScaling.hpaName names, scales %s %s, and KEDA would have it scale Deployment %s: "+
-			"name another, or leave hpaName out", name, target.Kind, target.Name, deploymentName(channel))
-	case !transfersHPA(channel):
+			"name another, or leave hpaName out", name, target.Kind, target.Name, deploymentName(p.Channel))
+	case !transfersHPA(p):
 		return hpaConflict("HorizontalPodAutoscaler %s scales Deployment %s already: delete it, or let KEDA take it over: kubectl annotate psc %s -n %s %s=true",
-			name, target.Name, channel.Name, channel.Namespace, transferAnnotation)
+			name, target.Name, p.Channel.Name, p.Channel.Namespace, transferAnnotation)
 	}
 	return nil
 }
 
 // hpaOf is the name of a channel's HPA (KEDA 2.21, controllers/keda/hpa.go, getHPAName).
-func hpaOf(channel *v1.PubSubChannel) string {
-	return cmp.Or(autoScaling(channel).HPAName, "keda-hpa-"+channel.Name)
+func hpaOf(p *Plan) string {
+	return cmp.Or(p.AutoScaling.HPAName, "keda-hpa-"+p.Channel.Name)
 }
 
 // hpaNameOf is the name that a ScaledObject gives its HPA; empty: KEDA's own.

@@ -10,8 +10,6 @@ import (
 	"github.com/go-logr/logr"
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"k8s.io/apimachinery/pkg/api/meta"
-
-	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
 // hasScaledObjects asks the API server whether KEDA's CRD is there. The answer is not
@@ -101,11 +99,11 @@ func (l *kedaLoss) heard(err error) bool {
 
 // syncScaledObjectUnlessLost is syncScaledObject while KEDA's CRDs are there, and logs their
 // going and coming in one line for all channels.
-func (r *Reconciler) syncScaledObjectUnlessLost(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
+func (r *Reconciler) syncScaledObjectUnlessLost(ctx context.Context, p *Plan) (*kedav1alpha1.ScaledObject, error) {
 	if !r.kedaInstalled.Load() || !r.kedaLoss.asks(r.now()) {
 		return nil, errKEDANotInstalled
 	}
-	scaledObject, err := r.syncScaledObject(ctx, channel)
+	scaledObject, err := r.syncScaledObject(ctx, p)
 	switch changed := r.kedaLoss.heard(err); {
 	case changed && err != nil:
 		r.log.Info("KEDA's CRDs are gone: channels with autoScaling enabled wait for them, and their workers stay as they are", "missing", "scaledobjects.keda.sh/v1alpha1")

@@ -168,13 +168,13 @@ func (l Limits) refusedServiceAccount(namespace string, pod *corev1.PodSpec) (re
 }
 
 // checkTriggers returns a problem where a channel's further triggers are not permitted.
-func (l Limits) checkTriggers(channel *v1.PubSubChannel) error {
+func (l Limits) checkTriggers(p *Plan) error {
 	var refused []string
-	for i, trigger := range autoScaling(channel).Triggers {
+	for i, trigger := range p.AutoScaling.Triggers {
 		at := fmt.Sprintf("spec.autoScaling.triggers[%d]", i)
 		if ref := trigger.AuthenticationRef; ref != nil && ref.Kind != "" && ref.Kind != "TriggerAuthentication" &&
-			!permitted(l.ClusterTriggerAuthentications, channel.Namespace, ref.Name) {
-			refused = append(refused, fmt.Sprintf("%s.authenticationRef is %s %q, which channels of namespace %s may not use: %s", at, ref.Kind, ref.Name, channel.Namespace,
+			!permitted(l.ClusterTriggerAuthentications, p.Channel.Namespace, ref.Name) {
+			refused = append(refused, fmt.Sprintf("%s.authenticationRef is %s %q, which channels of namespace %s may not use: %s", at, ref.Kind, ref.Name, p.Channel.Namespace,
 				remedy("use a TriggerAuthentication of the namespace", "add it to", "clusterTriggerAuthentications", FlagClusterTriggerAuthentications)))
 		}
 		for _, key := range identityKeys {

@@ -64,7 +64,7 @@ func TestPodLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, test.limits.Check())
 			channel := testChannel(templated(t, test.template), func(c *v1.PubSubChannel) { c.Namespace = "shop" })
-			desired, err := (&Reconciler{limits: test.limits}).permittedDeployment(channel)
+			desired, err := (&Reconciler{limits: test.limits}).permittedDeployment(planOf(channel))
 			if test.want == nil {
 				require.NoError(t, err)
 				require.NotNil(t, desired)
@@ -112,7 +112,7 @@ func TestTriggerLimits(t *testing.T) {
 				c.Namespace = "shop"
 				c.Spec.AutoScaling = &v1.AutoScalingSpec{Enabled: true, Triggers: []kedav1alpha1.ScaleTriggers{{Type: "cron"}, test.trigger}}
 			})
-			err := test.limits.checkTriggers(channel)
+			err := test.limits.checkTriggers(planOf(channel))
 			if test.want == nil {
 				assert.NoError(t, err)
 				return
@@ -149,7 +149,7 @@ func TestOwnPodsMeetTheLimits(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(data, everything))
 	everything.Spec.Template = nil
 	for _, channel := range []*v1.PubSubChannel{testChannel(), everything} {
-		desired, err := buildDeployment(channel)
+		desired, err := buildDeployment(planOf(channel))
 		require.NoError(t, err)
 		channel.Spec.Template = &v1.PodTemplate{} // so that it is checked
 		assert.NoError(t, Limits{PodSecurity: "restricted"}.checkPod(channel, desired.Spec.Template))

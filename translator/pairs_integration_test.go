@@ -244,7 +244,7 @@ func (s *stage) apply(t *testing.T, w *wanted) error {
 	r := s.reconciler(w.scaler)
 	for range rounds {
 		before := s.writes.Load()
-		if _, errs := r.syncChildren(t.Context(), channel); len(errs) > 0 {
+		if _, errs := r.syncChildren(t.Context(), planOf(channel)); len(errs) > 0 {
 			return errors.Join(errs...)
 		}
 		if s.writes.Load() == before {
@@ -303,7 +303,7 @@ func (s *stage) clear(t *testing.T) {
 func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 	all := map[string]any{}
 	channel := &v1.PubSubChannel{Spec: w.spec}
-	auto := autoScalingEnabled(channel)
+	auto := planOf(channel).AutoScaled
 	for _, object := range s.objects() {
 		if err := s.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 			assert.True(t, apierrors.IsNotFound(err), "%v", err)

@@ -126,21 +126,21 @@ func (p pause) effect() string {
 
 // pausedCondition tells whether scaling is held, by what, and which annotations count for
 // nothing.
-func pausedCondition(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject) metav1.Condition {
-	p := pauseOf(channel)
+func pausedCondition(p *Plan, scaledObject *kedav1alpha1.ScaledObject) metav1.Condition {
+	own := p.Pause
 	ignored := ""
-	if len(p.unwritten) > 0 {
-		ignored = "; without effect beside it: " + strings.Join(p.unwritten, ", ")
+	if len(own.unwritten) > 0 {
+		ignored = "; without effect beside it: " + strings.Join(own.unwritten, ", ")
 	}
 	switch {
-	case !autoScalingEnabled(channel) && p.reason == v1.ReasonPausedByAnnotation:
+	case !p.AutoScaled && own.reason == v1.ReasonPausedByAnnotation:
 		return condition(v1.ConditionPaused, metav1.ConditionFalse, v1.ReasonPauseIgnored,
 			fmt.Sprintf("autoScaling is off, so KEDA's annotations do nothing: %s; set spec.paused instead",
-				strings.Join(append([]string{p.annotation}, p.unwritten...), ", ")))
-	case p.reason != "":
-		return condition(v1.ConditionPaused, metav1.ConditionTrue, p.reason, fmt.Sprintf("%s, by %s%s", p.effect(), p.by(), ignored))
+				strings.Join(append([]string{own.annotation}, own.unwritten...), ", ")))
+	case own.reason != "":
+		return condition(v1.ConditionPaused, metav1.ConditionTrue, own.reason, fmt.Sprintf("%s, by %s%s", own.effect(), own.by(), ignored))
 	}
-	if foreign := foreignPauses(scaledObject); len(foreign) > 0 && autoScalingEnabled(channel) {
+	if foreign := foreignPauses(scaledObject); len(foreign) > 0 && p.AutoScaled {
 		first := foreign[0]
 		return condition(v1.ConditionPaused, metav1.ConditionTrue, v1.ReasonPausedOnScaledObject, fmt.Sprintf("%s, by %s", first.effect(), first.by()))
 	}

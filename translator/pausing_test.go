@@ -52,10 +52,10 @@ func TestPause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			channel := testChannel(scaled(), annotated(test.given), func(c *v1.PubSubChannel) { c.Labels = map[string]string{"team": "a"} })
 			channel.Spec.Paused = test.paused
-			so := buildScaledObject(channel, ScalerRef{Address: "s:1"})
+			so := buildScaledObject(planOf(channel), ScalerRef{Address: "s:1"})
 			assert.Equal(t, test.want, so.Annotations)
 			assert.NotContains(t, so.Labels, "team")
-			got := pausedCondition(channel, nil)
+			got := pausedCondition(planOf(channel), nil)
 			assert.Equal(t, test.state, got.Status)
 			assert.Equal(t, test.reason, got.Reason)
 			for _, words := range test.words {
@@ -67,7 +67,7 @@ func TestPause(t *testing.T) {
 
 func TestPauseThatKEDACannotRead(t *testing.T) {
 	for value, wrong := range map[string]bool{"0": false, "7": false, "-1": true, "five": true, "": true, "99999999999": true} {
-		err := checkScaling(testChannel(scaled(), annotated(map[string]string{pausedReplicas: value})))
+		err := scalingFault(testChannel(scaled(), annotated(map[string]string{pausedReplicas: value})))
 		if !wrong {
 			assert.NoError(t, err, value)
 			continue
@@ -79,24 +79,24 @@ func TestPauseThatKEDACannotRead(t *testing.T) {
 
 // While autoscaling is off KEDA's annotations can't count, and the condition says so.
 func TestPauseWithoutAutoScaling(t *testing.T) {
-	got := pausedCondition(testChannel(annotated(map[string]string{pausedIn: "true", pausedReplicas: "2"})), nil)
+	got := pausedCondition(planOf(testChannel(annotated(map[string]string{pausedIn: "true", pausedReplicas: "2"}))), nil)
 	assert.Equal(t, v1.ReasonPauseIgnored, got.Reason)
 	assert.Contains(t, got.Message, pausedReplicas+", "+pausedIn)
-	assert.Equal(t, v1.ReasonPausedBySpec, pausedCondition(testChannel(paused), nil).Reason)
+	assert.Equal(t, v1.ReasonPausedBySpec, pausedCondition(planOf(testChannel(paused)), nil).Reason)
 }
 
 // A ScaledObject that somebody paused by hand shows; one that we are about to release does
 // not.
 func TestPauseOfTheScaledObjectItself(t *testing.T) {
 	so := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Name: "orders", Annotations: map[string]string{pausedIn: "true"}}}
-	got := pausedCondition(testChannel(scaled()), so)
+	got := pausedCondition(planOf(testChannel(scaled())), so)
 	assert.Equal(t, v1.ReasonPausedOnScaledObject, got.Reason)
 	assert.Contains(t, got.Message, pausedIn)
 	so.ManagedFields = []metav1.ManagedFieldsEntry{{
 		Manager: ownerMain, Operation: metav1.ManagedFieldsOperationApply,
 		FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{"f:` + pausedIn + `":{}}}}`),
 	}}
-	assert.Equal(t, v1.ReasonNotPaused, pausedCondition(testChannel(scaled()), so).Reason)
+	assert.Equal(t, v1.ReasonNotPaused, pausedCondition(planOf(testChannel(scaled())), so).Reason)
 }
 
 // A pause tells what would be done without it, and only where it is in the way.
@@ -123,7 +123,7 @@ func TestScaledWhilePaused(t *testing.T) {
 		"nobody asks for that": {annotated(map[string]string{pausedAll: "false"}), up, "False", "AboveUpperBound", "4 → 6"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := scaledCondition(testChannel(scaled(), test.change), observed{deployment: workers(4, 4, 4), answer: test.answer}, now)
+			got, ok := scaledCondition(planOf(testChannel(scaled(), test.change)), observed{deployment: workers(4, 4, 4), answer: test.answer}, now)
 			assert.True(t, ok)
 			assert.Equal(t, test.state, got.Status)
 			assert.Equal(t, test.reason, got.Reason)

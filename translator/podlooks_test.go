@@ -51,7 +51,7 @@ func (l *looker) see(t *testing.T, after time.Duration, deployment *appsv1.Deplo
 	t.Helper()
 	l.now = l.now.Add(after)
 	seen := l.look(t.Context(), l.channel, deployment, l.now)
-	l.channel.Status, _ = nextStatus(l.channel, observed{deployment: deployment, workers: seen}, l.now)
+	l.channel.Status, _ = nextStatus(planOf(l.channel), observed{deployment: deployment, workers: seen}, l.now)
 	return seen
 }
 
@@ -173,7 +173,7 @@ func TestLooksAreBounded(t *testing.T) {
 				continue
 			}
 			channel := testChannel(func(c *v1.PubSubChannel) { c.Name = name })
-			channel.Status, _ = nextStatus(channel, observed{deployment: workers(1, 1, 0)}, now)
+			channel.Status, _ = nextStatus(planOf(channel), observed{deployment: workers(1, 1, 0)}, now)
 			asked := l.pods.asked
 			seen := l.look(t.Context(), channel, workers(1, 1, 0), step)
 			due[name] = step.Add(seen.again)

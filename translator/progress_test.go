@@ -66,7 +66,7 @@ func TestStates(t *testing.T) {
 				}
 			})
 			channel.TypeMeta = metav1.TypeMeta{APIVersion: v1.GroupVersion.String(), Kind: "PubSubChannel"}
-			channel.Status, _ = nextStatus(channel, test.seen, now)
+			channel.Status, _ = nextStatus(planOf(channel), test.seen, now)
 			ready := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady)
 			reconciling := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReconciling)
 			stalled := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionStalled)
@@ -92,7 +92,7 @@ func TestStatesBeforeAReconcile(t *testing.T) {
 	fresh.TypeMeta = metav1.TypeMeta{APIVersion: v1.GroupVersion.String(), Kind: "PubSubChannel"}
 	edited := fresh.DeepCopy()
 	fresh.Status.ObservedGeneration = -1 // as the API server makes it
-	edited.Status, _ = nextStatus(edited, observed{deployment: workers(3, 3, 3)}, now)
+	edited.Status, _ = nextStatus(planOf(edited), observed{deployment: workers(3, 3, 3)}, now)
 	edited.Generation++
 	assertObject(t, "InProgress-Unobserved", fresh)
 	assertObject(t, "InProgress-OldGeneration", edited)
@@ -125,11 +125,11 @@ func TestProgressEnds(t *testing.T) {
 		{stuckWorkers(), v1.ConditionStalled},
 		{workers(3, 3, 3), ""},
 	} {
-		channel.Status, _ = nextStatus(channel, observed{deployment: step.deployment}, now)
+		channel.Status, _ = nextStatus(planOf(channel), observed{deployment: step.deployment}, now)
 		for _, kind := range []string{v1.ConditionReconciling, v1.ConditionStalled} {
 			assert.Equal(t, kind == step.want, meta.FindStatusCondition(channel.Status.Conditions, kind) != nil, kind)
 		}
-		again, _ := nextStatus(channel, observed{deployment: step.deployment}, now.Add(time.Minute))
+		again, _ := nextStatus(planOf(channel), observed{deployment: step.deployment}, now.Add(time.Minute))
 		assert.Equal(t, channel.Status, again, "quiet")
 	}
 }
@@ -154,7 +154,7 @@ func TestWhatKEDASays(t *testing.T) {
 		"while paused":                       {func(c *v1.PubSubChannel) { zero(c); paused(c) }, up, "the number of workers stays as it is, by spec.paused; without the pause: 3 → 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := scaledCondition(testChannel(test.change), observed{deployment: workers(3, 3, 3), scaledObject: so, answer: test.answer}, now)
+			got, ok := scaledCondition(planOf(testChannel(test.change)), observed{deployment: workers(3, 3, 3), scaledObject: so, answer: test.answer}, now)
 			assert.True(t, ok)
 			assert.Equal(t, test.want, got.Message)
 		})

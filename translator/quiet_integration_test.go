@@ -83,13 +83,13 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	assert.Equal(t, applies, s.log.count("trying again"))
 	// The API server drops a write that changes nothing, so its versions alone don't tell
 	// that none was sent.
-	desired, err := applyForm(buildScaledObject(channel, testScaler))
+	desired, err := applyForm(buildScaledObject(planOf(channel), testScaler))
 	require.NoError(t, err)
 	same, err := applied(desired.Object, so)
 	require.NoError(t, err)
 	assert.True(t, same, "ScaledObject")
 	assert.True(t, deploymentApplied(t, channel, deployment), "Deployment")
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(buildDisruptionBudget(channel))
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(buildDisruptionBudget(planOf(channel)))
 	require.NoError(t, err)
 	same, err = applied(fields, budget)
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 // deploymentApplied reports whether the Deployment needs no further apply.
 func deploymentApplied(t *testing.T, channel *v1.PubSubChannel, live *appsv1.Deployment) bool {
 	t.Helper()
-	desired, err := buildDeployment(channel)
+	desired, err := buildDeployment(planOf(channel))
 	require.NoError(t, err)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	require.NoError(t, err)

@@ -83,10 +83,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
 	channel.Status = r.pruned.whole(identityOf(channel), channel.Status)
-	seen, err := r.bringUpToDate(ctx, channel)
+	p := planOf(channel)
+	seen, err := r.bringUpToDate(ctx, p)
 	switch {
 	case err == nil && seen.problem == nil:
-		again := sooner(lookAgain(channel, seen, seen.at), seen.workers.again, r.heartbeat.next(channel.Status.ObservedTime, seen.at))
+		again := sooner(lookAgain(p, seen, seen.at), seen.workers.again, r.heartbeat.next(channel.Status.ObservedTime, seen.at))
 		return reconcile.Result{RequeueAfter: again}, nil
 	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// What stands in the way is not watched. In a namespace that goes nothing can be made
@@ -102,41 +103,41 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 
 // bringUpToDate brings a channel's children and its status up to date, or tells in the
 // status why it does not.
-func (r *Reconciler) bringUpToDate(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
-	if p := unreadable(channel); p != nil {
-		return observed{problem: p}, r.reportUnreadable(ctx, channel, p)
+func (r *Reconciler) bringUpToDate(ctx context.Context, p *Plan) (observed, error) {
+	if p.Unreadable != nil {
+		return observed{problem: p.Unreadable}, r.reportUnreadable(ctx, p)
 	}
-	seen, err := r.sync(ctx, channel)
+	seen, err := r.sync(ctx, p)
 	seen.at = r.now()
-	return seen, errors.Join(err, r.writeStatus(ctx, channel, seen))
+	return seen, errors.Join(err, r.writeStatus(ctx, p, seen))
 }
 
 // sync brings the children up to date and returns what it saw. Its error is one that a
 // quick retry may mend.
-func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
-	key := client.ObjectKeyFromObject(channel)
-	if channel.DeletionTimestamp != nil {
+func (r *Reconciler) sync(ctx context.Context, p *Plan) (observed, error) {
+	key := client.ObjectKeyFromObject(p.Channel)
+	if p.Channel.DeletionTimestamp != nil {
 		r.observer.forget(key) // the children go by their owner references
 		r.podLooks.forget(key)
-		return r.observeDeletion(ctx, channel)
+		return r.observeDeletion(ctx, p)
 	}
-	seen, errs := r.syncChildren(ctx, channel)
+	seen, errs := r.syncChildren(ctx, p)
 	var err error
 	seen.problem, err = assess(errs)
 	seen.unsettled = err != nil && seen.problem == nil
-	replicas, scaled := firstReplicas(channel), false
+	replicas, scaled := p.FirstReplicas(), false
 	if seen.deployment != nil {
 		replicas = ptr.Deref(seen.deployment.Spec.Replicas, defaultReplicas)
 	}
-	if seen.scaledObject != nil && autoScalingEnabled(channel) {
+	if seen.scaledObject != nil && p.AutoScaled {
 		ready := seen.scaledObject.Status.Conditions.GetReadyCondition()
 		scaled = ready.IsTrue()
 	}
 	if seen.problem == nil && seen.deployment != nil {
-		seen.workers = r.podLooks.look(ctx, channel, seen.deployment, r.now())
+		seen.workers = r.podLooks.look(ctx, p.Channel, seen.deployment, r.now())
 	}
-	seen.answer = r.observer.follow(key, newQuestion(triggerFor(channel), replicas, scaled))
-	if freed(channel, seen) {
+	seen.answer = r.observer.follow(key, newQuestion(p.Trigger, replicas, scaled))
+	if freed(p, seen) {
 		seen.answer = r.observer.restart(key, seen.answer)
 	}
 	return seen, err
@@ -144,23 +145,23 @@ func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (obser
 
 // syncChildren brings each of the children up to date on its own: one that is refused keeps
 // none of the others from being made.
-func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel) (observed, []error) {
+func (r *Reconciler) syncChildren(ctx context.Context, p *Plan) (observed, []error) {
 	var seen observed
-	if err := checkTrigger(triggerFor(channel)); err != nil {
-		return seen, []error{&problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}}
+	if p.Invalid != nil {
+		return seen, []error{p.Invalid}
 	}
 	workers := within(ctx, func(ctx context.Context) (err error) {
-		seen.deployment, err = r.syncDeployment(ctx, channel)
+		seen.deployment, err = r.syncDeployment(ctx, p)
 		return err
 	})
 	if !mayBeScaled(workers) {
 		return seen, []error{workers}
 	}
 	budget := within(ctx, func(ctx context.Context) (err error) {
-		seen.budget, err = r.syncDisruptionBudget(ctx, channel, seen.deployment)
+		seen.budget, err = r.syncDisruptionBudget(ctx, p, seen.deployment)
 		return err
 	})
-	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, channel, &seen) })
+	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, p, &seen) })
 	seen.aside = budget != nil && workers == nil && scaling == nil
 	return seen, slices.DeleteFunc([]error{workers, scaling, budget}, func(err error) bool { return err == nil })
 }
@@ -185,13 +186,13 @@ func mayBeScaled(err error) bool {
 
 // syncScaling makes or removes the ScaledObject, and while there is none sees to the
 // replicas.
-func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel, seen *observed) (err error) {
-	if autoScalingEnabled(channel) {
-		seen.scaledObject, err = r.syncScaledObjectUnlessLost(ctx, channel)
+func (r *Reconciler) syncScaling(ctx context.Context, p *Plan, seen *observed) (err error) {
+	if p.AutoScaled {
+		seen.scaledObject, err = r.syncScaledObjectUnlessLost(ctx, p)
 		return err
 	}
 	if r.kedaInstalled.Load() {
-		going, err := r.removeScaledObject(ctx, channel)
+		going, err := r.removeScaledObject(ctx, p.Channel)
 		if err != nil {
 			return err
 		}
@@ -200,31 +201,31 @@ func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel,
 			return nil
 		}
 	}
-	if seen.deployment == nil || channel.Spec.Paused {
+	if seen.deployment == nil || p.Channel.Spec.Paused {
 		return nil
 	}
-	return r.syncReplicas(ctx, channel, seen.deployment)
+	return r.syncReplicas(ctx, p, seen.deployment)
 }
 
 // writeStatus writes the status where it changed, and then the event of a scaling. The
 // write is bound to the channel as it was read: from an old copy no scaling can be told
 // twice.
-func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel, seen observed) error {
-	next, change := nextStatus(channel, seen, seen.at)
-	if !r.heartbeat.due(channel.Status, &next, seen.at) {
+func (r *Reconciler) writeStatus(ctx context.Context, p *Plan, seen observed) error {
+	next, change := nextStatus(p, seen, seen.at)
+	if !r.heartbeat.due(p.Channel.Status, &next, seen.at) {
 		return nil
 	}
-	r.logReady(channel, next)
-	after, err := r.patchStatus(ctx, channel, next)
+	r.logReady(p.Channel, next)
+	after, err := r.patchStatus(ctx, p.Channel, next)
 	if err != nil {
-		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", p.Channel.Namespace, p.Channel.Name, err)
 	}
 	if change != nil {
 		r.recordScaling(ctx, after, *change)
 	}
-	r.recordRefusal(ctx, channel, next)
-	r.recordWorkers(ctx, channel, next, seen)
-	r.recordUndone(ctx, channel, next)
+	r.recordRefusal(ctx, p.Channel, next)
+	r.recordWorkers(ctx, p.Channel, next, seen)
+	r.recordUndone(ctx, p.Channel, next)
 	return nil
 }
 

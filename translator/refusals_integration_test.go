@@ -211,7 +211,7 @@ func (p *plane) untilRefused(t *testing.T, namespace, of string) {
 	case strings.Contains(of, "poddisruptionbudgets"):
 		probe = budgetOf(channel)
 	default:
-		probe.(*kedav1alpha1.ScaledObject).Spec = buildScaledObject(channel, testScaler).Spec
+		probe.(*kedav1alpha1.ScaledObject).Spec = buildScaledObject(planOf(channel), testScaler).Spec
 	}
 	require.Eventually(t, func() bool {
 		probe.SetResourceVersion("")

@@ -31,7 +31,7 @@ func TestALoopLastsOverAScaling(t *testing.T) {
 	see := func(after time.Duration, d *appsv1.Deployment) {
 		l.now = l.now.Add(after)
 		seen := observed{deployment: d, workers: l.look(t.Context(), l.channel, d, l.now)}
-		next, _ := nextStatus(l.channel, seen, l.now)
+		next, _ := nextStatus(planOf(l.channel), seen, l.now)
 		if workersEvent(l.channel, next, seen, "x", l.now) != nil {
 			events++
 		}
@@ -86,7 +86,7 @@ func TestWebhooksWordsThatCount(t *testing.T) {
 	events := 0
 	for _, id := range []string{"1001", "1002", "1003"} {
 		seen := observed{problem: problemOf(deniedWith("request " + id + " refused by policy"))}
-		next, _ := nextStatus(channel, seen, now)
+		next, _ := nextStatus(planOf(channel), seen, now)
 		if refusalEvent(channel, next, "x", now) != nil {
 			events++
 		}
@@ -114,11 +114,11 @@ func TestDeletedInTheBackground(t *testing.T) {
 	channel := testChannel(func(c *v1.PubSubChannel) {
 		c.DeletionTimestamp, c.Finalizers = ptr.To(metav1.NewTime(now)), []string{"example.com/theirs"}
 	})
-	ready := deletingCondition(channel, observed{deployment: workers(1, 1, 1), scaledObject: kedaReady("True")})
+	ready := deletingCondition(planOf(channel), observed{deployment: workers(1, 1, 1), scaledObject: kedaReady("True")})
 	assert.NotContains(t, ready.Message, "Deployment orders-subscriber to go")
 	so := kedaReady("True") // not being deleted; KEDA's finalizer is always there
 	so.Finalizers = []string{kedaFinalizer}
-	assert.NotContains(t, deletingCondition(channel, observed{scaledObject: so}).Message, "remove it yourself")
+	assert.NotContains(t, deletingCondition(planOf(channel), observed{scaledObject: so}).Message, "remove it yourself")
 }
 
 // What was in the way of an apply may go: it is tried again.
@@ -148,7 +148,7 @@ func TestALoopBesideAQuota(t *testing.T) {
 		l.now = l.now.Add(after)
 		l.pods.pods = []corev1.Pod{realPod(t, pod)}
 		seen := observed{deployment: d, workers: l.look(t.Context(), l.channel, d, l.now)}
-		next, _ := nextStatus(l.channel, seen, l.now)
+		next, _ := nextStatus(planOf(l.channel), seen, l.now)
 		if workersEvent(l.channel, next, seen, "x", l.now) != nil {
 			events++
 		}
@@ -176,7 +176,7 @@ func TestALoopLastsOverAProblem(t *testing.T) {
 	l.see(t, 0, workers(1, 1, 0))
 	l.see(t, firstLook, workers(1, 1, 0))
 	require.Equal(t, v1.ReasonWorkersFailing, conditionOf(t, l.channel.Status, v1.ConditionReady).Reason)
-	l.channel.Status, _ = nextStatus(l.channel, observed{deployment: workers(1, 1, 1), problem: problemOf(apierrors.NewInternalError(errors.New("etcd")))}, l.now)
+	l.channel.Status, _ = nextStatus(planOf(l.channel), observed{deployment: workers(1, 1, 1), problem: problemOf(apierrors.NewInternalError(errors.New("etcd")))}, l.now)
 	l.pods.pods = []corev1.Pod{realPod(t, "crash-running")}
 	l.see(t, time.Second, workers(1, 1, 1))
 	assert.Equal(t, metav1.ConditionFalse, conditionOf(t, l.channel.Status, v1.ConditionReady).Status)

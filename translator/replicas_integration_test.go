@@ -141,7 +141,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
 	// Bound to no controller: only these calls write.
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](6) })
-	desired, err := buildDeployment(channel)
+	desired, err := buildDeployment(planOf(channel))
 	require.NoError(t, err)
 	desired.Spec.WithReplicas(6)
 	require.NoError(t, s.Apply(t.Context(), desired, client.FieldOwner(ownerMain)))
@@ -150,7 +150,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 	s.get(t, live)
 	require.True(t, ownerHas(live, ownerMain))
 	stale := live.DeepCopy()
-	_, err = r.syncDeployment(t.Context(), channel)
+	_, err = r.syncDeployment(t.Context(), planOf(channel))
 	require.NoError(t, err)
 	s.get(t, live)
 	assert.EqualValues(t, 6, *live.Spec.Replicas)
@@ -168,13 +168,13 @@ func TestNoDeploymentFromAnOldCopy(t *testing.T) {
 	s := sharedServer(t)
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) })
 	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
-	_, err := r.syncDeployment(t.Context(), channel)
+	_, err := r.syncDeployment(t.Context(), planOf(channel))
 	require.NoError(t, err)
 	live := deploymentOf(channel)
 	s.get(t, live)
 	require.NoError(t, s.Delete(t.Context(), live))
 
-	desired, err := buildDeployment(channel)
+	desired, err := buildDeployment(planOf(channel))
 	require.NoError(t, err)
 	for name, err := range map[string]error{
 		"main":     s.Apply(t.Context(), desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership),

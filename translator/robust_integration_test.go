@@ -101,15 +101,15 @@ func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 	); err != nil {
 		return err
 	}
-	wantDeployment, err := buildDeployment(channel)
+	wantDeployment, err := buildDeployment(planOf(channel))
 	if err != nil {
 		return err
 	}
-	wantScaledObject, err := applyForm(buildScaledObject(channel, testScaler))
+	wantScaledObject, err := applyForm(buildScaledObject(planOf(channel), testScaler))
 	if err != nil {
 		return err
 	}
-	for live, want := range map[client.Object]any{deployment: wantDeployment, budget: buildDisruptionBudget(channel), scaledObject: wantScaledObject} {
+	for live, want := range map[client.Object]any{deployment: wantDeployment, budget: buildDisruptionBudget(planOf(channel)), scaledObject: wantScaledObject} {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func rightStatus(ctx context.Context, channel *v1.PubSubChannel, deployment *app
 	if err != nil {
 		return err
 	}
-	next, _ := nextStatus(channel, observed{
+	next, _ := nextStatus(planOf(channel), observed{
 		deployment: deployment, scaledObject: scaledObject,
 		answer: &answer{question: newQuestion(triggerFor(channel), replicas, false), response: response, since: time.Now()},
 	}, time.Now())

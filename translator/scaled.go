@@ -13,14 +13,14 @@ import (
 
 // scaledCondition tells what was last decided about the number of workers; false while
 // nothing is known yet.
-func scaledCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (metav1.Condition, bool) {
+func scaledCondition(p *Plan, seen observed, now time.Time) (metav1.Condition, bool) {
 	switch {
-	case !autoScalingEnabled(channel):
-		return notScaled(channel, seen), true
+	case !p.AutoScaled:
+		return notScaled(p, seen), true
 	case seen.problem != nil && !seen.aside:
 		return condition(v1.ConditionScaled, metav1.ConditionFalse, seen.problem.reason, seen.problem.message), true
-	case fallsBack(channel, seen.scaledObject):
-		return fallbackCondition(channel, seen), true
+	case fallsBack(p, seen.scaledObject):
+		return fallbackCondition(p, seen), true
 	case seen.answer == nil:
 		return metav1.Condition{}, false
 	case seen.answer.err != nil:
@@ -28,19 +28,19 @@ func scaledCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonDecisionUnknown,
 			fmt.Sprintf("the scaler can't decide (%s): %s", code, message)), true
 	}
-	if held, ok := heldCondition(channel, seen, now); ok {
+	if held, ok := heldCondition(p, seen, now); ok {
 		return held, true
 	}
-	if undone, ok := undoneCondition(channel, seen, now); ok {
+	if undone, ok := undoneCondition(p, seen, now); ok {
 		return undone, true
 	}
-	return decidedCondition(channel, seen), true
+	return decidedCondition(p, seen), true
 }
 
 // notScaled is the condition while autoscaling is off.
-func notScaled(channel *v1.PubSubChannel, seen observed) metav1.Condition {
-	asks := fmt.Sprintf("spec.replicas asks for %d", specReplicas(channel))
-	if channel.Spec.Paused && seen.deployment != nil {
+func notScaled(p *Plan, seen observed) metav1.Condition {
+	asks := fmt.Sprintf("spec.replicas asks for %d", p.Replicas)
+	if p.Channel.Spec.Paused && seen.deployment != nil {
 		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonPaused,
 			fmt.Sprintf("autoScaling is off, and spec.paused keeps %d workers; %s", ptr.Deref(seen.deployment.Spec.Replicas, 1), asks))
 	}
@@ -48,22 +48,22 @@ func notScaled(channel *v1.PubSubChannel, seen observed) metav1.Condition {
 }
 
 // decidedCondition is the condition where the scaler decided.
-func decidedCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition {
+func decidedCondition(p *Plan, seen observed) metav1.Condition {
 	response := seen.answer.response
 	status := metav1.ConditionFalse
 	if response.GetAction() == inspectv1.Action_ACTION_HOLD {
 		status = metav1.ConditionTrue
 	}
-	if p, holds := pauseThatHolds(channel, seen.scaledObject, response.GetAction()); holds {
+	if by, holds := pauseThatHolds(p, seen.scaledObject, response.GetAction()); holds {
 		return condition(v1.ConditionScaled, status, v1.ReasonPaused,
-			fmt.Sprintf("%s, by %s; without the pause: %s", p.effect(), p.by(), response.GetLastingExplanation()))
+			fmt.Sprintf("%s, by %s; without the pause: %s", by.effect(), by.by(), response.GetLastingExplanation()))
 	}
 	reason := reasonName(response.GetReason())
 	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
 		reason = v1.ReasonDecisionUnknown
 	}
-	words := response.GetLastingExplanation() + kedaSays(channel, seen)
-	if foreign := foreignWords(channel, seen.scaledObject); foreign != "" {
+	words := response.GetLastingExplanation() + kedaSays(p, seen)
+	if foreign := foreignWords(p, seen.scaledObject); foreign != "" {
 		words += "; " + foreign
 	}
 	return condition(v1.ConditionScaled, status, reason, words)
@@ -72,7 +72,7 @@ func decidedCondition(channel *v1.PubSubChannel, seen observed) metav1.Condition
 // kedaSays is what KEDA reports beside the decision, where it explains what happens: an HPA
 // that does not carry the decision out, and a target that KEDA counts as idle and so takes,
 // or keeps, to 0.
-func kedaSays(channel *v1.PubSubChannel, seen observed) string {
+func kedaSays(p *Plan, seen observed) string {
 	if seen.scaledObject == nil {
 		return ""
 	}
@@ -84,7 +84,7 @@ func kedaSays(channel *v1.PubSubChannel, seen observed) string {
 	switch {
 	case seen.answer.response.GetAction() != inspectv1.Action_ACTION_HOLD && hpa.IsFalse():
 		return fmt.Sprintf("; but KEDA reports (%s): %s", hpa.Reason, hpa.Message)
-	case policySpec(channel.Spec.AutoScaling).MinReplicas == 0 && active.IsFalse():
+	case p.Trigger.Policy.MinReplicas == 0 && active.IsFalse():
 		return fmt.Sprintf("; KEDA reports (%s): %s", active.Reason, active.Message)
 	default:
 		return ""

@@ -40,25 +40,25 @@ type ScalerRef struct {
 // buildScaledObject is the ScaledObject of a channel with autoscaling on. It carries no
 // annotation but that of a pause and of the HPA's transfer: KEDA copies all of them to the
 // HPA.
-func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha1.ScaledObject {
-	labels := recommendedLabels(channel)
-	labels[v1.LabelChannel] = channel.Name
-	spec := policySpec(channel.Spec.AutoScaling)
+func buildScaledObject(p *Plan, scaler ScalerRef) *kedav1alpha1.ScaledObject {
+	labels := recommendedLabels(p.Channel)
+	labels[v1.LabelChannel] = p.Channel.Name
+	spec := p.Trigger.Policy
 	cooldown := int32(spec.Cooldown / time.Second)
 	scaledObject := &kedav1alpha1.ScaledObject{
 		TypeMeta: metav1.TypeMeta{APIVersion: kedav1alpha1.SchemeGroupVersion.String(), Kind: "ScaledObject"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      channel.Name,
-			Namespace: channel.Namespace,
+			Name:      p.Channel.Name,
+			Namespace: p.Channel.Namespace,
 			Labels:    labels,
 			// Nothing else of the channel's annotations and labels.
-			Annotations: scaledObjectAnnotations(channel),
+			Annotations: scaledObjectAnnotations(p),
 			OwnerReferences: []metav1.OwnerReference{
-				*metav1.NewControllerRef(channel, v1.GroupVersion.WithKind("PubSubChannel")),
+				*metav1.NewControllerRef(p.Channel, v1.GroupVersion.WithKind("PubSubChannel")),
 			},
 		},
 		Spec: kedav1alpha1.ScaledObjectSpec{
-			ScaleTargetRef:  &kedav1alpha1.ScaleTarget{Name: deploymentName(channel)},
+			ScaleTargetRef:  &kedav1alpha1.ScaleTarget{Name: deploymentName(p.Channel)},
 			MinReplicaCount: &spec.MinReplicas,
 			MaxReplicaCount: &spec.MaxReplicas,
 			CooldownPeriod:  ptr.To(int32(behavior.CooldownPeriod(spec) / time.Second)),
@@ -67,11 +67,11 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 			InitialCooldownPeriod: &cooldown,
 			Advanced: &kedav1alpha1.AdvancedConfig{
 				HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{
-					Name: autoScaling(channel).HPAName, Behavior: behavior.For(spec),
+					Name: p.AutoScaling.HPAName, Behavior: behavior.For(spec),
 				},
 			},
-			Triggers: buildTriggers(channel, scaler),
-			Fallback: autoScaling(channel).Fallback,
+			Triggers: buildTriggers(p, scaler),
+			Fallback: p.AutoScaling.Fallback,
 		},
 	}
 	if spec.MinReplicas == 0 {
@@ -82,15 +82,15 @@ func buildScaledObject(channel *v1.PubSubChannel, scaler ScalerRef) *kedav1alpha
 
 // buildTriggers are our own, which the scaler looks for first, the schedules', and the
 // channel's further ones as they are.
-func buildTriggers(channel *v1.PubSubChannel, scaler ScalerRef) []kedav1alpha1.ScaleTriggers {
-	auto := autoScaling(channel)
-	triggers := []kedav1alpha1.ScaleTriggers{buildTrigger(channel, scaler)}
+func buildTriggers(p *Plan, scaler ScalerRef) []kedav1alpha1.ScaleTriggers {
+	auto := p.AutoScaling
+	triggers := []kedav1alpha1.ScaleTriggers{buildTrigger(p, scaler)}
 	triggers = append(triggers, buildSchedules(auto.Schedules)...)
 	return append(triggers, auto.Triggers...)
 }
 
-func buildTrigger(channel *v1.PubSubChannel, scaler ScalerRef) kedav1alpha1.ScaleTriggers {
-	metadata := maps.Clone(triggerFor(channel).Metadata())
+func buildTrigger(p *Plan, scaler ScalerRef) kedav1alpha1.ScaleTriggers {
+	metadata := maps.Clone(p.Metadata)
 	metadata[keyScalerAddress] = scaler.Address
 	if scaler.TLS {
 		metadata[keyEnableTLS] = "true"

@@ -5,26 +5,14 @@ import (
 	"fmt"
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
-	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
-	"github.com/jawaracloud/pubsub-operator/translator/hours"
 )
-
-// autoScaling is spec.autoScaling, which may be missing.
-func autoScaling(channel *v1.PubSubChannel) v1.AutoScalingSpec {
-	return ptr.Deref(channel.Spec.AutoScaling, v1.AutoScalingSpec{})
-}
 
 // checkScaling finds what KEDA would refuse of a channel's ScaledObject, or would only fail
 // over later. The workers are made all the same.
-func checkScaling(channel *v1.PubSubChannel) error {
-	err := pauseOf(channel).check()
-	for _, schedule := range autoScaling(channel).Schedules {
-		_, hoursErr := hours.Read(schedule)
-		err = errors.Join(err, hoursErr)
-	}
-	if err = errors.Join(err, checkForKEDA(buildScaledObject(channel, ScalerRef{}))); err != nil {
+func checkScaling(p *Plan, scaledObject *kedav1alpha1.ScaledObject) error {
+	if err := errors.Join(p.Unscalable, checkForKEDA(scaledObject)); err != nil {
 		return &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}
 	}
 	return nil

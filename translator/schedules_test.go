@@ -31,11 +31,11 @@ func TestTriggers(t *testing.T) {
 		AuthenticationRef: &kedav1alpha1.AuthenticationRef{Name: "bearer"}, UseCachedMetrics: true,
 	}
 	fallback := &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6, Behavior: "currentReplicasIfHigher"}
-	so := buildScaledObject(testChannel(scaled(func(a *v1.AutoScalingSpec) {
+	so := buildScaledObject(planOf(testChannel(scaled(func(a *v1.AutoScalingSpec) {
 		a.Schedules = []v1.Schedule{office(), office(func(s *v1.Schedule) { s.Name, s.MinReplicas = "sale", 9 })}
 		a.Triggers = []kedav1alpha1.ScaleTriggers{prometheus, cpu("")}
 		a.Fallback = fallback
-	})), ScalerRef{Address: "s:1"})
+	}))), ScalerRef{Address: "s:1"})
 	require.Len(t, so.Spec.Triggers, 5)
 	assert.Equal(t, "external-push", so.Spec.Triggers[0].Type, "ours is the first: the scaler looks for it")
 	assert.Equal(t, kedav1alpha1.ScaleTriggers{
@@ -115,7 +115,7 @@ func TestCheckScaling(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := checkScaling(testChannel(scaled(test.change)))
+			err := scalingFault(testChannel(scaled(test.change)))
 			if test.want == nil {
 				assert.NoError(t, err)
 				return

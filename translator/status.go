@@ -36,40 +36,40 @@ type scaling struct {
 
 // nextStatus is the channel's status after what was seen, and the scaling that it records,
 // if any. What is not known yet stays as it was.
-func nextStatus(channel *v1.PubSubChannel, seen observed, now time.Time) (v1.PubSubChannelStatus, *scaling) {
-	next := *channel.Status.DeepCopy()
-	next.ObservedGeneration = channel.Generation
-	if channel.DeletionTimestamp != nil {
+func nextStatus(p *Plan, seen observed, now time.Time) (v1.PubSubChannelStatus, *scaling) {
+	next := *p.Channel.Status.DeepCopy()
+	next.ObservedGeneration = p.Channel.Generation
+	if p.Channel.DeletionTimestamp != nil {
 		next.Phase = v1.PhaseDeleting
-		setCondition(&next, channel, deletingCondition(channel, seen), now)
+		setCondition(&next, p.Channel, deletingCondition(p, seen), now)
 		return next, nil
 	}
-	change := countWorkers(&next, channel, seen, now)
+	change := countWorkers(&next, p, seen, now)
 	if seen.answer != nil {
 		next.QueueDepth = seen.answer.depth()
 		next.MessageRate = messageRate(seen.answer)
-		setCondition(&next, channel, connectedCondition(channel, seen.answer), now)
+		setCondition(&next, p.Channel, connectedCondition(p, seen.answer), now)
 	}
-	setScaled(&next, channel, seen, now)
-	setCondition(&next, channel, pausedCondition(channel, seen.scaledObject), now)
+	setScaled(&next, p, seen, now)
+	setCondition(&next, p.Channel, pausedCondition(p, seen.scaledObject), now)
 	if last := meta.FindStatusCondition(next.Conditions, v1.ConditionReady); seen.unsettled {
 		// Whether the children are as they should be is not known; what was told of them is
 		// of the generation that it was told of.
-		next.ObservedGeneration = channel.Status.ObservedGeneration
-		next.Phase = nextPhase(channel, seen, ptr.Deref(last, metav1.Condition{}).Reason)
+		next.ObservedGeneration = p.Channel.Status.ObservedGeneration
+		next.Phase = nextPhase(p, seen, ptr.Deref(last, metav1.Condition{}).Reason)
 		return next, change
 	}
-	ready := withKEDAAway(channel, seen, readyCondition(channel, seen), now)
-	setCondition(&next, channel, ready, now)
-	next.Phase = nextPhase(channel, seen, ready.Reason)
-	setProgress(&next, channel, ready, now)
+	ready := withKEDAAway(p, seen, readyCondition(p, seen), now)
+	setCondition(&next, p.Channel, ready, now)
+	next.Phase = nextPhase(p, seen, ready.Reason)
+	setProgress(&next, p.Channel, ready, now)
 	return next, change
 }
 
 // countWorkers takes the numbers from the Deployment. A changed number of wanted workers
 // is recorded only once the scaler has answered for it, so that the event can tell the
 // depth that caused it; that takes at most explainTimeout.
-func countWorkers(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) *scaling {
+func countWorkers(next *v1.PubSubChannelStatus, p *Plan, seen observed, now time.Time) *scaling {
 	deployment := seen.deployment
 	if deployment == nil {
 		return nil
@@ -80,7 +80,7 @@ func countWorkers(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen 
 	// The selector is set with the first look at a Deployment: before that there is no
 	// number that could have changed.
 	first := next.Selector == ""
-	next.Selector = selectorText(channel)
+	next.Selector = selectorText(p.Channel)
 	if first {
 		next.DesiredReplicas = wanted
 		return nil
@@ -107,9 +107,9 @@ func wholeRate(response *inspectv1.ExplainResponse) int64 {
 }
 
 // setScaled sets the Scaled condition, where there is something to say.
-func setScaled(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, seen observed, now time.Time) {
-	if condition, ok := scaledCondition(channel, seen, now); ok {
-		setCondition(next, channel, condition, now)
+func setScaled(next *v1.PubSubChannelStatus, p *Plan, seen observed, now time.Time) {
+	if condition, ok := scaledCondition(p, seen, now); ok {
+		setCondition(next, p.Channel, condition, now)
 	}
 }
 
@@ -134,12 +134,12 @@ const maxMessage = 32768
 
 // nextPhase is the channel's state in one word. A number of workers is on its way from the
 // moment that it changes until all are ready; a worker that fails later is no scaling.
-func nextPhase(channel *v1.PubSubChannel, seen observed, ready string) v1.Phase {
-	last := channel.Status.Phase
+func nextPhase(p *Plan, seen observed, ready string) v1.Phase {
+	last := p.Channel.Status.Phase
 	switch {
 	case seen.problem != nil:
 		return seen.problem.phase
-	case ready == v1.ReasonDeploymentFailed, seen.workers.fails(channel, seen.deployment):
+	case ready == v1.ReasonDeploymentFailed, seen.workers.fails(p.Channel, seen.deployment):
 		return v1.PhaseFailed
 	case seen.deployment == nil:
 		return v1.PhasePending
@@ -152,7 +152,7 @@ func nextPhase(channel *v1.PubSubChannel, seen observed, ready string) v1.Phase 
 		return v1.PhaseRunning
 	case status.ReadyReplicas == 0 && (last == "" || last == v1.PhasePending || last == v1.PhaseFailed):
 		return v1.PhasePending
-	case wanted != channel.Status.DesiredReplicas, status.Replicas != wanted && !rolling, last != v1.PhaseRunning:
+	case wanted != p.Channel.Status.DesiredReplicas, status.Replicas != wanted && !rolling, last != v1.PhaseRunning:
 		return v1.PhaseScaling
 	default:
 		return v1.PhaseRunning

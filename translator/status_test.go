@@ -89,7 +89,7 @@ func TestReady(t *testing.T) {
 			if test.scaled {
 				scaled()(channel)
 			}
-			next, _ := nextStatus(channel, test.seen, now)
+			next, _ := nextStatus(planOf(channel), test.seen, now)
 			ready := conditionOf(t, next, v1.ConditionReady)
 			assert.Equal(t, test.reason, ready.Reason)
 			assert.Equal(t, test.reason == v1.ReasonAvailable, ready.Status == metav1.ConditionTrue)
@@ -119,7 +119,7 @@ func TestScaledCondition(t *testing.T) {
 			if test.scaled {
 				scaled()(channel)
 			}
-			next, _ := nextStatus(channel, observed{deployment: workers(1, 1, 1), scaledObject: kedaReady("True"), answer: test.answer}, now)
+			next, _ := nextStatus(planOf(channel), observed{deployment: workers(1, 1, 1), scaledObject: kedaReady("True"), answer: test.answer}, now)
 			got := conditionOf(t, next, v1.ConditionScaled)
 			assert.Equal(t, test.state, got.Status)
 			assert.Equal(t, test.reason, got.Reason)
@@ -132,36 +132,36 @@ func TestScaledCondition(t *testing.T) {
 func TestStatusIsQuiet(t *testing.T) {
 	channel := testChannel(scaled())
 	seen := observed{deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 500, inspectv1.Reason_REASON_COOLDOWN, "until 15:05:05 UTC")}
-	channel.Status, _ = nextStatus(channel, seen, now)
-	settled, _ := nextStatus(channel, seen, now.Add(time.Second))
+	channel.Status, _ = nextStatus(planOf(channel), seen, now)
+	settled, _ := nextStatus(planOf(channel), seen, now.Add(time.Second))
 	require.Equal(t, channel.Status, settled)
 
 	seen.answer = answered(3, 500, inspectv1.Reason_REASON_COOLDOWN, "until 15:05:05 UTC")
 	seen.answer.response.Explanation = "8 s left"
-	next, _ := nextStatus(channel, seen, now.Add(15*time.Second))
+	next, _ := nextStatus(planOf(channel), seen, now.Add(15*time.Second))
 	assert.Equal(t, channel.Status, next)
 
 	seen.answer = answered(3, 501, inspectv1.Reason_REASON_COOLDOWN, "501; until 15:05:05 UTC")
-	next, _ = nextStatus(channel, seen, now.Add(15*time.Second))
+	next, _ = nextStatus(planOf(channel), seen, now.Add(15*time.Second))
 	assert.EqualValues(t, 501, *next.QueueDepth)
 	assert.Equal(t, "501; until 15:05:05 UTC", conditionOf(t, next, v1.ConditionScaled).Message)
 
 	seen.answer = &answer{err: scalerError(codes.Unavailable, "refused 1 time")}
-	channel.Status, _ = nextStatus(channel, seen, now)
+	channel.Status, _ = nextStatus(planOf(channel), seen, now)
 	assert.Nil(t, channel.Status.QueueDepth, "missing is never 0")
 	seen.answer = &answer{err: scalerError(codes.Unavailable, "refused 2 times")}
-	next, _ = nextStatus(channel, seen, now)
+	next, _ = nextStatus(planOf(channel), seen, now)
 	assert.NotEqual(t, channel.Status, next, "other words")
 	seen.answer = &answer{err: scalerError(codes.Unavailable, "refused 9 time")}
-	next, _ = nextStatus(channel, seen, now)
+	next, _ = nextStatus(planOf(channel), seen, now)
 	assert.Equal(t, conditionOf(t, channel.Status, v1.ConditionConnected), conditionOf(t, next, v1.ConditionConnected), "the same words, counted on")
 }
 
 // While no answer is there, what was known stays.
 func TestStatusKeepsWhatItKnows(t *testing.T) {
 	channel := testChannel()
-	channel.Status, _ = nextStatus(channel, observed{deployment: workers(1, 1, 1), answer: answered(1, 7, inspectv1.Reason_REASON_IDLE, "")}, now)
-	next, _ := nextStatus(channel, observed{deployment: workers(1, 1, 1)}, now)
+	channel.Status, _ = nextStatus(planOf(channel), observed{deployment: workers(1, 1, 1), answer: answered(1, 7, inspectv1.Reason_REASON_IDLE, "")}, now)
+	next, _ := nextStatus(planOf(channel), observed{deployment: workers(1, 1, 1)}, now)
 	assert.Equal(t, channel.Status, next)
 }
 
@@ -185,7 +185,7 @@ func TestScalings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			channel := testChannel()
 			channel.Status = test.before
-			next, change := nextStatus(channel, observed{deployment: workers(4, 4, 4), answer: test.answer}, now)
+			next, change := nextStatus(planOf(channel), observed{deployment: workers(4, 4, 4), answer: test.answer}, now)
 			assert.Equal(t, test.told, next.DesiredReplicas)
 			if test.want == "" {
 				assert.Nil(t, change)
@@ -211,7 +211,7 @@ func TestDeletingIsAllThatIsSaid(t *testing.T) {
 	channel := testChannel()
 	channel.DeletionTimestamp = ptr.To(metav1.NewTime(now))
 	channel.Status.Replicas = 3
-	next, change := nextStatus(channel, observed{}, now)
+	next, change := nextStatus(planOf(channel), observed{}, now)
 	assert.Nil(t, change)
 	assert.Equal(t, v1.PhaseDeleting, next.Phase)
 	assert.EqualValues(t, 3, next.Replicas)
@@ -273,8 +273,8 @@ func TestAssess(t *testing.T) {
 // channel's new generation came to.
 func TestUnsettledStatus(t *testing.T) {
 	channel := testChannel(scaled(), func(c *v1.PubSubChannel) { c.Generation = 2 })
-	channel.Status, _ = nextStatus(testChannel(scaled()), observed{deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 7, 0, "")}, now)
-	next, change := nextStatus(channel, observed{deployment: workers(5, 4, 4), answer: answered(5, 9, 0, ""), unsettled: true}, now)
+	channel.Status, _ = nextStatus(planOf(testChannel(scaled())), observed{deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 7, 0, "")}, now)
+	next, change := nextStatus(planOf(channel), observed{deployment: workers(5, 4, 4), answer: answered(5, 9, 0, ""), unsettled: true}, now)
 	assert.EqualValues(t, 1, next.ObservedGeneration)
 	assert.EqualValues(t, 1, conditionOf(t, next, v1.ConditionReady).ObservedGeneration)
 	assert.EqualValues(t, 4, next.Replicas)
@@ -290,15 +290,15 @@ func TestRefusedBudgetAside(t *testing.T) {
 		deployment: workers(3, 3, 3), scaledObject: kedaReady("True"), answer: answered(3, 7, inspectv1.Reason_REASON_WITHIN_BAND, "holding"),
 		problem: &problem{phase: v1.PhaseFailed, reason: v1.ReasonRefused, message: "quota: used 5"}, aside: true,
 	}
-	next, _ := nextStatus(channel, seen, now)
+	next, _ := nextStatus(planOf(channel), seen, now)
 	assert.Equal(t, "WithinBand", conditionOf(t, next, v1.ConditionScaled).Reason)
 	assert.Equal(t, v1.ReasonRefused, conditionOf(t, next, v1.ConditionReady).Reason)
 	channel.Status = next
 	seen.problem = &problem{phase: v1.PhaseFailed, reason: v1.ReasonRefused, message: "quota: used 6"}
-	again, _ := nextStatus(channel, seen, now)
+	again, _ := nextStatus(planOf(channel), seen, now)
 	assert.Equal(t, next, again, "the same refusal, only counted on")
 	seen.aside = false
-	next, _ = nextStatus(channel, seen, now)
+	next, _ = nextStatus(planOf(channel), seen, now)
 	assert.Equal(t, v1.ReasonRefused, conditionOf(t, next, v1.ConditionScaled).Reason)
 }
 

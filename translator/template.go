@@ -19,19 +19,19 @@ import (
 
 // completeTemplate adds what a channel's template asks for to the operator's pod template,
 // which it changes.
-func completeTemplate(channel *v1.PubSubChannel, base *corev1ac.PodTemplateSpecApplyConfiguration) (*corev1ac.PodTemplateSpecApplyConfiguration, error) {
-	wanted, err := readTemplate(channel)
+func completeTemplate(p *Plan, base *corev1ac.PodTemplateSpecApplyConfiguration) (*corev1ac.PodTemplateSpecApplyConfiguration, error) {
+	wanted, err := readTemplate(p.Channel)
 	if err != nil {
 		return nil, &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}
 	}
 	if wanted.TopologySpreadConstraints == nil { // an empty list means none
-		base.Spec.WithTopologySpreadConstraints(buildSpread(channel)...)
+		base.Spec.WithTopologySpreadConstraints(buildSpread(p.Channel)...)
 	}
-	if channel.Spec.Template == nil {
+	if p.Channel.Spec.Template == nil {
 		return base, nil
 	}
 	dropEnv(base, wanted)
-	merged, err := mergeTemplate(base, channel.Spec.Template)
+	merged, err := mergeTemplate(base, p.Channel.Spec.Template)
 	if err != nil {
 		return nil, &problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: fmt.Sprintf("spec.template can't be merged: %v", err)}
 	}

@@ -24,7 +24,7 @@ func templated(t *testing.T, manifest string) func(*v1.PubSubChannel) {
 
 func podOf(t *testing.T, change ...func(*v1.PubSubChannel)) *corev1ac.PodTemplateSpecApplyConfiguration {
 	t.Helper()
-	deployment, err := buildDeployment(testChannel(change...))
+	deployment, err := buildDeployment(planOf(testChannel(change...)))
 	require.NoError(t, err)
 	return deployment.Spec.Template
 }
@@ -160,7 +160,7 @@ func TestTemplateMistakes(t *testing.T) {
 		"everything told at once": {`{metadata: {labels: {app: x}}, spec: {a: 1, b: 2}}`, []string{"labels: app", `"a"`, `"b"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := buildDeployment(testChannel(templated(t, test.template)))
+			_, err := buildDeployment(planOf(testChannel(templated(t, test.template))))
 			for _, words := range test.words {
 				assert.ErrorContains(t, err, words)
 			}

@@ -27,14 +27,14 @@ const (
 
 // stepOf is the step that the scaler asks for and that nothing of the channel's holds up;
 // noStep while the answer is about another number of workers.
-func stepOf(channel *v1.PubSubChannel, seen observed) step {
-	if !autoScalingEnabled(channel) || seen.problem != nil && !seen.aside ||
+func stepOf(p *Plan, seen observed) step {
+	if !p.AutoScaled || seen.problem != nil && !seen.aside ||
 		seen.deployment == nil || seen.deployment.DeletionTimestamp != nil ||
 		seen.answer == nil || seen.answer.err != nil || seen.answer.question.replicas != replicasOf(seen) {
 		return noStep
 	}
 	response := seen.answer.response
-	_, paused := pauseThatHolds(channel, seen.scaledObject, response.GetAction())
+	_, paused := pauseThatHolds(p, seen.scaledObject, response.GetAction())
 	if paused {
 		return noStep
 	}
@@ -43,7 +43,7 @@ func stepOf(channel *v1.PubSubChannel, seen observed) step {
 		return wakeStep
 	case action == inspectv1.Action_ACTION_SCALE_UP, action == inspectv1.Action_ACTION_SCALE_DOWN:
 		return hpaStep
-	case takesLast(channel, seen):
+	case takesLast(p, seen):
 		return idleStep
 	default:
 		return noStep
@@ -53,12 +53,12 @@ func stepOf(channel *v1.PubSubChannel, seen observed) step {
 // takesLast reports whether KEDA is to take the last worker of a fleet that may sleep: the
 // scaler holds, and tells KEDA that the target is not active. Other triggers may keep it
 // awake, of which the scaler knows nothing.
-func takesLast(channel *v1.PubSubChannel, seen observed) bool {
+func takesLast(p *Plan, seen observed) bool {
 	response := seen.answer.response
-	_, noScaleIn := pauseThatHolds(channel, seen.scaledObject, inspectv1.Action_ACTION_SCALE_DOWN)
+	_, noScaleIn := pauseThatHolds(p, seen.scaledObject, inspectv1.Action_ACTION_SCALE_DOWN)
 	return response.GetAction() == inspectv1.Action_ACTION_HOLD && response.GetReason() == inspectv1.Reason_REASON_AT_MIN_REPLICAS &&
-		!response.GetActive() && replicasOf(seen) == 1 && policySpec(channel.Spec.AutoScaling).MinReplicas == 0 &&
-		len(autoScaling(channel).Triggers)+len(autoScaling(channel).Schedules) == 0 && !noScaleIn
+		!response.GetActive() && replicasOf(seen) == 1 && p.Trigger.Policy.MinReplicas == 0 &&
+		len(p.AutoScaling.Triggers)+len(p.AutoScaling.Schedules) == 0 && !noScaleIn
 }
 
 func replicasOf(seen observed) int32 {
@@ -68,26 +68,26 @@ func replicasOf(seen observed) int32 {
 // undoneFrom is when a step that the scaler asks for would have been made, by somebody who
 // works. The cooldown does not count for waking, which KEDA does by itself (docs/design.md,
 // The policy).
-func undoneFrom(channel *v1.PubSubChannel, seen observed, s step) time.Time {
-	spec := policySpec(channel.Spec.AutoScaling)
+func undoneFrom(p *Plan, seen observed, s step) time.Time {
+	spec := p.Trigger.Policy
 	switch {
 	case s == wakeStep && spec.MinReplicas == 0:
 		return seen.answer.since.Add(heldGrace)
 	case s == idleStep:
-		return heldFrom(channel, seen).Add(behavior.PollingIdle)
+		return heldFrom(p, seen).Add(behavior.PollingIdle)
 	default:
-		return heldFrom(channel, seen)
+		return heldFrom(p, seen)
 	}
 }
 
 // undoneCondition is the Scaled condition where the scaler has asked for a step for longer
 // than KEDA and the HPA take, so that it does not say "1 → 4" for ever.
-func undoneCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (metav1.Condition, bool) {
-	s := stepOf(channel, seen)
+func undoneCondition(p *Plan, seen observed, now time.Time) (metav1.Condition, bool) {
+	s := stepOf(p, seen)
 	if s == noStep {
 		return metav1.Condition{}, false
 	}
-	words, foreign := seen.answer.response.GetLastingExplanation(), foreignWords(channel, seen.scaledObject)
+	words, foreign := seen.answer.response.GetLastingExplanation(), foreignWords(p, seen.scaledObject)
 	if idledBySomebody(seen) {
 		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonHeldByScaledObject, foreign+"; the queue alone: "+words), true
 	}
@@ -96,16 +96,16 @@ func undoneCondition(channel *v1.PubSubChannel, seen observed, now time.Time) (m
 		reason = v1.ReasonHeldByScaledObject
 	}
 	asked := askedSince(seen)
-	since, told := toldSince(channel, replicasOf(seen), reason, asked)
+	since, told := toldSince(p.Channel, replicasOf(seen), reason, asked)
 	if !told {
-		if now.Before(undoneFrom(channel, seen, s)) {
+		if now.Before(undoneFrom(p, seen, s)) {
 			return metav1.Condition{}, false
 		}
 		since = seen.answer.since
 	}
 	why := foreign
 	if why == "" {
-		why = whyUndone(channel, seen, s)
+		why = whyUndone(p, seen, s)
 	}
 	return condition(v1.ConditionScaled, metav1.ConditionFalse, reason,
 		fmt.Sprintf("%s%s, and nobody has carried it out: %s; %s", asked, since.UTC().Format(time.RFC3339), words, why)), true
@@ -148,21 +148,21 @@ var decisions = func() map[string]bool {
 // freed reports whether something that the status still tells of held the decision up until
 // now: a pause, a schedule, a fallback, a refusal, a setting of somebody else's. The decision
 // is to be carried out from now on, however long it has stood.
-func freed(channel *v1.PubSubChannel, seen observed) bool {
-	last := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionScaled)
-	if last == nil || decisions[last.Reason] || stepOf(channel, seen) == noStep {
+func freed(p *Plan, seen observed) bool {
+	last := meta.FindStatusCondition(p.Channel.Status.Conditions, v1.ConditionScaled)
+	if last == nil || decisions[last.Reason] || stepOf(p, seen) == noStep {
 		return false
 	}
-	return last.Reason != v1.ReasonHeldByScaledObject || foreignWords(channel, seen.scaledObject) == ""
+	return last.Reason != v1.ReasonHeldByScaledObject || foreignWords(p, seen.scaledObject) == ""
 }
 
 // lookForUndone is when a step may have to be told as undone; 0: never, or it is told.
-func lookForUndone(channel *v1.PubSubChannel, seen observed, now time.Time) time.Duration {
-	s := stepOf(channel, seen)
+func lookForUndone(p *Plan, seen observed, now time.Time) time.Duration {
+	s := stepOf(p, seen)
 	if s == noStep {
 		return 0
 	}
-	return max(0, undoneFrom(channel, seen, s).Sub(now))
+	return max(0, undoneFrom(p, seen, s).Sub(now))
 }
 
 // sooner is the least of these times, of which 0 is never.
@@ -178,9 +178,9 @@ func sooner(times ...time.Duration) time.Duration {
 
 // withKEDAAway is the Ready condition where KEDA has not taken up the ScaledObject for so
 // long that it seems not to run, in place of one that only says that it has not yet.
-func withKEDAAway(channel *v1.PubSubChannel, seen observed, ready metav1.Condition, now time.Time) metav1.Condition {
-	late, _ := notTakenUp(channel, seen.scaledObject, now)
-	if _, waiting := scaledObjectState(channel, seen.scaledObject); !late || ready.Message != waiting {
+func withKEDAAway(p *Plan, seen observed, ready metav1.Condition, now time.Time) metav1.Condition {
+	late, _ := notTakenUp(p, seen.scaledObject, now)
+	if _, waiting := scaledObjectState(p, seen.scaledObject); !late || ready.Message != waiting {
 		return ready
 	}
 	return condition(v1.ConditionReady, metav1.ConditionFalse, v1.ReasonKEDANotReady,
@@ -189,32 +189,32 @@ func withKEDAAway(channel *v1.PubSubChannel, seen observed, ready metav1.Conditi
 
 // whyUndone is what KEDA reports, and where to look. What it reports may be of before: its
 // conditions have no times, and stay while it does not run.
-func whyUndone(channel *v1.PubSubChannel, seen observed, s step) string {
+func whyUndone(p *Plan, seen observed, s step) string {
 	if toleranceSwallows(seen) {
 		return "the HPA ignores a change of up to 10 %, because this API server keeps no tolerance (Kubernetes 1.35 and newer do): set scaleUpThreshold and scaleDownThreshold farther apart"
 	}
-	who := fmt.Sprintf("see what the HPA tells (kubectl -n %s describe hpa %s), and whether keda-operator runs (%s)", channel.Namespace, hpaOf(channel), findKEDA)
+	who := fmt.Sprintf("see what the HPA tells (kubectl -n %s describe hpa %s), and whether keda-operator runs (%s)", p.Channel.Namespace, hpaOf(p), findKEDA)
 	if s != hpaStep {
-		who = fmt.Sprintf("that is KEDA's to do: see whether keda-operator runs (%s), and what it logs of ScaledObject %s/%s", findKEDA, channel.Namespace, channel.Name)
+		who = fmt.Sprintf("that is KEDA's to do: see whether keda-operator runs (%s), and what it logs of ScaledObject %s/%s", findKEDA, p.Channel.Namespace, p.Channel.Name)
 	}
-	return kedaReports(channel, seen, s) + ": " + who
+	return kedaReports(p, seen, s) + ": " + who
 }
 
 // findKEDA finds keda-operator in whatever namespace it was installed, by the label that
 // KEDA's chart and manifests have in common.
 const findKEDA = "kubectl get pods -A -l app=keda-operator"
 
-func kedaReports(channel *v1.PubSubChannel, seen observed, s step) string {
+func kedaReports(p *Plan, seen observed, s step) string {
 	if seen.scaledObject == nil {
-		return fmt.Sprintf("there is no ScaledObject %s yet", channel.Name)
+		return fmt.Sprintf("there is no ScaledObject %s yet", p.Channel.Name)
 	}
 	conditions := seen.scaledObject.Status.Conditions
 	ready, hpa, active := conditions.GetReadyCondition(), conditions.GetHPAActiveCondition(), conditions.GetActiveCondition()
 	switch {
 	case ready.IsFalse():
-		return fmt.Sprintf("KEDA reports ScaledObject %s as not ready (%s): %s", channel.Name, ready.Reason, ready.Message)
+		return fmt.Sprintf("KEDA reports ScaledObject %s as not ready (%s): %s", p.Channel.Name, ready.Reason, ready.Message)
 	case !ready.IsTrue():
-		return fmt.Sprintf("KEDA has not taken up ScaledObject %s", channel.Name)
+		return fmt.Sprintf("KEDA has not taken up ScaledObject %s", p.Channel.Name)
 	case s == hpaStep && hpa.IsFalse():
 		return fmt.Sprintf("KEDA reports (%s): %s", hpa.Reason, hpa.Message)
 	case s == wakeStep && active.IsFalse():
@@ -240,14 +240,14 @@ func abs(n int32) int32 { return max(n, -n) }
 //
 // Two clocks tell: the API server's when the ScaledObject was made, and the controller's
 // since when the channel is not ready. One that is ahead alone says nothing.
-func notTakenUp(channel *v1.PubSubChannel, scaledObject *kedav1alpha1.ScaledObject, now time.Time) (bool, time.Duration) {
-	if !autoScalingEnabled(channel) || scaledObject == nil || scaledObject.DeletionTimestamp != nil {
+func notTakenUp(p *Plan, scaledObject *kedav1alpha1.ScaledObject, now time.Time) (bool, time.Duration) {
+	if !p.AutoScaled || scaledObject == nil || scaledObject.DeletionTimestamp != nil {
 		return false, 0
 	}
 	if ready := scaledObject.Status.Conditions.GetReadyCondition(); ready.IsTrue() || ready.IsFalse() {
 		return false, 0
 	}
-	last := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady)
+	last := meta.FindStatusCondition(p.Channel.Status.Conditions, v1.ConditionReady)
 	if last == nil || last.Status != metav1.ConditionFalse {
 		return false, heldGrace
 	}

@@ -87,7 +87,7 @@ func TestUndone(t *testing.T) {
 				test.auto(channel.Spec.AutoScaling)
 			}
 			seen := observed{deployment: workers(test.replicas, test.replicas, test.replicas), scaledObject: test.so, answer: test.answer}
-			got, ok := scaledCondition(channel, seen, now)
+			got, ok := scaledCondition(planOf(channel), seen, now)
 			require.True(t, ok)
 			assert.Equal(t, test.reason, got.Reason)
 			if got.Reason == v1.ReasonNotCarriedOut {
@@ -96,7 +96,7 @@ func TestUndone(t *testing.T) {
 			for _, words := range test.words {
 				assert.Contains(t, got.Message, words)
 			}
-			assert.Equal(t, test.look, lookAgain(channel, seen, now))
+			assert.Equal(t, test.look, lookAgain(planOf(channel), seen, now))
 		})
 	}
 }
@@ -109,23 +109,23 @@ func TestUndoneOutlivesTheController(t *testing.T) {
 			answer: asked(replicas, inspectv1.Action_ACTION_SCALE_UP, inspectv1.Reason_REASON_ABOVE_UPPER_BOUND, "up", ago)}
 	}
 	channel := testChannel(scaled())
-	next, _ := nextStatus(channel, up(1, time.Hour), now)
+	next, _ := nextStatus(planOf(channel), up(1, time.Hour), now)
 	event := undoneEvent(channel, next, "pod-1", now)
 	require.NotNil(t, event)
 	assert.Equal(t, []string{corev1.EventTypeWarning, v1.ReasonNotCarriedOut}, []string{event.Type, event.Reason})
 	assert.Contains(t, event.Note, "keda-operator")
 
 	channel.Status = next
-	again, _ := nextStatus(channel, up(1, time.Second), now)
+	again, _ := nextStatus(planOf(channel), up(1, time.Second), now)
 	assert.Equal(t, conditionOf(t, next, v1.ConditionScaled), conditionOf(t, again, v1.ConditionScaled))
 	assert.Nil(t, undoneEvent(channel, again, "pod-2", now))
 
 	turned := up(1, time.Second)
 	turned.answer.response.Action = inspectv1.Action_ACTION_SCALE_DOWN
-	down, _ := nextStatus(channel, turned, now)
+	down, _ := nextStatus(planOf(channel), turned, now)
 	assert.NotEqual(t, v1.ReasonNotCarriedOut, conditionOf(t, down, v1.ConditionScaled).Reason, "the other direction is another decision")
 
-	other, _ := nextStatus(channel, up(2, time.Second), now)
+	other, _ := nextStatus(planOf(channel), up(2, time.Second), now)
 	assert.Equal(t, "AboveUpperBound", conditionOf(t, other, v1.ConditionScaled).Reason)
 	assert.Nil(t, undoneEvent(channel, other, "pod-2", now))
 }
@@ -140,7 +140,7 @@ func TestFreedDecisionsAreNotLateAtOnce(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			channel := testChannel(scaled())
 			channel.Status.Conditions = []metav1.Condition{{Type: v1.ConditionScaled, Status: "False", Reason: reason}}
-			assert.Equal(t, want, freed(channel, seen))
+			assert.Equal(t, want, freed(planOf(channel), seen))
 		})
 	}
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
@@ -183,11 +183,11 @@ func TestKEDAThatNeverCame(t *testing.T) {
 			}
 			so.CreationTimestamp = metav1.NewTime(now.Add(-test.made))
 			seen := observed{deployment: workers(1, 1, 1), scaledObject: so}
-			next, _ := nextStatus(channel, seen, now)
+			next, _ := nextStatus(planOf(channel), seen, now)
 			got := conditionOf(t, next, v1.ConditionReady)
 			assert.Equal(t, test.reason, got.Reason)
 			assert.Equal(t, test.reason == v1.ReasonKEDANotReady && test.taken == "Unknown", containsAll(got.Message, "keda-operator seems not to run"))
-			assert.Equal(t, test.look, lookAgain(channel, seen, now))
+			assert.Equal(t, test.look, lookAgain(planOf(channel), seen, now))
 		})
 	}
 }

@@ -37,7 +37,7 @@ func TestUnreadableStatus(t *testing.T) {
 	})
 	p := unreadable(channel)
 	require.NotNil(t, p)
-	next := unreadableStatus(channel, p, now)
+	next := unreadableStatus(planOf(channel), now)
 	assert.Equal(t, v1.PhaseFailed, next.Phase)
 	assert.EqualValues(t, 4, next.ObservedGeneration)
 	assert.EqualValues(t, 3, next.Replicas)
@@ -53,11 +53,11 @@ func TestUnreadableStatus(t *testing.T) {
 	require.NotNil(t, event)
 	assert.Equal(t, "Warning InvalidSpec "+ready.Message, event.Type+" "+event.Reason+" "+event.Note)
 	channel.Status = next
-	assert.Equal(t, next, unreadableStatus(channel, p, now.Add(time.Hour)), "nothing changes by itself")
+	assert.Equal(t, next, unreadableStatus(planOf(channel), now.Add(time.Hour)), "nothing changes by itself")
 	assert.Nil(t, refusalEvent(channel, next, "me", now), "it is warned of once")
 
 	channel.DeletionTimestamp = ptr.To(metav1.NewTime(now))
-	assert.Equal(t, v1.PhaseDeleting, unreadableStatus(channel, p, now).Phase)
+	assert.Equal(t, v1.PhaseDeleting, unreadableStatus(planOf(channel), now).Phase)
 }
 
 func TestRefusalEvent(t *testing.T) {

@@ -54,8 +54,8 @@ func lastReady(channel *v1.PubSubChannel) metav1.Condition {
 
 // workersState is what keeps the workers from being up, where somebody has to see to it; the
 // reason is empty where nothing does.
-func workersState(channel *v1.PubSubChannel, seen observed) (reason, message string) {
-	deployment, last, trouble := seen.deployment, lastReady(channel), seen.workers.trouble
+func workersState(p *Plan, seen observed) (reason, message string) {
+	deployment, last, trouble := seen.deployment, lastReady(p.Channel), seen.workers.trouble
 	severe := trouble != nil && trouble.severity > takesItsTime
 	if failure := replicaFailure(deployment); failure != "" {
 		if severe {
@@ -108,14 +108,14 @@ func rollout(deployment *appsv1.Deployment) string {
 }
 
 // progress is what rollout says, and what the pods' trouble is that may pass by itself.
-func progress(channel *v1.PubSubChannel, seen observed) string {
+func progress(p *Plan, seen observed) string {
 	words := rollout(seen.deployment)
 	switch {
 	case workersUp(seen.deployment):
 	case seen.workers.unread != nil:
 		words += fmt.Sprintf("; why the others are not can't be told, because the pods can't be read: %v", seen.workers.unread)
 	case seen.workers.trouble != nil:
-		words += "; " + seen.workers.trouble.message(seen.deployment, lastReady(channel))
+		words += "; " + seen.workers.trouble.message(seen.deployment, lastReady(p.Channel))
 	}
 	return words
 }

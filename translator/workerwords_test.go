@@ -80,14 +80,14 @@ func TestWhyNotReady(t *testing.T) {
 			channel := testChannel()
 			channel.Status.Phase, channel.Status.DesiredReplicas = v1.PhaseScaling, 4
 			seen := observed{deployment: test.deployment, workers: test.workers}
-			next, _ := nextStatus(channel, seen, now)
+			next, _ := nextStatus(planOf(channel), seen, now)
 			ready := conditionOf(t, next, v1.ConditionReady)
 			assert.Equal(t, test.reason, ready.Reason)
 			assert.Equal(t, test.message, ready.Message)
 			assert.Equal(t, test.reason == v1.ReasonAvailable, ready.Status == metav1.ConditionTrue)
 			assert.Equal(t, test.phase, next.Phase)
 			channel.Status = next
-			again, _ := nextStatus(channel, seen, now.Add(time.Minute))
+			again, _ := nextStatus(planOf(channel), seen, now.Add(time.Minute))
 			assert.Equal(t, next, again, "quiet")
 		})
 	}
@@ -125,7 +125,7 @@ func TestOneWarningForEachCause(t *testing.T) {
 		{"paused and scaled", pausedDeployment(rolling(4, 4, 1, 4)), workersSeen{}, false, true},
 	} {
 		seen := observed{deployment: step.deployment, workers: step.workers}
-		next, _ := nextStatus(channel, seen, now)
+		next, _ := nextStatus(planOf(channel), seen, now)
 		assert.Equal(t, step.status, !assert.ObjectsAreEqual(channel.Status, next), "%s: a status is written", step.name)
 		event := workersEvent(channel, next, seen, "pod-1", now)
 		assert.Equal(t, step.event, event != nil, "%s: an event", step.name)
@@ -140,8 +140,8 @@ func TestOneWarningForEachCause(t *testing.T) {
 // While the pods have not been looked at, a failed channel stays one.
 func TestKeptFailure(t *testing.T) {
 	channel := testChannel()
-	channel.Status, _ = nextStatus(channel, observed{deployment: workers(3, 3, 0), workers: crashing(3, true)}, now)
+	channel.Status, _ = nextStatus(planOf(channel), observed{deployment: workers(3, 3, 0), workers: crashing(3, true)}, now)
 	require.Equal(t, v1.PhaseFailed, channel.Status.Phase)
-	next, _ := nextStatus(channel, observed{deployment: workers(3, 3, 0), workers: workersSeen{kept: true}}, now.Add(time.Hour))
+	next, _ := nextStatus(planOf(channel), observed{deployment: workers(3, 3, 0), workers: workersSeen{kept: true}}, now.Add(time.Hour))
 	assert.Equal(t, channel.Status, next)
 }
