@@ -21,7 +21,7 @@ import (
 // may become it. Taking over somebody else's would change what they run, so they must have
 // agreed on the object itself. What the operator made for a channel of this name, and what
 // nobody controls or changed since, has nobody to ask: --cascade=orphan leaves it behind.
-func (r *Reconciler) checkOwner(ctx context.Context, kind string, live client.Object, channel *v1.PubSubChannel) error {
+func (a *Applier) checkOwner(ctx context.Context, kind string, live client.Object, channel *v1.PubSubChannel) error {
 	if metav1.IsControlledBy(live, channel) {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (r *Reconciler) checkOwner(ctx context.Context, kind string, live client.Ob
 	switch consent := live.GetAnnotations()[v1.AnnotationAdoptedBy]; consent {
 	case channel.Name:
 	case "":
-		left, err := r.leftBehind(ctx, live, channel)
+		left, err := a.leftBehind(ctx, live, channel)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (r *Reconciler) checkOwner(ctx context.Context, kind string, live client.Ob
 	if err := checkAdoptable(live, channel); err != nil {
 		return err
 	}
-	return r.checkNotGoing(ctx, channel)
+	return a.checkNotGoing(ctx, channel)
 }
 
 // checkAdoptable finds what consent can't make good.
@@ -91,18 +91,18 @@ func adopting(kind string, live client.Object, channel *v1.PubSubChannel, err er
 // name, that nobody owns, and whose spec nobody else had a hand in. For those who may only
 // write channels there is nothing to be gained by it: all that is in its spec is replaced.
 // With a field of somebody else's, a service account for example, that would stay.
-func (r *Reconciler) leftBehind(ctx context.Context, cached client.Object, channel *v1.PubSubChannel) (bool, error) {
+func (a *Applier) leftBehind(ctx context.Context, cached client.Object, channel *v1.PubSubChannel) (bool, error) {
 	labels := cached.GetLabels()
 	if labels[v1.LabelChannel] != channel.Name || labels[labelManagedBy] != v1.OperatorApp || len(cached.GetOwnerReferences()) > 0 {
 		return false, nil
 	}
-	gvk, err := r.client.GroupVersionKindFor(cached)
+	gvk, err := a.Client.GroupVersionKindFor(cached)
 	if err != nil {
 		return false, fmt.Errorf("finding the kind of %T: %w", cached, err)
 	}
 	live := &metav1.PartialObjectMetadata{} // the cache keeps only a part of managedFields
 	live.SetGroupVersionKind(gvk)
-	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), live); err != nil {
+	if err := a.Live.Get(ctx, client.ObjectKeyFromObject(cached), live); err != nil {
 		return false, &readError{fmt.Errorf("reading %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(cached), err)}
 	}
 	if live.UID != cached.GetUID() || len(live.OwnerReferences) > 0 || live.Annotations[v1.AnnotationAdoptedBy] != "" {
@@ -160,10 +160,10 @@ func harmless(path string, fields fieldSet) bool {
 // our copy of the channel may be older than our copies of them: taking one back would have
 // it deleted with the channel (as k8s.io/kubernetes pkg/controller,
 // RecheckDeletionTimestamp).
-func (r *Reconciler) checkNotGoing(ctx context.Context, channel *v1.PubSubChannel) error {
+func (a *Applier) checkNotGoing(ctx context.Context, channel *v1.PubSubChannel) error {
 	list := &metav1.PartialObjectMetadataList{} // a list, because the controller has no other right to read channels
 	list.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannelList"))
-	err := r.live.List(ctx, list, client.InNamespace(channel.Namespace), client.MatchingFields{"metadata.name": channel.Name})
+	err := a.Live.List(ctx, list, client.InNamespace(channel.Namespace), client.MatchingFields{"metadata.name": channel.Name})
 	if err != nil {
 		return &readError{fmt.Errorf("reading PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)}
 	}

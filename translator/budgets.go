@@ -90,9 +90,9 @@ func workerLabels(channel *v1.PubSubChannel, deployment *appsv1.Deployment) labe
 
 // foreignBudgets are the names of those that select a channel's workers and are no
 // channel's, sorted.
-func (r *Reconciler) foreignBudgets(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment) ([]string, error) {
+func (a *Applier) foreignBudgets(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment) ([]string, error) {
 	var list policyv1.PodDisruptionBudgetList
-	err := r.client.List(ctx, &list, client.InNamespace(channel.Namespace), client.MatchingFields{indexForeign: "true"}, client.UnsafeDisableDeepCopy)
+	err := a.Client.List(ctx, &list, client.InNamespace(channel.Namespace), client.MatchingFields{indexForeign: "true"}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("listing PodDisruptionBudgets in %s: %w", channel.Namespace, err)
 	}

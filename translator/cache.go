@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"unique"
 
@@ -23,15 +22,35 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// CacheOptions makes the manager's cache hold the operator's own Deployments alone, and of
-// everything only what the Reconciler reads: with 5,000 channels it is most of what the
-// process needs. Of PodDisruptionBudgets it holds all, those of others as selectors: there
-// are few, and each may select a channel's workers.
+// Caches are those from which the Reconciler reads. Of objects they hold only what it reads,
+// and one copy of what many have in common: with 5,000 channels it is most of what the process
+// needs.
+type Caches struct {
+	config *rest.Config
+	owned  ownedFields
+
+	// Parts of objects that are the same for most channels.
+	autoScalings      latest[v1.AutoScalingSpec]
+	rollingUpdates    latest[appsv1.RollingUpdateDeployment]
+	podSecurity       latest[corev1.PodSecurityContext]
+	containerSecurity latest[corev1.SecurityContext]
+	envSources        latest[corev1.EnvVarSource]
+	budgetSizes       latest[intstr.IntOrString]
+	evictionPolicies  latest[policyv1.UnhealthyPodEvictionPolicyType]
+	advanced          latest[kedav1alpha1.AdvancedConfig]
+}
+
+// NewCaches makes them for a manager with that configuration.
+func NewCaches(config *rest.Config) *Caches { return &Caches{config: config} }
+
+// Options are those of the manager's cache. It holds the operator's own Deployments alone,
+// and of PodDisruptionBudgets all, those of others as selectors: there are few, and each may
+// select a channel's workers.
 //
 // A PubSubChannel that can't be decoded is there too, and keeps no other from being; see
-// the package reading. config is that of the manager.
-func CacheOptions(config *rest.Config) (cache.Options, error) {
-	informer, err := newInformer(config)
+// the package reading.
+func (c *Caches) Options() (cache.Options, error) {
+	informer, err := newInformer(c.config)
 	if err != nil {
 		return cache.Options{}, err
 	}
@@ -39,24 +58,24 @@ func CacheOptions(config *rest.Config) (cache.Options, error) {
 	return cache.Options{
 		NewInformer: informer,
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:            {Label: ours, Transform: slimDeployment},
-			&policyv1.PodDisruptionBudget{}: {Transform: slimDisruptionBudget},
-			&v1.PubSubChannel{}:             {Transform: slimChannel},
+			&appsv1.Deployment{}:            {Label: ours, Transform: c.slimDeployment},
+			&policyv1.PodDisruptionBudget{}: {Transform: c.slimDisruptionBudget},
+			&v1.PubSubChannel{}:             {Transform: c.slimChannel},
 		},
 	}, nil
 }
 
-// scaledObjectCacheOptions are those of the cache of ScaledObjects.
-func scaledObjectCacheOptions() cache.Options {
+// scaledObjectOptions are those of the cache of ScaledObjects.
+func (c *Caches) scaledObjectOptions() cache.Options {
 	return cache.Options{
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{labelManagedBy: v1.OperatorApp}),
-		DefaultTransform:     slimScaledObject,
+		DefaultTransform:     c.slimScaledObject,
 	}
 }
 
 // What a transform gets may be a tombstone of a deleted object, which passes as it is.
 
-func slimChannel(object any) (any, error) {
+func (c *Caches) slimChannel(object any) (any, error) {
 	channel, ok := object.(*v1.PubSubChannel)
 	if !ok {
 		return object, nil
@@ -66,7 +85,7 @@ func slimChannel(object any) (any, error) {
 	channel = channel.DeepCopy() // without the slack that a decoder leaves in slices and maps
 	intern(&channel.Spec.Image)
 	intern(&channel.Spec.RedisAddress)
-	channel.Spec.AutoScaling = autoScalings.share(channel.Spec.AutoScaling)
+	channel.Spec.AutoScaling = c.autoScalings.share(channel.Spec.AutoScaling)
 	for i := range channel.Status.Conditions {
 		condition := &channel.Status.Conditions[i]
 		intern(&condition.Type)
@@ -77,12 +96,12 @@ func slimChannel(object any) (any, error) {
 	return channel, nil
 }
 
-func slimDeployment(object any) (any, error) {
+func (c *Caches) slimDeployment(object any) (any, error) {
 	deployment, ok := object.(*appsv1.Deployment)
 	if !ok {
 		return object, nil
 	}
-	keepOwners(deployment)
+	c.keepOwners(deployment)
 	dropNotes(deployment)
 	deployment.Labels = internedMap(deployment.Labels)
 	spec := &deployment.Spec
@@ -90,14 +109,14 @@ func slimDeployment(object any) (any, error) {
 		spec.Selector.MatchLabels = internedMap(spec.Selector.MatchLabels)
 	}
 	intern(&spec.Strategy.Type)
-	spec.Strategy.RollingUpdate = rollingUpdates.share(spec.Strategy.RollingUpdate)
+	spec.Strategy.RollingUpdate = c.rollingUpdates.share(spec.Strategy.RollingUpdate)
 	if spec.Template.Labels = internedMap(spec.Template.Labels); maps.Equal(spec.Template.Labels, deployment.Labels) {
 		spec.Template.Labels = deployment.Labels
 	}
-	slimPod(&spec.Template.Spec, spec.Selector)
+	c.slimPod(&spec.Template.Spec, spec.Selector)
 	// Nobody reads the others, whose words differ from one Deployment to the next.
-	deployment.Status.Conditions = slices.DeleteFunc(deployment.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
-		return !failing(c)
+	deployment.Status.Conditions = slices.DeleteFunc(deployment.Status.Conditions, func(condition appsv1.DeploymentCondition) bool {
+		return !failing(condition)
 	})
 	if len(deployment.Status.Conditions) == 0 {
 		deployment.Status.Conditions = nil
@@ -105,13 +124,13 @@ func slimDeployment(object any) (any, error) {
 	return deployment, nil
 }
 
-func slimPod(pod *corev1.PodSpec, selector *metav1.LabelSelector) {
-	pod.SecurityContext = podSecurity.share(pod.SecurityContext)
+func (c *Caches) slimPod(pod *corev1.PodSpec, selector *metav1.LabelSelector) {
+	pod.SecurityContext = c.podSecurity.share(pod.SecurityContext)
 	intern(&pod.RestartPolicy)
 	intern(&pod.DNSPolicy)
 	intern(&pod.SchedulerName)
 	for i := range pod.Containers {
-		slimContainer(&pod.Containers[i])
+		c.slimContainer(&pod.Containers[i])
 	}
 	for i := range pod.TopologySpreadConstraints {
 		spread := &pod.TopologySpreadConstraints[i]
@@ -123,21 +142,21 @@ func slimPod(pod *corev1.PodSpec, selector *metav1.LabelSelector) {
 	}
 }
 
-func slimContainer(container *corev1.Container) {
+func (c *Caches) slimContainer(container *corev1.Container) {
 	intern(&container.Name)
 	intern(&container.Image)
 	intern(&container.ImagePullPolicy)
 	intern(&container.TerminationMessagePath)
 	intern(&container.TerminationMessagePolicy)
-	container.SecurityContext = containerSecurity.share(container.SecurityContext)
+	container.SecurityContext = c.containerSecurity.share(container.SecurityContext)
 	container.Env = slices.Clone(container.Env) // without the slack that a decoder leaves
 	for i := range container.Env {
 		intern(&container.Env[i].Name)
-		container.Env[i].ValueFrom = envSources.share(container.Env[i].ValueFrom)
+		container.Env[i].ValueFrom = c.envSources.share(container.Env[i].ValueFrom)
 	}
 }
 
-func slimDisruptionBudget(object any) (any, error) {
+func (c *Caches) slimDisruptionBudget(object any) (any, error) {
 	budget, ok := object.(*policyv1.PodDisruptionBudget)
 	if !ok {
 		return object, nil
@@ -145,11 +164,11 @@ func slimDisruptionBudget(object any) (any, error) {
 	if foreignBudget(budget) {
 		return slimForeignBudget(budget), nil
 	}
-	keepOwners(budget)
+	c.keepOwners(budget)
 	dropNotes(budget)
 	budget.Status = policyv1.PodDisruptionBudgetStatus{} // it changes with every pod
-	budget.Spec.MaxUnavailable = budgetSizes.share(budget.Spec.MaxUnavailable)
-	budget.Spec.UnhealthyPodEvictionPolicy = evictionPolicies.share(budget.Spec.UnhealthyPodEvictionPolicy)
+	budget.Spec.MaxUnavailable = c.budgetSizes.share(budget.Spec.MaxUnavailable)
+	budget.Spec.UnhealthyPodEvictionPolicy = c.evictionPolicies.share(budget.Spec.UnhealthyPodEvictionPolicy)
 	budget.Labels = internedMap(budget.Labels)
 	if selector := budget.Spec.Selector; selector != nil {
 		selector.MatchLabels = internedMap(selector.MatchLabels)
@@ -157,7 +176,7 @@ func slimDisruptionBudget(object any) (any, error) {
 	return budget, nil
 }
 
-func slimScaledObject(object any) (any, error) {
+func (c *Caches) slimScaledObject(object any) (any, error) {
 	scaledObject, ok := object.(*kedav1alpha1.ScaledObject)
 	if !ok {
 		return object, nil
@@ -167,8 +186,8 @@ func slimScaledObject(object any) (any, error) {
 	scaledObject.ManagedFields = nil
 	scaledObject = scaledObject.DeepCopy() // without the slack that a decoder leaves in slices and maps
 	scaledObject.ManagedFields = managed
-	keepOwners(scaledObject)
-	scaledObject.Spec.Advanced = advanced.share(scaledObject.Spec.Advanced)
+	c.keepOwners(scaledObject)
+	scaledObject.Spec.Advanced = c.advanced.share(scaledObject.Spec.Advanced)
 	scaledObject.Labels = internedMap(scaledObject.Labels)
 	for i := range scaledObject.Finalizers {
 		intern(&scaledObject.Finalizers[i])
@@ -184,8 +203,8 @@ func slimScaledObject(object any) (any, error) {
 
 // keepOwners keeps of managedFields what applied and onlyMainOwnsReplicas look for: the main
 // owner's fields, and that somebody else owns spec.replicas.
-func keepOwners(object client.Object) {
-	object.SetManagedFields(ownersKept(object))
+func (c *Caches) keepOwners(object client.Object) {
+	object.SetManagedFields(c.ownersKept(object))
 	owners := object.GetOwnerReferences()
 	for i := range owners {
 		owner := &owners[i]
@@ -199,7 +218,7 @@ func keepOwners(object client.Object) {
 
 // ownersKept is one slice for all objects that only the main owner applied alike: each entry
 // is some hundred bytes.
-func ownersKept(object client.Object) []metav1.ManagedFieldsEntry {
+func (c *Caches) ownersKept(object client.Object) []metav1.ManagedFieldsEntry {
 	controller := metav1.GetControllerOfNoCopy(object)
 	var kept, alone []metav1.ManagedFieldsEntry
 	for _, entry := range object.GetManagedFields() {
@@ -207,7 +226,7 @@ func ownersKept(object client.Object) []metav1.ManagedFieldsEntry {
 		if entry.FieldsV1 == nil || !main && !bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:replicas"`)) {
 			continue
 		}
-		set := owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), controller))
+		set := c.owned.share(withoutUID(entry.FieldsV1.GetRawBytes(), controller))
 		if main {
 			alone = set.alone
 		}
@@ -264,72 +283,8 @@ func internedMap(texts map[string]string) map[string]string {
 	return out
 }
 
-// ownedFields keeps one copy of each set of owned fields: nearly all objects have the same,
-// and each is some hundred bytes, and long to decode.
-type ownedFields struct {
-	mu   sync.Mutex
-	sets map[string]*ownedSet
-}
-
-type ownedSet struct {
-	raw     *metav1.FieldsV1
-	decoded fieldSet
-	// alone is all that is kept where only the main owner applied, as for most objects.
-	alone []metav1.ManagedFieldsEntry
-}
-
-// ownedFieldsKept is how many sets are kept; beyond, a new beginning is made, and what
-// objects have remains theirs.
-const ownedFieldsKept = 1000
-
-var owned = ownedFields{sets: map[string]*ownedSet{}}
-
-// share returns the one copy, which nobody may change: what is read from a cache is a copy
-// of its own.
-func (o *ownedFields) share(fields []byte) *ownedSet {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if set, ok := o.sets[string(fields)]; ok {
-		return set
-	}
-	if len(o.sets) >= ownedFieldsKept {
-		clear(o.sets)
-	}
-	text := string(fields)
-	raw := metav1.NewFieldsV1(text)
-	set := &ownedSet{raw: raw, alone: []metav1.ManagedFieldsEntry{{
-		Manager: ownerMain, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: raw,
-	}}}
-	set.decoded, _ = decodeFields(raw) // what can't be read is tried again, and told, by who needs it
-	o.sets[text] = set
-	return set
-}
-
-// decoded is what a set says, which nobody may change; nil where it is not kept.
-func (o *ownedFields) decoded(raw *metav1.FieldsV1) fieldSet {
-	text := raw.GetRawString()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if set, ok := o.sets[text]; ok {
-		return set.decoded
-	}
-	return nil
-}
-
 // latest is the value that the latest object had, and nearly all others have too.
 type latest[T any] struct{ value atomic.Pointer[T] }
-
-// Parts of objects that are the same for most channels.
-var (
-	autoScalings      latest[v1.AutoScalingSpec]
-	rollingUpdates    latest[appsv1.RollingUpdateDeployment]
-	podSecurity       latest[corev1.PodSecurityContext]
-	containerSecurity latest[corev1.SecurityContext]
-	envSources        latest[corev1.EnvVarSource]
-	budgetSizes       latest[intstr.IntOrString]
-	evictionPolicies  latest[policyv1.UnhealthyPodEvictionPolicyType]
-	advanced          latest[kedav1alpha1.AdvancedConfig]
-)
 
 // share returns the latest value where it is the same; nobody may change it.
 func (l *latest[T]) share(value *T) *T {

@@ -20,7 +20,7 @@ import (
 const fieldsOfOwner = `{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"%s\"}":{}}},"f:spec":{"f:replicas":{},"f:selector":{}}}`
 
 // cachedDeployment is a Deployment that the main owner applied, as it stands in the cache.
-func cachedDeployment(t *testing.T, uid string, others ...metav1.ManagedFieldsEntry) (desired map[string]any, live *appsv1.Deployment) {
+func cachedDeployment(t *testing.T, caches *Caches, uid string, others ...metav1.ManagedFieldsEntry) (desired map[string]any, live *appsv1.Deployment) {
 	t.Helper()
 	channel := &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Name: "orders", UID: types.UID(uid)}}
 	live = &appsv1.Deployment{
@@ -43,7 +43,7 @@ func cachedDeployment(t *testing.T, uid string, others ...metav1.ManagedFieldsEn
 		"metadata": map[string]any{"ownerReferences": fields["metadata"].(map[string]any)["ownerReferences"]},
 		"spec":     map[string]any{"replicas": int64(2), "selector": fields["spec"].(map[string]any)["selector"]},
 	}
-	cached, err := slimDeployment(live)
+	cached, err := caches.slimDeployment(live)
 	require.NoError(t, err)
 	return desired, cached.(*appsv1.Deployment)
 }
@@ -53,13 +53,14 @@ func TestCachedObjectsKeepWhatIsCompared(t *testing.T) {
 		Subresource: "scale", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)}
 	status := metav1.ManagedFieldsEntry{Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate,
 		Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:conditions":{}}}`)}
-	desired, one := cachedDeployment(t, "5e2f7c1a-0000-4000-8000-000000000001", status)
-	_, two := cachedDeployment(t, "5e2f7c1a-0000-4000-8000-000000000002", status, replicas)
+	caches := NewCaches(nil)
+	desired, one := cachedDeployment(t, caches, "5e2f7c1a-0000-4000-8000-000000000001", status)
+	_, two := cachedDeployment(t, caches, "5e2f7c1a-0000-4000-8000-000000000002", status, replicas)
 
-	same, err := applied(desired, one)
+	same, err := caches.owned.applied(desired, one)
 	require.NoError(t, err)
 	assert.True(t, same, "what was applied")
-	same, err = applied(desired, two)
+	same, err = caches.owned.applied(desired, two)
 	require.NoError(t, err)
 	assert.False(t, same, "another channel's reference")
 	assert.Empty(t, one.Annotations)
@@ -83,4 +84,12 @@ func TestSharedPartsAreReplacedWhereTheyDiffer(t *testing.T) {
 	assert.Same(t, strict, l.share(again))
 	assert.Same(t, loose, l.share(loose))
 	assert.Nil(t, l.share(nil))
+}
+
+// Two controllers in one process, as tests have, share nothing.
+func TestCachesAreApart(t *testing.T) {
+	_, one := cachedDeployment(t, NewCaches(nil), "5e2f7c1a-0000-4000-8000-000000000001")
+	_, two := cachedDeployment(t, NewCaches(nil), "5e2f7c1a-0000-4000-8000-000000000001")
+	assert.Equal(t, one.ManagedFields[0].FieldsV1, two.ManagedFields[0].FieldsV1)
+	assert.NotSame(t, one.ManagedFields[0].FieldsV1, two.ManagedFields[0].FieldsV1)
 }

@@ -30,7 +30,7 @@ const noVersion = "1"
 // labels is there all the same. Where there is none at all, it is created, and false
 // returned. create applies without force, at the version that it gets, if any: so whoever
 // made an object of that name keeps it.
-func (r *Reconciler) findOrCreate(ctx context.Context, channel *v1.PubSubChannel, cached client.Reader, child client.Object, create func(version *string) error) (found bool, err error) {
+func (a *Applier) findOrCreate(ctx context.Context, channel *v1.PubSubChannel, cached client.Reader, child client.Object, create func(version *string) error) (found bool, err error) {
 	key := client.ObjectKeyFromObject(child)
 	found, err = get(ctx, cached, key, child)
 	if found || err != nil {
@@ -41,7 +41,7 @@ func (r *Reconciler) findOrCreate(ctx context.Context, channel *v1.PubSubChannel
 			return false, err
 		}
 	}
-	found, err = get(ctx, r.live, key, child)
+	found, err = get(ctx, a.Live, key, child)
 	if found || err != nil {
 		return found, err
 	}
@@ -68,21 +68,21 @@ func (e *readError) Unwrap() error { return e.error }
 // syncDeployment makes the channel's Deployment what it should be, but for spec.replicas,
 // and returns it as it was last read, but for its generation; nil where it was not there
 // before.
-func (r *Reconciler) syncDeployment(ctx context.Context, p *Plan) (*appsv1.Deployment, error) {
+func (a *Applier) syncDeployment(ctx context.Context, p *Plan) (*appsv1.Deployment, error) {
 	live := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: p.Channel.Namespace, Name: deploymentName(p.Channel)}}
-	found, err := r.findOrCreate(ctx, p.Channel, r.client, live, func(version *string) error {
-		return r.createDeployment(ctx, p, version)
+	found, err := a.findOrCreate(ctx, p.Channel, a.Client, live, func(version *string) error {
+		return a.createDeployment(ctx, p, version)
 	})
 	if !found || err != nil {
 		return nil, err
 	}
-	if err := r.checkOwner(ctx, "Deployment", live, p.Channel); err != nil {
+	if err := a.checkOwner(ctx, "Deployment", live, p.Channel); err != nil {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
 		return live, nil // once it is gone, it is made anew
 	}
-	desired, err := r.permittedDeployment(p)
+	desired, err := a.permittedDeployment(p)
 	if err != nil {
 		return live, err
 	}
@@ -90,38 +90,38 @@ func (r *Reconciler) syncDeployment(ctx context.Context, p *Plan) (*appsv1.Deplo
 	if err != nil {
 		return nil, fmt.Errorf("converting Deployment %s: %w", live.Name, err)
 	}
-	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
+	if needed, err := a.futile.needed(a.Owned, fields, live, a.Now()); !needed || err != nil {
 		return live, err
 	}
-	if err := r.secureReplicas(ctx, live); err != nil {
+	if err := a.secureReplicas(ctx, live); err != nil {
 		return live, err
 	}
 	// With the UID, a Deployment that has gone in the meantime is not made anew here,
 	// where replicas are left out.
-	if err := r.client.Apply(ctx, desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership); err != nil {
+	if err := a.Client.Apply(ctx, desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership); err != nil {
 		err = fmt.Errorf("applying Deployment %s: %w", live.Name, err)
 		if !metav1.IsControlledBy(live, p.Channel) {
 			return nil, adopting("Deployment", live, p.Channel, err)
 		}
 		return live, err
 	}
-	err = r.noteApply(ctx, p.Channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
+	err = a.noteApply(ctx, p.Channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 	// Its status is of before: nobody may take it for that of what was just applied.
 	live.Generation = ptr.Deref(desired.Generation, live.Generation)
 	return live, err
 }
 
 // permittedDeployment is the channel's Deployment, unless its pods are not permitted.
-func (r *Reconciler) permittedDeployment(p *Plan) (*appsv1ac.DeploymentApplyConfiguration, error) {
+func (a *Applier) permittedDeployment(p *Plan) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	desired, err := buildDeployment(p)
 	if err != nil {
 		return nil, err
 	}
-	return desired, r.limits.checkPod(p.Channel, desired.Spec.Template)
+	return desired, a.Limits.checkPod(p.Channel, desired.Spec.Template)
 }
 
-func (r *Reconciler) createDeployment(ctx context.Context, p *Plan, version *string) error {
-	desired, err := r.permittedDeployment(p)
+func (a *Applier) createDeployment(ctx context.Context, p *Plan, version *string) error {
+	desired, err := a.permittedDeployment(p)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (r *Reconciler) createDeployment(ctx context.Context, p *Plan, version *str
 	if replicas != defaultReplicas {
 		desired.Spec.WithReplicas(replicas)
 	}
-	if err := r.client.Apply(ctx, desired, client.FieldOwner(ownerMain)); err != nil {
+	if err := a.Client.Apply(ctx, desired, client.FieldOwner(ownerMain)); err != nil {
 		return fmt.Errorf("creating Deployment %s: %w", *desired.Name, err)
 	}
 	if replicas == defaultReplicas {
@@ -138,30 +138,30 @@ func (r *Reconciler) createDeployment(ctx context.Context, p *Plan, version *str
 	}
 	created := &appsv1.Deployment{}
 	created.Name, created.Namespace, created.UID = *desired.Name, *desired.Namespace, ptr.Deref(desired.UID, "")
-	return r.applyReplicas(ctx, buildReplicas(created, replicas))
+	return a.applyReplicas(ctx, buildReplicas(created, replicas))
 }
 
 // secureReplicas sees to it that the main owner is not the only one of spec.replicas.
-func (r *Reconciler) secureReplicas(ctx context.Context, live *appsv1.Deployment) error {
+func (a *Applier) secureReplicas(ctx context.Context, live *appsv1.Deployment) error {
 	alone, err := onlyMainOwnsReplicas(live)
 	if !alone || err != nil {
 		return err
 	}
 	takeover := buildReplicas(live, ptr.Deref(live.Spec.Replicas, 1)).WithResourceVersion(live.ResourceVersion)
-	return r.applyReplicas(ctx, takeover)
+	return a.applyReplicas(ctx, takeover)
 }
 
 // syncReplicas puts spec.replicas right while autoscaling is off.
-func (r *Reconciler) syncReplicas(ctx context.Context, p *Plan, live *appsv1.Deployment) error {
+func (a *Applier) syncReplicas(ctx context.Context, p *Plan, live *appsv1.Deployment) error {
 	wanted := p.Replicas
 	if live.DeletionTimestamp != nil || ptr.Deref(live.Spec.Replicas, 1) == wanted {
 		return nil
 	}
-	return r.applyReplicas(ctx, buildReplicas(live, wanted))
+	return a.applyReplicas(ctx, buildReplicas(live, wanted))
 }
 
-func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.DeploymentApplyConfiguration) error {
-	if err := r.client.Apply(ctx, replicas, client.FieldOwner(ownerReplicas), client.ForceOwnership); err != nil {
+func (a *Applier) applyReplicas(ctx context.Context, replicas *appsv1ac.DeploymentApplyConfiguration) error {
+	if err := a.Client.Apply(ctx, replicas, client.FieldOwner(ownerReplicas), client.ForceOwnership); err != nil {
 		return fmt.Errorf("applying replicas of Deployment %s: %w", *replicas.Name, err)
 	}
 	return nil
@@ -169,18 +169,18 @@ func (r *Reconciler) applyReplicas(ctx context.Context, replicas *appsv1ac.Deplo
 
 // syncScaledObject makes the channel's ScaledObject what it should be, and returns it as
 // it was last read; nil where it was not there before.
-func (r *Reconciler) syncScaledObject(ctx context.Context, p *Plan) (*kedav1alpha1.ScaledObject, error) {
+func (a *Applier) syncScaledObject(ctx context.Context, p *Plan) (*kedav1alpha1.ScaledObject, error) {
 	live := &kedav1alpha1.ScaledObject{ObjectMeta: metav1.ObjectMeta{Namespace: p.Channel.Namespace, Name: p.Channel.Name}}
-	found, err := r.findOrCreate(ctx, p.Channel, r.scaledObjects, live, func(version *string) error {
-		desired, err := r.permittedScaledObject(p, r.certificates.hashFor(ctx, true, ""))
+	found, err := a.findOrCreate(ctx, p.Channel, a.ScaledObjects, live, func(version *string) error {
+		desired, err := a.permittedScaledObject(p, a.Certificates(ctx, true, ""))
 		if err != nil {
 			return err
 		}
-		if err := r.checkHPA(ctx, p, nil); err != nil {
+		if err := a.checkHPA(ctx, p, nil); err != nil {
 			return err
 		}
 		desired.SetResourceVersion(ptr.Deref(version, ""))
-		return r.applyScaledObject(ctx, desired)
+		return a.applyScaledObject(ctx, desired)
 	})
 	switch {
 	case meta.IsNoMatchError(err):
@@ -188,37 +188,37 @@ func (r *Reconciler) syncScaledObject(ctx context.Context, p *Plan) (*kedav1alph
 	case !found || err != nil:
 		return nil, err
 	}
-	if err := r.checkOwner(ctx, "ScaledObject", live, p.Channel); err != nil {
+	if err := a.checkOwner(ctx, "ScaledObject", live, p.Channel); err != nil {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
 		return live, nil
 	}
-	desired, err := r.permittedScaledObject(p, r.certificates.hashFor(ctx, false, certificatesOf(live)))
+	desired, err := a.permittedScaledObject(p, a.Certificates(ctx, false, certificatesOf(live)))
 	if err != nil {
 		return live, err
 	}
 	fields := desired.Object
-	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
+	if needed, err := a.futile.needed(a.Owned, fields, live, a.Now()); !needed || err != nil {
 		return live, err
 	}
-	if err := r.checkHPA(ctx, p, live); err != nil {
+	if err := a.checkHPA(ctx, p, live); err != nil {
 		return live, err
 	}
 	desired.SetUID(live.UID)
-	if err := r.applyScaledObject(ctx, desired, client.ForceOwnership); err != nil {
+	if err := a.applyScaledObject(ctx, desired, client.ForceOwnership); err != nil {
 		return live, adopting("ScaledObject", live, p.Channel, err)
 	}
-	return live, r.noteApply(ctx, p.Channel, fields, live, desired.GetResourceVersion())
+	return live, a.noteApply(ctx, p.Channel, fields, live, desired.GetResourceVersion())
 }
 
 // permittedScaledObject is the channel's ScaledObject as it is sent, unless KEDA would refuse
 // it or its triggers are not permitted.
-func (r *Reconciler) permittedScaledObject(p *Plan, certificates string) (*unstructured.Unstructured, error) {
-	if err := r.limits.checkTriggers(p); err != nil {
+func (a *Applier) permittedScaledObject(p *Plan, certificates string) (*unstructured.Unstructured, error) {
+	if err := a.Limits.checkTriggers(p); err != nil {
 		return nil, err
 	}
-	scaler := r.scaler
+	scaler := a.Scaler
 	scaler.Certificates = certificates
 	scaledObject := buildScaledObject(p, scaler)
 	if err := checkScaling(p, scaledObject); err != nil {
@@ -227,9 +227,9 @@ func (r *Reconciler) permittedScaledObject(p *Plan, certificates string) (*unstr
 	return applyForm(scaledObject)
 }
 
-func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructured.Unstructured, options ...client.ApplyOption) error {
+func (a *Applier) applyScaledObject(ctx context.Context, desired *unstructured.Unstructured, options ...client.ApplyOption) error {
 	options = append(options, client.FieldOwner(ownerMain))
-	err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
+	err := a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...)
 	switch {
 	case meta.IsNoMatchError(err), resourceMissing(err):
 		return errKEDANotInstalled // the CRD has been taken away
@@ -243,9 +243,9 @@ func (r *Reconciler) applyScaledObject(ctx context.Context, desired *unstructure
 
 // removeScaledObject deletes the channel's ScaledObject, and returns it for as long as it is
 // not gone: KEDA has a finalizer on it. One of somebody else's stays.
-func (r *Reconciler) removeScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
+func (a *Applier) removeScaledObject(ctx context.Context, channel *v1.PubSubChannel) (*kedav1alpha1.ScaledObject, error) {
 	live := &kedav1alpha1.ScaledObject{}
-	err := r.scaledObjects.Get(ctx, client.ObjectKeyFromObject(channel), live)
+	err := a.ScaledObjects.Get(ctx, client.ObjectKeyFromObject(channel), live)
 	switch {
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
 		return nil, nil
@@ -256,7 +256,7 @@ func (r *Reconciler) removeScaledObject(ctx context.Context, channel *v1.PubSubC
 	case live.DeletionTimestamp != nil:
 		return live, nil
 	}
-	err = r.client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
+	err = a.Client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("deleting ScaledObject %s: %w", channel.Name, err)
 	}

@@ -57,28 +57,28 @@ func budgetWanted(p *Plan) bool {
 // syncDisruptionBudget makes, corrects or removes the channel's PodDisruptionBudget. Where
 // another selects the workers, that one counts, and there is none of the channel's. It
 // returns what is to be told of that; empty: nothing.
-func (r *Reconciler) syncDisruptionBudget(ctx context.Context, p *Plan, deployment *appsv1.Deployment) (told string, err error) {
+func (a *Applier) syncDisruptionBudget(ctx context.Context, p *Plan, deployment *appsv1.Deployment) (told string, err error) {
 	live := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: p.Channel.Namespace, Name: deploymentName(p.Channel)}}
 	key := client.ObjectKeyFromObject(live)
 	if !budgetWanted(p) || !mayBeMany(p, deployment) {
-		return "", r.removeDisruptionBudget(ctx, p.Channel, key)
+		return "", a.removeDisruptionBudget(ctx, p.Channel, key)
 	}
-	foreign, err := r.foreignBudgets(ctx, p.Channel, deployment)
+	foreign, err := a.foreignBudgets(ctx, p.Channel, deployment)
 	if err != nil {
 		return "", err
 	}
 	if others := slices.DeleteFunc(slices.Clone(foreign), func(name string) bool { return name == live.Name }); len(others) > 0 {
-		return toldOfBudgets(foreign), r.removeDisruptionBudget(ctx, p.Channel, key)
+		return toldOfBudgets(foreign), a.removeDisruptionBudget(ctx, p.Channel, key)
 	}
-	found, err := r.findOrCreate(ctx, p.Channel, r.client, live, func(version *string) error {
+	found, err := a.findOrCreate(ctx, p.Channel, a.Client, live, func(version *string) error {
 		desired := buildDisruptionBudget(p)
 		desired.ResourceVersion = version
-		return r.applyDisruptionBudget(ctx, desired)
+		return a.applyDisruptionBudget(ctx, desired)
 	})
 	if !found || err != nil {
 		return "", err
 	}
-	if err := r.checkOwner(ctx, "PodDisruptionBudget", live, p.Channel); err != nil {
+	if err := a.checkOwner(ctx, "PodDisruptionBudget", live, p.Channel); err != nil {
 		return toldOfOwner(foreign, err)
 	}
 	if live.DeletionTimestamp != nil {
@@ -89,25 +89,25 @@ func (r *Reconciler) syncDisruptionBudget(ctx context.Context, p *Plan, deployme
 	if err != nil {
 		return "", fmt.Errorf("converting PodDisruptionBudget %s: %w", key, err)
 	}
-	if needed, err := r.futile.needed(fields, live, r.now()); !needed || err != nil {
+	if needed, err := a.futile.needed(a.Owned, fields, live, a.Now()); !needed || err != nil {
 		return "", err
 	}
-	if err := r.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership); err != nil {
+	if err := a.applyDisruptionBudget(ctx, desired.WithUID(live.UID), client.ForceOwnership); err != nil {
 		return "", adopting("PodDisruptionBudget", live, p.Channel, err)
 	}
-	return "", r.noteApply(ctx, p.Channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
+	return "", a.noteApply(ctx, p.Channel, fields, live, ptr.Deref(desired.ResourceVersion, ""))
 }
 
-func (r *Reconciler) applyDisruptionBudget(ctx context.Context, desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {
-	if err := r.client.Apply(ctx, desired, append(options, client.FieldOwner(ownerMain))...); err != nil {
+func (a *Applier) applyDisruptionBudget(ctx context.Context, desired *policyv1ac.PodDisruptionBudgetApplyConfiguration, options ...client.ApplyOption) error {
+	if err := a.Client.Apply(ctx, desired, append(options, client.FieldOwner(ownerMain))...); err != nil {
 		return fmt.Errorf("applying PodDisruptionBudget %s/%s: %w", *desired.Namespace, *desired.Name, err)
 	}
 	return nil
 }
 
-func (r *Reconciler) removeDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, key types.NamespacedName) error {
+func (a *Applier) removeDisruptionBudget(ctx context.Context, channel *v1.PubSubChannel, key types.NamespacedName) error {
 	live := &policyv1.PodDisruptionBudget{}
-	err := r.client.Get(ctx, key, live)
+	err := a.Client.Get(ctx, key, live)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -116,7 +116,7 @@ func (r *Reconciler) removeDisruptionBudget(ctx context.Context, channel *v1.Pub
 	case !metav1.IsControlledBy(live, channel), live.DeletionTimestamp != nil:
 		return nil
 	}
-	if err := r.client.Delete(ctx, live, client.Preconditions{UID: &live.UID}); client.IgnoreNotFound(err) != nil {
+	if err := a.Client.Delete(ctx, live, client.Preconditions{UID: &live.UID}); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting PodDisruptionBudget %s: %w", key, err)
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
@@ -142,25 +141,6 @@ func (r *Reconciler) noteRefusedStatus(ctx context.Context, channel *v1.PubSubCh
 func (r *Reconciler) warn(ctx context.Context, channel *v1.PubSubChannel, reason, action, text string) {
 	r.record(ctx, warning(channel, reason, action, text, r.instance, r.now()))
 }
-
-// noteApply takes down what became of an apply, and warns where the API server keeps
-// something otherwise than it was asked for: nothing else would tell.
-func (r *Reconciler) noteApply(ctx context.Context, channel *v1.PubSubChannel, desired map[string]any, live client.Object, version string) error {
-	paths, err := r.futile.add(desired, live, version, r.now())
-	if len(paths) == 0 || err != nil {
-		return err
-	}
-	if more := len(paths) - mostPaths; more > 0 {
-		paths = append(paths[:mostPaths:mostPaths], fmt.Sprintf("%d more", more))
-	}
-	r.warn(ctx, channel, v1.EventNotKept, "Apply", fmt.Sprintf("the API server does not keep %s of %s as the channel asks for it: "+
-		"a feature of Kubernetes that is off there, or something that changes it, such as an admission webhook: switch that on or off, or leave it out",
-		strings.Join(paths, ", "), live.GetName()))
-	return nil
-}
-
-// mostPaths is how many fields are told that are not kept.
-const mostPaths = 5
 
 // record tries once to write an event: it is not worth holding a channel up.
 func (r *Reconciler) record(ctx context.Context, event *eventsv1.Event) {

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
 // futileApplies are the applies that changed nothing though something was to be changed: the
@@ -43,8 +46,8 @@ const futileKept = 10000
 
 // needed reports whether an object has to be applied: it is not as desired, and it is not
 // known that an apply changes nothing.
-func (f *futileApplies) needed(desired map[string]any, live client.Object, now time.Time) (bool, error) {
-	if same, err := applied(desired, live); same || err != nil {
+func (f *futileApplies) needed(owned *ownedFields, desired map[string]any, live client.Object, now time.Time) (bool, error) {
+	if same, err := owned.applied(desired, live); same || err != nil {
 		return false, err
 	}
 	f.mu.Lock()
@@ -154,3 +157,22 @@ func counterpart(item any, list []any, i int) any {
 	}
 	return list[i]
 }
+
+// noteApply takes down what became of an apply, and warns where the API server keeps
+// something otherwise than it was asked for: nothing else would tell.
+func (a *Applier) noteApply(ctx context.Context, channel *v1.PubSubChannel, desired map[string]any, live client.Object, version string) error {
+	paths, err := a.futile.add(desired, live, version, a.Now())
+	if len(paths) == 0 || err != nil {
+		return err
+	}
+	if more := len(paths) - mostPaths; more > 0 {
+		paths = append(paths[:mostPaths:mostPaths], fmt.Sprintf("%d more", more))
+	}
+	a.Warn(ctx, channel, v1.EventNotKept, "Apply", fmt.Sprintf("the API server does not keep %s of %s as the channel asks for it: "+
+		"a feature of Kubernetes that is off there, or something that changes it, such as an admission webhook: switch that on or off, or leave it out",
+		strings.Join(paths, ", "), live.GetName()))
+	return nil
+}
+
+// mostPaths is how many fields are told that are not kept.
+const mostPaths = 5

@@ -47,7 +47,7 @@ func TestFutileApplies(t *testing.T) {
 	desired := yamlOf(t, `{metadata: {labels: {a: b}}, spec: {template: {spec: {hostUsers: false}}}}`)
 	needed := func(live *appsv1.Deployment, desired map[string]any) bool {
 		t.Helper()
-		needed, err := f.needed(desired, live, now)
+		needed, err := f.needed(nil, desired, live, now)
 		require.NoError(t, err)
 		return needed
 	}

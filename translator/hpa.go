@@ -48,13 +48,13 @@ func scaledObjectAnnotations(p *Plan) map[string]string {
 // there yet, one that is the ScaledObject's, or with the channel's word the one that scales
 // its Deployment. live is the ScaledObject as it is, nil where there is none: what it names
 // already is KEDA's.
-func (r *Reconciler) checkHPA(ctx context.Context, p *Plan, live *kedav1alpha1.ScaledObject) error {
+func (a *Applier) checkHPA(ctx context.Context, p *Plan, live *kedav1alpha1.ScaledObject) error {
 	name := p.AutoScaling.HPAName
 	if name == "" || live != nil && metav1.IsControlledBy(live, p.Channel) && hpaNameOf(live) == name {
 		return nil // or keda-hpa-<name>, which is KEDA's own
 	}
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
-	found, err := get(ctx, r.live, client.ObjectKey{Namespace: p.Channel.Namespace, Name: name}, hpa)
+	found, err := get(ctx, a.Live, client.ObjectKey{Namespace: p.Channel.Namespace, Name: name}, hpa)
 	if !found || err != nil {
 		return err
 	}

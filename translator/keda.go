@@ -103,7 +103,7 @@ func (r *Reconciler) syncScaledObjectUnlessLost(ctx context.Context, p *Plan) (*
 	if !r.kedaInstalled.Load() || !r.kedaLoss.asks(r.now()) {
 		return nil, errKEDANotInstalled
 	}
-	scaledObject, err := r.syncScaledObject(ctx, p)
+	scaledObject, err := r.children.syncScaledObject(ctx, p)
 	switch changed := r.kedaLoss.heard(err); {
 	case changed && err != nil:
 		r.log.Info("KEDA's CRDs are gone: channels with autoScaling enabled wait for them, and their workers stay as they are", "missing", "scaledobjects.keda.sh/v1alpha1")

@@ -64,7 +64,7 @@ func TestPodLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, test.limits.Check())
 			channel := testChannel(templated(t, test.template), func(c *v1.PubSubChannel) { c.Namespace = "shop" })
-			desired, err := (&Reconciler{limits: test.limits}).permittedDeployment(planOf(channel))
+			desired, err := (&Applier{Limits: test.limits}).permittedDeployment(planOf(channel))
 			if test.want == nil {
 				require.NoError(t, err)
 				require.NotNil(t, desired)

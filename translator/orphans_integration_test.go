@@ -234,18 +234,18 @@ func TestOrphansAreNotTakenBackByAChannelThatGoes(t *testing.T) {
 	s.get(t, channel)
 	stale := channel.DeepCopy()
 	stale.Status.ObservedGeneration = stale.Generation
-	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch, scaledObjects: s.WithWatch, scaler: testScaler}
+	a := &Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch, ScaledObjects: s.WithWatch, Scaler: testScaler}
 	s.orphan(t, channel, func(child client.Object) {
 		kind, err := s.GroupVersionKindFor(child)
 		require.NoError(t, err)
-		err = r.checkOwner(t.Context(), kind.Kind, child, stale)
+		err = a.checkOwner(t.Context(), kind.Kind, child, stale)
 		assert.True(t, raced(err), "%s: %v", kind.Kind, err)
 		assert.False(t, mayBeScaled(err), "and nothing is made beside it")
 	})
 	for _, child := range childrenOf(channel) {
 		s.get(t, child)
 		assert.Empty(t, child.GetOwnerReferences())
-		assert.ErrorContains(t, r.checkOwner(t.Context(), "Child", child, stale), "it is being deleted", "nor does one that has gone")
+		assert.ErrorContains(t, a.checkOwner(t.Context(), "Child", child, stale), "it is being deleted", "nor does one that has gone")
 	}
 }
 

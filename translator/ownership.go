@@ -32,9 +32,6 @@ func fieldsOf(entry metav1.ManagedFieldsEntry) (fieldSet, error) {
 	if entry.FieldsV1 == nil {
 		return fieldSet{}, nil
 	}
-	if fields := owned.decoded(entry.FieldsV1); fields != nil {
-		return fields, nil
-	}
 	fields, err := decodeFields(entry.FieldsV1)
 	if err != nil {
 		return nil, fmt.Errorf("reading managedFields of %s: %w", entry.Manager, err)
@@ -57,12 +54,12 @@ func decodeFields(raw *metav1.FieldsV1) (fieldSet, error) {
 //
 // Ownership ends where the schema says atomic: a list of triggers or tolerations, and all
 // within, is one value, which is equal only as a whole.
-func applied(desired map[string]any, live client.Object) (bool, error) {
+func (o *ownedFields) applied(desired map[string]any, live client.Object) (bool, error) {
 	for _, entry := range live.GetManagedFields() {
 		if entry.Manager != ownerMain || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" {
 			continue
 		}
-		fields, err := fieldsOf(entry)
+		fields, err := o.fieldsOf(entry)
 		if err != nil {
 			return false, err
 		}

@@ -168,8 +168,8 @@ func (p *plane) stage(t *testing.T, name string) *stage {
 	return s
 }
 
-// cached reads as the caches do, which keep only a part, and counts what is written.
-func (s *stage) cached() client.Client {
+// cached reads as caches do, which keep only a part, and counts what is written.
+func (s *stage) cached(caches *Caches) client.Client {
 	return interceptor.NewClient(s.WithWatch, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			if err := c.Get(ctx, key, object, options...); err != nil {
@@ -178,16 +178,16 @@ func (s *stage) cached() client.Client {
 			var err error
 			switch object := object.(type) {
 			case *appsv1.Deployment:
-				_, err = slimDeployment(object)
+				_, err = caches.slimDeployment(object)
 			case *policyv1.PodDisruptionBudget:
 				var slim any
-				slim, err = slimDisruptionBudget(object)
+				slim, err = caches.slimDisruptionBudget(object)
 				if foreign := slim.(*policyv1.PodDisruptionBudget); foreign != object {
 					foreign.DeepCopyInto(object)
 				}
 			case *kedav1alpha1.ScaledObject:
 				var slim any
-				slim, err = slimScaledObject(object)
+				slim, err = caches.slimScaledObject(object)
 				slim.(*kedav1alpha1.ScaledObject).DeepCopyInto(object)
 			}
 			return err
@@ -213,10 +213,15 @@ func (s *stage) cached() client.Client {
 
 func (s *stage) reconciler(scaler ScalerRef) *Reconciler {
 	scaler.Address = testScaler.Address
-	cached := s.cached()
-	r := &Reconciler{now: time.Now, client: cached, live: s.WithWatch, scaledObjects: cached, scaler: scaler, log: logr.Discard(), limits: Limits{
-		PodSecurity: "privileged", ServiceAccounts: []string{"*"}, ClusterTriggerAuthentications: []string{"*"}, KEDAIdentity: true,
-	}}
+	caches := NewCaches(nil)
+	cached := s.cached(caches)
+	r := &Reconciler{now: time.Now, client: cached, live: s.WithWatch, scaledObjects: cached, log: logr.Discard()}
+	r.children = &Applier{
+		Client: cached, Live: s.WithWatch, ScaledObjects: cached, Owned: &caches.owned,
+		Scaler: scaler, Certificates: r.certificates.hashFor, Now: r.now, Warn: r.warn, Limits: Limits{
+			PodSecurity: "privileged", ServiceAccounts: []string{"*"}, ClusterTriggerAuthentications: []string{"*"}, KEDAIdentity: true,
+		},
+	}
 	r.kedaInstalled.Store(true)
 	return r
 }
@@ -312,7 +317,7 @@ func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 		if _, budget := object.(*policyv1.PodDisruptionBudget); budget && channel.Spec.Paused && !auto {
 			continue // whether there is one follows from the number of workers that the pause keeps
 		}
-		keepOwners(object)
+		NewCaches(nil).keepOwners(object)
 		fields, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(object)
 		assert.NoError(t, err)
 		spec := fields["spec"].(map[string]any)

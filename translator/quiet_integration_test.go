@@ -85,13 +85,13 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	// that none was sent.
 	desired, err := applyForm(buildScaledObject(planOf(channel), testScaler))
 	require.NoError(t, err)
-	same, err := applied(desired.Object, so)
+	same, err := new(ownedFields).applied(desired.Object, so)
 	require.NoError(t, err)
 	assert.True(t, same, "ScaledObject")
 	assert.True(t, deploymentApplied(t, channel, deployment), "Deployment")
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(buildDisruptionBudget(planOf(channel)))
 	require.NoError(t, err)
-	same, err = applied(fields, budget)
+	same, err = new(ownedFields).applied(fields, budget)
 	require.NoError(t, err)
 	assert.True(t, same, "PodDisruptionBudget")
 }
@@ -103,7 +103,7 @@ func deploymentApplied(t *testing.T, channel *v1.PubSubChannel, live *appsv1.Dep
 	require.NoError(t, err)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	require.NoError(t, err)
-	same, err := applied(fields, live)
+	same, err := new(ownedFields).applied(fields, live)
 	require.NoError(t, err)
 	return same
 }

@@ -50,17 +50,15 @@ type Reconciler struct {
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
 	podLooks      *podLooks
-	scaler        ScalerRef
+	children      *Applier
 	certificates  *certificates // nil: KEDA's are not followed
-	limits        Limits
-	instance      string // who we are in events
+	instance      string        // who we are in events
 	now           func() time.Time
 	log           logr.Logger
 	replaced      replacedVersions
 	leftovers     leftovers
 	heartbeat     heartbeat
 	pruned        prunedStatuses
-	futile        futileApplies
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 	kedaLoss      kedaLoss
@@ -151,14 +149,14 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *Plan) (observed, []err
 		return seen, []error{p.Invalid}
 	}
 	workers := within(ctx, func(ctx context.Context) (err error) {
-		seen.deployment, err = r.syncDeployment(ctx, p)
+		seen.deployment, err = r.children.syncDeployment(ctx, p)
 		return err
 	})
 	if !mayBeScaled(workers) {
 		return seen, []error{workers}
 	}
 	budget := within(ctx, func(ctx context.Context) (err error) {
-		seen.budget, err = r.syncDisruptionBudget(ctx, p, seen.deployment)
+		seen.budget, err = r.children.syncDisruptionBudget(ctx, p, seen.deployment)
 		return err
 	})
 	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, p, &seen) })
@@ -192,7 +190,7 @@ func (r *Reconciler) syncScaling(ctx context.Context, p *Plan, seen *observed) (
 		return err
 	}
 	if r.kedaInstalled.Load() {
-		going, err := r.removeScaledObject(ctx, p.Channel)
+		going, err := r.children.removeScaledObject(ctx, p.Channel)
 		if err != nil {
 			return err
 		}
@@ -204,7 +202,7 @@ func (r *Reconciler) syncScaling(ctx context.Context, p *Plan, seen *observed) (
 	if seen.deployment == nil || p.Channel.Spec.Paused {
 		return nil
 	}
-	return r.syncReplicas(ctx, p, seen.deployment)
+	return r.children.syncReplicas(ctx, p, seen.deployment)
 }
 
 // writeStatus writes the status where it changed, and then the event of a scaling. The

@@ -128,10 +128,10 @@ func TestFutileAppliesAreTriedAgain(t *testing.T) {
 	desired := yamlOf(t, `{metadata: {labels: {a: b}}}`)
 	_, err := f.add(desired, live, "7", now) // a webhook undid it, and the event says: switch that off
 	require.NoError(t, err)
-	needed, err := f.needed(desired, live, now.Add(futileRetry-time.Second))
+	needed, err := f.needed(nil, desired, live, now.Add(futileRetry-time.Second))
 	require.NoError(t, err)
 	assert.False(t, needed)
-	needed, err = f.needed(desired, live, now.Add(futileRetry))
+	needed, err = f.needed(nil, desired, live, now.Add(futileRetry))
 	require.NoError(t, err)
 	assert.True(t, needed, "the webhook may be gone")
 }

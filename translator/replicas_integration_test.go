@@ -138,7 +138,7 @@ func TestCreationWithinLimits(t *testing.T) {
 func TestHandoverAfterACrash(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)
-	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
+	a := &Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch}
 	// Bound to no controller: only these calls write.
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](6) })
 	desired, err := buildDeployment(planOf(channel))
@@ -150,7 +150,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 	s.get(t, live)
 	require.True(t, ownerHas(live, ownerMain))
 	stale := live.DeepCopy()
-	_, err = r.syncDeployment(t.Context(), planOf(channel))
+	_, err = a.syncDeployment(t.Context(), planOf(channel))
 	require.NoError(t, err)
 	s.get(t, live)
 	assert.EqualValues(t, 6, *live.Spec.Replicas)
@@ -158,7 +158,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 	assert.False(t, ownerHas(live, ownerMain))
 
 	// From an old copy nothing is taken over: the number may have changed.
-	err = r.secureReplicas(t.Context(), stale)
+	err = a.secureReplicas(t.Context(), stale)
 	assert.True(t, apierrors.IsConflict(err), "%v", err)
 }
 
@@ -167,8 +167,8 @@ func TestHandoverAfterACrash(t *testing.T) {
 func TestNoDeploymentFromAnOldCopy(t *testing.T) {
 	s := sharedServer(t)
 	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) })
-	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
-	_, err := r.syncDeployment(t.Context(), planOf(channel))
+	a := &Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch}
+	_, err := a.syncDeployment(t.Context(), planOf(channel))
 	require.NoError(t, err)
 	live := deploymentOf(channel)
 	s.get(t, live)
@@ -178,7 +178,7 @@ func TestNoDeploymentFromAnOldCopy(t *testing.T) {
 	require.NoError(t, err)
 	for name, err := range map[string]error{
 		"main":     s.Apply(t.Context(), desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership),
-		"replicas": r.applyReplicas(t.Context(), buildReplicas(live, 3)),
+		"replicas": a.applyReplicas(t.Context(), buildReplicas(live, 3)),
 	} {
 		assert.True(t, apierrors.IsConflict(err), "%s: %v", name, err)
 	}

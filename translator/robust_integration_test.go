@@ -114,7 +114,7 @@ func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 		if err != nil {
 			return err
 		}
-		if same, err := applied(fields, live); err != nil || !same {
+		if same, err := new(ownedFields).applied(fields, live); err != nil || !same {
 			return errors.Join(err, fmt.Errorf("%T %s is not what was built", live, live.GetName()))
 		}
 	}

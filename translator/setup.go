@@ -38,6 +38,8 @@ const reconcileTimeout = time.Minute
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
 // Scaler, KEDASecret, Limits, and StatusHeartbeat, are required.
 type Options struct {
+	// Caches are those of which the manager's cache has the Options.
+	Caches *Caches
 	Scaler ScalerRef
 	// KEDASecret is the Secret with KEDA's certificates for the scaler; empty: none is
 	// followed, so that after a renewal KEDA has to be restarted.
@@ -73,13 +75,13 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// Setup adds the controller, and what it needs, to a manager whose cache has CacheOptions.
+// Setup adds the controller, and what it needs, to a manager whose cache has the options of Caches.
 // It works with and without KEDA's CRDs, and starts to autoscale when they appear.
 func Setup(mgr manager.Manager, options Options) error {
 	if err := options.Limits.Check(); err != nil {
 		return err
 	}
-	scaledObjects, err := newScaledObjectCache(mgr)
+	scaledObjects, err := newScaledObjectCache(mgr, options.Caches)
 	if err != nil {
 		return err
 	}
@@ -91,8 +93,6 @@ func Setup(mgr manager.Manager, options Options) error {
 		live:          mgr.GetAPIReader(),
 		scaledObjects: scaledObjects,
 		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
-		scaler:        options.Scaler,
-		limits:        options.Limits,
 		instance:      options.Instance,
 		heartbeat:     heartbeat(options.StatusHeartbeat),
 		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
@@ -105,6 +105,10 @@ func Setup(mgr manager.Manager, options Options) error {
 		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
 	}
 	r.podLooks = newPodLooks(r.live, r.observer.pause)
+	r.children = &Applier{
+		Client: r.client, Live: r.live, ScaledObjects: scaledObjects, Owned: &options.Caches.owned,
+		Scaler: options.Scaler, Certificates: r.certificates.hashFor, Limits: options.Limits, Now: r.now, Warn: r.warn,
+	}
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
 		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
@@ -138,8 +142,8 @@ func Setup(mgr manager.Manager, options Options) error {
 
 // newScaledObjectCache makes a cache of its own, because the manager's can't be told of a
 // resource that is not there yet. It starts no informer before it is first read.
-func newScaledObjectCache(mgr manager.Manager) (cache.Cache, error) {
-	cached := scaledObjectCacheOptions()
+func newScaledObjectCache(mgr manager.Manager, caches *Caches) (cache.Cache, error) {
+	cached := caches.scaledObjectOptions()
 	cached.HTTPClient, cached.Scheme, cached.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
 	scaledObjects, err := cache.New(mgr.GetConfig(), cached)
 	if err != nil {

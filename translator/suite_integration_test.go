@@ -114,7 +114,8 @@ func (s *server) startController() (func(), error) {
 	if err := AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	cacheOptions, err := CacheOptions(s.config)
+	caches := NewCaches(s.config)
+	cacheOptions, err := caches.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +130,7 @@ func (s *server) startController() (func(), error) {
 		return nil, err
 	}
 	err = Setup(mgr, Options{
+		Caches:                  caches,
 		Scaler:                  testScaler,
 		Limits:                  Limits{ServiceAccounts: []string{"worker"}}, // of testdata/everything.yaml
 		Explainer:               s.explainer,
