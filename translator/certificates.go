@@ -134,7 +134,7 @@ func (c *certificates) read(ctx context.Context) {
 	}
 }
 
-// failed logs once why the Secret can't be read: without it KEDA scales all the same, until
+// Failed logs once why the Secret can't be read: without it KEDA scales all the same, until
 // its certificates are renewed.
 func (c *certificates) failed(err error) {
 	words := fmt.Sprintf("reading Secret %s: %v", c.secret, err)

@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // moreSince begins the words of a step up that is undone.
@@ -78,7 +79,7 @@ func (a *away) start() {
 // ready creates a channel that KEDA scales, with one worker.
 func (a *away) ready(t *testing.T, change ...func(*v1.PubSubChannel)) (*v1.PubSubChannel, *kedav1alpha1.ScaledObject) {
 	t.Helper()
-	channel := a.channel(t, append(change, scaled())...)
+	channel := a.channel(t, append(change, channeltest.AutoScaled())...)
 	a.deploymentReady(t, channel)
 	so := scaledObjectOf(channel)
 	eventually(t, a.server, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")
@@ -110,7 +111,7 @@ func messageOf(c *v1.PubSubChannel, kind string) string {
 func says(kind, reason string, words ...string) func(*v1.PubSubChannel) bool {
 	return func(c *v1.PubSubChannel) bool {
 		got := meta.FindStatusCondition(c.Status.Conditions, kind)
-		return got != nil && got.Reason == reason && containsAll(got.Message, words...)
+		return got != nil && got.Reason == reason && channeltest.ContainsAll(got.Message, words...)
 	}
 }
 
@@ -174,8 +175,8 @@ func (a *away) testForeign(t *testing.T) {
 		require.NoError(t, a.plane.patch(t.Context(), so.DeepCopy(), patch))
 	}
 	change(`{"metadata":{"annotations":{"autoscaling.keda.sh/paused":"true"}}}`)
-	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonPaused, pausedAll, "annotate scaledobject orders", "without the pause: depth 500"), "the pause is what holds it")
-	assert.True(t, says(v1.ConditionPaused, v1.ReasonPausedOnScaledObject, pausedAll, "annotate scaledobject orders")(channel))
+	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonPaused, channeltest.PausedAll, "annotate scaledobject orders", "without the pause: depth 500"), "the pause is what holds it")
+	assert.True(t, says(v1.ConditionPaused, v1.ReasonPausedOnScaledObject, channeltest.PausedAll, "annotate scaledobject orders")(channel))
 	a.clock.step(time.Hour)
 	change(`{"metadata":{"annotations":{"autoscaling.keda.sh/paused":null}}}`)
 	eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound"), "from now on it is to be carried out")
@@ -192,7 +193,7 @@ func (a *away) testForeign(t *testing.T) {
 }
 
 func (a *away) testNotTakenUp(t *testing.T) {
-	channel := a.channel(t, scaled())
+	channel := a.channel(t, channeltest.AutoScaled())
 	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not taken up"), "KEDA is awaited")
 	a.clock.step(31 * time.Second)
 	a.poke(t, scaledObjectOf(channel))
@@ -283,7 +284,7 @@ func TestClocksThatDiffer(t *testing.T) {
 		t.Run(by.String(), func(t *testing.T) {
 			a := startAway(t, p, by)
 			defer a.stop()
-			fresh := a.channel(t, scaled())
+			fresh := a.channel(t, channeltest.AutoScaled())
 			eventually(t, a.server, fresh, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not taken up"), "KEDA is awaited")
 			channel, so := a.ready(t)
 			a.wants(channel, 4, 500)

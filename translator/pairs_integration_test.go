@@ -30,6 +30,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 var (
@@ -140,7 +145,7 @@ func TestRemovalsReachTheChildren(t *testing.T) {
 type wanted struct {
 	spec        v1.PubSubChannelSpec
 	annotations map[string]string
-	scaler      ScalerRef
+	scaler      build.ScalerRef
 }
 
 func (w *wanted) String() string {
@@ -197,7 +202,7 @@ func (s *stage) cached(caches *Caches) client.Client {
 			if err := c.List(ctx, budgets, client.InNamespace(s.namespace)); err != nil {
 				return err
 			}
-			budgets.Items = slices.DeleteFunc(budgets.Items, func(b policyv1.PodDisruptionBudget) bool { return !foreignBudget(&b) })
+			budgets.Items = slices.DeleteFunc(budgets.Items, func(b policyv1.PodDisruptionBudget) bool { return !apply.ForeignBudget(&b) })
 			return nil
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, object kruntime.ApplyConfiguration, options ...client.ApplyOption) error {
@@ -211,14 +216,14 @@ func (s *stage) cached(caches *Caches) client.Client {
 	})
 }
 
-func (s *stage) reconciler(scaler ScalerRef) *Reconciler {
+func (s *stage) reconciler(scaler build.ScalerRef) *Reconciler {
 	scaler.Address = testScaler.Address
 	caches := NewCaches(nil)
 	cached := s.cached(caches)
 	r := &Reconciler{now: time.Now, client: cached, live: s.WithWatch, scaledObjects: cached, log: logr.Discard()}
-	r.children = &Applier{
+	r.children = &apply.Applier{
 		Client: cached, Live: s.WithWatch, ScaledObjects: cached, Owned: &caches.owned,
-		Scaler: scaler, Certificates: r.certificates.hashFor, Now: r.now, Warn: r.warn, Limits: Limits{
+		Scaler: scaler, Certificates: r.certificates.hashFor, Now: r.now, Warn: r.warn, Limits: limits.Limits{
 			PodSecurity: "privileged", ServiceAccounts: []string{"*"}, ClusterTriggerAuthentications: []string{"*"}, KEDAIdentity: true,
 		},
 	}
@@ -249,7 +254,7 @@ func (s *stage) apply(t *testing.T, w *wanted) error {
 	r := s.reconciler(w.scaler)
 	for range rounds {
 		before := s.writes.Load()
-		if _, errs := r.syncChildren(t.Context(), planOf(channel)); len(errs) > 0 {
+		if _, errs := r.syncChildren(t.Context(), plan.Of(channel)); len(errs) > 0 {
 			return errors.Join(errs...)
 		}
 		if s.writes.Load() == before {
@@ -278,7 +283,7 @@ func (s *stage) legal(t *testing.T, m *maker, refused *atomic.Int64) *wanted {
 		if err == nil {
 			return w
 		}
-		if problemOf(err) == nil {
+		if told, _ := apply.Assess([]error{err}); told == nil {
 			assert.NoError(t, err)
 			return w
 		}
@@ -308,7 +313,7 @@ func (s *stage) clear(t *testing.T) {
 func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 	all := map[string]any{}
 	channel := &v1.PubSubChannel{Spec: w.spec}
-	auto := planOf(channel).AutoScaled
+	auto := plan.Of(channel).AutoScaled
 	for _, object := range s.objects() {
 		if err := s.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 			assert.True(t, apierrors.IsNotFound(err), "%v", err)
@@ -330,7 +335,7 @@ func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 		}
 		child := map[string]any{"labels": object.GetLabels(), "annotations": object.GetAnnotations(), "owners": owners, "spec": spec}
 		for _, entry := range object.GetManagedFields() {
-			if entry.Manager == ownerMain {
+			if entry.Manager == ownership.Main {
 				child["fields"] = entry.FieldsV1.String()
 			}
 		}

@@ -1,6 +1,3 @@
-// Package translator turns PubSubChannels into Deployments and KEDA ScaledObjects, and
-// tells in their status what became of it. Builders, status and conditions are pure; the
-// Reconciler joins them to the API server, and the observer to the scaler.
 package translator
 
 import (
@@ -29,6 +26,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
 )
 
 // reconcileTimeout bounds one reconcile: a cache that can't be filled, because a
@@ -40,11 +40,11 @@ const reconcileTimeout = time.Minute
 type Options struct {
 	// Caches are those of which the manager's cache has the Options.
 	Caches *Caches
-	Scaler ScalerRef
+	Scaler build.ScalerRef
 	// KEDASecret is the Secret with KEDA's certificates for the scaler; empty: none is
 	// followed, so that after a renewal KEDA has to be restarted.
 	KEDASecret types.NamespacedName
-	Limits     Limits
+	Limits     limits.Limits
 	Explainer  Explainer
 	// StatusInterval is how often the scaler is asked about each channel, give or take a
 	// fifth.
@@ -85,7 +85,7 @@ func Setup(mgr manager.Manager, options Options) error {
 	if err != nil {
 		return err
 	}
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, indexForeign, foreignValues); err != nil {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, apply.IndexForeign, foreignValues); err != nil {
 		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
 	}
 	r := &Reconciler{
@@ -105,13 +105,13 @@ func Setup(mgr manager.Manager, options Options) error {
 		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
 	}
 	r.podLooks = newPodLooks(r.live, r.observer.pause)
-	r.children = &Applier{
+	r.children = &apply.Applier{
 		Client: r.client, Live: r.live, ScaledObjects: scaledObjects, Owned: &options.Caches.owned,
 		Scaler: options.Scaler, Certificates: r.certificates.hashFor, Limits: options.Limits, Now: r.now, Warn: r.warn,
 	}
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
-		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
+		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, annotationsChanged()))).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		// Its status, which changes with every pod, is no business of ours.
 		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).

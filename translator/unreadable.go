@@ -4,37 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/status"
 )
-
-// unreadableStatus tells of the problem alone: what else a status tells follows from the
-// spec, which nobody knows.
-func unreadableStatus(p *Plan, now time.Time) v1.PubSubChannelStatus {
-	next := *p.Channel.Status.DeepCopy()
-	next.ObservedGeneration = p.Channel.Generation
-	if p.Channel.DeletionTimestamp != nil {
-		next.Phase = v1.PhaseDeleting
-		return next
-	}
-	next.Phase, next.QueueDepth, next.MessageRate = p.Unreadable.phase, nil, nil
-	for _, unknown := range []string{v1.ConditionScaled, v1.ConditionConnected, v1.ConditionPaused} {
-		meta.RemoveStatusCondition(&next.Conditions, unknown)
-	}
-	ready := condition(v1.ConditionReady, metav1.ConditionFalse, p.Unreadable.reason, p.Unreadable.message)
-	setCondition(&next, p.Channel, ready, now)
-	setProgress(&next, p.Channel, ready, now)
-	return next
-}
 
 // unreadablePatch changes the status of a channel that can't be decoded, where it can be
 // decoded itself. What a newer CRD has in it, and nobody here knows, stays. A status that
@@ -55,9 +36,9 @@ func unreadablePatch(channel *v1.PubSubChannel, stored, next v1.PubSubChannelSta
 
 // reportUnreadable writes the status of a channel that can't be decoded. It reads no more of
 // the answer than that there is one.
-func (r *Reconciler) reportUnreadable(ctx context.Context, p *Plan) error {
+func (r *Reconciler) reportUnreadable(ctx context.Context, p *plan.Plan) error {
 	r.observer.forget(client.ObjectKeyFromObject(p.Channel))
-	next := unreadableStatus(p, r.now())
+	next := status.Unreadable(p, r.now())
 	if !r.heartbeat.due(p.Channel.Status, &next, r.now()) {
 		return nil
 	}

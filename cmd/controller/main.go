@@ -25,6 +25,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
 )
 
 // version is set by the build.
@@ -95,7 +96,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 	err = translator.Setup(mgr, translator.Options{ //nolint:contextcheck // what it adds gets the manager's context
 		Caches:                  caches,
-		Scaler:                  translator.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
+		Scaler:                  build.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
 		KEDASecret:              o.kedaSecret,
 		Limits:                  o.limits,
 		Explainer:               explainer,
