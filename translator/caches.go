@@ -137,7 +137,7 @@ func (c *Caches) slimDeployment(object any) (any, error) {
 		spec.Template.Labels = deployment.Labels
 	}
 	c.slimPod(&spec.Template.Spec, spec.Selector)
-	// Nobody reads the others, whose words differ from one Deployment to the next.
+	// Nobody reads the others, whose messages differ from one Deployment to the next.
 	deployment.Status.Conditions = slices.DeleteFunc(deployment.Status.Conditions, func(condition appsv1.DeploymentCondition) bool {
 		return !status.Failing(condition)
 	})

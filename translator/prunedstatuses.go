@@ -33,7 +33,7 @@ type prunedStatuses struct {
 type prunedStatus struct {
 	uid           types.UID
 	written, kept v1.PubSubChannelStatus
-	refusal       string // the API server's words; empty where it kept a part
+	refusal       string // the API server's message; empty where it kept a part
 }
 
 // channelID tells a channel from one of the same name that came before.
@@ -101,14 +101,14 @@ func (p *prunedStatuses) add(key channelID, written, kept v1.PubSubChannelStatus
 	return news, nil
 }
 
-// refuse takes down that the API server refused a status, and reports whether its words are
+// refuse takes down that the API server refused a status, and reports whether its message is
 // new.
-func (p *prunedStatuses) refuse(key channelID, written, stored v1.PubSubChannelStatus, words string) bool {
+func (p *prunedStatuses) refuse(key channelID, written, stored v1.PubSubChannelStatus, message string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.statuses[key.NamespacedName]
-	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), refusal: words})
-	return last.refusal != words
+	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), refusal: message})
+	return last.refusal != message
 }
 
 func (p *prunedStatuses) set(key channelID, status prunedStatus) {

@@ -227,7 +227,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.
 	}
 	r.recordRefusal(ctx, p.Channel, next)
 	r.recordWorkers(ctx, p.Channel, next, seen)
-	r.recordUndone(ctx, p.Channel, next)
+	r.recordNotCarriedOut(ctx, p.Channel, next)
 	return nil
 }
 

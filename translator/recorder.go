@@ -31,8 +31,8 @@ func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChanne
 	}
 }
 
-// recordUndone writes the event of a decision that the status tells as undone.
-func (r *Reconciler) recordUndone(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+// recordNotCarriedOut writes the event of a decision that the status tells as not carried out.
+func (r *Reconciler) recordNotCarriedOut(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
 	if event := status.NotCarriedOutEvent(channel, next, r.instance, r.now()); event != nil {
 		r.log.Info("decision not carried out", "namespace", channel.Namespace, "name", channel.Name, "message", event.Note)
 		r.record(ctx, event)
@@ -46,11 +46,11 @@ func (r *Reconciler) noteRefusedStatus(ctx context.Context, channel *v1.PubSubCh
 		return
 	}
 	r.log.Error(err, "the API server refuses a status; the last one stands", "namespace", channel.Namespace, "name", channel.Name)
-	words := fmt.Sprintf("the API server refuses the channel's status, and the last one stands: %v: correct the channel, or bring the CRD up to date", err)
+	message := fmt.Sprintf("the API server refuses the channel's status, and the last one stands: %v: correct the channel, or bring the CRD up to date", err)
 	if ready := meta.FindStatusCondition(written.Conditions, v1.ConditionReady); ready != nil && ready.Status != metav1.ConditionTrue {
-		words += "; it would say: " + ready.Message
+		message += "; it would say: " + ready.Message
 	}
-	r.warn(ctx, channel, v1.ReasonRefused, "Refuse", words)
+	r.warn(ctx, channel, v1.ReasonRefused, "Refuse", message)
 }
 
 // warn writes a Warning event.

@@ -88,7 +88,7 @@ func toldOfBudgets(foreign []string) string {
 	return fmt.Sprintf("PodDisruptionBudgets %s all select them, so that none can be evicted, and no drain ends: leave one", strings.Join(foreign, ", "))
 }
 
-// toldOfOwner makes words of why the budget under the channel's name is not the channel's:
+// toldOfOwner is a message of why the budget under the channel's name is not the channel's:
 // that is nothing that has to be put right, unless its owner wants it to be the channel's.
 func toldOfOwner(foreign []string, err error) (string, error) {
 	var known *plan.Problem

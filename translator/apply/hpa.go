@@ -66,17 +66,17 @@ func hpaConflict(format string, values ...any) *plan.Problem {
 // the Deployment (KEDA 2.21, apis/keda/v1alpha1/scaledobject_webhook.go, verifyHpas and
 // verifyScaledObjects); nil where it refuses something else.
 func alreadyScaled(err error) error {
-	words := err.Error()
-	if _, after, found := strings.Cut(words, "denied the request: "); found {
-		words = after
+	message := err.Error()
+	if _, after, found := strings.Cut(message, "denied the request: "); found {
+		message = after
 	}
 	switch {
-	case strings.Contains(words, "is already managed by the hpa '"), strings.Contains(words, "must be specified by name in advanced settings"):
+	case strings.Contains(message, "is already managed by the hpa '"), strings.Contains(message, "must be specified by name in advanced settings"):
 		return hpaConflict("KEDA refuses the ScaledObject: %s: delete that HorizontalPodAutoscaler, or let KEDA take it over: "+
-			"set spec.autoScaling.hpaName to its name, and the channel's annotation %s to \"true\"", words, plan.TransferAnnotation)
-	case strings.Contains(words, "is already managed by the ScaledObject '"):
+			"set spec.autoScaling.hpaName to its name, and the channel's annotation %s to \"true\"", message, plan.TransferAnnotation)
+	case strings.Contains(message, "is already managed by the ScaledObject '"):
 		return &plan.Problem{Phase: v1.PhaseFailed, Reason: v1.ReasonScaledObjectConflict, Message: fmt.Sprintf(
-			"KEDA refuses the ScaledObject: %s: delete that one, or switch autoScaling off", words)}
+			"KEDA refuses the ScaledObject: %s: delete that one, or switch autoScaling off", message)}
 	default:
 		return nil
 	}

@@ -17,11 +17,11 @@ var ErrKEDANotInstalled = &plan.Problem{
 	Phase:  v1.PhasePending,
 	Reason: v1.ReasonKEDANotInstalled,
 	Message: "autoScaling is enabled, but the API server has no scaledobjects.keda.sh/v1alpha1: " +
-		"install KEDA, and the channel goes on by itself, or switch autoScaling off",
+		"install KEDA, and the channel continues by itself, or switch autoScaling off",
 }
 
 // Assess tells what is to be told from what a quick retry mends, and makes one problem of
-// all: the first names it, and the words are everybody's.
+// all: the first names it, and the messages of all are in it.
 func Assess(errs []error) (*plan.Problem, error) {
 	var told *plan.Problem
 	var passing []error
@@ -54,10 +54,10 @@ func problemOf(err error) *plan.Problem {
 		return nil
 	case apierrors.IsForbidden(err):
 		return &plan.Problem{Phase: v1.PhaseFailed, Reason: v1.ReasonRefused, Message: fmt.Sprintf("the API server refuses what the channel needs: %v: "+
-			"change that, or the channel; it is tried again by itself", err)}
+			"change that, or the channel; it is retried automatically", err)}
 	default:
 		return &plan.Problem{Phase: v1.PhasePending, Reason: v1.ReasonRefused, Message: fmt.Sprintf("the API server fails over what the channel needs: %v: "+
-			"it is tried again by itself", err)}
+			"it is retried automatically", err)}
 	}
 }
 

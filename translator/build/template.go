@@ -86,7 +86,7 @@ func duplicates(pod corev1.PodSpec) []error {
 		seen := map[string]bool{}
 		for _, name := range names {
 			if seen[name] {
-				problems = append(problems, fmt.Errorf("spec.template.spec: %s %s comes twice: remove one", what, name))
+				problems = append(problems, fmt.Errorf("spec.template.spec: %s %s is there twice: remove one", what, name))
 			}
 			seen[name] = true
 		}

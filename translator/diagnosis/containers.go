@@ -82,8 +82,8 @@ func (d Circumstances) ofContainer(pod *corev1.Pod, c podContainer) *symptom {
 		case waitRun: // what StartError is a moment later
 			return d.loop(pod, c, &corev1.ContainerStateTerminated{Reason: endStart, Message: waiting.Message})
 		case waitPull:
-			if words := backOffOfPull.FindStringSubmatch(waiting.Message); words != nil {
-				return cantStart(pod, c, words[1], words[2], false)
+			if parts := backOffOfPull.FindStringSubmatch(waiting.Message); parts != nil {
+				return cantStart(pod, c, parts[1], parts[2], false)
 			}
 			return cantStart(pod, c, "ErrImagePull", waiting.Message, true)
 		default:
@@ -143,11 +143,11 @@ const (
 	endCantDo = "ContainerCannotRun" // of others
 )
 
-// loop is a container that ends soon after each start. The words that it left itself, which
-// terminated.message has, are not told: they are the worker's, and may hold a password.
+// loop is a container that ends soon after each start. The message that it left itself, in
+// terminated.message, is not told: it is the worker's, and may hold a password.
 func (d Circumstances) loop(pod *corev1.Pod, c podContainer, end *corev1.ContainerStateTerminated) *symptom {
 	s := &symptom{severity: CrashLoop}
-	how := "its end is not known"
+	how := "its exit code is not known"
 	s.details = fmt.Sprintf("what it said last: %s --container=%s --previous", d.Logs, c.Name)
 	switch {
 	case end == nil:
@@ -176,7 +176,7 @@ func cantStart(pod *corev1.Pod, c podContainer, reason, message string, vague bo
 	}
 }
 
-// maxDetails bounds what is told of Kubernetes' words, in bytes, so that cause and details
+// maxDetails bounds what is told of a message of Kubernetes', in bytes, so that cause and details
 // fit into an event's note.
 const maxDetails = 700
 

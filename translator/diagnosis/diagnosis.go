@@ -20,7 +20,7 @@ import (
 type Trouble struct {
 	Severity Severity
 	Cause    string // what is wrong where; it stays the same while the details may change
-	Details  string // Kubernetes' words, or what to do; may be empty
+	Details  string // a message of Kubernetes', or what to do; may be empty
 	Vague    bool   // details that were told before of the same cause say more
 	Workers  int32  // how many have it
 	Failed   bool   // it is a crash loop, and no worker of the template as it is is well
@@ -60,7 +60,7 @@ type symptom struct {
 	vague          bool
 }
 
-// Circumstances is what the words of a trouble depend on beside the pods.
+// Circumstances is what a trouble depends on beside the pods.
 type Circumstances struct {
 	Updated int32  // the Deployment's status.updatedReplicas
 	Told    string // the message of Ready
@@ -179,7 +179,7 @@ func podReady(pod *corev1.Pod) bool {
 // ofPod is the worst that a pod has; nil: nothing.
 func (d Circumstances) ofPod(pod *corev1.Pod) *symptom {
 	if pod.Status.Phase == corev1.PodFailed {
-		return &symptom{severity: rejected, cause: fmt.Sprintf("the node refused the pod (%s)", orElse(pod.Status.Reason, "Failed")),
+		return &symptom{severity: rejected, cause: fmt.Sprintf("the node rejected the pod (%s)", orElse(pod.Status.Reason, "Failed")),
 			details: lasting(pod, pod.Status.Message)}
 	}
 	if c := podCondition(pod, corev1.PodScheduled); c.Status == corev1.ConditionFalse {
@@ -227,7 +227,7 @@ func orElse(text, other string) string {
 
 const (
 	// volumesPatience is how long volumes and network may take without being told: the
-	// kubelet's words about them are in an event alone, and neither takes long.
+	// kubelet's messages about them are in an event alone, and neither takes long.
 	volumesPatience = 8 * time.Second
 	// claimPatience is the same where a disk must be attached.
 	claimPatience = time.Minute

@@ -162,7 +162,7 @@ func TestWhichPodsCount(t *testing.T) {
 		"as many of each":         {1, []corev1.Pod{hashed(well, "old", 0), hashed(image, "new", 9)}, "", "container subscriber can't be started (ErrImagePull)", 1, false},
 		"what is on its way out":  {1, []corev1.Pod{hashed(going, "a", 0), hashed(well, "a", 1)}, "", "", 0, false},
 		"evicted long ago":        {1, []corev1.Pod{hashed(evicted, "a", 0), hashed(well, "a", 1)}, "", "", 0, false},
-		"refused by the node now": {1, []corev1.Pod{hashed(refused, "a", 14)}, "", "the node refused the pod (UnexpectedAdmissionError)", 1, false},
+		"refused by the node now": {1, []corev1.Pod{hashed(refused, "a", 14)}, "", "the node rejected the pod (UnexpectedAdmissionError)", 1, false},
 		"none":                    {1, nil, "", "", 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,7 +91,7 @@ func (a *Answer) Depth() *int64 {
 	return &depth
 }
 
-// SameAs reports whether the other answer says the same, but for words that only count.
+// SameAs reports whether the other answer says the same, but for a message that only counts on.
 func (a *Answer) SameAs(other *Answer) bool {
 	if a == nil || other == nil {
 		return a == other
@@ -115,7 +115,7 @@ func (a *Answer) SameAs(other *Answer) bool {
 }
 
 // Unreachable tells a scaler that could not be asked from one that answered with an
-// error, and gives the code and the words of the error.
+// error, and gives the code and the message of the error.
 func Unreachable(err error) (bool, codes.Code, string) {
 	st, ok := status.FromError(err)
 	if !ok {

@@ -216,5 +216,5 @@ func notPermitted(refused []string) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	return &plan.Problem{Phase: v1.PhaseFailed, Reason: v1.ReasonNotPermitted, Message: strings.Join(refused, "\n") + "\nwhat there is already stays as it is"}
+	return &plan.Problem{Phase: v1.PhaseFailed, Reason: v1.ReasonNotPermitted, Message: strings.Join(refused, "\n") + "\nwhat exists already stays as it is"}
 }

@@ -74,7 +74,7 @@ func (o *Decoded) Applied(desired map[string]any, live client.Object) (bool, err
 }
 
 // asStored is an object as its type writes it: without what is empty there, which a user's
-// template may have said in so many words ("value: \"\"", "stdin: false").
+// template may have said explicitly ("value: \"\"", "stdin: false").
 func asStored(desired map[string]any, live client.Object) (map[string]any, error) {
 	typed := reflect.New(reflect.TypeOf(live).Elem()).Interface()
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(desired, typed); err != nil {

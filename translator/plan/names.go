@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/labels"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
@@ -37,4 +39,12 @@ func RecommendedLabels(channel *v1.PubSubChannel) map[string]string {
 		labelInstance:  channel.Name,
 		LabelManagedBy: v1.OperatorApp,
 	}
+}
+
+// Workers is a number of workers as messages tell it.
+func Workers(n int32) string {
+	if n == 1 {
+		return "1 worker"
+	}
+	return fmt.Sprintf("%d workers", n)
 }

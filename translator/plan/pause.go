@@ -114,18 +114,22 @@ func (p Pause) By() string {
 	if p.Reason == v1.ReasonPausedBySpec {
 		return "spec.paused"
 	}
-	words := fmt.Sprintf("the annotation %s: %q", p.Annotation, p.value)
+	text := fmt.Sprintf("the annotation %s: %q", p.Annotation, p.value)
 	if p.on != nil {
-		words += fmt.Sprintf(" that somebody else put on ScaledObject %[1]s (to remove it: kubectl -n %[2]s annotate scaledobject %[1]s %[3]s-)", p.on.Name, p.on.Namespace, p.Annotation)
+		text += fmt.Sprintf(" that somebody else put on ScaledObject %[1]s (to remove it: kubectl -n %[2]s annotate scaledobject %[1]s %[3]s-)", p.on.Name, p.on.Namespace, p.Annotation)
 	}
-	return words
+	return text
 }
 
 // Effect tells what the pause does.
 func (p Pause) Effect() string {
 	switch p.Annotation {
 	case kedav1alpha1.PausedReplicasAnnotation:
-		return fmt.Sprintf("KEDA holds %s workers", p.value)
+		replicas, err := strconv.ParseInt(p.value, 10, 32)
+		if err != nil {
+			return fmt.Sprintf("KEDA holds %s workers", p.value) // which Unscalable tells
+		}
+		return "KEDA holds " + Workers(int32(replicas))
 	case kedav1alpha1.PausedScaleInAnnotation:
 		return "no worker is taken away"
 	case kedav1alpha1.PausedScaleOutAnnotation:

@@ -126,7 +126,7 @@ func unreadable(channel *v1.PubSubChannel) *Problem {
 	return &Problem{
 		Phase:  v1.PhaseFailed,
 		Reason: v1.ReasonInvalidSpec,
-		Message: fmt.Sprintf("the channel can't be read: %s: correct it, and the channel goes on by itself; "+
+		Message: fmt.Sprintf("the channel can't be read: %s: correct it, and the channel continues by itself; "+
 			"until then its Deployment and its ScaledObject stay as they are", cause),
 	}
 }

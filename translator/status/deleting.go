@@ -24,11 +24,11 @@ func deletingCondition(p *plan.Plan, seen Observed) metav1.Condition {
 	if others := keda.Finalizers(p.Channel); len(others) > 0 {
 		waits = append(waits, "whoever put the finalizers on it to remove them: "+strings.Join(others, ", "))
 	}
-	words := "the channel is being deleted"
+	message := "the channel is being deleted"
 	if len(waits) > 0 {
-		words += "; it waits for " + strings.Join(waits, "; for ")
+		message += "; it waits for " + strings.Join(waits, "; for ")
 	}
-	return condition(v1.ConditionReady, metav1.ConditionFalse, v1.ReasonDeleting, words)
+	return condition(v1.ConditionReady, metav1.ConditionFalse, v1.ReasonDeleting, message)
 }
 
 // goes reports whether a channel that is being deleted waits for a child: where the deletion

@@ -25,11 +25,11 @@ const reportingController = "pubsub.jawaracloud.io/controller"
 
 // message is what users read and search for.
 func (s Scaling) message() string {
-	words := fmt.Sprintf("Scaled from %d to %d replicas", s.From, s.To)
+	message := fmt.Sprintf("Scaled from %d to %d replicas", s.From, s.To)
 	if s.depth != nil {
-		words += fmt.Sprintf(" (queue depth: %d)", *s.depth)
+		message += fmt.Sprintf(" (queue depth: %d)", *s.depth)
 	}
-	return words
+	return message
 }
 
 // ScaledEvent is the event of one scaling. It is written as it is: an event recorder would

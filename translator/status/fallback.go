@@ -23,7 +23,7 @@ func fallsBack(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) bool {
 
 func fallbackCondition(p *plan.Plan, seen Observed) metav1.Condition {
 	fallback := p.AutoScaling.Fallback
-	number := fmt.Sprintf("%d workers", fallback.Replicas)
+	number := plan.Workers(fallback.Replicas)
 	switch fallback.Behavior {
 	case kedav1alpha1.FallbackBehaviorCurrentReplicas:
 		number = "the workers that there are"
@@ -33,14 +33,14 @@ func fallbackCondition(p *plan.Plan, seen Observed) metav1.Condition {
 		number += ", or those that there are where they are fewer"
 	}
 	told := seen.ScaledObject.Status.Conditions.GetFallbackCondition()
-	words := fmt.Sprintf("KEDA falls back to %s, as spec.autoScaling.fallback says: %s", number, told.Message)
+	text := fmt.Sprintf("KEDA falls back to %s, as spec.autoScaling.fallback says: %s", number, told.Message)
 	switch {
 	case seen.Answer == nil:
 	case seen.Answer.Err != nil:
 		_, code, message := inquiry.Unreachable(seen.Answer.Err)
-		words += fmt.Sprintf("; the scaler can't decide (%s): %s", code, message)
+		text += fmt.Sprintf("; the scaler can't decide (%s): %s", code, message)
 	default:
-		words += "; the queue alone: " + seen.Answer.Response.GetLastingExplanation()
+		text += "; without the fallback the scaler would decide: " + seen.Answer.Response.GetLastingExplanation()
 	}
-	return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonFallback, words)
+	return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonFallback, text)
 }

@@ -45,7 +45,7 @@ func foreignFields(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) []fore
 		if falling := scaledObject.Status.Conditions.GetFallbackCondition(); falling.IsTrue() {
 			effect = "KEDA follows it now, because it can't read a trigger"
 		}
-		field(fmt.Sprintf("spec.fallback with %d replicas", fallback.Replicas), effect, `{"spec":{"fallback":null}}`)
+		field(fmt.Sprintf("spec.fallback with replicas: %d", fallback.Replicas), effect, `{"spec":{"fallback":null}}`)
 	}
 	if kind := ptr.Deref(spec.ScaleTargetRef, kedav1alpha1.ScaleTarget{}).Kind; kind != "" && kind != "Deployment" {
 		field("spec.scaleTargetRef.kind: "+kind, "KEDA scales that in place of the Deployment", `{"spec":{"scaleTargetRef":{"kind":null,"apiVersion":null}}}`)
@@ -65,17 +65,17 @@ func foreignFields(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) []fore
 	return found
 }
 
-// foreignWords name all such settings, and how to be rid of them; empty where there are none.
-func foreignWords(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) string {
+// foreignMessage names all such settings, and how to be rid of them; empty where there are none.
+func foreignMessage(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) string {
 	fields := foreignFields(p, scaledObject)
 	if len(fields) == 0 {
 		return ""
 	}
-	var words []string
+	var settings []string
 	for _, f := range fields {
-		words = append(words, fmt.Sprintf("%s (%s; to remove it: kubectl -n %s %s)", f.name, f.effect, p.Channel.Namespace, f.remove))
+		settings = append(settings, fmt.Sprintf("%s (%s; to remove it: kubectl -n %s %s)", f.name, f.effect, p.Channel.Namespace, f.remove))
 	}
-	return fmt.Sprintf("somebody else set on ScaledObject %s %s", p.Channel.Name, strings.Join(words, ", and "))
+	return fmt.Sprintf("somebody else set on ScaledObject %s %s", p.Channel.Name, strings.Join(settings, ", and "))
 }
 
 // idledBySomebody reports whether the fleet is at somebody else's idleReplicaCount, and the

@@ -35,7 +35,7 @@ func TestForeignFields(t *testing.T) {
 	}{
 		"nothing":          {func(*kedav1alpha1.ScaledObject) {}, nil, nil},
 		"idleReplicaCount": {func(so *kedav1alpha1.ScaledObject) { so.Spec.IdleReplicaCount = ptr.To[int32](0) }, nil, []string{"spec.idleReplicaCount: 0", `kubectl -n shop patch scaledobject orders --type=merge -p '{"spec":{"idleReplicaCount":null}}'`}},
-		"a fallback":       {func(so *kedav1alpha1.ScaledObject) { so.Spec.Fallback = fallback }, nil, []string{"spec.fallback with 6 replicas", "where it can't read"}},
+		"a fallback":       {func(so *kedav1alpha1.ScaledObject) { so.Spec.Fallback = fallback }, nil, []string{"spec.fallback with replicas: 6", "where it can't read"}},
 		"a fallback that acts": {func(so *kedav1alpha1.ScaledObject) {
 			so.Spec.Fallback = fallback
 			so.Status.Conditions.SetFallbackCondition("True", "FallbackExists", "x")
@@ -68,7 +68,7 @@ func TestForeignFields(t *testing.T) {
 			}
 			so := build.ScaledObject(plan.Of(channel), build.ScalerRef{})
 			test.set(so)
-			got := foreignWords(plan.Of(channel), so)
+			got := foreignMessage(plan.Of(channel), so)
 			assert.Equal(t, len(test.words) == 0, got == "", got)
 			for _, words := range append(test.words, "") {
 				assert.Contains(t, got, words)
@@ -105,7 +105,7 @@ func TestHeldByScaledObject(t *testing.T) {
 		reason string
 		words  []string
 	}{
-		"idle, at once":                        {idle, outside(false, 0), v1.ReasonHeldByScaledObject, []string{"spec.idleReplicaCount: 0", "the queue alone: 0 → 1"}},
+		"idle, at once":                        {idle, outside(false, 0), v1.ReasonHeldByScaledObject, []string{"spec.idleReplicaCount: 0", "without it the queue would ask for: 0 → 1"}},
 		"idle, but there is work":              {idle, outside(true, 0), "OutsideLimits", []string{"0 → 1", "spec.idleReplicaCount: 0"}},
 		"idle, and work that nobody does":      {idle, outside(true, time.Hour), v1.ReasonHeldByScaledObject, []string{"more workers are asked for since", "spec.idleReplicaCount: 0"}},
 		"a formula, within its time":           {modified, up(0), "AboveUpperBound", []string{"2 → 4", "formula"}},

@@ -22,11 +22,11 @@ func heldCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Condition
 		return metav1.Condition{}, false
 	}
 	replicas := ptr.Deref(seen.Deployment.Spec.Replicas, 1)
-	words := seen.Answer.Response.GetLastingExplanation()
+	explanation := seen.Answer.Response.GetLastingExplanation()
 	if schedule, end := keptBySchedule(p, replicas, now); schedule != nil {
 		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonHeldBySchedule,
-			fmt.Sprintf("schedule %s keeps at least %d workers until %s; the queue alone: %s",
-				schedule.Name, schedule.MinReplicas, end.Format("2006-01-02 15:04 MST"), words)), true
+			fmt.Sprintf("schedule %s keeps at least %s until %s; without it the queue would ask for: %s",
+				schedule.Name, plan.Workers(schedule.MinReplicas), end.Format("2006-01-02 15:04 MST"), explanation)), true
 	}
 	if len(p.AutoScaling.Triggers) == 0 || hpaFails(seen) {
 		return metav1.Condition{}, false
@@ -35,7 +35,7 @@ func heldCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Condition
 		return metav1.Condition{}, false
 	}
 	return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonHeldByTrigger,
-		fmt.Sprintf("a trigger of spec.autoScaling.triggers keeps %d workers; the queue alone: %s", replicas, words)), true
+		fmt.Sprintf("a trigger of spec.autoScaling.triggers keeps %s; without it the queue would ask for: %s", plan.Workers(replicas), explanation)), true
 }
 
 // wantsFewer reports whether the scaler asks for fewer workers than there are to be, and

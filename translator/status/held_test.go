@@ -44,13 +44,13 @@ func TestHeld(t *testing.T) {
 		words  string
 		look   time.Duration // when to look again
 	}{
-		"a schedule, at once":                 {schedules(channeltest.Office()), v1.PubSubChannelStatus{}, fewer(0), v1.ReasonHeldBySchedule, "schedule office keeps at least 5 workers until 2026-01-02 18:00 CET; the queue alone: 5 → 4", 115*time.Minute + 55*time.Second},
+		"a schedule, at once":                 {schedules(channeltest.Office()), v1.PubSubChannelStatus{}, fewer(0), v1.ReasonHeldBySchedule, "schedule office keeps at least 5 workers until 2026-01-02 18:00 CET; without it the queue would ask for: 5 → 4", 115*time.Minute + 55*time.Second},
 		"a schedule of more":                  {schedules(channeltest.Office(func(s *v1.Schedule) { s.MinReplicas = 8 })), v1.PubSubChannelStatus{}, fewer(0), v1.ReasonHeldBySchedule, "keeps at least 8", 115*time.Minute + 55*time.Second},
 		"a schedule of fewer":                 {schedules(channeltest.Office(func(s *v1.Schedule) { s.MinReplicas = 4 })), v1.PubSubChannelStatus{}, fewer(time.Hour), v1.ReasonNotCarriedOut, "5 → 4", 0},
 		"a schedule at another time":          {schedules(channeltest.Office(func(s *v1.Schedule) { s.End = "0 16 * * 1-5" })), v1.PubSubChannelStatus{}, fewer(time.Hour), v1.ReasonNotCarriedOut, "5 → 4", 0},
 		"a trigger, not for long enough":      {triggers, v1.PubSubChannelStatus{}, fewer(80 * time.Second), "BelowLowerBound", "5 → 4", 10 * time.Second},
-		"a trigger, longer than the cooldown": {triggers, v1.PubSubChannelStatus{}, fewer(90 * time.Second), v1.ReasonHeldByTrigger, "a trigger of spec.autoScaling.triggers keeps 5 workers; the queue alone: 5 → 4", 0},
-		"a trigger, told before a restart":    {triggers, told(v1.ReasonHeldByTrigger, 5), fewer(0), v1.ReasonHeldByTrigger, "the queue alone", 90 * time.Second},
+		"a trigger, longer than the cooldown": {triggers, v1.PubSubChannelStatus{}, fewer(90 * time.Second), v1.ReasonHeldByTrigger, "a trigger of spec.autoScaling.triggers keeps 5 workers; without it the queue would ask for: 5 → 4", 0},
+		"a trigger, told before a restart":    {triggers, told(v1.ReasonHeldByTrigger, 5), fewer(0), v1.ReasonHeldByTrigger, "the queue would ask for", 90 * time.Second},
 		"a trigger, told of another number":   {triggers, told(v1.ReasonHeldByTrigger, 6), fewer(0), "BelowLowerBound", "5 → 4", 90 * time.Second},
 		"nothing that could hold":             {func(*v1.AutoScalingSpec) {}, v1.PubSubChannelStatus{}, fewer(time.Hour), v1.ReasonNotCarriedOut, "5 → 4", 0},
 		"the other way":                       {triggers, v1.PubSubChannelStatus{}, up, v1.ReasonNotCarriedOut, "5 → 4", 0},
@@ -108,7 +108,7 @@ func TestFallbackCondition(t *testing.T) {
 		"static":    {"static", false, &inquiry.Answer{Err: channeltest.ScalerError(codes.Unavailable, "refused")}, []string{"KEDA falls back to 6 workers", "At least one trigger", "can't decide (Unavailable): refused"}},
 		"unset":     {"", false, nil, []string{"falls back to 6 workers"}},
 		"current":   {"currentReplicas", false, nil, []string{"the workers that there are"}},
-		"if higher": {"currentReplicasIfHigher", false, channeltest.Answered(5, 1, 0, "holding"), []string{"where they are more", "the queue alone: holding"}},
+		"if higher": {"currentReplicasIfHigher", false, channeltest.Answered(5, 1, 0, "holding"), []string{"where they are more", "without the fallback the scaler would decide: holding"}},
 		"if lower":  {"currentReplicasIfLower", false, nil, []string{"where they are fewer"}},
 		"paused":    {"static", true, channeltest.Answered(5, 1, 0, "holding"), nil},
 	} {

@@ -113,7 +113,7 @@ func assertObject(t *testing.T, name string, channel *v1.PubSubChannel) {
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), string(got), "write it anew with: go test ./translator -run TestStates -update")
+	assert.Equal(t, string(want), string(got), "write it anew with: go test ./translator/status -run TestStates -update")
 }
 
 // A channel goes from one to the other, and back to neither.

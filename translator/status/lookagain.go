@@ -14,16 +14,16 @@ func LookAgain(p *plan.Plan, seen Observed, now time.Time) time.Duration {
 		}
 	}
 	_, untilTakenUp := notTakenUp(p, seen.ScaledObject, now)
-	return Sooner(lookForUndone(p, seen, now), untilTakenUp)
+	return Sooner(untilOverdue(p, seen, now), untilTakenUp)
 }
 
-// lookForUndone is when a step may have to be told as undone; 0: never, or it is told.
-func lookForUndone(p *plan.Plan, seen Observed, now time.Time) time.Duration {
+// untilOverdue is when a step may have to be told as not carried out; 0: never, or it is told.
+func untilOverdue(p *plan.Plan, seen Observed, now time.Time) time.Duration {
 	s := stepOf(p, seen)
 	if s == noStep {
 		return 0
 	}
-	return max(0, undoneFrom(p, seen, s).Sub(now))
+	return max(0, overdueFrom(p, seen, s).Sub(now))
 }
 
 // Sooner is the least of these times, of which 0 is never.

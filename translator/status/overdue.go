@@ -67,10 +67,10 @@ func replicasOf(seen Observed) int32 {
 	return ptr.Deref(seen.Deployment.Spec.Replicas, plan.DefaultReplicas)
 }
 
-// undoneFrom is when a step that the scaler asks for would have been made, by somebody who
+// overdueFrom is when a step that the scaler asks for would have been made, by somebody who
 // works. The cooldown does not count for waking, which KEDA does by itself (docs/design.md,
 // The policy).
-func undoneFrom(p *plan.Plan, seen Observed, s step) time.Time {
+func overdueFrom(p *plan.Plan, seen Observed, s step) time.Time {
 	spec := p.Trigger.Policy
 	switch {
 	case s == wakeStep && spec.MinReplicas == 0:
@@ -82,16 +82,16 @@ func undoneFrom(p *plan.Plan, seen Observed, s step) time.Time {
 	}
 }
 
-// undoneCondition is the Scaled condition where the scaler has asked for a step for longer
+// overdueCondition is the Scaled condition where the scaler has asked for a step for longer
 // than KEDA and the HPA take, so that it does not say "1 → 4" for ever.
-func undoneCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Condition, bool) {
+func overdueCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Condition, bool) {
 	s := stepOf(p, seen)
 	if s == noStep {
 		return metav1.Condition{}, false
 	}
-	words, foreign := seen.Answer.Response.GetLastingExplanation(), foreignWords(p, seen.ScaledObject)
+	explanation, foreign := seen.Answer.Response.GetLastingExplanation(), foreignMessage(p, seen.ScaledObject)
 	if idledBySomebody(seen) {
-		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonHeldByScaledObject, foreign+"; the queue alone: "+words), true
+		return condition(v1.ConditionScaled, metav1.ConditionFalse, v1.ReasonHeldByScaledObject, foreign+"; without it the queue would ask for: "+explanation), true
 	}
 	reason := v1.ReasonNotCarriedOut
 	if foreign != "" {
@@ -100,20 +100,20 @@ func undoneCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Conditi
 	asked := askedSince(seen)
 	since, told := toldSince(p.Channel, replicasOf(seen), reason, asked)
 	if !told {
-		if now.Before(undoneFrom(p, seen, s)) {
+		if now.Before(overdueFrom(p, seen, s)) {
 			return metav1.Condition{}, false
 		}
 		since = seen.Answer.Since
 	}
 	why := foreign
 	if why == "" {
-		why = whyUndone(p, seen, s)
+		why = whyOverdue(p, seen, s)
 	}
 	return condition(v1.ConditionScaled, metav1.ConditionFalse, reason,
-		fmt.Sprintf("%s%s, and nobody has carried it out: %s; %s", asked, since.UTC().Format(time.RFC3339), words, why)), true
+		fmt.Sprintf("%s%s, and nobody has carried it out: %s; %s", asked, since.UTC().Format(time.RFC3339), explanation, why)), true
 }
 
-// askedSince begins the words of an undone decision; the time comes next.
+// askedSince begins the message of a decision that is not carried out; the time comes next.
 func askedSince(seen Observed) string {
 	if seen.Answer.Response.GetAction() == inspectv1.Action_ACTION_SCALE_UP {
 		return "more workers are asked for since "
@@ -121,7 +121,7 @@ func askedSince(seen Observed) string {
 	return "fewer workers are asked for since "
 }
 
-// toldSince is since when the decision about this number is undone for this reason, as the
+// toldSince is since when the decision about this number is not carried out for this reason, as the
 // status tells it already: the scaler's answers don't outlive the controller, and neither may
 // it take as long again to tell, nor be told by another event.
 func toldSince(channel *v1.PubSubChannel, replicas int32, reason, asked string) (time.Time, bool) {
@@ -155,12 +155,12 @@ func Freed(p *plan.Plan, seen Observed) bool {
 	if last == nil || decisions[last.Reason] || stepOf(p, seen) == noStep {
 		return false
 	}
-	return last.Reason != v1.ReasonHeldByScaledObject || foreignWords(p, seen.ScaledObject) == ""
+	return last.Reason != v1.ReasonHeldByScaledObject || foreignMessage(p, seen.ScaledObject) == ""
 }
 
-// whyUndone is what KEDA reports, and where to look. What it reports may be of before: its
+// whyOverdue is what KEDA reports, and where to look. What it reports may be of before: its
 // conditions have no times, and stay while it does not run.
-func whyUndone(p *plan.Plan, seen Observed, s step) string {
+func whyOverdue(p *plan.Plan, seen Observed, s step) string {
 	if toleranceSwallows(seen) {
 		return "the HPA ignores a change of up to 10 %, because this API server keeps no tolerance (Kubernetes 1.35 and newer do): set scaleUpThreshold and scaleDownThreshold farther apart"
 	}
@@ -181,7 +181,7 @@ func kedaReports(p *plan.Plan, seen Observed, s step) string {
 	case ready.IsFalse():
 		return fmt.Sprintf("KEDA reports ScaledObject %s as not ready (%s): %s", p.Channel.Name, ready.Reason, ready.Message)
 	case !ready.IsTrue():
-		return fmt.Sprintf("KEDA has not taken up ScaledObject %s", p.Channel.Name)
+		return fmt.Sprintf("KEDA has not reconciled ScaledObject %s", p.Channel.Name)
 	case s == hpaStep && hpa.IsFalse():
 		return fmt.Sprintf("KEDA reports (%s): %s", hpa.Reason, hpa.Message)
 	case s == wakeStep && active.IsFalse():

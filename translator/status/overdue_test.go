@@ -69,7 +69,7 @@ func TestUndone(t *testing.T) {
 			kedaTells(kedav1alpha1.ConditionHPAActive, "False", "FailedGetScale", "x"), asked(5, down, below, "5 → 4", time.Hour), v1.ReasonNotCarriedOut, []string{"FailedGetScale"}, 0},
 		"up, beside a trigger":    {func(a *v1.AutoScalingSpec) { a.Triggers = []kedav1alpha1.ScaleTriggers{channeltest.CPU("")} }, 1, well, asked(1, up, above, "1 → 4", time.Hour), v1.ReasonNotCarriedOut, nil, 0},
 		"KEDA is not ready":       {nil, 1, channeltest.KEDAReady("False"), asked(1, up, above, "1 → 4", time.Hour), v1.ReasonNotCarriedOut, []string{"not ready (Test): words of KEDA's"}, 0},
-		"not taken up":            {nil, 1, channeltest.KEDAReady("Unknown"), asked(1, up, above, "1 → 4", time.Hour), v1.ReasonNotCarriedOut, []string{"KEDA has not taken up ScaledObject orders"}, 30 * time.Second},
+		"not taken up":            {nil, 1, channeltest.KEDAReady("Unknown"), asked(1, up, above, "1 → 4", time.Hour), v1.ReasonNotCarriedOut, []string{"KEDA has not reconciled ScaledObject orders"}, 30 * time.Second},
 		"waking, within its time": {sleeps, 0, well, asked(0, up, wakes, "0 → 1", 29*time.Second), "Activation", []string{"0 → 1"}, time.Second},
 		"waking": {sleeps, 0, kedaTells(kedav1alpha1.ConditionActive, "False", "ScalerNotActive", "triggers are not active"), asked(0, up, wakes, "0 → 1", 30*time.Second),
 			v1.ReasonNotCarriedOut, []string{"0 → 1", "(ScalerNotActive): triggers are not active", "that is KEDA's to do", "keda-operator"}, 0},

@@ -30,7 +30,7 @@ func readyCondition(p *plan.Plan, seen Observed) metav1.Condition {
 	case deployment == nil:
 		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being created", plan.DeploymentName(p.Channel)))
 	case deployment.DeletionTimestamp != nil:
-		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being deleted, and is made anew once it is gone", deployment.Name))
+		return not(v1.ReasonProgressing, fmt.Sprintf("Deployment %s is being deleted, and is recreated once it is gone", deployment.Name))
 	}
 	if reason, message := workersState(p, seen); reason != "" {
 		return not(reason, message)
@@ -41,11 +41,11 @@ func readyCondition(p *plan.Plan, seen Observed) metav1.Condition {
 	if !WorkersUp(deployment) {
 		return not(v1.ReasonProgressing, progress(p, seen))
 	}
-	words := rollout(deployment)
+	message := rollout(deployment)
 	if seen.Budget != "" {
-		words += "; " + seen.Budget
+		message += "; " + seen.Budget
 	}
-	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, words)
+	return condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, message)
 }
 
 // deploymentFailure is why a Deployment gets no further; empty where it does.
@@ -70,13 +70,13 @@ func Failing(c appsv1.DeploymentCondition) bool {
 func scaledObjectState(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) (reason, message string) {
 	switch {
 	case !p.AutoScaled && scaledObject != nil:
-		return v1.ReasonProgressing, "autoScaling is off, and KEDA still has to let the ScaledObject go" + keda.KeptBy("ScaledObject", scaledObject)
+		return v1.ReasonProgressing, "autoScaling is off, and KEDA has not released the ScaledObject yet" + keda.KeptBy("ScaledObject", scaledObject)
 	case !p.AutoScaled:
 		return "", ""
 	case scaledObject == nil:
 		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being created", p.Channel.Name)
 	case scaledObject.DeletionTimestamp != nil:
-		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being deleted, and is made anew once it is gone%s", p.Channel.Name, keda.KeptBy("ScaledObject", scaledObject))
+		return v1.ReasonProgressing, fmt.Sprintf("ScaledObject %s is being deleted, and is recreated once it is gone%s", p.Channel.Name, keda.KeptBy("ScaledObject", scaledObject))
 	}
 	ready := scaledObject.Status.Conditions.GetReadyCondition()
 	switch {
@@ -85,6 +85,6 @@ func scaledObjectState(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) (r
 	case ready.IsFalse():
 		return v1.ReasonKEDANotReady, fmt.Sprintf("KEDA reports ScaledObject %s as not ready: %s", p.Channel.Name, ready.Message)
 	default:
-		return v1.ReasonProgressing, fmt.Sprintf("KEDA has not taken up ScaledObject %s yet", p.Channel.Name)
+		return v1.ReasonProgressing, fmt.Sprintf("KEDA has not reconciled ScaledObject %s yet", p.Channel.Name)
 	}
 }

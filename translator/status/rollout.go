@@ -71,34 +71,34 @@ func pausedRollout(deployment *appsv1.Deployment) bool {
 // rollout is how far the workers are, and what they lack.
 func rollout(deployment *appsv1.Deployment) string {
 	status, wanted := deployment.Status, ptr.Deref(deployment.Spec.Replicas, 1)
-	words := fmt.Sprintf("%d of %d workers are ready", min(status.ReadyReplicas, wanted), wanted)
+	message := fmt.Sprintf("%d of %d workers are ready", min(status.ReadyReplicas, wanted), wanted)
 	switch old := status.Replicas - status.UpdatedReplicas; {
 	case WorkersUp(deployment):
 	case status.ObservedGeneration < deployment.Generation:
-		words += ", and Kubernetes has still to look at the Deployment's last change"
+		message += ", and Kubernetes has not observed the Deployment's last change yet"
 	case old > 0 && old <= status.ReadyReplicas && status.UpdatedReplicas < wanted:
-		words += fmt.Sprintf(", %d of them not updated yet", min(old, wanted))
+		message += fmt.Sprintf(", %d of them not updated yet", min(old, wanted))
 	case old > 0 && status.UpdatedReplicas < wanted:
-		words += fmt.Sprintf(", %d not updated yet", min(old, wanted))
+		message += fmt.Sprintf(", %d not updated yet", min(old, wanted))
 	case old > 0:
-		words += fmt.Sprintf(", %d of the template before not replaced yet", old)
+		message += fmt.Sprintf(", %d of the previous template not replaced yet", old)
 	case status.UpdatedReplicas < wanted:
-		words += fmt.Sprintf(", %d still to be made", wanted-status.UpdatedReplicas)
+		message += fmt.Sprintf(", %d still to be created", wanted-status.UpdatedReplicas)
 	}
-	return words
+	return message
 }
 
 // progress is what rollout says, and what the pods' trouble is that may pass by itself.
 func progress(p *plan.Plan, seen Observed) string {
-	words := rollout(seen.Deployment)
+	message := rollout(seen.Deployment)
 	switch {
 	case WorkersUp(seen.Deployment):
 	case seen.Workers.Unread != nil:
-		words += fmt.Sprintf("; why the others are not can't be told, because the pods can't be read: %v", seen.Workers.Unread)
+		message += fmt.Sprintf("; why the others are not can't be told, because the pods can't be read: %v", seen.Workers.Unread)
 	case seen.Workers.Trouble != nil:
-		words += "; " + seen.Workers.Trouble.Message(seen.Deployment, LastReady(p.Channel))
+		message += "; " + seen.Workers.Trouble.Message(seen.Deployment, LastReady(p.Channel))
 	}
-	return words
+	return message
 }
 
 // workersFail reports whether the channel can't work until somebody changes something.
@@ -123,7 +123,7 @@ func replicaFailure(deployment *appsv1.Deployment) string {
 	return ""
 }
 
-// withoutPodNames leaves out of a ReplicaSet's words what it makes up anew for each attempt
+// withoutPodNames leaves out of a ReplicaSet's message what it makes up anew for each attempt
 // at a pod (k8s.io/apiserver, pkg/storage/names: five letters and digits).
 func withoutPodNames(deployment *appsv1.Deployment, message string) string {
 	return regexp.MustCompile(`\b(`+regexp.QuoteMeta(deployment.Name)+`-[0-9a-z]+-)[0-9a-z]{5}\b`).ReplaceAllString(message, "$1…")

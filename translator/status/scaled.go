@@ -33,8 +33,8 @@ func scaledCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Conditi
 	if held, ok := heldCondition(p, seen, now); ok {
 		return held, true
 	}
-	if undone, ok := undoneCondition(p, seen, now); ok {
-		return undone, true
+	if overdue, ok := overdueCondition(p, seen, now); ok {
+		return overdue, true
 	}
 	return decidedCondition(p, seen), true
 }
@@ -44,7 +44,7 @@ func notScaled(p *plan.Plan, seen Observed) metav1.Condition {
 	asks := fmt.Sprintf("spec.replicas asks for %d", p.Replicas)
 	if p.Channel.Spec.Paused && seen.Deployment != nil {
 		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonPaused,
-			fmt.Sprintf("autoScaling is off, and spec.paused keeps %d workers; %s", ptr.Deref(seen.Deployment.Spec.Replicas, 1), asks))
+			fmt.Sprintf("autoScaling is off, and spec.paused keeps %s; %s", plan.Workers(ptr.Deref(seen.Deployment.Spec.Replicas, 1)), asks))
 	}
 	return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonAutoScalingDisabled, "autoScaling is off: "+asks)
 }
@@ -64,11 +64,11 @@ func decidedCondition(p *plan.Plan, seen Observed) metav1.Condition {
 	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
 		reason = v1.ReasonDecisionUnknown
 	}
-	words := response.GetLastingExplanation() + kedaSays(p, seen)
-	if foreign := foreignWords(p, seen.ScaledObject); foreign != "" {
-		words += "; " + foreign
+	message := response.GetLastingExplanation() + kedaSays(p, seen)
+	if foreign := foreignMessage(p, seen.ScaledObject); foreign != "" {
+		message += "; " + foreign
 	}
-	return condition(v1.ConditionScaled, status, reason, words)
+	return condition(v1.ConditionScaled, status, reason, message)
 }
 
 // kedaSays is what KEDA reports beside the decision, where it explains what happens: an HPA

@@ -46,9 +46,9 @@ func TestReady(t *testing.T) {
 		"no KEDA":                 {true, Observed{Deployment: channeltest.Fleet(1, 1, 1), Problem: apply.ErrKEDANotInstalled}, v1.ReasonKEDANotInstalled, v1.PhasePending, "install KEDA"},
 		"no ScaledObject":         {true, Observed{Deployment: channeltest.Fleet(1, 1, 1)}, v1.ReasonProgressing, v1.PhaseRunning, "being created"},
 		"KEDA not ready":          {true, Observed{Deployment: channeltest.Fleet(1, 1, 1), ScaledObject: channeltest.KEDAReady("False")}, v1.ReasonKEDANotReady, v1.PhaseRunning, "words of KEDA's"},
-		"KEDA has not looked yet": {true, Observed{Deployment: channeltest.Fleet(1, 1, 1), ScaledObject: channeltest.KEDAReady("Unknown")}, v1.ReasonProgressing, v1.PhaseRunning, "not taken up"},
+		"KEDA has not looked yet": {true, Observed{Deployment: channeltest.Fleet(1, 1, 1), ScaledObject: channeltest.KEDAReady("Unknown")}, v1.ReasonProgressing, v1.PhaseRunning, "has not reconciled"},
 		"KEDA ready":              {true, Observed{Deployment: channeltest.Fleet(1, 1, 1), ScaledObject: channeltest.KEDAReady("True")}, v1.ReasonAvailable, v1.PhaseRunning, "1 of 1"},
-		"KEDA not gone":           {false, Observed{Deployment: channeltest.Fleet(1, 1, 1), ScaledObject: channeltest.KEDAReady("True")}, v1.ReasonProgressing, v1.PhaseRunning, "let the ScaledObject go"},
+		"KEDA not gone":           {false, Observed{Deployment: channeltest.Fleet(1, 1, 1), ScaledObject: channeltest.KEDAReady("True")}, v1.ReasonProgressing, v1.PhaseRunning, "has not released the ScaledObject"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			channel := channeltest.Channel()
