@@ -67,7 +67,7 @@ func CPU(name string) kedav1alpha1.ScaleTriggers {
 }
 
 // Templated sets spec.template to a manifest.
-func Templated(t *testing.T, manifest string) func(*v1.PubSubChannel) {
+func Templated(t testing.TB, manifest string) func(*v1.PubSubChannel) {
 	t.Helper()
 	template := &v1.PodTemplate{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifest), template))

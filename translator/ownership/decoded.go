@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // Decoded keeps one copy of each set of owned fields: nearly all objects have the same,
@@ -19,7 +20,7 @@ type Decoded struct {
 
 type ownedSet struct {
 	raw     *metav1.FieldsV1
-	decoded fieldSet
+	decoded *fieldpath.Set
 	// alone is all that is kept where only the main owner applied, as for most objects.
 	alone []metav1.ManagedFieldsEntry
 }
@@ -47,13 +48,13 @@ func (o *Decoded) share(fields []byte) *ownedSet {
 	set := &ownedSet{raw: raw, alone: []metav1.ManagedFieldsEntry{{
 		Manager: Main, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: raw,
 	}}}
-	set.decoded, _ = decodeFields(raw) // what can't be read is tried again, and told, by who needs it
+	set.decoded, _ = fieldsOf(set.alone[0]) // what can't be read is tried again, and told, by who needs it
 	o.sets[text] = set
 	return set
 }
 
 // decoded is what a set says, which nobody may change; nil where it is not kept.
-func (o *Decoded) decoded(raw *metav1.FieldsV1) fieldSet {
+func (o *Decoded) decoded(raw *metav1.FieldsV1) *fieldpath.Set {
 	if o == nil {
 		return nil
 	}
@@ -67,7 +68,7 @@ func (o *Decoded) decoded(raw *metav1.FieldsV1) fieldSet {
 }
 
 // fieldsOf is what one entry of managedFields owns; nobody may change it.
-func (o *Decoded) fieldsOf(entry metav1.ManagedFieldsEntry) (fieldSet, error) {
+func (o *Decoded) fieldsOf(entry metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
 	if entry.FieldsV1 != nil {
 		if fields := o.decoded(entry.FieldsV1); fields != nil {
 			return fields, nil

@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // Field owners. Two, because spec.replicas of a Deployment must be able to change hands
@@ -25,41 +26,29 @@ func OnlyOperatorMade(object metav1.Object) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		spec, _ := fields["f:spec"].(map[string]any)
+		spec, _ := below(fields, fieldpath.FieldNameElement("spec"))
 		if entry.Manager == Main && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
-			applied = len(spec) > 0
+			applied = !spec.Empty()
 			continue
 		}
-		if !harmless("f:spec", spec) {
+		if !spec.Difference(passing).Empty() {
 			return false, nil
 		}
 	}
 	return applied, nil
 }
 
-// passing are fields that others write in the ordinary course of things: the HPA or KEDA
-// the replicas, kubectl rollout restart its time, and KEDA an empty struct (KEDA 2.21).
-var passing = map[string]bool{
-	"f:spec.f:replicas": true,
-	"f:spec.f:template.f:metadata.f:annotations.f:kubectl.kubernetes.io/restartedAt": true,
-	"f:spec.f:advanced.f:scalingModifiers":                                           true,
-}
+// passing are fields of a spec that others write in the ordinary course of things: the HPA or
+// KEDA the replicas, kubectl rollout restart its time, and KEDA an empty struct (KEDA 2.21).
+// What holds them is there with them.
+var passing = fieldpath.NewSet(
+	fieldpath.MakePathOrDie("replicas"),
+	fieldpath.MakePathOrDie("template"), fieldpath.MakePathOrDie("template", "metadata"), fieldpath.MakePathOrDie("template", "metadata", "annotations"),
+	fieldpath.MakePathOrDie("template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"),
+	fieldpath.MakePathOrDie("advanced"), fieldpath.MakePathOrDie("advanced", "scalingModifiers"),
+)
 
-// harmless reports whether all fields under a path are passing.
-func harmless(path string, fields fieldSet) bool {
-	for name, child := range fields {
-		below, _ := child.(map[string]any)
-		next := path + "." + name
-		switch {
-		case name == ".":
-		case len(below) == 0 && !passing[next], !harmless(next, below):
-			return false
-		}
-	}
-	return true
-}
-
-// MainOwns reports whether the main owner applied a field, by its path in managedFields.
+// MainOwns reports whether the main owner applied a field, or something in it, by its path.
 func MainOwns(object metav1.Object, path ...string) bool {
 	managed := object.GetManagedFields()
 	i := slices.IndexFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
@@ -72,13 +61,12 @@ func MainOwns(object metav1.Object, path ...string) bool {
 	if err != nil {
 		return false
 	}
-	at := map[string]any(fields)
 	for _, name := range path {
-		next, owned := at[name].(map[string]any)
+		within, owned := below(fields, fieldpath.FieldNameElement(name))
 		if !owned {
 			return false
 		}
-		at = next
+		fields = within
 	}
 	return true
 }
@@ -91,8 +79,7 @@ func OnlyMainOwnsReplicas(deployment *appsv1.Deployment) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		spec, _ := fields["f:spec"].(map[string]any)
-		if _, owned := spec["f:replicas"]; !owned {
+		if !fields.Has(fieldpath.MakePathOrDie("spec", "replicas")) {
 			continue
 		}
 		if entry.Manager != Main || entry.Operation != metav1.ManagedFieldsOperationApply {

@@ -40,7 +40,7 @@ func foreignFields(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject) []fore
 		field(fmt.Sprintf("spec.idleReplicaCount: %d", *idle),
 			fmt.Sprintf("KEDA takes an idle fleet to %d, and wakes it for a queue above activationQueueDepth only", *idle), `{"spec":{"idleReplicaCount":null}}`)
 	}
-	if fallback := spec.Fallback; fallback != nil && p.AutoScaling.Fallback == nil && !ownership.MainOwns(scaledObject, "f:spec", "f:fallback") {
+	if fallback := spec.Fallback; fallback != nil && p.AutoScaling.Fallback == nil && !ownership.MainOwns(scaledObject, "spec", "fallback") {
 		effect := "KEDA follows it where it can't read a trigger"
 		if falling := scaledObject.Status.Conditions.GetFallbackCondition(); falling.IsTrue() {
 			effect = "KEDA follows it now, because it can't read a trigger"
@@ -107,6 +107,6 @@ func pauseThatHolds(p *plan.Plan, scaledObject *kedav1alpha1.ScaledObject, actio
 // goes with the next apply.
 func foreignPauses(scaledObject *kedav1alpha1.ScaledObject) []plan.Pause {
 	return slices.DeleteFunc(plan.PausesOn(scaledObject), func(p plan.Pause) bool {
-		return ownership.MainOwns(scaledObject, "f:metadata", "f:annotations", "f:"+p.Annotation)
+		return ownership.MainOwns(scaledObject, "metadata", "annotations", p.Annotation)
 	})
 }
