@@ -50,7 +50,6 @@ const maxRetry = time.Minute
 // status what became of them.
 type Reconciler struct {
 	client        client.Client // reads channels and Deployments from the cache
-	live          client.Reader // reads from the API server
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
 	podLooks      *podLooks

@@ -75,8 +75,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// Setup adds the controller, and what it needs, to a manager whose cache has the options of Caches.
-// It works with and without KEDA's CRDs, and starts to autoscale when they appear.
+// Setup adds the controller, and what it needs, to a manager whose cache has the options of
+// Caches. It works with and without KEDA's CRDs, and starts to autoscale when they appear.
 func Setup(mgr manager.Manager, options Options) error {
 	if err := options.Limits.Check(); err != nil {
 		return err
@@ -88,26 +88,10 @@ func Setup(mgr manager.Manager, options Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, apply.IndexForeign, foreignValues); err != nil {
 		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
 	}
-	r := &Reconciler{
-		client:        mgr.GetClient(),
-		live:          mgr.GetAPIReader(),
-		scaledObjects: scaledObjects,
-		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
-		instance:      options.Instance,
-		heartbeat:     heartbeat(options.StatusHeartbeat),
-		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
-		now:           options.Clock.Now,
-		log:           mgr.GetLogger().WithName("pubsubchannel"),
-	}
+	r := newReconciler(mgr, options, scaledObjects)
 	runnables := []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)}
-	if options.KEDASecret.Name != "" {
-		r.certificates = newCertificates(mgr.GetAPIReader(), options.KEDASecret, options.Clock, r.log)
+	if r.certificates != nil {
 		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
-	}
-	r.podLooks = newPodLooks(r.live, r.observer.pause)
-	r.children = &apply.Applier{
-		Client: r.client, Live: r.live, ScaledObjects: scaledObjects, Owned: &options.Caches.owned,
-		Scaler: options.Scaler, Certificates: r.certificates.hashFor, Limits: options.Limits, Now: r.now, Warn: r.warn,
 	}
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
@@ -138,6 +122,29 @@ func Setup(mgr manager.Manager, options Options) error {
 		}
 	}
 	return r.setupKEDA(mgr, c, scaledObjects, options.KEDAInterval)
+}
+
+func newReconciler(mgr manager.Manager, options Options, scaledObjects cache.Cache) *Reconciler {
+	live := mgr.GetAPIReader()
+	r := &Reconciler{
+		client:        mgr.GetClient(),
+		scaledObjects: scaledObjects,
+		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
+		instance:      options.Instance,
+		heartbeat:     heartbeat(options.StatusHeartbeat),
+		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
+		now:           options.Clock.Now,
+		log:           mgr.GetLogger().WithName("pubsubchannel"),
+	}
+	if options.KEDASecret.Name != "" {
+		r.certificates = newCertificates(live, options.KEDASecret, options.Clock, r.log)
+	}
+	r.podLooks = newPodLooks(live, r.observer.pause)
+	r.children = &apply.Applier{
+		Client: r.client, Live: live, ScaledObjects: scaledObjects, Owned: &options.Caches.owned,
+		Scaler: options.Scaler, Certificates: r.certificates.hashFor, Limits: options.Limits, Now: r.now, Warn: r.warn,
+	}
+	return r
 }
 
 // newScaledObjectCache makes a cache of its own, because the manager's can't be told of a
