@@ -30,7 +30,10 @@ func TestUnreachable(t *testing.T) {
 		"no connection to the scaler":       {status.Error(codes.Unavailable, "x"), true, codes.Unavailable},
 		"no answer in time":                 {status.Error(codes.DeadlineExceeded, "x"), true, codes.DeadlineExceeded},
 		"another server":                    {status.Error(codes.Unimplemented, "x"), true, codes.Unimplemented},
-		"a code that gRPC never makes":      {status.Error(codes.InvalidArgument, "x"), false, codes.InvalidArgument},
+		"InvalidArgument, never of gRPC":    {status.Error(codes.InvalidArgument, "x"), false, codes.InvalidArgument},
+		"NotFound, never of gRPC":           {status.Error(codes.NotFound, "x"), false, codes.NotFound},
+		"FailedPrecondition, never of gRPC": {status.Error(codes.FailedPrecondition, "x"), false, codes.FailedPrecondition},
+		"OutOfRange, never of gRPC":         {status.Error(codes.OutOfRange, "x"), false, codes.OutOfRange},
 		"no status":                         {errors.New("x"), true, codes.Unknown},
 		"a deadline without status":         {context.DeadlineExceeded, true, codes.DeadlineExceeded},
 	} {
