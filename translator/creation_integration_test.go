@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
-	"github.com/jawaracloud/pubsub-operator/translator/apply"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 	"github.com/jawaracloud/pubsub-operator/translator/ownership"
@@ -69,7 +68,10 @@ func TestCreationTakesNothingOver(t *testing.T) {
 	}
 }
 
-// What creation rests on: an apply at NoVersion creates, and never changes what is there.
+// noVersion is the resource version that no object has (translator/apply).
+const noVersion = "1"
+
+// What creation rests on: an apply at noVersion creates, and never changes what is there.
 func TestApplyAtNoVersion(t *testing.T) {
 	s := sharedServer(t)
 	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace, c.UID = s.namespace(t), "5e2f7c1a" }, channeltest.AutoScaled())
@@ -77,15 +79,15 @@ func TestApplyAtNoVersion(t *testing.T) {
 		"Deployment": func() error {
 			desired, err := build.Deployment(plan.Of(channel))
 			require.NoError(t, err)
-			return s.Apply(t.Context(), desired.WithResourceVersion(apply.NoVersion), client.FieldOwner(ownership.Main))
+			return s.Apply(t.Context(), desired.WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
 		},
 		"PodDisruptionBudget": func() error {
-			return s.Apply(t.Context(), build.DisruptionBudget(plan.Of(channel)).WithResourceVersion(apply.NoVersion), client.FieldOwner(ownership.Main))
+			return s.Apply(t.Context(), build.DisruptionBudget(plan.Of(channel)).WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
 		},
 		"ScaledObject": func() error {
 			desired, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
 			require.NoError(t, err)
-			desired.SetResourceVersion(apply.NoVersion)
+			desired.SetResourceVersion(noVersion)
 			return s.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(ownership.Main))
 		},
 	} {

@@ -267,7 +267,7 @@ func TestOrphansAreNotTakenBackByAChannelThatGoes(t *testing.T) {
 	s.orphan(t, channel, func(child client.Object) {
 		err := takeBack(child)
 		assert.True(t, apply.Raced(err), "%T: %v", child, err)
-		assert.False(t, MayBeScaled(err), "and nothing is made beside it")
+		assert.False(t, apply.MayBeScaled(err), "and nothing is made beside it")
 	})
 	for _, child := range childrenOf(channel) {
 		s.get(t, child)

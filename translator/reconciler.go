@@ -155,7 +155,7 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Obs
 		seen.Deployment, err = r.children.Deployment(ctx, p)
 		return err
 	})
-	if !MayBeScaled(workers) {
+	if !apply.MayBeScaled(workers) {
 		return seen, []error{workers}
 	}
 	budget := within(ctx, func(ctx context.Context) (err error) {
@@ -175,14 +175,6 @@ func within(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
 	return work(ctx)
-}
-
-// MayBeScaled reports whether the Deployment of the channel's name is the channel's, or will
-// be: what scales it must not be made for somebody else's.
-func MayBeScaled(err error) bool {
-	var known *plan.Problem
-	var unknown *apply.ReadError
-	return !errors.As(err, &unknown) && (!errors.As(err, &known) || !known.Taken)
 }
 
 // syncScaling makes or removes the ScaledObject, and while there is none sees to the

@@ -106,11 +106,11 @@ func (a *Applier) leftBehind(ctx context.Context, cached client.Object, channel 
 	live := &metav1.PartialObjectMetadata{} // the cache keeps only a part of managedFields
 	live.SetGroupVersionKind(gvk)
 	if err := a.Live.Get(ctx, client.ObjectKeyFromObject(cached), live); err != nil {
-		return false, &ReadError{fmt.Errorf("reading %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(cached), err)}
+		return false, &readError{fmt.Errorf("reading %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(cached), err)}
 	}
 	if live.UID != cached.GetUID() || len(live.OwnerReferences) > 0 || live.Annotations[v1.AnnotationAdoptedBy] != "" {
 		resource := schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}
-		return false, &ReadError{apierrors.NewConflict(resource, live.Name, errors.New("it has changed"))}
+		return false, &readError{apierrors.NewConflict(resource, live.Name, errors.New("it has changed"))}
 	}
 	return ownership.OnlyOperatorMade(live)
 }
@@ -125,7 +125,7 @@ func (a *Applier) checkNotGoing(ctx context.Context, channel *v1.PubSubChannel) 
 	list.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannelList"))
 	err := a.Live.List(ctx, list, client.InNamespace(channel.Namespace), client.MatchingFields{"metadata.name": channel.Name})
 	if err != nil {
-		return &ReadError{fmt.Errorf("reading PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)}
+		return &readError{fmt.Errorf("reading PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)}
 	}
 	for _, now := range list.Items {
 		if now.UID == channel.UID && now.DeletionTimestamp == nil {
@@ -133,7 +133,7 @@ func (a *Applier) checkNotGoing(ctx context.Context, channel *v1.PubSubChannel) 
 		}
 	}
 	resource := v1.GroupVersion.WithResource("pubsubchannels").GroupResource()
-	return &ReadError{apierrors.NewConflict(resource, channel.Name, errors.New("it is being deleted"))}
+	return &readError{apierrors.NewConflict(resource, channel.Name, errors.New("it is being deleted"))}
 }
 
 // conflictWith says that an object which the channel needs belongs to somebody else.

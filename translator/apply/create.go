@@ -12,11 +12,11 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 )
 
-// NoVersion is a resource version that no object ever has, as etcd's revisions begin with 1
+// noVersion is a resource version that no object ever has, as etcd's revisions begin with 1
 // while it is empty. An apply with it creates, and is a conflict where an object of that
 // name is there already: kube-apiserver compares versions only when there is one to compare
 // with (k8s.io/apiserver, pkg/registry/generic/registry/store.go, Update).
-const NoVersion = "1"
+const noVersion = "1"
 
 // findOrCreate gets a channel's child from a cache that holds only what carries the
 // operator's labels, and where that has none from the API server: an object without the
@@ -30,7 +30,7 @@ func (a *Applier) findOrCreate(ctx context.Context, channel *v1.PubSubChannel, c
 		return found, err
 	}
 	if channel.Status.ObservedGeneration < 1 { // it is new, and as a rule nothing of that name is there
-		if err := create(ptr.To(NoVersion)); !apierrors.IsConflict(err) {
+		if err := create(ptr.To(noVersion)); !apierrors.IsConflict(err) {
 			return false, err
 		}
 	}
@@ -48,12 +48,12 @@ func Find(ctx context.Context, reader client.Reader, key types.NamespacedName, o
 		return false, nil
 	}
 	if err != nil {
-		return false, &ReadError{fmt.Errorf("reading %T %s: %w", object, key, err)}
+		return false, &readError{fmt.Errorf("reading %T %s: %w", object, key, err)}
 	}
 	return true, nil
 }
 
-// ReadError says that nothing is known of an object, not even whose it is.
-type ReadError struct{ error }
+// readError says that nothing is known of an object, not even whose it is.
+type readError struct{ error }
 
-func (e *ReadError) Unwrap() error { return e.error }
+func (e *readError) Unwrap() error { return e.error }

@@ -99,3 +99,11 @@ func resourceMissing(err error) bool {
 	details := status.Status().Details
 	return details == nil || details.Kind != "namespaces"
 }
+
+// MayBeScaled reports whether the Deployment of the channel's name is the channel's, or will
+// be: what scales it must not be made for somebody else's.
+func MayBeScaled(err error) bool {
+	var known *plan.Problem
+	var unknown *readError
+	return !errors.As(err, &unknown) && (!errors.As(err, &known) || !known.Taken)
+}
