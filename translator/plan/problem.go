@@ -6,7 +6,7 @@ import (
 
 // Problem is what no retry mends: somebody has to change something, inside the channel or
 // outside. It becomes the Ready condition and the phase.
-type Problem struct {
+type Problem struct { //nolint:errname // conditions tell it; it is an error only on its way there
 	Phase   v1.Phase
 	Reason  string
 	Message string
