@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
 )
 
 // foreign creates a Deployment of five workers that somebody else made under the name that
@@ -75,7 +77,7 @@ func TestAdoptionRefused(t *testing.T) {
 			namespace := s.namespace(t)
 			theirs := foreign(t, s, namespace, test.change)
 			version := theirs.ResourceVersion
-			channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, scaled())
+			channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, channeltest.AutoScaled())
 			eventually(t, s, channel, readyReason(test.reason), "the refusal shows")
 			for _, words := range test.words {
 				assert.Contains(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message, words)
@@ -95,9 +97,9 @@ func TestAdoption(t *testing.T) {
 		channel  func(*v1.PubSubChannel)
 		want     []int32
 	}{
-		"autoscaled":                {ptr.To[int32](5), scaled(), []int32{5}},
-		"autoscaled, owned by none": {nil, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](2) }), []int32{1}},
-		"paused":                    {ptr.To[int32](5), paused, []int32{5}},
+		"autoscaled":                {ptr.To[int32](5), channeltest.AutoScaled(), []int32{5}},
+		"autoscaled, owned by none": {nil, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](2) }), []int32{1}},
+		"paused":                    {ptr.To[int32](5), channeltest.Paused, []int32{5}},
 		"of as many":                {ptr.To[int32](5), func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](5) }, []int32{5}},
 		"of fewer, in one step":     {ptr.To[int32](5), func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](3) }, []int32{5, 3}},
 	} {
@@ -115,7 +117,7 @@ func TestAdoption(t *testing.T) {
 				return metav1.IsControlledBy(d, channel) && *d.Spec.Replicas == test.want[len(test.want)-1]
 			}, "with consent it is adopted")
 			assert.Equal(t, before.UID, theirs.UID)
-			assert.False(t, ownerHas(theirs, ownerMain), "replicas are not the main owner's")
+			assert.False(t, ownerHas(theirs, ownership.Main), "replicas are not the main owner's")
 			assert.Equal(t, "jawaracloud/subscriber:latest", container(theirs).Image)
 			assert.Equal(t, "messages", envMap(theirs)["CHANNEL"])
 			assert.Equal(t, "1", envMap(theirs)["THEIRS"], "what is theirs stays theirs")
@@ -160,7 +162,7 @@ func TestSwitching(t *testing.T) {
 
 	s.scaleChannel(t, channel, 6)
 	eventually(t, s, deployment, replicasAre(6), "kubectl scale psc is followed")
-	s.edit(t, channel, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](0), 20 }))
+	s.edit(t, channel, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](0), 20 }))
 	eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return *so.Spec.MaxReplicaCount == 20 }, "the ScaledObject is made")
 	s.scale(t, deployment, 8)
 

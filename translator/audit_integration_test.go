@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// request is a line of the API server's audit log (k8s.io/apiserver, audit.k8s.io/v1).
+// Request is a line of the API server's audit log (k8s.io/apiserver, audit.k8s.io/v1).
 type request struct {
 	Stage     string `json:"stage"`
 	Verb      string `json:"verb"`

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
 )
 
 const (
@@ -184,7 +185,7 @@ func (p *plane) verify(b *testing.B, namespace string, n int) {
 	require.Len(b, deployments.Items, n)
 	require.Len(b, scaledObjects.Items, n)
 	for _, deployment := range deployments.Items {
-		require.False(b, ownerHas(&deployment, ownerMain), deployment.Name)
+		require.False(b, ownerHas(&deployment, ownership.Main), deployment.Name)
 	}
 	for _, channel := range channels.Items {
 		require.Equal(b, channel.Generation, channel.Status.ObservedGeneration, channel.Name)

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // foreignBudgetNamed creates somebody else's budget.
@@ -68,7 +69,7 @@ func TestBudgetGivesWayToAnother(t *testing.T) {
 	}{
 		"by a label of ours":         {selector(workers), true},
 		"by a label of the template": {selector(map[string]string{"team": "shop"}), true},
-		"by a recommended label":     {selector(map[string]string{labelManagedBy: v1.OperatorApp}), true},
+		"by a recommended label":     {selector(map[string]string{plan.LabelManagedBy: v1.OperatorApp}), true},
 		"all pods":                   {&metav1.LabelSelector{}, true},
 		"by an expression": {&metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 			{Key: "team", Operator: metav1.LabelSelectorOpIn, Values: []string{"shop", "else"}}, {Key: "canary", Operator: metav1.LabelSelectorOpDoesNotExist},

@@ -134,14 +134,14 @@ func (c *certificates) read(ctx context.Context) {
 	}
 }
 
-// failed logs once why the Secret can't be read: without it KEDA scales all the same, until
+// Failed logs once why the Secret can't be read: without it KEDA scales all the same, until
 // its certificates are renewed.
 func (c *certificates) failed(err error) {
-	words := fmt.Sprintf("reading Secret %s: %v", c.secret, err)
-	if c.fault != words {
+	fault := fmt.Sprintf("reading Secret %s: %v", c.secret, err)
+	if c.fault != fault {
 		c.log.Error(err, "KEDA's certificates for the scaler can't be read: after a renewal, fleets at 0 replicas would wake by KEDA's polling alone", "secret", c.secret)
 	}
-	c.fault = words
+	c.fault = fault
 }
 
 // hashOfSecret is a hash of a Secret's data, short enough for an object's metadata and of no use to

@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // A renewed Secret with KEDA's certificates changes every ScaledObject once, by which KEDA
@@ -38,11 +40,11 @@ func TestRenewedCertificatesReachKEDA(t *testing.T) {
 	run := func() func() {
 		return runController(t, p.userIn(t, controllerUser), holding{}, func(_ *manager.Options, o *Options) {
 			o.Clock, o.KEDASecret = clock, types.NamespacedName{Namespace: "keda", Name: secret.Name}
-			o.Scaler = ScalerRef{Address: "scaler.test:9090", TLS: true, AuthenticationRef: "scaler"}
+			o.Scaler = build.ScalerRef{Address: "scaler.test:9090", TLS: true, AuthenticationRef: "scaler"}
 		})
 	}
 	stop := run()
-	channel := testChannel(scaled())
+	channel := channeltest.Channel(channeltest.AutoScaled())
 	channel.Namespace, channel.UID, channel.Generation = "shop", "", 0
 	require.NoError(t, p.Create(t.Context(), channel))
 	made := &kedav1alpha1.ScaledObject{}

@@ -23,6 +23,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 func envMap(deployment *appsv1.Deployment) map[string]string {
@@ -192,12 +195,12 @@ var edits = []struct {
 	{"maxScaleUpStep", auto(func(a *v1.AutoScalingSpec) { a.MaxScaleUpStep = ptr.To(intstr.FromInt32(2)) }), nil, hasTrigger("maxScaleUpStep", "2")},
 	{"maxScaleUpStep, gone", auto(func(a *v1.AutoScalingSpec) { a.MaxScaleUpStep = nil }), nil, hasTrigger("maxScaleUpStep", "")},
 	{"schedules", auto(func(a *v1.AutoScalingSpec) {
-		a.Schedules = []v1.Schedule{office(), office(func(s *v1.Schedule) { s.Name, s.MinReplicas = "sale", 9 })}
+		a.Schedules = []v1.Schedule{channeltest.Office(), channeltest.Office(func(s *v1.Schedule) { s.Name, s.MinReplicas = "sale", 9 })}
 	}), nil, hasTriggers("", "office", "sale")},
 	{"schedules, fewer", auto(func(a *v1.AutoScalingSpec) { a.Schedules = a.Schedules[1:] }), nil, func(so *kedav1alpha1.ScaledObject) bool {
 		return hasTriggers("", "sale")(so) && so.Spec.Triggers[1].Metadata["desiredReplicas"] == "9"
 	}},
-	{"triggers", auto(func(a *v1.AutoScalingSpec) { a.Triggers = []kedav1alpha1.ScaleTriggers{cpu("busy")} }), nil, hasTriggers("", "sale", "busy")},
+	{"triggers", auto(func(a *v1.AutoScalingSpec) { a.Triggers = []kedav1alpha1.ScaleTriggers{channeltest.CPU("busy")} }), nil, hasTriggers("", "sale", "busy")},
 	{"schedules and triggers, gone", auto(func(a *v1.AutoScalingSpec) { a.Schedules, a.Triggers = nil, nil }), nil, hasTriggers("")},
 	{"fallback", auto(func(a *v1.AutoScalingSpec) { a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6} }), nil, func(so *kedav1alpha1.ScaledObject) bool {
 		return so.Spec.Fallback != nil && *so.Spec.Fallback == kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6, Behavior: "static"}
@@ -209,7 +212,7 @@ var edits = []struct {
 // Every field of the spec reaches the children when it is edited, and its removal too.
 func TestEditsReachTheChildren(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, scaled())
+	channel := s.channel(t, channeltest.AutoScaled())
 	s.deploymentReady(t, channel)
 	for _, test := range edits {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,7 +231,7 @@ func TestEditsReachTheChildren(t *testing.T) {
 // What somebody else changes of ours is put right, and what they add is left.
 func TestDriftIsPutRight(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, scaled())
+	channel := s.channel(t, channeltest.AutoScaled())
 	deployment := s.deploymentReady(t, channel)
 	so := scaledObjectOf(channel)
 	eventually(t, s, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")
@@ -275,7 +278,7 @@ func TestForeignObjectsAreLeftAlone(t *testing.T) {
 			theirs.Spec.Template.Spec.Containers = []corev1.Container{{Name: "c", Image: "theirs:1"}}
 			require.NoError(t, s.Create(t.Context(), theirs))
 
-			channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, scaled())
+			channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, channeltest.AutoScaled())
 			eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return c.Status.Phase == v1.PhaseFailed }, "the conflict shows")
 			ready := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady)
 			assert.Equal(t, v1.ReasonDeploymentConflict, ready.Reason)
@@ -291,10 +294,10 @@ func TestForeignObjectsAreLeftAlone(t *testing.T) {
 	}
 	t.Run("ScaledObject", func(t *testing.T) {
 		namespace := s.namespace(t)
-		theirs := buildScaledObject(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}, ScalerRef{Address: "x:1"})
+		theirs := build.ScaledObject(plan.Of(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}), build.ScalerRef{Address: "x:1"})
 		theirs.OwnerReferences = nil
 		require.NoError(t, s.Create(t.Context(), theirs))
-		channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, scaled())
+		channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, channeltest.AutoScaled())
 		eventually(t, s, channel, func(c *v1.PubSubChannel) bool {
 			ready := meta.FindStatusCondition(c.Status.Conditions, v1.ConditionReady)
 			return ready != nil && ready.Reason == v1.ReasonScaledObjectConflict

@@ -16,6 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // agreeing creates, as somebody else, an object that has nothing but what the operator
@@ -36,7 +40,7 @@ func TestCreationTakesNothingOver(t *testing.T) {
 	s := sharedServer(t)
 	for name, build := range map[string]func(channel *v1.PubSubChannel) (built any, object client.Object){
 		"Deployment": func(channel *v1.PubSubChannel) (any, client.Object) {
-			built, err := buildDeployment(channel)
+			built, err := build.Deployment(plan.Of(channel))
 			require.NoError(t, err)
 			container := &built.Spec.Template.Spec.Containers[0]
 			container.Env = slices.DeleteFunc(container.Env, func(e corev1ac.EnvVarApplyConfiguration) bool {
@@ -45,14 +49,14 @@ func TestCreationTakesNothingOver(t *testing.T) {
 			return built, deploymentOf(channel)
 		},
 		"PodDisruptionBudget": func(channel *v1.PubSubChannel) (any, client.Object) {
-			return buildDisruptionBudget(channel), budgetOf(channel)
+			return build.DisruptionBudget(plan.Of(channel)), budgetOf(channel)
 		},
 		"ScaledObject": func(channel *v1.PubSubChannel) (any, client.Object) {
-			return buildScaledObject(channel, testScaler), scaledObjectOf(channel)
+			return build.ScaledObject(plan.Of(channel), testScaler), scaledObjectOf(channel)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) }, scaled())
+			channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) }, channeltest.AutoScaled())
 			built, theirs := build(channel)
 			agreeing(t, s, built, theirs)
 			version := theirs.GetResourceVersion()
@@ -64,24 +68,27 @@ func TestCreationTakesNothingOver(t *testing.T) {
 	}
 }
 
+// noVersion is the resource version that no object has (translator/apply).
+const noVersion = "1"
+
 // What creation rests on: an apply at noVersion creates, and never changes what is there.
 func TestApplyAtNoVersion(t *testing.T) {
 	s := sharedServer(t)
-	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.UID = s.namespace(t), "5e2f7c1a" }, scaled())
+	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace, c.UID = s.namespace(t), "5e2f7c1a" }, channeltest.AutoScaled())
 	for name, apply := range map[string]func() error{
 		"Deployment": func() error {
-			desired, err := buildDeployment(channel)
+			desired, err := build.Deployment(plan.Of(channel))
 			require.NoError(t, err)
-			return s.Apply(t.Context(), desired.WithResourceVersion(noVersion), client.FieldOwner(ownerMain))
+			return s.Apply(t.Context(), desired.WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
 		},
 		"PodDisruptionBudget": func() error {
-			return s.Apply(t.Context(), buildDisruptionBudget(channel).WithResourceVersion(noVersion), client.FieldOwner(ownerMain))
+			return s.Apply(t.Context(), build.DisruptionBudget(plan.Of(channel)).WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
 		},
 		"ScaledObject": func() error {
-			desired, err := applyForm(buildScaledObject(channel, testScaler))
+			desired, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
 			require.NoError(t, err)
 			desired.SetResourceVersion(noVersion)
-			return s.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(ownerMain))
+			return s.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(ownership.Main))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +105,7 @@ func TestReplicasOfOneAreNobodys(t *testing.T) {
 	channel := s.channel(t, func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](1) })
 	deployment := s.deploymentReady(t, channel)
 	assert.EqualValues(t, 1, *deployment.Spec.Replicas)
-	assert.False(t, ownerHas(deployment, ownerReplicas))
+	assert.False(t, ownerHas(deployment, ownership.Replicas))
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "mine:2" })
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool { return container(d).Image == "mine:2" }, "an edit is followed")
 	assert.EqualValues(t, 1, *deployment.Spec.Replicas)

@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // Every channel that the documents show is one: the API server takes it, with no field that
@@ -36,9 +38,10 @@ func TestDocumentedChannels(t *testing.T) {
 			require.NoError(t, yaml.UnmarshalStrict([]byte(manifest), channel), manifest)
 			channel.Namespace = namespace
 			require.NoError(t, strict.Create(t.Context(), channel, client.DryRunAll), manifest)
-			_, err := buildDeployment(channel)
+			_, err := build.Deployment(plan.Of(channel))
 			assert.NoError(t, err, manifest)
-			assert.NoError(t, checkScaling(channel), manifest)
+			p := plan.Of(channel)
+			assert.NoError(t, build.CheckScaledObject(p, build.ScaledObject(p, build.ScalerRef{})), manifest)
 		}
 		assert.GreaterOrEqual(t, found, least, file)
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // features are parts of a pod that one version of Kubernetes or another has not, or has not on
@@ -44,7 +45,7 @@ func TestWhatTheAPIServerDropsIsTold(t *testing.T) {
 	require.NotEmpty(t, pod, "this version has all of these features on: name one here that is off")
 	scaler := &countingDown{}
 	runController(t, p.administrator(t, controllerUser), scaler, patient)
-	channel := p.fleet(t, "shop", "orders", 1, templated(t, "spec: "+pod))[0]
+	channel := p.fleet(t, "shop", "orders", 1, channeltest.Templated(t, "spec: "+pod))[0]
 	deployment, scaledObject := deploymentOf(channel), scaledObjectOf(channel)
 	p.settled(t)
 	require.NoError(t, p.Get(t.Context(), client.ObjectKeyFromObject(scaledObject), scaledObject))
@@ -89,11 +90,11 @@ func TestWhatTheAPIServerDoesNotKnowIsTold(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, pod, "this version knows all of these features: name one here that is newer")
-	channel := s.channel(t, scaled())
+	channel := s.channel(t, channeltest.AutoScaled())
 	deployment := s.deploymentReady(t, channel)
 	before := deployment.DeepCopy()
 	s.edit(t, channel, func(c *v1.PubSubChannel) {
-		templated(t, "spec: "+pod)(c)
+		channeltest.Templated(t, "spec: "+pod)(c)
 		c.Spec.AutoScaling.MaxReplicas = 7
 	})
 	eventually(t, s, channel, readyReason(v1.ReasonInvalidSpec), words)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // deleteAndWait deletes a channel's Deployment and waits for the next one.
@@ -30,7 +31,7 @@ func TestDeletedDeploymentComesBackAsItWas(t *testing.T) {
 	namespace := s.namespace(t)
 	seen := watchReplicas(t, s, namespace)
 	channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace },
-		scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](0), 20 }))
+		channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](0), 20 }))
 	deployment := s.deploymentReady(t, channel)
 	told := func(n int32) {
 		eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return c.Status.Selector != "" && c.Status.DesiredReplicas == n }, "the status knows")
@@ -55,13 +56,13 @@ func TestDeletedDeploymentComesBackAsItWas(t *testing.T) {
 func TestDeletedDeploymentComesBackPaused(t *testing.T) {
 	s := sharedServer(t)
 	for name, change := range map[string]func(*v1.PubSubChannel){
-		"autoscaled":     scaled(func(a *v1.AutoScalingSpec) { a.MaxReplicas = 5 }),
+		"autoscaled":     channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MaxReplicas = 5 }),
 		"not autoscaled": func(*v1.PubSubChannel) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := s.namespace(t)
 			seen := watchReplicas(t, s, namespace)
-			channel := s.channel(t, change, paused, func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](3) })
+			channel := s.channel(t, change, channeltest.Paused, func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](3) })
 			deployment := s.deploymentReady(t, channel)
 			eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return c.Status.DesiredReplicas == 3 }, "the status knows")
 			s.scale(t, deployment, 8)
@@ -78,12 +79,12 @@ func TestNewFleetSleeps(t *testing.T) {
 	s := sharedServer(t)
 	for name, change := range map[string]func(*v1.PubSubChannel){
 		"as it is": func(*v1.PubSubChannel) {},
-		"paused":   paused,
+		"paused":   channeltest.Paused,
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := s.namespace(t)
 			seen := watchReplicas(t, s, namespace)
-			channel := s.channel(t, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](0) }), change,
+			channel := s.channel(t, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](0) }), change,
 				func(c *v1.PubSubChannel) { c.Namespace = namespace })
 			deployment := s.deploymentReady(t, channel)
 			assert.EqualValues(t, 0, *deployment.Spec.Replicas)

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // kubectl returns a function that runs the real kubectl on a namespace.
@@ -94,7 +95,7 @@ func (s *server) settled(t *testing.T, namespace string) []v1.PubSubChannel {
 			channel := &list.Items[i]
 			connected := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionConnected)
 			if channel.Status.ObservedGeneration != channel.Generation || channel.Status.Selector == "" || connected == nil ||
-				autoScalingEnabled(channel) && !s.kedaHasLooked(t, channel) {
+				plan.Of(channel).AutoScaled && !s.kedaHasLooked(t, channel) {
 				return false
 			}
 		}

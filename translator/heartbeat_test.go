@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // The time of a status is written with whatever else is, and alone only for a heartbeat.
@@ -36,15 +37,15 @@ func TestObservedTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			last := v1.PubSubChannelStatus{Replicas: 1}
 			if !test.none {
-				last.ObservedTime = ptr.To(metav1.NewTime(now.Add(-test.age)))
+				last.ObservedTime = ptr.To(metav1.NewTime(channeltest.Now.Add(-test.age)))
 			}
 			next := *last.DeepCopy()
 			if test.changed {
 				next.Replicas = 2
 			}
-			assert.Equal(t, test.write, heartbeat(test.heartbeat).due(last, &next, now))
+			assert.Equal(t, test.write, heartbeat(test.heartbeat).due(last, &next, channeltest.Now))
 			if test.write {
-				assert.True(t, next.ObservedTime.Time.Equal(now))
+				assert.True(t, next.ObservedTime.Time.Equal(channeltest.Now))
 			} else {
 				assert.Equal(t, last, next)
 			}
@@ -58,8 +59,8 @@ func TestObservedTime(t *testing.T) {
 func TestHeartbeatsAreKept(t *testing.T) {
 	const h = heartbeat(time.Minute)
 	for range 1000 {
-		at := now
-		written := metav1.NewTime(now)
+		at := channeltest.Now
+		written := metav1.NewTime(channeltest.Now)
 		wait := h.next(nil, at)
 		for range 2 {
 			assert.Positive(t, wait)
@@ -71,5 +72,5 @@ func TestHeartbeatsAreKept(t *testing.T) {
 		}
 		assert.True(t, h.late(&written, at.Add(wait)), "it is due when it is looked at for it")
 	}
-	assert.Zero(t, heartbeat(0).next(nil, now))
+	assert.Zero(t, heartbeat(0).next(nil, channeltest.Now))
 }

@@ -16,6 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/keda"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // theirHPA creates an HPA of somebody else's named mine.
@@ -41,7 +44,7 @@ func TestHPAIsTakenOver(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)
 	theirHPA(t, s, namespace, "Deployment", "orders-subscriber")
-	channel := s.channel(t, scaled(hpaNamed("mine")), func(c *v1.PubSubChannel) { c.Namespace = namespace })
+	channel := s.channel(t, channeltest.AutoScaled(hpaNamed("mine")), func(c *v1.PubSubChannel) { c.Namespace = namespace })
 	eventually(t, s, channel, readyReason(v1.ReasonHPAConflict), "it is told")
 	words := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message
 	assert.Contains(t, words, "kubectl annotate psc orders -n "+namespace+" scaledobject.keda.sh/transfer-hpa-ownership=true")
@@ -49,13 +52,13 @@ func TestHPAIsTakenOver(t *testing.T) {
 	so := scaledObjectOf(channel)
 	assert.True(t, apierrors.IsNotFound(s.Get(t.Context(), client.ObjectKeyFromObject(so), so)))
 
-	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Annotations = map[string]string{transferAnnotation: "true"} })
+	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Annotations = map[string]string{plan.TransferAnnotation: "true"} })
 	eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool {
-		return hpaNameOf(so) == "mine" && so.Annotations[transferAnnotation] == "true"
+		return keda.HPAName(so) == "mine" && so.Annotations[plan.TransferAnnotation] == "true"
 	}, "KEDA is told to")
-	s.edit(t, channel, paused)
+	s.edit(t, channel, channeltest.Paused)
 	eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool {
-		return so.Annotations[kedav1alpha1.PausedAnnotation] == "true" && so.Annotations[transferAnnotation] == "true"
+		return so.Annotations[kedav1alpha1.PausedAnnotation] == "true" && so.Annotations[plan.TransferAnnotation] == "true"
 	}, "a pause goes with it")
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Annotations, c.Spec.Paused = nil, false })
 	eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return len(so.Annotations) == 0 }, "what is left out goes")
@@ -81,20 +84,20 @@ func TestHPAOfOthersIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			namespace := s.namespace(t)
 			theirs := theirHPA(t, s, namespace, test.kind, test.target, test.owners...)
-			channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) {
-				c.Namespace, c.Annotations = namespace, map[string]string{transferAnnotation: "true"}
+			channel := s.channel(t, channeltest.AutoScaled(), func(c *v1.PubSubChannel) {
+				c.Namespace, c.Annotations = namespace, map[string]string{plan.TransferAnnotation: "true"}
 			})
 			so := scaledObjectOf(channel)
-			eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return hpaNameOf(so) == "" }, "by default it is KEDA's own")
+			eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return keda.HPAName(so) == "" }, "by default it is KEDA's own")
 			s.edit(t, channel, auto(hpaNamed("mine")))
 			if test.words != "" {
 				eventually(t, s, channel, readyReason(v1.ReasonHPAConflict), "it is refused")
 				assert.Contains(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message, test.words)
 				s.get(t, so)
-				assert.Empty(t, hpaNameOf(so))
+				assert.Empty(t, keda.HPAName(so))
 				require.NoError(t, s.Delete(t.Context(), theirs))
 			}
-			eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return hpaNameOf(so) == "mine" }, "it is passed on")
+			eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return keda.HPAName(so) == "mine" }, "it is passed on")
 		})
 	}
 }

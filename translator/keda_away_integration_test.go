@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // moreSince begins the words of a step up that is undone.
@@ -78,7 +79,7 @@ func (a *away) start() {
 // ready creates a channel that KEDA scales, with one worker.
 func (a *away) ready(t *testing.T, change ...func(*v1.PubSubChannel)) (*v1.PubSubChannel, *kedav1alpha1.ScaledObject) {
 	t.Helper()
-	channel := a.channel(t, append(change, scaled())...)
+	channel := a.channel(t, append(change, channeltest.AutoScaled())...)
 	a.deploymentReady(t, channel)
 	so := scaledObjectOf(channel)
 	eventually(t, a.server, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")
@@ -110,7 +111,7 @@ func messageOf(c *v1.PubSubChannel, kind string) string {
 func says(kind, reason string, words ...string) func(*v1.PubSubChannel) bool {
 	return func(c *v1.PubSubChannel) bool {
 		got := meta.FindStatusCondition(c.Status.Conditions, kind)
-		return got != nil && got.Reason == reason && containsAll(got.Message, words...)
+		return got != nil && got.Reason == reason && channeltest.ContainsAll(got.Message, words...)
 	}
 }
 
@@ -174,8 +175,8 @@ func (a *away) testForeign(t *testing.T) {
 		require.NoError(t, a.plane.patch(t.Context(), so.DeepCopy(), patch))
 	}
 	change(`{"metadata":{"annotations":{"autoscaling.keda.sh/paused":"true"}}}`)
-	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonPaused, pausedAll, "annotate scaledobject orders", "without the pause: depth 500"), "the pause is what holds it")
-	assert.True(t, says(v1.ConditionPaused, v1.ReasonPausedOnScaledObject, pausedAll, "annotate scaledobject orders")(channel))
+	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonPaused, channeltest.PausedAll, "annotate scaledobject orders", "without the pause: depth 500"), "the pause is what holds it")
+	assert.True(t, says(v1.ConditionPaused, v1.ReasonPausedOnScaledObject, channeltest.PausedAll, "annotate scaledobject orders")(channel))
 	a.clock.step(time.Hour)
 	change(`{"metadata":{"annotations":{"autoscaling.keda.sh/paused":null}}}`)
 	eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound"), "from now on it is to be carried out")
@@ -185,18 +186,18 @@ func (a *away) testForeign(t *testing.T) {
 		return &inspectv1.ExplainResponse{Action: inspectv1.Action_ACTION_SCALE_UP, Reason: inspectv1.Reason_REASON_OUTSIDE_LIMITS, LastingExplanation: "0 → 1"}, nil
 	})
 	a.scale(t, deploymentOf(channel), 0)
-	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonHeldByScaledObject, "spec.idleReplicaCount: 0", "the queue alone: 0 → 1"), "it is what holds it")
+	eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonHeldByScaledObject, "spec.idleReplicaCount: 0", "without it the queue would ask for: 0 → 1"), "it is what holds it")
 	change(`{"spec":{"idleReplicaCount":null}}`)
 	eventually(t, a.server, channel, says(v1.ConditionScaled, "OutsideLimits"), "the remedy helps")
 	assert.Empty(t, a.eventsFor(t, channel.UID, channel.Namespace, v1.ReasonNotCarriedOut))
 }
 
 func (a *away) testNotTakenUp(t *testing.T) {
-	channel := a.channel(t, scaled())
-	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not taken up"), "KEDA is awaited")
+	channel := a.channel(t, channeltest.AutoScaled())
+	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled"), "KEDA is awaited")
 	a.clock.step(31 * time.Second)
 	a.poke(t, scaledObjectOf(channel))
-	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonKEDANotReady, "has not taken up ScaledObject orders", "keda-operator seems not to run"), "it does not come")
+	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonKEDANotReady, "has not reconciled ScaledObject orders", "keda-operator seems not to run"), "it does not come")
 	a.kedaSays(t, scaledObjectOf(channel), metav1.ConditionTrue, "")
 	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "workers"), "it is there")
 }
@@ -222,7 +223,7 @@ func (a *away) testSwitchedOff(t *testing.T) {
 	channel, so := a.ready(t)
 	a.keep(t, so)
 	a.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.AutoScaling.Enabled, c.Spec.Replicas = false, ptr.To[int32](3) })
-	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA still has to let the ScaledObject go", "finalizer.keda.sh", "keda-operator"), "the finalizer is named")
+	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not released the ScaledObject yet", "finalizer.keda.sh", "keda-operator"), "the finalizer is named")
 	assert.EqualValues(t, 1, *a.deploymentReady(t, channel).Spec.Replicas, "KEDA may still write replicas")
 	a.remedy(t, messageOf(channel, v1.ConditionReady), "orders")
 	eventually(t, a.server, deploymentOf(channel), replicasAre(3), "spec.replicas holds")
@@ -283,8 +284,8 @@ func TestClocksThatDiffer(t *testing.T) {
 		t.Run(by.String(), func(t *testing.T) {
 			a := startAway(t, p, by)
 			defer a.stop()
-			fresh := a.channel(t, scaled())
-			eventually(t, a.server, fresh, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not taken up"), "KEDA is awaited")
+			fresh := a.channel(t, channeltest.AutoScaled())
+			eventually(t, a.server, fresh, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled"), "KEDA is awaited")
 			channel, so := a.ready(t)
 			a.wants(channel, 4, 500)
 			eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound"), "the decision is told")
@@ -310,14 +311,16 @@ func TestClocksThatDiffer(t *testing.T) {
 			a.get(t, channel)
 			assert.Equal(t, version, channel.ResourceVersion, "nothing new, and no write")
 			a.get(t, fresh)
-			assert.True(t, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not taken up")(fresh), "not too soon")
+			assert.True(t, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled")(fresh), "not too soon")
 
 			a.wants(channel, 6, 900)
 			eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound"), "a decision is told")
 			a.clock.step(91 * time.Second)
 			a.poke(t, so)
 			eventually(t, a.server, channel, says(v1.ConditionScaled, v1.ReasonNotCarriedOut), "and that nobody carries it out, by its own clock")
-			assert.Len(t, a.eventsFor(t, channel.UID, channel.Namespace, v1.ReasonNotCarriedOut), 1)
+			require.Eventually(t, func() bool { // the event comes after the status
+				return len(a.eventsFor(t, channel.UID, channel.Namespace, v1.ReasonNotCarriedOut)) == 1
+			}, soon, tick)
 		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // KEDA's CRDs go while the controller runs, and come back: the channels say so, their workers
@@ -30,7 +31,7 @@ func TestKEDAGoesAndComesBack(t *testing.T) {
 	deployment := deploymentOf(channel)
 	a.scale(t, deployment, 4)
 	eventually(t, a.server, channel, func(c *v1.PubSubChannel) bool { return c.Status.DesiredReplicas == 4 }, "the fleet has grown")
-	going := a.channel(t, scaled())
+	going := a.channel(t, channeltest.AutoScaled())
 	eventually(t, a.server, scaledObjectOf(going), func(*kedav1alpha1.ScaledObject) bool { return true }, "its ScaledObject is made")
 
 	keda, err := kedaCRDs()
@@ -51,7 +52,7 @@ func TestKEDAGoesAndComesBack(t *testing.T) {
 	eventually(t, a.server, channel, func(c *v1.PubSubChannel) bool { return ptr.Deref(c.Status.QueueDepth, 0) == 77 }, "the depth is told")
 	plain := a.channel(t, func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](2) })
 	assert.EqualValues(t, 2, *a.deploymentReady(t, plain).Spec.Replicas, "a new channel without autoscaling works")
-	late := a.channel(t, scaled())
+	late := a.channel(t, channeltest.AutoScaled())
 	eventually(t, a.server, late, readyReason(v1.ReasonKEDANotInstalled), "a new one with it waits")
 	a.edit(t, going, func(c *v1.PubSubChannel) { c.Spec.AutoScaling.Enabled, c.Spec.Replicas = false, ptr.To[int32](2) })
 	eventually(t, a.server, deploymentOf(going), replicasAre(2), "switching autoscaling off is the remedy")
@@ -63,7 +64,7 @@ func TestKEDAGoesAndComesBack(t *testing.T) {
 	for _, c := range []*v1.PubSubChannel{channel, late} {
 		so := scaledObjectOf(c)
 		eventually(t, a.server, so, func(so *kedav1alpha1.ScaledObject) bool { return metav1.IsControlledBy(so, c) }, "the ScaledObject is made anew")
-		eventually(t, a.server, c, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not taken up"), "KEDA is awaited")
+		eventually(t, a.server, c, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled"), "KEDA is awaited")
 		a.kedaSays(t, so, metav1.ConditionFalse, "no scaler")
 		require.Eventually(t, func() bool { // client-go waits for up to a minute between its attempts at a watch
 			return a.Get(t.Context(), client.ObjectKeyFromObject(c), c) == nil && says(v1.ConditionReady, v1.ReasonKEDANotReady, "no scaler")(c)

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 func readyReason(reason string) func(*v1.PubSubChannel) bool {
@@ -33,7 +34,7 @@ func TestKEDAComesLater(t *testing.T) {
 	}
 	require.NoError(t, err)
 	plain := s.channel(t, func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](2) })
-	waiting := s.channel(t, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](3) }))
+	waiting := s.channel(t, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](3) }))
 
 	assert.EqualValues(t, 2, *s.deploymentReady(t, plain).Spec.Replicas)
 	assert.EqualValues(t, 3, *s.deploymentReady(t, waiting).Spec.Replicas)

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
+
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
 )
 
 // The tests run on several versions of Kubernetes (make kubernetes-test). What one of them
@@ -59,7 +61,7 @@ func notKept(t *testing.T, c client.Client, namespace, pod string) ([]string, er
 	if err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(deployment), client.FieldOwner("probe"), client.DryRunAll); err != nil {
 		return nil, err
 	}
-	return differences(sent, deployment.Object["spec"], ""), nil
+	return ownership.Differences(sent, deployment.Object["spec"], ""), nil
 }
 
 // gates are those of these feature gates that the API server's program knows, as a flag has

@@ -12,7 +12,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
 )
+
+// Explainer asks the scaler what it would decide now, and why.
+type Explainer interface {
+	// Explain answers as Inspector.Explain does. Its errors are gRPC statuses; those of
+	// the scaler's own are those of proto/inspect.
+	// The answer is the caller's to change.
+	Explain(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error)
+}
 
 const (
 	// explainTimeout bounds one question to the scaler.
@@ -43,8 +53,8 @@ type observer struct {
 }
 
 type following struct {
-	question *question // nobody changes it
-	answer   *answer   // nil until the first
+	question *inquiry.Question // nobody changes it
+	answer   *inquiry.Answer   // nil until the first
 }
 
 // newObserver makes an observer that asks about each channel once per interval.
@@ -64,14 +74,14 @@ func newObserver(explainer Explainer, interval time.Duration, clock clock.WithTi
 // follow makes the question the one that is asked about the channel, at once where it is a
 // new one, and returns the last answer about the same queue and policy; nil while there
 // is none.
-func (o *observer) follow(key types.NamespacedName, q question) *answer {
+func (o *observer) follow(key types.NamespacedName, q inquiry.Question) *inquiry.Answer {
 	o.mu.Lock()
 	f, known := o.followed[key]
 	if !known {
 		f = &following{}
 		o.followed[key] = f
 	}
-	asked := known && f.question.equal(q)
+	asked := known && f.question.Equal(q)
 	if !asked {
 		f.question = &q
 	}
@@ -81,30 +91,24 @@ func (o *observer) follow(key types.NamespacedName, q question) *answer {
 		o.due.Add(key)
 		o.due.AddAfter(key, explainSettle) // which a later time does not put off
 	}
-	if last != nil && !sameQueue(last.question, q) {
+	if last != nil && !last.Question.SameQueue(q) {
 		return nil
 	}
 	return last
 }
 
 // restart returns the answer as one whose decision stands from now on, and keeps it so.
-func (o *observer) restart(key types.NamespacedName, a *answer) *answer {
+func (o *observer) restart(key types.NamespacedName, a *inquiry.Answer) *inquiry.Answer {
 	fresh := *a
-	fresh.since = o.clock.Now()
+	fresh.Since = o.clock.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f, ok := o.followed[key]; ok && f.answer == a {
-		if f.answer = &fresh; f.question == &a.question {
-			f.question = &fresh.question // one copy
+		if f.answer = &fresh; f.question == &a.Question {
+			f.question = &fresh.Question // one copy
 		}
 	}
 	return &fresh
-}
-
-// sameQueue reports whether an answer to one question may stand for the other.
-func sameQueue(a, b question) bool {
-	b.replicas, b.scaled = a.replicas, a.scaled
-	return a.equal(b)
 }
 
 // forget ends the questions about a channel.
@@ -139,7 +143,7 @@ func (o *observer) Start(ctx context.Context) error {
 func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	o.mu.Lock()
 	f, ok := o.followed[key]
-	var q question
+	var q inquiry.Question
 	if ok {
 		q = *f.question
 	}
@@ -148,7 +152,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 		return
 	}
 	asking, cancel := context.WithTimeout(ctx, explainTimeout)
-	response, err := o.explainer.Explain(asking, q.request(key.Namespace, key.Name))
+	response, err := o.explainer.Explain(asking, q.Request(key.Namespace, key.Name))
 	cancel()
 	if ctx.Err() != nil {
 		return // we are stopping: the error says nothing of the scaler
@@ -159,7 +163,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 		intern(&response.QueueType)
 		intern(&response.LastingExplanation) // the status has it as well
 	}
-	if o.keep(key, &answer{question: q, response: response, err: err, since: o.clock.Now()}) {
+	if o.keep(key, &inquiry.Answer{Question: q, Response: response, Err: err, Since: o.clock.Now()}) {
 		select {
 		case o.changed <- key:
 		case <-ctx.Done():
@@ -170,7 +174,7 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 }
 
 // keep stores an answer and reports whether it says anything new.
-func (o *observer) keep(key types.NamespacedName, a *answer) bool {
+func (o *observer) keep(key types.NamespacedName, a *inquiry.Answer) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f, ok := o.followed[key]
@@ -178,14 +182,14 @@ func (o *observer) keep(key types.NamespacedName, a *answer) bool {
 		return false // deleted meanwhile
 	}
 	last := f.answer
-	if a.decides(last) {
-		a.since = last.since
+	if a.Decides(last) {
+		a.Since = last.Since
 	}
 	f.answer = a
-	if f.question.equal(a.question) {
-		f.question = &a.question // one copy
+	if f.question.Equal(a.Question) {
+		f.question = &a.Question // one copy
 	}
-	return !a.sameAs(last)
+	return !a.SameAs(last)
 }
 
 func (o *observer) pause() time.Duration {

@@ -3,6 +3,8 @@
 package translator
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -18,9 +20,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // childrenOf are a channel's three objects.
@@ -55,7 +63,7 @@ func (s *server) orphan(t *testing.T, channel *v1.PubSubChannel, between func(ch
 // everything is a channel with all three children, once they are there.
 func (s *server) everything(t *testing.T) *v1.PubSubChannel {
 	t.Helper()
-	channel := s.channel(t, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](2) }))
+	channel := s.channel(t, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas = ptr.To[int32](2) }))
 	s.deploymentReady(t, channel)
 	for _, child := range childrenOf(channel) {
 		eventually(t, s, child, func(client.Object) bool { return true }, "it is made")
@@ -63,10 +71,10 @@ func (s *server) everything(t *testing.T) *v1.PubSubChannel {
 	return channel
 }
 
-// again creates a channel of the same name, of another image.
+// Again creates a channel of the same name, of another image.
 func (s *server) again(t *testing.T, gone *v1.PubSubChannel) *v1.PubSubChannel {
 	t.Helper()
-	return s.channel(t, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](2), 30 }),
+	return s.channel(t, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](2), 30 }),
 		func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Image = gone.Namespace, "again:1" })
 }
 
@@ -161,15 +169,15 @@ func TestForeignChildrenAreAdoptedByConsent(t *testing.T) {
 	require.NoError(t, s.Create(t.Context(), so))
 	budget := budgetOf(named)
 	budget.Annotations = so.Annotations
-	budget.Spec = policyv1.PodDisruptionBudgetSpec{MaxUnavailable: ptr.To(intstr.FromInt32(1)), Selector: selector(selectorLabels(named))}
+	budget.Spec = policyv1.PodDisruptionBudgetSpec{MaxUnavailable: ptr.To(intstr.FromInt32(1)), Selector: selector(plan.SelectorLabels(named))}
 	require.NoError(t, s.Create(t.Context(), budget))
 
-	channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) { c.Namespace = namespace })
+	channel := s.channel(t, channeltest.AutoScaled(), func(c *v1.PubSubChannel) { c.Namespace = namespace })
 	eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool {
 		return metav1.IsControlledBy(so, channel) && so.Spec.Triggers[0].Type == "external-push"
 	}, "the ScaledObject is adopted")
 	eventually(t, s, budget, func(b *policyv1.PodDisruptionBudget) bool {
-		return metav1.IsControlledBy(b, channel) && b.Spec.MaxUnavailable.String() == disruptionShare
+		return metav1.IsControlledBy(b, channel) && b.Spec.MaxUnavailable.String() == "25%"
 	}, "the budget is adopted")
 
 	// And the consent may come later: without it nothing is in the way.
@@ -177,7 +185,7 @@ func TestForeignChildrenAreAdoptedByConsent(t *testing.T) {
 	budget = budgetOf(&v1.PubSubChannel{ObjectMeta: second})
 	budget.Spec.MaxUnavailable = ptr.To(intstr.FromInt32(1))
 	require.NoError(t, s.Create(t.Context(), budget))
-	channel = s.channel(t, scaled(), func(c *v1.PubSubChannel) { c.ObjectMeta = second })
+	channel = s.channel(t, channeltest.AutoScaled(), func(c *v1.PubSubChannel) { c.ObjectMeta = second })
 	eventually(t, s, channel, readyReason(v1.ReasonProgressing), "nothing is in the way")
 	before := budget.DeepCopy()
 	budget.Annotations = map[string]string{v1.AnnotationAdoptedBy: "second"}
@@ -196,13 +204,13 @@ func TestWhatCannotBeAdoptedSaysWhy(t *testing.T) {
 		"a ScaledObject of a StatefulSet": {func(channel *v1.PubSubChannel) client.Object {
 			so := scaledObjectOf(channel)
 			so.Spec = kedav1alpha1.ScaledObjectSpec{
-				ScaleTargetRef: &kedav1alpha1.ScaleTarget{Name: "theirs", Kind: "StatefulSet"}, Triggers: []kedav1alpha1.ScaleTriggers{cpu("busy")},
+				ScaleTargetRef: &kedav1alpha1.ScaleTarget{Name: "theirs", Kind: "StatefulSet"}, Triggers: []kedav1alpha1.ScaleTriggers{channeltest.CPU("busy")},
 			}
 			return so
 		}, []string{"ScaledObject orders may be adopted", `kind "StatefulSet"`, "Deployment of apps/v1", "delete it"}},
 		"a budget that counts otherwise": {func(channel *v1.PubSubChannel) client.Object {
 			budget := budgetOf(channel)
-			budget.Spec = policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: selector(selectorLabels(channel))}
+			budget.Spec = policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: selector(plan.SelectorLabels(channel))}
 			return budget
 		}, []string{"PodDisruptionBudget orders-subscriber may be adopted", "minAvailable", "delete it"}},
 	} {
@@ -212,7 +220,7 @@ func TestWhatCannotBeAdoptedSaysWhy(t *testing.T) {
 			theirs.SetAnnotations(consent)
 			require.NoError(t, s.Create(t.Context(), theirs))
 			version := theirs.GetResourceVersion()
-			channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) { c.Namespace = namespace })
+			channel := s.channel(t, channeltest.AutoScaled(), func(c *v1.PubSubChannel) { c.Namespace = namespace })
 			eventually(t, s, channel, readyReason(v1.ReasonAdoptionRefused), "it is told")
 			for _, words := range test.words {
 				assert.Contains(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message, words)
@@ -234,18 +242,37 @@ func TestOrphansAreNotTakenBackByAChannelThatGoes(t *testing.T) {
 	s.get(t, channel)
 	stale := channel.DeepCopy()
 	stale.Status.ObservedGeneration = stale.Generation
-	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch, scaledObjects: s.WithWatch, scaler: testScaler}
+	direct := interceptor.NewClient(s.WithWatch, interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+			return nil // of budgets, by an index that the cache alone has: there are no others
+		},
+	})
+	a := &apply.Applier{
+		Now: time.Now, Client: direct, Live: s.WithWatch, ScaledObjects: s.WithWatch, Scaler: testScaler, Limits: limits.Limits{ServiceAccounts: []string{"worker"}},
+		Certificates: func(context.Context, bool, string) string { return "" },
+	}
+	takeBack := func(child client.Object) (err error) {
+		switch child.(type) {
+		case *appsv1.Deployment:
+			_, err = a.Deployment(t.Context(), plan.Of(stale))
+		case *policyv1.PodDisruptionBudget:
+			_, err = a.DisruptionBudget(t.Context(), plan.Of(stale), nil)
+		case *kedav1alpha1.ScaledObject:
+			_, err = a.ScaledObject(t.Context(), plan.Of(stale))
+		default:
+			err = fmt.Errorf("a channel has no child %T", child)
+		}
+		return err
+	}
 	s.orphan(t, channel, func(child client.Object) {
-		kind, err := s.GroupVersionKindFor(child)
-		require.NoError(t, err)
-		err = r.checkOwner(t.Context(), kind.Kind, child, stale)
-		assert.True(t, raced(err), "%s: %v", kind.Kind, err)
-		assert.False(t, mayBeScaled(err), "and nothing is made beside it")
+		err := takeBack(child)
+		assert.True(t, apply.Raced(err), "%T: %v", child, err)
+		assert.False(t, apply.MayBeScaled(err), "and nothing is made beside it")
 	})
 	for _, child := range childrenOf(channel) {
 		s.get(t, child)
 		assert.Empty(t, child.GetOwnerReferences())
-		assert.ErrorContains(t, r.checkOwner(t.Context(), "Child", child, stale), "it is being deleted", "nor does one that has gone")
+		assert.ErrorContains(t, takeBack(child), "it is being deleted", "nor does one that has gone")
 	}
 }
 
@@ -257,7 +284,7 @@ func TestOnlyOperatorMade(t *testing.T) {
 	child := deploymentOf(channel)
 	made := func() bool {
 		s.get(t, child)
-		only, err := onlyOperatorMade(child)
+		only, err := ownership.OnlyOperatorMade(child)
 		require.NoError(t, err)
 		return only
 	}

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // outage is how long each disturbance lasts at least, and outageLimit at most: a busy machine
@@ -58,7 +59,7 @@ func (p *plane) testConflictStorm(t *testing.T) {
 	during(t, 10*time.Millisecond, func() bool { return edits > 20 }, func(round int) {
 		channel := channels[round%len(channels)]
 		deployment := &appsv1.Deployment{}
-		deployment.Namespace, deployment.Name = channel.Namespace, deploymentName(channel)
+		deployment.Namespace, deployment.Name = channel.Namespace, plan.DeploymentName(channel)
 		for _, err := range []error{
 			p.patch(t.Context(), channel.DeepCopy(), fmt.Sprintf(`{"metadata":{"annotations":{"round":"%d"}},"spec":{"messageTimeout":%d}}`, round, 10+round%100)),
 			p.patch(t.Context(), deployment, fmt.Sprintf(`{"metadata":{"labels":{"app.kubernetes.io/name":"round-%d"}},"spec":{"replicas":%d,"template":{"spec":{"terminationGracePeriodSeconds":%d}}}}`, round, 1+round%5, round)),
@@ -90,7 +91,7 @@ func (p *plane) testConnectionsCut(t *testing.T) {
 		channels = append(channels, p.fleet(t, "cut", fmt.Sprintf("late-%02d", round), 1)...)
 		require.NoError(t, p.patch(t.Context(), channels[round%10].DeepCopy(), fmt.Sprintf(`{"spec":{"messageTimeout":%d}}`, 100+round)))
 		deployment := &appsv1.Deployment{}
-		deployment.Namespace, deployment.Name = "cut", deploymentName(channels[round%10])
+		deployment.Namespace, deployment.Name = "cut", plan.DeploymentName(channels[round%10])
 		// It may not be there yet.
 		_ = p.patch(t.Context(), deployment, `{"metadata":{"labels":{"app.kubernetes.io/instance":"theirs"}}}`)
 	})

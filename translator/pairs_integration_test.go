@@ -30,6 +30,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 var (
@@ -140,7 +145,7 @@ func TestRemovalsReachTheChildren(t *testing.T) {
 type wanted struct {
 	spec        v1.PubSubChannelSpec
 	annotations map[string]string
-	scaler      ScalerRef
+	scaler      build.ScalerRef
 }
 
 func (w *wanted) String() string {
@@ -168,8 +173,8 @@ func (p *plane) stage(t *testing.T, name string) *stage {
 	return s
 }
 
-// cached reads as the caches do, which keep only a part, and counts what is written.
-func (s *stage) cached() client.Client {
+// cached reads as caches do, which keep only a part, and counts what is written.
+func (s *stage) cached(caches *Caches) client.Client {
 	return interceptor.NewClient(s.WithWatch, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			if err := c.Get(ctx, key, object, options...); err != nil {
@@ -178,16 +183,16 @@ func (s *stage) cached() client.Client {
 			var err error
 			switch object := object.(type) {
 			case *appsv1.Deployment:
-				_, err = slimDeployment(object)
+				_, err = caches.slimDeployment(object)
 			case *policyv1.PodDisruptionBudget:
 				var slim any
-				slim, err = slimDisruptionBudget(object)
+				slim, err = caches.slimDisruptionBudget(object)
 				if foreign := slim.(*policyv1.PodDisruptionBudget); foreign != object {
 					foreign.DeepCopyInto(object)
 				}
 			case *kedav1alpha1.ScaledObject:
 				var slim any
-				slim, err = slimScaledObject(object)
+				slim, err = caches.slimScaledObject(object)
 				slim.(*kedav1alpha1.ScaledObject).DeepCopyInto(object)
 			}
 			return err
@@ -197,7 +202,7 @@ func (s *stage) cached() client.Client {
 			if err := c.List(ctx, budgets, client.InNamespace(s.namespace)); err != nil {
 				return err
 			}
-			budgets.Items = slices.DeleteFunc(budgets.Items, func(b policyv1.PodDisruptionBudget) bool { return !foreignBudget(&b) })
+			budgets.Items = slices.DeleteFunc(budgets.Items, func(b policyv1.PodDisruptionBudget) bool { return !apply.ForeignBudget(&b) })
 			return nil
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, object kruntime.ApplyConfiguration, options ...client.ApplyOption) error {
@@ -211,12 +216,17 @@ func (s *stage) cached() client.Client {
 	})
 }
 
-func (s *stage) reconciler(scaler ScalerRef) *Reconciler {
+func (s *stage) reconciler(scaler build.ScalerRef) *Reconciler {
 	scaler.Address = testScaler.Address
-	cached := s.cached()
-	r := &Reconciler{now: time.Now, client: cached, live: s.WithWatch, scaledObjects: cached, scaler: scaler, log: logr.Discard(), limits: Limits{
-		PodSecurity: "privileged", ServiceAccounts: []string{"*"}, ClusterTriggerAuthentications: []string{"*"}, KEDAIdentity: true,
-	}}
+	caches := NewCaches(nil)
+	cached := s.cached(caches)
+	r := &Reconciler{now: time.Now, client: cached, scaledObjects: cached, log: logr.Discard()}
+	r.children = &apply.Applier{
+		Client: cached, Live: s.WithWatch, ScaledObjects: cached, Owned: &caches.owned,
+		Scaler: scaler, Certificates: r.certificates.hashFor, Now: r.now, Warn: r.warn, Limits: limits.Limits{
+			PodSecurity: "privileged", ServiceAccounts: []string{"*"}, ClusterTriggerAuthentications: []string{"*"}, KEDAIdentity: true,
+		},
+	}
 	r.kedaInstalled.Store(true)
 	return r
 }
@@ -244,7 +254,7 @@ func (s *stage) apply(t *testing.T, w *wanted) error {
 	r := s.reconciler(w.scaler)
 	for range rounds {
 		before := s.writes.Load()
-		if _, errs := r.syncChildren(t.Context(), channel); len(errs) > 0 {
+		if _, errs := r.syncChildren(t.Context(), plan.Of(channel)); len(errs) > 0 {
 			return errors.Join(errs...)
 		}
 		if s.writes.Load() == before {
@@ -273,7 +283,7 @@ func (s *stage) legal(t *testing.T, m *maker, refused *atomic.Int64) *wanted {
 		if err == nil {
 			return w
 		}
-		if problemOf(err) == nil {
+		if told, _ := apply.Assess([]error{err}); told == nil {
 			assert.NoError(t, err)
 			return w
 		}
@@ -303,7 +313,7 @@ func (s *stage) clear(t *testing.T) {
 func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 	all := map[string]any{}
 	channel := &v1.PubSubChannel{Spec: w.spec}
-	auto := autoScalingEnabled(channel)
+	auto := plan.Of(channel).AutoScaled
 	for _, object := range s.objects() {
 		if err := s.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 			assert.True(t, apierrors.IsNotFound(err), "%v", err)
@@ -312,7 +322,7 @@ func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 		if _, budget := object.(*policyv1.PodDisruptionBudget); budget && channel.Spec.Paused && !auto {
 			continue // whether there is one follows from the number of workers that the pause keeps
 		}
-		keepOwners(object)
+		NewCaches(nil).keepOwners(object)
 		fields, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(object)
 		assert.NoError(t, err)
 		spec := fields["spec"].(map[string]any)
@@ -325,7 +335,7 @@ func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 		}
 		child := map[string]any{"labels": object.GetLabels(), "annotations": object.GetAnnotations(), "owners": owners, "spec": spec}
 		for _, entry := range object.GetManagedFields() {
-			if entry.Manager == ownerMain {
+			if entry.Manager == ownership.Main {
 				child["fields"] = entry.FieldsV1.String()
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // conditionIs wants a condition to have a status and a reason.
@@ -27,7 +28,7 @@ func conditionIs(kind, status, reason string) func(*v1.PubSubChannel) bool {
 // annotation of the channel.
 func TestPausesReachTheScaledObject(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) {
+	channel := s.channel(t, channeltest.AutoScaled(), func(c *v1.PubSubChannel) {
 		c.Annotations, c.Labels = map[string]string{"argocd.argoproj.io/tracking-id": "x"}, map[string]string{"team": "a"}
 	})
 	so := scaledObjectOf(channel)
@@ -39,15 +40,15 @@ func TestPausesReachTheScaledObject(t *testing.T) {
 		status string
 		reason string
 	}{
-		{"spec.paused", paused, map[string]string{pausedAll: "true"}, "True", v1.ReasonPausedBySpec},
-		{"an annotation beside it", func(c *v1.PubSubChannel) { c.Annotations[pausedReplicas] = "3" }, map[string]string{pausedAll: "true"}, "True", v1.ReasonPausedBySpec},
-		{"the annotation alone", func(c *v1.PubSubChannel) { c.Spec.Paused = false }, map[string]string{pausedReplicas: "3"}, "True", v1.ReasonPausedByAnnotation},
-		{"another value", func(c *v1.PubSubChannel) { c.Annotations[pausedReplicas] = "5" }, map[string]string{pausedReplicas: "5"}, "True", v1.ReasonPausedByAnnotation},
+		{"spec.paused", channeltest.Paused, map[string]string{channeltest.PausedAll: "true"}, "True", v1.ReasonPausedBySpec},
+		{"an annotation beside it", func(c *v1.PubSubChannel) { c.Annotations[channeltest.PausedReplicas] = "3" }, map[string]string{channeltest.PausedAll: "true"}, "True", v1.ReasonPausedBySpec},
+		{"the annotation alone", func(c *v1.PubSubChannel) { c.Spec.Paused = false }, map[string]string{channeltest.PausedReplicas: "3"}, "True", v1.ReasonPausedByAnnotation},
+		{"another value", func(c *v1.PubSubChannel) { c.Annotations[channeltest.PausedReplicas] = "5" }, map[string]string{channeltest.PausedReplicas: "5"}, "True", v1.ReasonPausedByAnnotation},
 		{"another annotation", func(c *v1.PubSubChannel) {
-			delete(c.Annotations, pausedReplicas)
-			c.Annotations[pausedAll], c.Annotations[pausedIn] = "false", "true"
-		}, map[string]string{pausedIn: "true"}, "True", v1.ReasonPausedByAnnotation},
-		{"none", func(c *v1.PubSubChannel) { delete(c.Annotations, pausedIn) }, nil, "False", v1.ReasonNotPaused},
+			delete(c.Annotations, channeltest.PausedReplicas)
+			c.Annotations[channeltest.PausedAll], c.Annotations[channeltest.PausedIn] = "false", "true"
+		}, map[string]string{channeltest.PausedIn: "true"}, "True", v1.ReasonPausedByAnnotation},
+		{"none", func(c *v1.PubSubChannel) { delete(c.Annotations, channeltest.PausedIn) }, nil, "False", v1.ReasonNotPaused},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			s.edit(t, channel, step.edit)
@@ -56,9 +57,9 @@ func TestPausesReachTheScaledObject(t *testing.T) {
 			assert.NotContains(t, so.Labels, "team")
 		})
 	}
-	s.edit(t, channel, annotated(map[string]string{pausedReplicas: "many"}))
+	s.edit(t, channel, channeltest.Annotated(map[string]string{channeltest.PausedReplicas: "many"}))
 	eventually(t, s, channel, readyReason(v1.ReasonInvalidSpec), "the refusal shows")
-	s.edit(t, channel, annotated(nil))
+	s.edit(t, channel, channeltest.Annotated(nil))
 	eventually(t, s, channel, readyReason(v1.ReasonProgressing), "the remedy helps")
 }
 
@@ -70,7 +71,7 @@ func TestPausedWithoutAutoScaling(t *testing.T) {
 	seen := watchReplicas(t, s, namespace)
 	channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](3) })
 	deployment := s.deploymentReady(t, channel)
-	s.edit(t, channel, paused)
+	s.edit(t, channel, channeltest.Paused)
 	eventually(t, s, channel, conditionIs(v1.ConditionPaused, "True", v1.ReasonPausedBySpec), "the pause shows")
 	s.scale(t, deployment, 5)
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image, c.Spec.Replicas = "mine:2", ptr.To[int32](4) })

@@ -131,7 +131,8 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 	tb.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(tb, AddToScheme(scheme))
-	cacheOptions, err := CacheOptions(config)
+	caches := NewCaches(config)
+	cacheOptions, err := caches.Options()
 	require.NoError(tb, err)
 	managerOptions := manager.Options{
 		Scheme:                        scheme,
@@ -142,6 +143,7 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 		LeaderElectionReleaseOnCancel: true,
 	}
 	options := Options{
+		Caches:                  caches,
 		Scaler:                  testScaler,
 		Explainer:               explainer,
 		StatusInterval:          statusInterval,

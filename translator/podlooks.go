@@ -14,6 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/diagnosis"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/status"
 )
 
 // Pods are neither watched nor kept: those of channels whose workers are not up are asked for.
@@ -48,7 +51,7 @@ type podLooks struct {
 // podLook is the last look at a channel's pods.
 type podLook struct {
 	channel, deployment int64 // their generations
-	seen                workersSeen
+	seen                diagnosis.Seen
 	due                 time.Time // when to look next
 	granted             bool      // then without asking the limit
 }
@@ -59,39 +62,39 @@ func newPodLooks(pods client.Reader, pause func() time.Duration) *podLooks {
 }
 
 // look returns what is seen of the channel's pods, by a look at them where it is time for one.
-func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment, now time.Time) workersSeen {
+func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment, now time.Time) diagnosis.Seen {
 	key := client.ObjectKeyFromObject(channel)
-	last := lastReady(channel)
+	last := status.LastReady(channel)
 	if deployment.DeletionTimestamp == nil && deployment.Status.ObservedGeneration < deployment.Generation && keeps(channel, last) {
-		return workersSeen{kept: true} // its change brings us back
+		return diagnosis.Seen{Kept: true} // its change brings us back
 	}
 	failing := last.Reason == v1.ReasonWorkersFailing || p.sawLoop(key, channel)
 	if !worthALook(deployment, failing) {
 		p.forget(key)
-		return workersSeen{}
+		return diagnosis.Seen{}
 	}
 	l := p.begin(key, channel, deployment, now)
 	if wait := l.due.Sub(now); wait > 0 {
-		l.seen.again = wait
+		l.seen.Again = wait
 		return l.seen
 	}
 	if !l.granted {
 		if wait := p.limit.ReserveN(now, 1).DelayFrom(now); wait > 0 {
 			l.due, l.granted = now.Add(wait), true
 			p.keep(key, l)
-			l.seen.again = wait
+			l.seen.Again = wait
 			return l.seen
 		}
 	}
 	pods, err := p.list(ctx, channel)
 	if err != nil {
-		l.seen = workersSeen{unread: err, kept: keeps(channel, last)}
+		l.seen = diagnosis.Seen{Unread: err, Kept: keeps(channel, last)}
 	} else {
-		d := diagnosis{
-			updated: deployment.Status.UpdatedReplicas, told: last.Message, failing: failing,
-			logs: fmt.Sprintf("kubectl logs --namespace=%s --selector=%s", channel.Namespace, selectorText(channel)), now: now,
+		d := diagnosis.Circumstances{
+			Updated: deployment.Status.UpdatedReplicas, Told: last.Message, Failing: failing,
+			Logs: fmt.Sprintf("kubectl logs --namespace=%s --selector=%s", channel.Namespace, plan.SelectorText(channel)), Now: now,
 		}
-		l.seen = workersSeen{trouble: d.of(pods)}
+		l.seen = diagnosis.Seen{Trouble: d.Worst(pods)}
 	}
 	pause := p.pause()
 	if last.Status != metav1.ConditionFalse || now.Sub(last.LastTransitionTime.Time) < lookOften {
@@ -99,7 +102,7 @@ func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployme
 	}
 	l.due, l.granted = now.Add(pause), false
 	p.keep(key, l)
-	l.seen.again = pause
+	l.seen.Again = pause
 	return l.seen
 }
 
@@ -107,11 +110,11 @@ func (p *podLooks) look(ctx context.Context, channel *v1.PubSubChannel, deployme
 // to look at the Deployment, or there are no pods of its template, a change of the Deployment
 // brings us back. A container in a crash loop counts as ready for the moment that it runs.
 func worthALook(deployment *appsv1.Deployment, failing bool) bool {
-	status := deployment.Status
-	if deployment.DeletionTimestamp != nil || status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas == 0 {
+	counted := deployment.Status
+	if deployment.DeletionTimestamp != nil || counted.ObservedGeneration < deployment.Generation || counted.UpdatedReplicas == 0 {
 		return false
 	}
-	return !workersUp(deployment) || failing
+	return !status.WorkersUp(deployment) || failing
 }
 
 // begin is the last look at this generation's pods, or one that is to come. What a generation
@@ -124,11 +127,11 @@ func (p *podLooks) begin(key types.NamespacedName, channel *v1.PubSubChannel, de
 	if known && l.channel == channel.Generation && l.deployment == deployment.Generation {
 		return l
 	}
-	last := lastReady(channel)
+	last := status.LastReady(channel)
 	before := l
 	l = podLook{channel: channel.Generation, deployment: deployment.Generation, due: now.Add(firstLook)}
-	l.seen.kept = keeps(channel, last)
-	if known && before.channel == channel.Generation && !l.seen.kept {
+	l.seen.Kept = keeps(channel, last)
+	if known && before.channel == channel.Generation && !l.seen.Kept {
 		l.seen = before.seen // only the Deployment changed, by a scaling for example
 	}
 	if !known && last.Status == metav1.ConditionFalse && last.ObservedGeneration == channel.Generation {
@@ -140,7 +143,7 @@ func (p *podLooks) begin(key types.NamespacedName, channel *v1.PubSubChannel, de
 
 // keeps reports whether the status tells something of this generation's pods.
 func keeps(channel *v1.PubSubChannel, last metav1.Condition) bool {
-	return ofPods(last.Reason) && last.ObservedGeneration == channel.Generation
+	return diagnosis.OfPods(last.Reason) && last.ObservedGeneration == channel.Generation
 }
 
 func (p *podLooks) keep(key types.NamespacedName, l podLook) {
@@ -160,7 +163,7 @@ func (p *podLooks) forget(key types.NamespacedName) {
 func (p *podLooks) list(ctx context.Context, channel *v1.PubSubChannel) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	err := within(ctx, func(ctx context.Context) error {
-		return p.pods.List(ctx, &pods, client.InNamespace(channel.Namespace), client.MatchingLabels(selectorLabels(channel)),
+		return p.pods.List(ctx, &pods, client.InNamespace(channel.Namespace), client.MatchingLabels(plan.SelectorLabels(channel)),
 			&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
 	})
 	return pods.Items, err
@@ -172,5 +175,5 @@ func (p *podLooks) sawLoop(key types.NamespacedName, channel *v1.PubSubChannel) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l, known := p.looks[key]
-	return known && l.channel == channel.Generation && l.seen.trouble != nil && l.seen.trouble.severity == crashLoop
+	return known && l.channel == channel.Generation && l.seen.Trouble != nil && l.seen.Trouble.Severity == diagnosis.CrashLoop
 }

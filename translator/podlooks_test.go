@@ -15,6 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/diagnosis"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/status"
 )
 
 // listed answers with pods, and counts how often it is asked.
@@ -43,15 +47,15 @@ type looker struct {
 
 func newLooker() *looker {
 	pods := &listed{}
-	return &looker{podLooks: newPodLooks(pods, func() time.Duration { return 15 * time.Second }), pods: pods, channel: testChannel(), now: now}
+	return &looker{podLooks: newPodLooks(pods, func() time.Duration { return 15 * time.Second }), pods: pods, channel: channeltest.Channel(), now: channeltest.Now}
 }
 
 // look is what a reconcile does, after a while.
-func (l *looker) see(t *testing.T, after time.Duration, deployment *appsv1.Deployment) workersSeen {
+func (l *looker) see(t *testing.T, after time.Duration, deployment *appsv1.Deployment) diagnosis.Seen {
 	t.Helper()
 	l.now = l.now.Add(after)
 	seen := l.look(t.Context(), l.channel, deployment, l.now)
-	l.channel.Status, _ = nextStatus(l.channel, observed{deployment: deployment, workers: seen}, l.now)
+	l.channel.Status, _ = status.Next(plan.Of(l.channel), status.Observed{Deployment: deployment, Workers: seen}, l.now)
 	return seen
 }
 
@@ -59,32 +63,32 @@ func (l *looker) see(t *testing.T, after time.Duration, deployment *appsv1.Deplo
 // first; and of channels that are well nothing is asked and nothing kept.
 func TestWhenPodsAreLookedAt(t *testing.T) {
 	l := newLooker()
-	l.see(t, 0, workers(3, 3, 3))
+	l.see(t, 0, channeltest.Fleet(3, 3, 3))
 	assert.Empty(t, l.looks)
-	assert.Equal(t, firstLook, l.see(t, time.Hour, workers(3, 3, 2)).again)
-	assert.Equal(t, time.Second, l.see(t, firstLook-time.Second, workers(3, 3, 2)).again)
+	assert.Equal(t, firstLook, l.see(t, time.Hour, channeltest.Fleet(3, 3, 2)).Again)
+	assert.Equal(t, time.Second, l.see(t, firstLook-time.Second, channeltest.Fleet(3, 3, 2)).Again)
 	assert.Zero(t, l.pods.asked)
-	assert.Equal(t, nextLook, l.see(t, time.Second, workers(3, 3, 2)).again)
+	assert.Equal(t, nextLook, l.see(t, time.Second, channeltest.Fleet(3, 3, 2)).Again)
 	assert.Equal(t, 1, l.pods.asked)
 	assert.Equal(t, "app=pubsub-subscriber,pubsubchannel=orders", l.pods.last.LabelSelector.String())
 	assert.Equal(t, "shop", l.pods.last.Namespace)
 	assert.Equal(t, "0", l.pods.last.AsListOptions().ResourceVersion, "from the API server's cache")
 	for range 10 {
-		l.see(t, 10*time.Millisecond, workers(3, 3, 2))
+		l.see(t, 10*time.Millisecond, channeltest.Fleet(3, 3, 2))
 	}
 	assert.Equal(t, 1, l.pods.asked, "reconciles in between")
-	assert.Equal(t, nextLook, l.see(t, nextLook, workers(3, 3, 2)).again)
-	assert.Equal(t, 15*time.Second, l.see(t, time.Minute, workers(3, 3, 2)).again)
+	assert.Equal(t, nextLook, l.see(t, nextLook, channeltest.Fleet(3, 3, 2)).Again)
+	assert.Equal(t, 15*time.Second, l.see(t, time.Minute, channeltest.Fleet(3, 3, 2)).Again)
 	assert.Equal(t, 3, l.pods.asked)
-	l.see(t, 15*time.Second, workers(3, 3, 3))
+	l.see(t, 15*time.Second, channeltest.Fleet(3, 3, 3))
 	assert.Equal(t, 3, l.pods.asked)
 	assert.Empty(t, l.looks)
 
 	for name, deployment := range map[string]*appsv1.Deployment{
-		"no pods of the template yet": rolling(3, 3, 0, 3),
+		"no pods of the template yet": channeltest.Rolling(3, 3, 0, 3),
 		"not looked at by Kubernetes": {ObjectMeta: metav1.ObjectMeta{Generation: 1}},
 	} {
-		assert.Zero(t, l.see(t, time.Hour, deployment).again, name)
+		assert.Zero(t, l.see(t, time.Hour, deployment).Again, name)
 		assert.Empty(t, l.looks, name)
 	}
 	assert.Equal(t, 3, l.pods.asked)
@@ -95,45 +99,45 @@ func TestWhenPodsAreLookedAt(t *testing.T) {
 func TestALoopLasts(t *testing.T) {
 	l := newLooker()
 	l.now = time.Date(2026, 11, 26, 2, 5, 50, 0, time.UTC)
-	reason := func() string { return conditionOf(t, l.channel.Status, v1.ConditionReady).Reason }
-	l.pods.pods = []corev1.Pod{realPod(t, "crash-back-off")}
-	l.see(t, 0, workers(1, 1, 1))
-	l.see(t, time.Second, workers(1, 1, 0))
+	reason := func() string { return channeltest.ConditionOf(t, l.channel.Status, v1.ConditionReady).Reason }
+	l.pods.pods = []corev1.Pod{channeltest.RealPod(t, "crash-back-off")}
+	l.see(t, 0, channeltest.Fleet(1, 1, 1))
+	l.see(t, time.Second, channeltest.Fleet(1, 1, 0))
 	assert.Equal(t, v1.ReasonProgressing, reason())
-	l.see(t, firstLook, workers(1, 1, 0))
+	l.see(t, firstLook, channeltest.Fleet(1, 1, 0))
 	assert.Equal(t, v1.ReasonWorkersFailing, reason())
 	assert.Equal(t, v1.PhaseFailed, l.channel.Status.Phase)
 
-	l.pods.pods = []corev1.Pod{realPod(t, "crash-running")} // for the moment that it runs
-	assert.NotZero(t, l.see(t, time.Second, workers(1, 1, 1)).again)
+	l.pods.pods = []corev1.Pod{channeltest.RealPod(t, "crash-running")} // for the moment that it runs
+	assert.NotZero(t, l.see(t, time.Second, channeltest.Fleet(1, 1, 1)).Again)
 	assert.Equal(t, v1.ReasonWorkersFailing, reason())
-	l.see(t, nextLook, workers(1, 1, 1))
+	l.see(t, nextLook, channeltest.Fleet(1, 1, 1))
 	assert.Equal(t, v1.ReasonWorkersFailing, reason())
 	assert.Equal(t, v1.PhaseFailed, l.channel.Status.Phase)
 
 	asked := l.pods.asked
 	l.podLooks = newPodLooks(l.pods, l.pause)
 	before := l.channel.Status.DeepCopy()
-	l.see(t, time.Second, workers(1, 1, 1))
+	l.see(t, time.Second, channeltest.Fleet(1, 1, 1))
 	assert.Equal(t, *before, l.channel.Status, "after a restart of the controller")
 	assert.Equal(t, asked+1, l.pods.asked, "at once")
 
 	l.channel.Generation++
-	l.pods.pods = []corev1.Pod{realPod(t, "crash-back-off")}
-	l.see(t, time.Second, workers(1, 1, 0))
+	l.pods.pods = []corev1.Pod{channeltest.RealPod(t, "crash-back-off")}
+	l.see(t, time.Second, channeltest.Fleet(1, 1, 0))
 	assert.Equal(t, v1.ReasonProgressing, reason(), "nothing is known of the new generation")
-	l.see(t, firstLook, workers(1, 1, 0))
+	l.see(t, firstLook, channeltest.Fleet(1, 1, 0))
 	assert.Equal(t, v1.ReasonWorkersFailing, reason(), "it changed nothing")
 
-	healed := realPod(t, "crash-running")
+	healed := channeltest.RealPod(t, "crash-running")
 	healed.Status.ContainerStatuses[0].State.Running.StartedAt = metav1.NewTime(l.now)
 	l.pods.pods = []corev1.Pod{healed}
 	for range 4 {
-		l.see(t, 15*time.Second, workers(1, 1, 1))
+		l.see(t, 15*time.Second, channeltest.Fleet(1, 1, 1))
 	}
 	assert.Equal(t, v1.ReasonAvailable, reason(), "it has run for a minute")
 	assert.Equal(t, v1.PhaseRunning, l.channel.Status.Phase)
-	l.see(t, time.Second, workers(1, 1, 1))
+	l.see(t, time.Second, channeltest.Fleet(1, 1, 1))
 	assert.Empty(t, l.looks)
 }
 
@@ -141,18 +145,18 @@ func TestALoopLasts(t *testing.T) {
 func TestPodsThatCantBeRead(t *testing.T) {
 	l := newLooker()
 	l.pods.err = errors.New("pods is forbidden")
-	l.see(t, 0, workers(1, 1, 0))
-	l.see(t, firstLook, workers(1, 1, 0))
-	ready := conditionOf(t, l.channel.Status, v1.ConditionReady)
+	l.see(t, 0, channeltest.Fleet(1, 1, 0))
+	l.see(t, firstLook, channeltest.Fleet(1, 1, 0))
+	ready := channeltest.ConditionOf(t, l.channel.Status, v1.ConditionReady)
 	assert.Equal(t, v1.ReasonProgressing, ready.Reason)
 	assert.Contains(t, ready.Message, "pods is forbidden")
-	l.pods.err, l.pods.pods = nil, []corev1.Pod{realPod(t, "crash-back-off")}
-	l.see(t, nextLook, workers(1, 1, 0))
-	told := conditionOf(t, l.channel.Status, v1.ConditionReady)
+	l.pods.err, l.pods.pods = nil, []corev1.Pod{channeltest.RealPod(t, "crash-back-off")}
+	l.see(t, nextLook, channeltest.Fleet(1, 1, 0))
+	told := channeltest.ConditionOf(t, l.channel.Status, v1.ConditionReady)
 	require.Equal(t, v1.ReasonWorkersFailing, told.Reason)
 	l.pods.err = errors.New("timeout")
-	l.see(t, nextLook, workers(1, 1, 0))
-	assert.Equal(t, told, conditionOf(t, l.channel.Status, v1.ConditionReady))
+	l.see(t, nextLook, channeltest.Fleet(1, 1, 0))
+	assert.Equal(t, told, channeltest.ConditionOf(t, l.channel.Status, v1.ConditionReady))
 }
 
 // However many channels are not up, the looks of all together are bounded, and none waits for
@@ -162,9 +166,9 @@ func TestLooksAreBounded(t *testing.T) {
 	const channels = 1000
 	due := map[string]time.Time{}
 	for i := range channels {
-		due[fmt.Sprint(i)] = now.Add(time.Hour)
+		due[fmt.Sprint(i)] = channeltest.Now.Add(time.Hour)
 	}
-	begin := now.Add(time.Hour)
+	begin := channeltest.Now.Add(time.Hour)
 	seconds := map[int]int{}
 	for step := begin; len(due) > 0; step = step.Add(100 * time.Millisecond) {
 		require.Less(t, step.Sub(begin), 2*time.Minute)
@@ -172,11 +176,11 @@ func TestLooksAreBounded(t *testing.T) {
 			if step.Before(at) {
 				continue
 			}
-			channel := testChannel(func(c *v1.PubSubChannel) { c.Name = name })
-			channel.Status, _ = nextStatus(channel, observed{deployment: workers(1, 1, 0)}, now)
+			channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Name = name })
+			channel.Status, _ = status.Next(plan.Of(channel), status.Observed{Deployment: channeltest.Fleet(1, 1, 0)}, channeltest.Now)
 			asked := l.pods.asked
-			seen := l.look(t.Context(), channel, workers(1, 1, 0), step)
-			due[name] = step.Add(seen.again)
+			seen := l.look(t.Context(), channel, channeltest.Fleet(1, 1, 0), step)
+			due[name] = step.Add(seen.Again)
 			if l.pods.asked > asked {
 				seconds[int(step.Sub(begin)/time.Second)]++
 				delete(due, name)
@@ -191,11 +195,4 @@ func TestLooksAreBounded(t *testing.T) {
 		}
 		assert.LessOrEqual(t, asked, most, "second %d", second)
 	}
-}
-
-func TestSooner(t *testing.T) {
-	assert.Equal(t, 2*time.Second, sooner(0, 2*time.Second))
-	assert.Equal(t, 2*time.Second, sooner(2*time.Second, 0))
-	assert.Equal(t, time.Second, sooner(2*time.Second, time.Second))
-	assert.Zero(t, sooner(0, 0))
 }

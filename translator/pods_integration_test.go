@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // rolledOut plays the Deployment controller: all pods are of the template as it is.
@@ -53,7 +54,7 @@ func (p *plane) pod(t *testing.T, state string, deployment *appsv1.Deployment) *
 // podIs has the kubelet report a state.
 func (p *plane) podIs(t *testing.T, pod *corev1.Pod, state string) {
 	t.Helper()
-	pod.Status = realPod(t, state).Status
+	pod.Status = channeltest.RealPod(t, state).Status
 	require.NoError(t, p.Status().Update(t.Context(), pod))
 }
 
@@ -97,7 +98,7 @@ func (p *playedPods) warned(t *testing.T, reason string) (notes []string) {
 	return notes
 }
 
-// holds fails where something becomes so within a time in which the controller looks often.
+// Holds fails where something becomes so within a time in which the controller looks often.
 func (p *playedPods) holds(t *testing.T, condition func() bool, words string) {
 	t.Helper()
 	ticks := time.NewTicker(tick)
@@ -188,7 +189,7 @@ func (p *plane) testCrashLoopDoesNotFlap(t *testing.T) {
 	p.rolledOut(t, played.deployment, 1, 0)
 	played.untilReady(t, v1.ReasonWorkersFailing)
 	running := func(since time.Time) {
-		pod.Status = realPod(t, "crash-running").Status
+		pod.Status = channeltest.RealPod(t, "crash-running").Status
 		pod.Status.ContainerStatuses[0].State.Running.StartedAt = metav1.NewTime(since)
 		require.NoError(t, p.Status().Update(t.Context(), pod))
 		p.rolledOut(t, played.deployment, 1, 1)
@@ -219,7 +220,7 @@ func (p *plane) testPausedRolloutIsTold(t *testing.T) {
 	require.NoError(t, p.Patch(t.Context(), played.deployment, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"paused":true}}`)), client.FieldOwner("kubectl")))
 	require.NoError(t, p.patch(t.Context(), played.channel.DeepCopy(), `{"spec":{"messageTimeout":77}}`))
 	p.until(t, played.deployment, func() bool {
-		return ptr.Deref(played.deployment.Spec.Template.Spec.TerminationGracePeriodSeconds, 0) == 77+terminationGrace
+		return ptr.Deref(played.deployment.Spec.Template.Spec.TerminationGracePeriodSeconds, 0) == 77+5
 	})
 	require.Eventually(t, func() bool {
 		played.read(t, played.deployment)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,10 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
-
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 func metaNamed(name, namespace string) metav1.ObjectMeta {
@@ -43,10 +46,10 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 			LastingExplanation: "holding at 3: the 60 s cooldown lasts until 15:04:05 UTC",
 		}, nil
 	})
-	channel := s.channel(t, scaled(func(a *v1.AutoScalingSpec) {
-		a.Schedules, a.Triggers = []v1.Schedule{office()}, []kedav1alpha1.ScaleTriggers{cpu("busy")}
+	channel := s.channel(t, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) {
+		a.Schedules, a.Triggers = []v1.Schedule{channeltest.Office()}, []kedav1alpha1.ScaleTriggers{channeltest.CPU("busy")}
 		a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6}
-	}), templated(t, richTemplate), paused, func(c *v1.PubSubChannel) {
+	}), channeltest.Templated(t, channeltest.RichTemplate), channeltest.Paused, func(c *v1.PubSubChannel) {
 		c.Namespace = namespace
 		// Whatever the API server writes otherwise than it was asked.
 		c.Spec.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("1000m"), "memory": resource.MustParse("1024Mi")}
@@ -83,15 +86,15 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	assert.Equal(t, applies, s.log.count("trying again"))
 	// The API server drops a write that changes nothing, so its versions alone don't tell
 	// that none was sent.
-	desired, err := applyForm(buildScaledObject(channel, testScaler))
+	desired, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
 	require.NoError(t, err)
-	same, err := applied(desired.Object, so)
+	same, err := new(ownership.Decoded).Applied(desired.Object, so)
 	require.NoError(t, err)
 	assert.True(t, same, "ScaledObject")
 	assert.True(t, deploymentApplied(t, channel, deployment), "Deployment")
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(buildDisruptionBudget(channel))
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(build.DisruptionBudget(plan.Of(channel)))
 	require.NoError(t, err)
-	same, err = applied(fields, budget)
+	same, err = new(ownership.Decoded).Applied(fields, budget)
 	require.NoError(t, err)
 	assert.True(t, same, "PodDisruptionBudget")
 }
@@ -99,11 +102,11 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 // deploymentApplied reports whether the Deployment needs no further apply.
 func deploymentApplied(t *testing.T, channel *v1.PubSubChannel, live *appsv1.Deployment) bool {
 	t.Helper()
-	desired, err := buildDeployment(channel)
+	desired, err := build.Deployment(plan.Of(channel))
 	require.NoError(t, err)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	require.NoError(t, err)
-	same, err := applied(fields, live)
+	same, err := new(ownership.Decoded).Applied(fields, live)
 	require.NoError(t, err)
 	return same
 }

@@ -29,6 +29,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // operatorNamespace is where the operator runs; the generated Role calls it system.
@@ -141,7 +143,7 @@ func (p *plane) live(t *testing.T) {
 	plain := &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "plain"}, Spec: v1.PubSubChannelSpec{ChannelName: "m", Replicas: ptr.To[int32](2)}}
 	require.NoError(t, p.Create(t.Context(), plain))
 	deployment, budget := deploymentOf(plain), &policyv1.PodDisruptionBudget{ObjectMeta: deploymentOf(plain).ObjectMeta}
-	p.until(t, deployment, func() bool { return !ownerHas(deployment, ownerMain) && ownerHas(deployment, ownerReplicas) })
+	p.until(t, deployment, func() bool { return !ownerHas(deployment, ownership.Main) && ownerHas(deployment, ownership.Replicas) })
 	p.until(t, budget, func() bool { return true })
 
 	// Autoscaling without KEDA, and KEDA.
@@ -166,13 +168,13 @@ func (p *plane) live(t *testing.T) {
 	// Edits of the channel and of its objects, and one that goes.
 	require.NoError(t, p.patch(t.Context(), wanted.DeepCopy(), `{"spec":{"messageTimeout":77,"autoScaling":{"maxReplicas":20}}}`))
 	p.until(t, deployment, func() bool {
-		return *deployment.Spec.Template.Spec.TerminationGracePeriodSeconds == 77+terminationGrace
+		return *deployment.Spec.Template.Spec.TerminationGracePeriodSeconds == 77+5
 	})
 	p.until(t, scaledObject, func() bool { return *scaledObject.Spec.MaxReplicaCount == 20 })
 	require.NoError(t, p.patch(t.Context(), deployment, `{"metadata":{"labels":{"app.kubernetes.io/name":"theirs"}}}`))
-	p.until(t, deployment, func() bool { return deployment.Labels[labelName] == v1.SubscriberApp })
+	p.until(t, deployment, func() bool { return deployment.Labels["app.kubernetes.io/name"] == v1.SubscriberApp })
 	require.NoError(t, p.patch(t.Context(), budget, `{"spec":{"maxUnavailable":7}}`))
-	p.until(t, budget, func() bool { return budget.Spec.MaxUnavailable.String() == disruptionShare })
+	p.until(t, budget, func() bool { return budget.Spec.MaxUnavailable.String() == "25%" })
 
 	// Autoscaling off, one worker, on again.
 	require.NoError(t, p.patch(t.Context(), wanted.DeepCopy(), `{"spec":{"replicas":1,"autoScaling":{"enabled":false}}}`))
@@ -203,8 +205,8 @@ func (p *plane) adopt(t *testing.T, name string) (*appsv1.Deployment, func() boo
 	channel := &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Spec: v1.PubSubChannelSpec{ChannelName: "m"}}
 	deployment := deploymentOf(channel)
 	deployment.Annotations = map[string]string{v1.AnnotationAdoptedBy: channel.Name}
-	deployment.Spec = appsv1.DeploymentSpec{Replicas: ptr.To[int32](1), Selector: selector(selectorLabels(channel)), Template: corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: selectorLabels(channel)},
+	deployment.Spec = appsv1.DeploymentSpec{Replicas: ptr.To[int32](1), Selector: selector(plan.SelectorLabels(channel)), Template: corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: plan.SelectorLabels(channel)},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: v1.SubscriberContainer, Image: "theirs"}}},
 	}}
 	require.NoError(t, p.Create(t.Context(), deployment))

@@ -18,6 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/status"
 )
 
 // Server-side apply is a patch, and a create where the object is not there yet. An API
@@ -46,21 +50,18 @@ const maxRetry = time.Minute
 // status what became of them.
 type Reconciler struct {
 	client        client.Client // reads channels and Deployments from the cache
-	live          client.Reader // reads from the API server
 	scaledObjects client.Reader // reads ScaledObjects from a cache of their own
 	observer      *observer
 	podLooks      *podLooks
-	scaler        ScalerRef
+	children      *apply.Applier
 	certificates  *certificates // nil: KEDA's are not followed
-	limits        Limits
-	instance      string // who we are in events
+	instance      string        // who we are in events
 	now           func() time.Time
 	log           logr.Logger
 	replaced      replacedVersions
 	leftovers     leftovers
 	heartbeat     heartbeat
 	pruned        prunedStatuses
-	futile        futileApplies
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 	kedaLoss      kedaLoss
@@ -83,16 +84,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
 	channel.Status = r.pruned.whole(identityOf(channel), channel.Status)
-	seen, err := r.bringUpToDate(ctx, channel)
+	p := plan.Of(channel)
+	seen, err := r.bringUpToDate(ctx, p)
 	switch {
-	case err == nil && seen.problem == nil:
-		again := sooner(lookAgain(channel, seen, seen.at), seen.workers.again, r.heartbeat.next(channel.Status.ObservedTime, seen.at))
+	case err == nil && seen.Problem == nil:
+		again := status.Sooner(status.LookAgain(p, seen, seen.At), seen.Workers.Again, r.heartbeat.next(channel.Status.ObservedTime, seen.At))
 		return reconcile.Result{RequeueAfter: again}, nil
 	case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// What stands in the way is not watched. In a namespace that goes nothing can be made
 		// any more, and the channel goes soon.
-		return reconcile.Result{RequeueAfter: sooner(min(r.observer.pause(), maxRetry), r.heartbeat.next(channel.Status.ObservedTime, r.now()))}, nil
-	case raced(err):
+		return reconcile.Result{RequeueAfter: status.Sooner(min(r.observer.pause(), maxRetry), r.heartbeat.next(channel.Status.ObservedTime, r.now()))}, nil
+	case apply.Raced(err):
 		r.log.V(1).Info("changed in the meantime; trying again", "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	default:
@@ -102,66 +104,66 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 
 // bringUpToDate brings a channel's children and its status up to date, or tells in the
 // status why it does not.
-func (r *Reconciler) bringUpToDate(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
-	if p := unreadable(channel); p != nil {
-		return observed{problem: p}, r.reportUnreadable(ctx, channel, p)
+func (r *Reconciler) bringUpToDate(ctx context.Context, p *plan.Plan) (status.Observed, error) {
+	if p.Unreadable != nil {
+		return status.Observed{Problem: p.Unreadable}, r.reportUnreadable(ctx, p)
 	}
-	seen, err := r.sync(ctx, channel)
-	seen.at = r.now()
-	return seen, errors.Join(err, r.writeStatus(ctx, channel, seen))
+	seen, err := r.sync(ctx, p)
+	seen.At = r.now()
+	return seen, errors.Join(err, r.writeStatus(ctx, p, seen))
 }
 
 // sync brings the children up to date and returns what it saw. Its error is one that a
 // quick retry may mend.
-func (r *Reconciler) sync(ctx context.Context, channel *v1.PubSubChannel) (observed, error) {
-	key := client.ObjectKeyFromObject(channel)
-	if channel.DeletionTimestamp != nil {
+func (r *Reconciler) sync(ctx context.Context, p *plan.Plan) (status.Observed, error) {
+	key := client.ObjectKeyFromObject(p.Channel)
+	if p.Channel.DeletionTimestamp != nil {
 		r.observer.forget(key) // the children go by their owner references
 		r.podLooks.forget(key)
-		return r.observeDeletion(ctx, channel)
+		return r.observeDeletion(ctx, p)
 	}
-	seen, errs := r.syncChildren(ctx, channel)
+	seen, errs := r.syncChildren(ctx, p)
 	var err error
-	seen.problem, err = assess(errs)
-	seen.unsettled = err != nil && seen.problem == nil
-	replicas, scaled := firstReplicas(channel), false
-	if seen.deployment != nil {
-		replicas = ptr.Deref(seen.deployment.Spec.Replicas, defaultReplicas)
+	seen.Problem, err = apply.Assess(errs)
+	seen.Unsettled = err != nil && seen.Problem == nil
+	replicas, scaled := p.FirstReplicas(), false
+	if seen.Deployment != nil {
+		replicas = ptr.Deref(seen.Deployment.Spec.Replicas, plan.DefaultReplicas)
 	}
-	if seen.scaledObject != nil && autoScalingEnabled(channel) {
-		ready := seen.scaledObject.Status.Conditions.GetReadyCondition()
+	if seen.ScaledObject != nil && p.AutoScaled {
+		ready := seen.ScaledObject.Status.Conditions.GetReadyCondition()
 		scaled = ready.IsTrue()
 	}
-	if seen.problem == nil && seen.deployment != nil {
-		seen.workers = r.podLooks.look(ctx, channel, seen.deployment, r.now())
+	if seen.Problem == nil && seen.Deployment != nil {
+		seen.Workers = r.podLooks.look(ctx, p.Channel, seen.Deployment, r.now())
 	}
-	seen.answer = r.observer.follow(key, newQuestion(triggerFor(channel), replicas, scaled))
-	if freed(channel, seen) {
-		seen.answer = r.observer.restart(key, seen.answer)
+	seen.Answer = r.observer.follow(key, inquiry.NewQuestion(p.Trigger, replicas, scaled))
+	if status.Freed(p, seen) {
+		seen.Answer = r.observer.restart(key, seen.Answer)
 	}
 	return seen, err
 }
 
 // syncChildren brings each of the children up to date on its own: one that is refused keeps
 // none of the others from being made.
-func (r *Reconciler) syncChildren(ctx context.Context, channel *v1.PubSubChannel) (observed, []error) {
-	var seen observed
-	if err := checkTrigger(triggerFor(channel)); err != nil {
-		return seen, []error{&problem{phase: v1.PhaseFailed, reason: v1.ReasonInvalidSpec, message: err.Error()}}
+func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Observed, []error) {
+	var seen status.Observed
+	if p.Invalid != nil {
+		return seen, []error{p.Invalid}
 	}
 	workers := within(ctx, func(ctx context.Context) (err error) {
-		seen.deployment, err = r.syncDeployment(ctx, channel)
+		seen.Deployment, err = r.children.Deployment(ctx, p)
 		return err
 	})
-	if !mayBeScaled(workers) {
+	if !apply.MayBeScaled(workers) {
 		return seen, []error{workers}
 	}
 	budget := within(ctx, func(ctx context.Context) (err error) {
-		seen.budget, err = r.syncDisruptionBudget(ctx, channel, seen.deployment)
+		seen.Budget, err = r.children.DisruptionBudget(ctx, p, seen.Deployment)
 		return err
 	})
-	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, channel, &seen) })
-	seen.aside = budget != nil && workers == nil && scaling == nil
+	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, p, &seen) })
+	seen.Aside = budget != nil && workers == nil && scaling == nil
 	return seen, slices.DeleteFunc([]error{workers, scaling, budget}, func(err error) bool { return err == nil })
 }
 
@@ -175,56 +177,48 @@ func within(ctx context.Context, work func(context.Context) error) error {
 	return work(ctx)
 }
 
-// mayBeScaled reports whether the Deployment of the channel's name is the channel's, or will
-// be: what scales it must not be made for somebody else's.
-func mayBeScaled(err error) bool {
-	var known *problem
-	var unknown *readError
-	return !errors.As(err, &unknown) && (!errors.As(err, &known) || !known.taken)
-}
-
 // syncScaling makes or removes the ScaledObject, and while there is none sees to the
 // replicas.
-func (r *Reconciler) syncScaling(ctx context.Context, channel *v1.PubSubChannel, seen *observed) (err error) {
-	if autoScalingEnabled(channel) {
-		seen.scaledObject, err = r.syncScaledObjectUnlessLost(ctx, channel)
+func (r *Reconciler) syncScaling(ctx context.Context, p *plan.Plan, seen *status.Observed) (err error) {
+	if p.AutoScaled {
+		seen.ScaledObject, err = r.syncScaledObjectUnlessLost(ctx, p)
 		return err
 	}
 	if r.kedaInstalled.Load() {
-		going, err := r.removeScaledObject(ctx, channel)
+		going, err := r.children.RemoveScaledObject(ctx, p.Channel)
 		if err != nil {
 			return err
 		}
 		if going != nil { // KEDA and the HPA may still write replicas
-			seen.scaledObject = going
+			seen.ScaledObject = going
 			return nil
 		}
 	}
-	if seen.deployment == nil || channel.Spec.Paused {
+	if seen.Deployment == nil || p.Channel.Spec.Paused {
 		return nil
 	}
-	return r.syncReplicas(ctx, channel, seen.deployment)
+	return r.children.Replicas(ctx, p, seen.Deployment)
 }
 
 // writeStatus writes the status where it changed, and then the event of a scaling. The
 // write is bound to the channel as it was read: from an old copy no scaling can be told
 // twice.
-func (r *Reconciler) writeStatus(ctx context.Context, channel *v1.PubSubChannel, seen observed) error {
-	next, change := nextStatus(channel, seen, seen.at)
-	if !r.heartbeat.due(channel.Status, &next, seen.at) {
+func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.Observed) error {
+	next, change := status.Next(p, seen, seen.At)
+	if !r.heartbeat.due(p.Channel.Status, &next, seen.At) {
 		return nil
 	}
-	r.logReady(channel, next)
-	after, err := r.patchStatus(ctx, channel, next)
+	r.logReady(p.Channel, next)
+	after, err := r.patchStatus(ctx, p.Channel, next)
 	if err != nil {
-		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", p.Channel.Namespace, p.Channel.Name, err)
 	}
 	if change != nil {
 		r.recordScaling(ctx, after, *change)
 	}
-	r.recordRefusal(ctx, channel, next)
-	r.recordWorkers(ctx, channel, next, seen)
-	r.recordUndone(ctx, channel, next)
+	r.recordRefusal(ctx, p.Channel, next)
+	r.recordWorkers(ctx, p.Channel, next, seen)
+	r.recordNotCarriedOut(ctx, p.Channel, next)
 	return nil
 }
 

@@ -27,6 +27,9 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // What the API server refuses of one child is told in its words and warned of once, keeps no
@@ -115,7 +118,7 @@ func TestStatusGoesOnWhileEditsAreRefused(t *testing.T) {
 	}, soon, tick, "the scaling's event")
 	lift()
 	p.until(t, deployment, func() bool {
-		return *deployment.Spec.Template.Spec.TerminationGracePeriodSeconds == 77+terminationGrace
+		return *deployment.Spec.Template.Spec.TerminationGracePeriodSeconds == 77+5
 	})
 }
 
@@ -128,9 +131,11 @@ func (d *deep) Explain(ctx context.Context, request *inspectv1.ExplainRequest) (
 	return response, err
 }
 
-func deploymentChild(channel *v1.PubSubChannel) client.Object   { return deploymentOf(channel) }
+func deploymentChild(channel *v1.PubSubChannel) client.Object { return deploymentOf(channel) }
+
 func scaledObjectChild(channel *v1.PubSubChannel) client.Object { return scaledObjectOf(channel) }
-func budgetChild(channel *v1.PubSubChannel) client.Object       { return budgetOf(channel) }
+
+func budgetChild(channel *v1.PubSubChannel) client.Object { return budgetOf(channel) }
 
 func sameType(a, b client.Object) bool { return reflect.TypeOf(a) == reflect.TypeOf(b) }
 
@@ -203,7 +208,7 @@ func ruleOn(group, of string) admissionv1.RuleWithOperations {
 // untilRefused waits until the API server has taken in what it is to refuse.
 func (p *plane) untilRefused(t *testing.T, namespace, of string) {
 	t.Helper()
-	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.Name = namespace, "probe" }, scaled())
+	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace, c.Name = namespace, "probe" }, channeltest.AutoScaled())
 	probe := scaledObjectChild(channel)
 	switch {
 	case strings.Contains(of, "deployments"), of == "*":
@@ -211,7 +216,7 @@ func (p *plane) untilRefused(t *testing.T, namespace, of string) {
 	case strings.Contains(of, "poddisruptionbudgets"):
 		probe = budgetOf(channel)
 	default:
-		probe.(*kedav1alpha1.ScaledObject).Spec = buildScaledObject(channel, testScaler).Spec
+		probe.(*kedav1alpha1.ScaledObject).Spec = build.ScaledObject(plan.Of(channel), testScaler).Spec
 	}
 	require.Eventually(t, func() bool {
 		probe.SetResourceVersion("")
@@ -222,8 +227,8 @@ func (p *plane) untilRefused(t *testing.T, namespace, of string) {
 // workersOf is a Deployment that nothing is wrong with.
 func workersOf(channel *v1.PubSubChannel) *appsv1.Deployment {
 	deployment := deploymentOf(channel)
-	deployment.Spec = appsv1.DeploymentSpec{Selector: selector(selectorLabels(channel)), Template: corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: selectorLabels(channel)},
+	deployment.Spec = appsv1.DeploymentSpec{Selector: selector(plan.SelectorLabels(channel)), Template: corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: plan.SelectorLabels(channel)},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: v1.SubscriberContainer, Image: "theirs"}}},
 	}}
 	return deployment

@@ -15,8 +15,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // replicasSeen collects spec.replicas of a namespace's Deployments, each change of it.
@@ -77,7 +83,7 @@ func TestReplicasNeverDip(t *testing.T) {
 	s.scale(t, deployment, 9)
 	eventually(t, s, deployment, replicasAre(4), "with autoscaling off, spec.replicas is put back")
 
-	s.edit(t, channel, scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](2), 20 }))
+	s.edit(t, channel, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](2), 20 }))
 	eventually(t, s, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")
 	for _, n := range []int32{6, 8} {
 		s.scale(t, deployment, n)
@@ -87,7 +93,7 @@ func TestReplicasNeverDip(t *testing.T) {
 		}, "an edit is followed")
 		assert.Equal(t, n, *deployment.Spec.Replicas, "with autoscaling on, the HPA's number stands")
 	}
-	assert.False(t, ownerHas(deployment, ownerReplicas), "the HPA owns replicas")
+	assert.False(t, ownerHas(deployment, ownership.Replicas), "the HPA owns replicas")
 
 	// KEDA holds the ScaledObject by its finalizer until it has let go of the target.
 	before := so.DeepCopy()
@@ -123,7 +129,7 @@ func TestCreationWithinLimits(t *testing.T) {
 	namespace := s.namespace(t)
 	seen := watchReplicas(t, s, namespace)
 	channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace },
-		scaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](5), 8 }))
+		channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.MinReplicas, a.MaxReplicas = ptr.To[int32](5), 8 }))
 	deployment := s.deploymentReady(t, channel)
 	first := deployment.UID
 	require.NoError(t, s.Delete(t.Context(), deployment))
@@ -138,27 +144,33 @@ func TestCreationWithinLimits(t *testing.T) {
 func TestHandoverAfterACrash(t *testing.T) {
 	s := sharedServer(t)
 	namespace := s.namespace(t)
-	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
+	a := &apply.Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch}
 	// Bound to no controller: only these calls write.
-	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](6) })
-	desired, err := buildDeployment(channel)
+	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](6) })
+	desired, err := build.Deployment(plan.Of(channel))
 	require.NoError(t, err)
 	desired.Spec.WithReplicas(6)
-	require.NoError(t, s.Apply(t.Context(), desired, client.FieldOwner(ownerMain)))
+	require.NoError(t, s.Apply(t.Context(), desired, client.FieldOwner(ownership.Main)))
 
 	live := deploymentOf(channel)
 	s.get(t, live)
-	require.True(t, ownerHas(live, ownerMain))
+	require.True(t, ownerHas(live, ownership.Main))
 	stale := live.DeepCopy()
-	_, err = r.syncDeployment(t.Context(), channel)
+	_, err = a.Deployment(t.Context(), plan.Of(channel))
 	require.NoError(t, err)
 	s.get(t, live)
 	assert.EqualValues(t, 6, *live.Spec.Replicas)
-	assert.True(t, ownerHas(live, ownerReplicas))
-	assert.False(t, ownerHas(live, ownerMain))
+	assert.True(t, ownerHas(live, ownership.Replicas))
+	assert.False(t, ownerHas(live, ownership.Main))
 
 	// From an old copy nothing is taken over: the number may have changed.
-	err = r.secureReplicas(t.Context(), stale)
+	a.Client = interceptor.NewClient(s.WithWatch, interceptor.Funcs{
+		Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+			stale.DeepCopyInto(object.(*appsv1.Deployment))
+			return nil
+		},
+	})
+	_, err = a.Deployment(t.Context(), plan.Of(channel))
 	assert.True(t, apierrors.IsConflict(err), "%v", err)
 }
 
@@ -166,19 +178,19 @@ func TestHandoverAfterACrash(t *testing.T) {
 // API server's default of replicas.
 func TestNoDeploymentFromAnOldCopy(t *testing.T) {
 	s := sharedServer(t)
-	channel := testChannel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) })
-	r := &Reconciler{now: time.Now, client: s.WithWatch, live: s.WithWatch}
-	_, err := r.syncDeployment(t.Context(), channel)
+	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) })
+	a := &apply.Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch}
+	_, err := a.Deployment(t.Context(), plan.Of(channel))
 	require.NoError(t, err)
 	live := deploymentOf(channel)
 	s.get(t, live)
 	require.NoError(t, s.Delete(t.Context(), live))
 
-	desired, err := buildDeployment(channel)
+	desired, err := build.Deployment(plan.Of(channel))
 	require.NoError(t, err)
 	for name, err := range map[string]error{
-		"main":     s.Apply(t.Context(), desired.WithUID(live.UID), client.FieldOwner(ownerMain), client.ForceOwnership),
-		"replicas": r.applyReplicas(t.Context(), buildReplicas(live, 3)),
+		"main":     s.Apply(t.Context(), desired.WithUID(live.UID), client.FieldOwner(ownership.Main), client.ForceOwnership),
+		"replicas": s.Apply(t.Context(), build.Replicas(live, 3), client.FieldOwner(ownership.Replicas), client.ForceOwnership),
 	} {
 		assert.True(t, apierrors.IsConflict(err), "%s: %v", name, err)
 	}

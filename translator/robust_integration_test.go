@@ -27,6 +27,11 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/status"
 )
 
 // Whatever goes wrong on the way, everything becomes what the builders say. One after the
@@ -58,7 +63,7 @@ func (p *plane) namespace(t *testing.T, name string) {
 	require.NoError(t, p.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 }
 
-// fleet creates channels with autoscaling on.
+// Fleet creates channels with autoscaling on.
 func (p *plane) fleet(t *testing.T, namespace, prefix string, n int, change ...func(*v1.PubSubChannel)) (all []*v1.PubSubChannel) {
 	t.Helper()
 	for i := range n {
@@ -92,7 +97,7 @@ func (p *plane) allRight(t *testing.T, channels []*v1.PubSubChannel) {
 // follows from them.
 func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 	deployment, budget, scaledObject := &appsv1.Deployment{}, &policyv1.PodDisruptionBudget{}, &kedav1alpha1.ScaledObject{}
-	children := types.NamespacedName{Namespace: channel.Namespace, Name: deploymentName(channel)}
+	children := types.NamespacedName{Namespace: channel.Namespace, Name: plan.DeploymentName(channel)}
 	if err := errors.Join(
 		p.Get(ctx, client.ObjectKeyFromObject(channel), channel),
 		p.Get(ctx, children, deployment),
@@ -101,24 +106,24 @@ func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 	); err != nil {
 		return err
 	}
-	wantDeployment, err := buildDeployment(channel)
+	wantDeployment, err := build.Deployment(plan.Of(channel))
 	if err != nil {
 		return err
 	}
-	wantScaledObject, err := applyForm(buildScaledObject(channel, testScaler))
+	wantScaledObject, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
 	if err != nil {
 		return err
 	}
-	for live, want := range map[client.Object]any{deployment: wantDeployment, budget: buildDisruptionBudget(channel), scaledObject: wantScaledObject} {
+	for live, want := range map[client.Object]any{deployment: wantDeployment, budget: build.DisruptionBudget(plan.Of(channel)), scaledObject: wantScaledObject} {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 		if err != nil {
 			return err
 		}
-		if same, err := applied(fields, live); err != nil || !same {
+		if same, err := new(ownership.Decoded).Applied(fields, live); err != nil || !same {
 			return errors.Join(err, fmt.Errorf("%T %s is not what was built", live, live.GetName()))
 		}
 	}
-	if ownerHas(deployment, ownerMain) {
+	if ownerHas(deployment, ownership.Main) {
 		return fmt.Errorf("the main owner has replicas of %s", deployment.Name)
 	}
 	return rightStatus(ctx, channel, deployment, scaledObject)
@@ -133,9 +138,9 @@ func rightStatus(ctx context.Context, channel *v1.PubSubChannel, deployment *app
 	if err != nil {
 		return err
 	}
-	next, _ := nextStatus(channel, observed{
-		deployment: deployment, scaledObject: scaledObject,
-		answer: &answer{question: newQuestion(triggerFor(channel), replicas, false), response: response, since: time.Now()},
+	next, _ := status.Next(plan.Of(channel), status.Observed{
+		Deployment: deployment, ScaledObject: scaledObject,
+		Answer: &inquiry.Answer{Question: inquiry.NewQuestion(plan.Of(channel).Trigger, replicas, false), Response: response, Since: time.Now()},
 	}, time.Now())
 	if !apiequality.Semantic.DeepEqual(channel.Status, next) {
 		return fmt.Errorf("the status of %s is %+v, and should be %+v", channel.Name, channel.Status, next)

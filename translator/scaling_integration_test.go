@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // What KEDA would refuse is told in words; the workers are made all the same, and the
@@ -25,17 +26,17 @@ func TestScalingThatKEDAWouldRefuse(t *testing.T) {
 		words  string
 	}{
 		"a cron expression": {func(a *v1.AutoScalingSpec) {
-			a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.Start = "0 25 * * 1" })}
+			a.Schedules = []v1.Schedule{channeltest.Office(func(s *v1.Schedule) { s.Start = "0 25 * * 1" })}
 		}, `start is "0 25 * * 1"`},
 		"a trigger's name": {func(a *v1.AutoScalingSpec) {
-			a.Schedules, a.Triggers = []v1.Schedule{office()}, []kedav1alpha1.ScaleTriggers{cpu("office")}
+			a.Schedules, a.Triggers = []v1.Schedule{channeltest.Office()}, []kedav1alpha1.ScaleTriggers{channeltest.CPU("office")}
 		}, "defined multiple times"},
 		"a fallback": {func(a *v1.AutoScalingSpec) {
 			a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 1, Behavior: "scalingModifiers"}
 		}, "set behavior to static"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			channel := s.channel(t, scaled(test.change))
+			channel := s.channel(t, channeltest.AutoScaled(test.change))
 			s.deploymentReady(t, channel)
 			eventually(t, s, channel, readyReason(v1.ReasonInvalidSpec), "the refusal shows")
 			assert.Contains(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message, test.words)
@@ -56,9 +57,9 @@ func TestScalingThatKEDAWouldRefuse(t *testing.T) {
 // A schedule that keeps more workers than the queue asks for shows, and KEDA's fallback.
 func TestWhatElseScales(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, scaled(func(a *v1.AutoScalingSpec) {
+	channel := s.channel(t, channeltest.AutoScaled(func(a *v1.AutoScalingSpec) {
 		// All year but for the last minute.
-		a.Schedules = []v1.Schedule{office(func(s *v1.Schedule) { s.Timezone, s.Start, s.End = "UTC", "59 23 31 12 *", "58 23 31 12 *" })}
+		a.Schedules = []v1.Schedule{channeltest.Office(func(s *v1.Schedule) { s.Timezone, s.Start, s.End = "UTC", "59 23 31 12 *", "58 23 31 12 *" })}
 		a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6}
 	}), func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](5) })
 	s.explainer.set(channel, func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {

@@ -1,6 +1,3 @@
-// Package translator turns PubSubChannels into Deployments and KEDA ScaledObjects, and
-// tells in their status what became of it. Builders, status and conditions are pure; the
-// Reconciler joins them to the API server, and the observer to the scaler.
 package translator
 
 import (
@@ -29,6 +26,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/apply"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
 )
 
 // reconcileTimeout bounds one reconcile: a cache that can't be filled, because a
@@ -38,11 +38,13 @@ const reconcileTimeout = time.Minute
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
 // Scaler, KEDASecret, Limits, and StatusHeartbeat, are required.
 type Options struct {
-	Scaler ScalerRef
+	// Caches are those of which the manager's cache has the Options.
+	Caches *Caches
+	Scaler build.ScalerRef
 	// KEDASecret is the Secret with KEDA's certificates for the scaler; empty: none is
 	// followed, so that after a renewal KEDA has to be restarted.
 	KEDASecret types.NamespacedName
-	Limits     Limits
+	Limits     limits.Limits
 	Explainer  Explainer
 	// StatusInterval is how often the scaler is asked about each channel, give or take a
 	// fifth.
@@ -73,41 +75,27 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// Setup adds the controller, and what it needs, to a manager whose cache has CacheOptions.
-// It works with and without KEDA's CRDs, and starts to autoscale when they appear.
+// Setup adds the controller, and what it needs, to a manager whose cache has the options of
+// Caches. It works with and without KEDA's CRDs, and starts to autoscale when they appear.
 func Setup(mgr manager.Manager, options Options) error {
 	if err := options.Limits.Check(); err != nil {
 		return err
 	}
-	scaledObjects, err := newScaledObjectCache(mgr)
+	scaledObjects, err := newScaledObjectCache(mgr, options.Caches)
 	if err != nil {
 		return err
 	}
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, indexForeign, foreignValues); err != nil {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &policyv1.PodDisruptionBudget{}, apply.IndexForeign, foreignValues); err != nil {
 		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
 	}
-	r := &Reconciler{
-		client:        mgr.GetClient(),
-		live:          mgr.GetAPIReader(),
-		scaledObjects: scaledObjects,
-		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
-		scaler:        options.Scaler,
-		limits:        options.Limits,
-		instance:      options.Instance,
-		heartbeat:     heartbeat(options.StatusHeartbeat),
-		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
-		now:           options.Clock.Now,
-		log:           mgr.GetLogger().WithName("pubsubchannel"),
-	}
+	r := newReconciler(mgr, options, scaledObjects)
 	runnables := []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)}
-	if options.KEDASecret.Name != "" {
-		r.certificates = newCertificates(mgr.GetAPIReader(), options.KEDASecret, options.Clock, r.log)
+	if r.certificates != nil {
 		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
 	}
-	r.podLooks = newPodLooks(r.live, r.observer.pause)
 	c, err := builder.ControllerManagedBy(mgr).
 		Named("pubsubchannel").
-		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, pauseChanged()))).
+		For(&v1.PubSubChannel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, annotationsChanged()))).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		// Its status, which changes with every pod, is no business of ours.
 		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).
@@ -136,10 +124,33 @@ func Setup(mgr manager.Manager, options Options) error {
 	return r.setupKEDA(mgr, c, scaledObjects, options.KEDAInterval)
 }
 
+func newReconciler(mgr manager.Manager, options Options, scaledObjects cache.Cache) *Reconciler {
+	live := mgr.GetAPIReader()
+	r := &Reconciler{
+		client:        mgr.GetClient(),
+		scaledObjects: scaledObjects,
+		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
+		instance:      options.Instance,
+		heartbeat:     heartbeat(options.StatusHeartbeat),
+		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
+		now:           options.Clock.Now,
+		log:           mgr.GetLogger().WithName("pubsubchannel"),
+	}
+	if options.KEDASecret.Name != "" {
+		r.certificates = newCertificates(live, options.KEDASecret, options.Clock, r.log)
+	}
+	r.podLooks = newPodLooks(live, r.observer.pause)
+	r.children = &apply.Applier{
+		Client: r.client, Live: live, ScaledObjects: scaledObjects, Owned: &options.Caches.owned,
+		Scaler: options.Scaler, Certificates: r.certificates.hashFor, Limits: options.Limits, Now: r.now, Warn: r.warn,
+	}
+	return r
+}
+
 // newScaledObjectCache makes a cache of its own, because the manager's can't be told of a
 // resource that is not there yet. It starts no informer before it is first read.
-func newScaledObjectCache(mgr manager.Manager) (cache.Cache, error) {
-	cached := scaledObjectCacheOptions()
+func newScaledObjectCache(mgr manager.Manager, caches *Caches) (cache.Cache, error) {
+	cached := caches.scaledObjectOptions()
 	cached.HTTPClient, cached.Scheme, cached.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
 	scaledObjects, err := cache.New(mgr.GetConfig(), cached)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 // depthOf answers with a depth.
@@ -67,7 +68,7 @@ func TestAnEditIsNotReadyAtOnce(t *testing.T) {
 // Each scaling is one event, with the depth at that time, and none is told twice.
 func TestOneEventForEachScaling(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, scaled(), func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](3) })
+	channel := s.channel(t, channeltest.AutoScaled(), func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](3) })
 	s.explainer.set(channel, depthOf(500))
 	deployment := s.deploymentReady(t, channel)
 	eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return ptr.Deref(c.Status.QueueDepth, 0) == 500 }, "the depth is told")
@@ -106,7 +107,7 @@ func TestOneEventForEachScaling(t *testing.T) {
 // What the scaler is asked: nothing of the cluster, until KEDA scales the target.
 func TestQuestions(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, scaled())
+	channel := s.channel(t, channeltest.AutoScaled())
 	so := scaledObjectOf(channel)
 	eventually(t, s, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")
 	asked := func(want func(*inspectv1.ExplainRequest) bool) {
@@ -133,7 +134,7 @@ func TestConnected(t *testing.T) {
 	eventually(t, s, channel, is(metav1.ConditionTrue, "QueueRead"), "the queue is read")
 	assert.EqualValues(t, 12, *channel.Status.MessageRate)
 	s.explainer.set(channel, func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
-		return nil, scalerError(codes.Unavailable, "dragonfly:6379: connection refused")
+		return nil, channeltest.ScalerError(codes.Unavailable, "dragonfly:6379: connection refused")
 	})
 	eventually(t, s, channel, is(metav1.ConditionFalse, "Unavailable"), "the broker is away")
 	assert.Nil(t, channel.Status.MessageRate)

@@ -15,16 +15,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	corev1 "k8s.io/api/core/v1"
-
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 )
 
 var (
@@ -46,7 +46,7 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 	scaler := &countingDown{}
 	options := func(_ *manager.Options, o *Options) {
 		o.StatusInterval = *idleInterval
-		o.Limits.ServiceAccounts = []string{"worker"} // of richTemplate
+		o.Limits.ServiceAccounts = []string{"worker"} // of RichTemplate
 	}
 	stop := runController(t, config, scaler, options)
 	names := p.steady(t)
@@ -98,14 +98,14 @@ func (p *plane) administrator(t *testing.T, name string) *rest.Config {
 func (p *plane) steady(t *testing.T) (names []string) {
 	t.Helper()
 	sorts := []func(*v1.PubSubChannel){
-		scaled(),
+		channeltest.AutoScaled(),
 		func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](2) },
-		scaled(func(a *v1.AutoScalingSpec) {
-			a.Schedules, a.Triggers = []v1.Schedule{office()}, []kedav1alpha1.ScaleTriggers{cpu("busy")}
+		channeltest.AutoScaled(func(a *v1.AutoScalingSpec) {
+			a.Schedules, a.Triggers = []v1.Schedule{channeltest.Office()}, []kedav1alpha1.ScaleTriggers{channeltest.CPU("busy")}
 			a.Fallback = &kedav1alpha1.Fallback{FailureThreshold: 3, Replicas: 6}
 		}),
-		func(c *v1.PubSubChannel) { templated(t, richTemplate)(c) },
-		func(c *v1.PubSubChannel) { scaled()(c); c.Spec.Paused = true },
+		func(c *v1.PubSubChannel) { channeltest.Templated(t, channeltest.RichTemplate)(c) },
+		func(c *v1.PubSubChannel) { channeltest.AutoScaled()(c); c.Spec.Paused = true },
 	}
 	require.NoError(t, p.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "steady"}}))
 	for i := range steadyChannels {

@@ -34,6 +34,10 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/ownership"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 const (
@@ -80,7 +84,7 @@ func startAPI(crds ...string) (*envtest.Environment, *rest.Config, error) {
 }
 
 // testScaler is the scaler that the controllers of these tests tell KEDA of.
-var testScaler = ScalerRef{Address: "scaler.test:9090"}
+var testScaler = build.ScalerRef{Address: "scaler.test:9090"}
 
 // startServer starts an API server and a controller on it.
 func startServer(crds ...string) (*server, error) {
@@ -114,7 +118,8 @@ func (s *server) startController() (func(), error) {
 	if err := AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	cacheOptions, err := CacheOptions(s.config)
+	caches := NewCaches(s.config)
+	cacheOptions, err := caches.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +134,9 @@ func (s *server) startController() (func(), error) {
 		return nil, err
 	}
 	err = Setup(mgr, Options{
+		Caches:                  caches,
 		Scaler:                  testScaler,
-		Limits:                  Limits{ServiceAccounts: []string{"worker"}}, // of testdata/everything.yaml
+		Limits:                  limits.Limits{ServiceAccounts: []string{"worker"}}, // of testdata/everything.yaml
 		Explainer:               s.explainer,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,
@@ -250,7 +256,7 @@ func (s *server) deploymentReady(t *testing.T, channel *v1.PubSubChannel) *appsv
 	t.Helper()
 	deployment := deploymentOf(channel)
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool {
-		return !ownerHas(d, ownerMain) && (*d.Spec.Replicas == defaultReplicas || ownerHas(d, ownerReplicas))
+		return !ownerHas(d, ownership.Main) && (*d.Spec.Replicas == plan.DefaultReplicas || ownerHas(d, ownership.Replicas))
 	}, "the Deployment is made, and its replicas are handed over")
 	return deployment
 }

@@ -19,13 +19,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // The API server has the template's pods as they are meant, and once it has, nothing more
 // is written; what is taken out of the template goes.
 func TestTemplateReachesTheDeployment(t *testing.T) {
 	s := sharedServer(t)
-	channel := s.channel(t, templated(t, richTemplate))
+	channel := s.channel(t, channeltest.Templated(t, channeltest.RichTemplate))
 	deployment := s.deploymentReady(t, channel)
 	pod := deployment.Spec.Template.Spec
 	assert.Equal(t, "worker", pod.ServiceAccountName)
@@ -64,7 +66,7 @@ func TestTemplateMistakesShow(t *testing.T) {
 			channel := s.channel(t)
 			deployment := s.deploymentReady(t, channel)
 			version := deployment.Generation
-			s.edit(t, channel, templated(t, test.template))
+			s.edit(t, channel, channeltest.Templated(t, test.template))
 			eventually(t, s, channel, readyReason(v1.ReasonInvalidSpec), "the mistake shows")
 			assert.Contains(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady).Message, test.words)
 			assert.NotNil(t, meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionStalled))
@@ -94,7 +96,7 @@ func TestDisruptionBudget(t *testing.T) {
 	}{
 		{"three workers", func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](3) }, true},
 		{"one worker", func(c *v1.PubSubChannel) { c.Spec.Replicas = ptr.To[int32](1) }, false},
-		{"one of up to ten", scaled(), true},
+		{"one of up to ten", channeltest.AutoScaled(), true},
 		{"one of at most one", auto(func(a *v1.AutoScalingSpec) { a.MaxReplicas = 1 }), false},
 		{"switched off, three workers", func(c *v1.PubSubChannel) { c.Spec.AutoScaling, c.Spec.Replicas = nil, ptr.To[int32](3) }, true},
 	} {
@@ -108,7 +110,7 @@ func TestDisruptionBudget(t *testing.T) {
 	}
 	eventually(t, s, deployment, replicasAre(3), "spec.replicas holds")
 	assert.Equal(t, intstr.FromString("25%"), *budget.Spec.MaxUnavailable)
-	assert.Equal(t, selectorLabels(channel), budget.Spec.Selector.MatchLabels)
+	assert.Equal(t, plan.SelectorLabels(channel), budget.Spec.Selector.MatchLabels)
 	assert.Equal(t, policyv1.AlwaysAllow, *budget.Spec.UnhealthyPodEvictionPolicy)
 	assert.True(t, metav1.IsControlledBy(budget, channel))
 

@@ -4,53 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
-	"github.com/jawaracloud/pubsub-operator/translator/reading"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/status"
 )
-
-// unreadable is the problem of a channel of which only the metadata could be decoded; nil
-// for others.
-func unreadable(channel *v1.PubSubChannel) *problem {
-	words := reading.Unreadable(channel)
-	if words == "" {
-		return nil
-	}
-	return &problem{
-		phase:  v1.PhaseFailed,
-		reason: v1.ReasonInvalidSpec,
-		message: fmt.Sprintf("the channel can't be read: %s: correct it, and the channel goes on by itself; "+
-			"until then its Deployment and its ScaledObject stay as they are", words),
-	}
-}
-
-// unreadableStatus tells of the problem alone: what else a status tells follows from the
-// spec, which nobody knows.
-func unreadableStatus(channel *v1.PubSubChannel, p *problem, now time.Time) v1.PubSubChannelStatus {
-	next := *channel.Status.DeepCopy()
-	next.ObservedGeneration = channel.Generation
-	if channel.DeletionTimestamp != nil {
-		next.Phase = v1.PhaseDeleting
-		return next
-	}
-	next.Phase, next.QueueDepth, next.MessageRate = p.phase, nil, nil
-	for _, unknown := range []string{v1.ConditionScaled, v1.ConditionConnected, v1.ConditionPaused} {
-		meta.RemoveStatusCondition(&next.Conditions, unknown)
-	}
-	ready := condition(v1.ConditionReady, metav1.ConditionFalse, p.reason, p.message)
-	setCondition(&next, channel, ready, now)
-	setProgress(&next, channel, ready, now)
-	return next
-}
 
 // unreadablePatch changes the status of a channel that can't be decoded, where it can be
 // decoded itself. What a newer CRD has in it, and nobody here knows, stays. A status that
@@ -71,31 +36,31 @@ func unreadablePatch(channel *v1.PubSubChannel, stored, next v1.PubSubChannelSta
 
 // reportUnreadable writes the status of a channel that can't be decoded. It reads no more of
 // the answer than that there is one.
-func (r *Reconciler) reportUnreadable(ctx context.Context, channel *v1.PubSubChannel, p *problem) error {
-	r.observer.forget(client.ObjectKeyFromObject(channel))
-	next := unreadableStatus(channel, p, r.now())
-	if !r.heartbeat.due(channel.Status, &next, r.now()) {
+func (r *Reconciler) reportUnreadable(ctx context.Context, p *plan.Plan) error {
+	r.observer.forget(client.ObjectKeyFromObject(p.Channel))
+	next := status.Unreadable(p, r.now())
+	if !r.heartbeat.due(p.Channel.Status, &next, r.now()) {
 		return nil
 	}
-	r.logReady(channel, next)
-	stored := r.pruned.stored(identityOf(channel), channel.Status)
-	patch, err := unreadablePatch(channel, stored, next)
+	r.logReady(p.Channel, next)
+	stored := r.pruned.stored(identityOf(p.Channel), p.Channel.Status)
+	patch, err := unreadablePatch(p.Channel, stored, next)
 	if err != nil {
-		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", p.Channel.Namespace, p.Channel.Name, err)
 	}
 	answer := &unstructured.Unstructured{}
 	answer.SetGroupVersionKind(v1.GroupVersion.WithKind("PubSubChannel"))
-	answer.SetNamespace(channel.Namespace)
-	answer.SetName(channel.Name)
+	answer.SetNamespace(p.Channel.Namespace)
+	answer.SetName(p.Channel.Name)
 	if err := r.client.Status().Patch(ctx, answer, patch); apierrors.IsInvalid(err) {
-		r.noteRefusedStatus(ctx, channel, next, stored, err)
+		r.noteRefusedStatus(ctx, p.Channel, next, stored, err)
 		return nil
 	} else if err != nil {
-		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", channel.Namespace, channel.Name, err)
+		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", p.Channel.Namespace, p.Channel.Name, err)
 	}
-	if answer.GetResourceVersion() != channel.ResourceVersion {
-		r.replaced.add(client.ObjectKeyFromObject(channel), channel.ResourceVersion)
+	if answer.GetResourceVersion() != p.Channel.ResourceVersion {
+		r.replaced.add(client.ObjectKeyFromObject(p.Channel), p.Channel.ResourceVersion)
 	}
-	r.recordRefusal(ctx, channel, next)
+	r.recordRefusal(ctx, p.Channel, next)
 	return nil
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
+	"github.com/jawaracloud/pubsub-operator/translator/build"
 )
 
 // version is set by the build.
@@ -84,7 +85,8 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
 	}
 	restConfig.UserAgent = "pubsub-operator/" + program.Version(version)
-	mgr, err := newManager(restConfig, o)
+	caches := translator.NewCaches(restConfig)
+	mgr, err := newManager(restConfig, caches, o)
 	if err != nil {
 		return err
 	}
@@ -93,7 +95,8 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		return fmt.Errorf("reading the host's name: %w", err)
 	}
 	err = translator.Setup(mgr, translator.Options{ //nolint:contextcheck // what it adds gets the manager's context
-		Scaler:                  translator.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
+		Caches:                  caches,
+		Scaler:                  build.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
 		KEDASecret:              o.kedaSecret,
 		Limits:                  o.limits,
 		Explainer:               explainer,
@@ -111,12 +114,12 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(restConfig *rest.Config, o options) (manager.Manager, error) {
+func newManager(restConfig *rest.Config, caches *translator.Caches, o options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := translator.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	cacheOptions, err := translator.CacheOptions(restConfig)
+	cacheOptions, err := caches.Options()
 	if err != nil {
 		return nil, err
 	}

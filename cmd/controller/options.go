@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
-	"github.com/jawaracloud/pubsub-operator/translator"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
 )
 
 // options are the command line.
@@ -29,7 +29,7 @@ type options struct {
 	scalerCertDir        string
 	scalerAuthentication string
 	kedaSecret           types.NamespacedName
-	limits               translator.Limits
+	limits               limits.Limits
 	statusInterval       time.Duration
 	statusHeartbeat      time.Duration
 	concurrency          int
@@ -57,10 +57,10 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
 	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
 	flags.StringVar(&kedaSecret, "keda-tls-secret", "", "namespace/name of the Secret that --scaler-authentication-ref refers to: KEDA connects again after it was renewed (default: none, and KEDA must be restarted after a renewal)")
-	flags.StringVar(&o.limits.PodSecurity, translator.FlagPodSecurity, "baseline", "Pod Security Standard for channels' templates: baseline, restricted, or privileged for no restriction")
-	flags.StringVar(&accounts, translator.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
-	flags.StringVar(&authentications, translator.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
-	flags.BoolVar(&o.limits.KEDAIdentity, translator.FlagKEDAIdentity, false, "let channels' triggers use KEDA's own identity in a cloud, for example with identityOwner: operator")
+	flags.StringVar(&o.limits.PodSecurity, limits.FlagPodSecurity, "baseline", "Pod Security Standard for channels' templates: baseline, restricted, or privileged for no restriction")
+	flags.StringVar(&accounts, limits.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
+	flags.StringVar(&authentications, limits.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
+	flags.BoolVar(&o.limits.KEDAIdentity, limits.FlagKEDAIdentity, false, "let channels' triggers use KEDA's own identity in a cloud, for example with identityOwner: operator")
 	flags.DurationVar(&o.statusInterval, "status-interval", 15*time.Second, "how often the scaler is asked about each channel")
 	flags.DurationVar(&o.statusHeartbeat, "status-heartbeat", 0, "how often to write each channel's status.observedTime, at least 10s; each time costs a write; 0 writes it only when something else in the status changes")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are reconciled at once")

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
-	"github.com/jawaracloud/pubsub-operator/translator"
+	"github.com/jawaracloud/pubsub-operator/translator/limits"
 )
 
 func TestDefaultsOfFlags(t *testing.T) {
@@ -19,7 +19,7 @@ func TestDefaultsOfFlags(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, options{
 		metricsAddress: ":8080", probeAddress: ":8081", scalerAddress: "scaler:9090",
-		limits:         translator.Limits{PodSecurity: "baseline"},
+		limits:         limits.Limits{PodSecurity: "baseline"},
 		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo,
 	}, o)
 }
@@ -30,7 +30,7 @@ func TestLimits(t *testing.T) {
 		"--allowed-service-accounts=orders, shop/worker-*", "--allowed-cluster-trigger-authentications=vault",
 	}, io.Discard)
 	require.NoError(t, err)
-	assert.Equal(t, translator.Limits{
+	assert.Equal(t, limits.Limits{
 		PodSecurity: "restricted", ServiceAccounts: []string{"orders", "shop/worker-*"},
 		ClusterTriggerAuthentications: []string{"vault"}, KEDAIdentity: true,
 	}, o.limits)

@@ -25,7 +25,7 @@ func read(t *testing.T, path string) *unstructured.Unstructured {
 }
 
 func TestStates(t *testing.T) {
-	files, err := filepath.Glob("../../translator/testdata/kstatus/*.yaml")
+	files, err := filepath.Glob("../../translator/status/testdata/kstatus/*.yaml")
 	require.NoError(t, err)
 	seen := map[string]int{}
 	for _, file := range files {
@@ -49,7 +49,7 @@ func TestStates(t *testing.T) {
 // Without observedGeneration -1 kstatus would take a channel for done that nobody has
 // looked at: the default in the CRD is needed.
 func TestTheDefaultIsNeeded(t *testing.T) {
-	fresh := read(t, "../../translator/testdata/kstatus/InProgress-Unobserved.yaml")
+	fresh := read(t, "../../translator/status/testdata/kstatus/InProgress-Unobserved.yaml")
 	unstructured.RemoveNestedField(fresh.Object, "status")
 	got, err := status.Compute(fresh)
 	require.NoError(t, err)

@@ -39,7 +39,7 @@ func documents(t *testing.T) map[string]string {
 			return err
 		}
 		hidden := name != root && strings.HasPrefix(entry.Name(), ".")
-		if entry.IsDir() && (hidden || slices.Contains([]string{"testdata", "dist", "bin"}, entry.Name())) {
+		if entry.IsDir() && (hidden || slices.Contains([]string{"testdata", "dist", "bin", "node_modules"}, entry.Name())) {
 			return fs.SkipDir
 		}
 		if entry.IsDir() || !strings.HasSuffix(name, ".md") {

@@ -72,10 +72,10 @@ var targets = []target{
 	{"cmd/kubectl-pubsub/internal/connect/words.go", "words", []string{"cmd/kubectl-pubsub/internal/connect"}},
 	{"cmd/kubectl-pubsub/internal/view/words.go", "meanings", []string{"cmd/kubectl-pubsub/internal/view"}},
 	{"cmd/kubectl-pubsub/internal/view/words.go", "actionWords", []string{"cmd/kubectl-pubsub/internal/view"}},
-	{"translator/explain.go", "unreachable", []string{"translator"}},
-	{"translator/pausing.go", "pause.holds", []string{"translator"}},
-	{"translator/pausing.go", "pause.effect", []string{"translator"}},
-	{"translator/held.go", "fallbackCondition", []string{"translator"}},
+	{"translator/inquiry/inquiry.go", "Unreachable", []string{"translator/inquiry"}},
+	{"translator/plan/pause.go", "Pause.Holds", []string{"translator/plan", "translator/status"}},
+	{"translator/plan/pause.go", "Pause.Effect", []string{"translator/plan", "translator/status"}},
+	{"translator/status/fallback.go", "fallbackCondition", []string{"translator/status"}},
 }
 
 // alike are rows without which nothing is different, with why.

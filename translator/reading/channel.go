@@ -23,7 +23,7 @@ const AnnotationUnreadable = "pubsub.jawaracloud.io/unreadable"
 func Unreadable(channel *v1.PubSubChannel) string { return channel.Annotations[AnnotationUnreadable] }
 
 // Channel decodes one channel from JSON. One that can't be decoded has its metadata, its
-// status where that can be read, and words for Unreadable; an error means that not even its
+// status where that can be read, and a message for Unreadable; an error means that not even its
 // metadata can be.
 func Channel(data []byte) (*v1.PubSubChannel, error) {
 	channel := &v1.PubSubChannel{}

@@ -1,0 +1,53 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/internal/declared"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+)
+
+// What a channel may name, the scaler's trigger knows by the same name, and nothing else.
+func TestEveryValueOfTheAPIReachesTheTrigger(t *testing.T) {
+	parsed := func(change func(*v1.PubSubChannelSpec)) trigger.Trigger {
+		t.Helper()
+		channel := channeltest.Channel(func(c *v1.PubSubChannel) { change(&c.Spec) })
+		require.Nil(t, Of(channel).Invalid)
+		got, err := trigger.Parse(Of(channel).Metadata)
+		require.NoError(t, err)
+		return got
+	}
+	for _, value := range declared.Values[v1.QueueType](t) {
+		got := parsed(func(s *v1.PubSubChannelSpec) { s.Queue = &v1.QueueSpec{Type: value} })
+		assert.Equal(t, string(value), string(got.Queue.Type))
+	}
+	for _, value := range declared.Values[v1.QueuePreset](t) {
+		got := parsed(func(s *v1.PubSubChannelSpec) { s.Queue = &v1.QueueSpec{Preset: value} })
+		assert.Equal(t, string(value), string(got.Queue.Preset))
+	}
+	for _, value := range declared.Values[v1.SortedSetScore](t) {
+		got := parsed(func(s *v1.PubSubChannelSpec) {
+			s.Queue = &v1.QueueSpec{Type: v1.QueueTypeSortedSet, Score: value}
+		})
+		assert.Equal(t, string(value), string(got.Queue.Score))
+	}
+	for _, value := range declared.Values[v1.RedisMode](t) {
+		got := parsed(func(s *v1.PubSubChannelSpec) {
+			s.Redis = &v1.RedisSpec{Mode: value}
+			if value == v1.RedisModeSentinel {
+				s.Redis.SentinelMaster = "mymaster"
+			}
+		})
+		assert.Equal(t, string(value), string(got.Redis.Mode))
+	}
+	assert.Len(t, declared.Values[v1.QueueType](t), len(declared.Values[trigger.QueueType](t)))
+	assert.Len(t, declared.Values[v1.QueuePreset](t), len(framework.All()))
+	assert.Len(t, declared.Values[v1.SortedSetScore](t), len(declared.Values[trigger.Score](t)))
+	assert.Len(t, declared.Values[v1.RedisMode](t), len(declared.Values[trigger.Mode](t)))
+}

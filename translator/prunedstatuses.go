@@ -1,0 +1,184 @@
+package translator
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+)
+
+// prunedStatuses are the statuses of which the API server kept only a part, because its CRD
+// is older than this controller: it drops what the CRD does not know. Or nothing: it refuses
+// the status of a channel that breaks a rule which came later (one of 1.30 does), or what an
+// older CRD forbids. What is not kept counts as written all the same. Otherwise the same
+// status would be written, and the same scaling told, each time that a channel is looked at.
+// The zero value is ready for use.
+//
+// With a CRD that fits, nothing is kept here. What is missing is sent again with the next
+// status that has something new: by then the channel or the CRD may have been corrected.
+type prunedStatuses struct {
+	mu       sync.Mutex
+	statuses map[types.NamespacedName]prunedStatus // by name, so that what is gone can be forgotten
+	dropped  []string                              // fields that were ever dropped, of any channel
+}
+
+type prunedStatus struct {
+	uid           types.UID
+	written, kept v1.PubSubChannelStatus
+	refusal       string // the API server's message; empty where it kept a part
+}
+
+// channelID tells a channel from one of the same name that came before.
+type channelID struct {
+	types.NamespacedName
+	uid types.UID
+}
+
+func identityOf(channel *v1.PubSubChannel) channelID {
+	return channelID{client.ObjectKeyFromObject(channel), channel.UID}
+}
+
+// whole is what was written of a status, from what the API server has kept of it. Anything
+// else is returned as it is: somebody else has written it.
+func (p *prunedStatuses) whole(key channelID, stored v1.PubSubChannelStatus) v1.PubSubChannelStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pruned, ok := p.statuses[key.NamespacedName]
+	if !ok {
+		return stored
+	}
+	if pruned.uid != key.uid || !apiequality.Semantic.DeepEqual(pruned.kept, stored) {
+		delete(p.statuses, key.NamespacedName)
+		return stored
+	}
+	return *pruned.written.DeepCopy()
+}
+
+// stored is the status as the API server has it, of one that whole has returned.
+func (p *prunedStatuses) stored(key channelID, status v1.PubSubChannelStatus) v1.PubSubChannelStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pruned, ok := p.statuses[key.NamespacedName]; ok && pruned.uid == key.uid {
+		return *pruned.kept.DeepCopy()
+	}
+	return status
+}
+
+// add takes down what the API server answered to a status that was written. It returns the
+// fields that it dropped, each the first time that it is seen with any channel.
+func (p *prunedStatuses) add(key channelID, written, kept v1.PubSubChannelStatus) (news []string, err error) {
+	dropped, err := droppedFields(written, kept)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, field := range dropped {
+		if !slices.Contains(p.dropped, field) {
+			p.dropped, news = append(p.dropped, field), append(news, field)
+		}
+	}
+	delete(p.statuses, key.NamespacedName)
+	if len(p.dropped) == 0 {
+		return nil, nil
+	}
+	// A watch goes by the CRD that was there when it began, for a minute and more after
+	// another was put in: what is written may be whole, and still be read without a part.
+	if kept, err = without(kept, p.dropped); err != nil {
+		return news, err
+	}
+	if !apiequality.Semantic.DeepEqual(written, kept) {
+		p.set(key, prunedStatus{written: *written.DeepCopy(), kept: kept})
+	}
+	return news, nil
+}
+
+// refuse takes down that the API server refused a status, and reports whether its message is
+// new.
+func (p *prunedStatuses) refuse(key channelID, written, stored v1.PubSubChannelStatus, message string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.statuses[key.NamespacedName]
+	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), refusal: message})
+	return last.refusal != message
+}
+
+func (p *prunedStatuses) set(key channelID, status prunedStatus) {
+	if p.statuses == nil {
+		p.statuses = map[types.NamespacedName]prunedStatus{}
+	}
+	status.uid = key.uid
+	p.statuses[key.NamespacedName] = status
+}
+
+func (p *prunedStatuses) forget(key types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.statuses, key)
+}
+
+// droppedFields are the fields of a written status that are not kept as they were written,
+// in order.
+func droppedFields(written, kept v1.PubSubChannelStatus) (dropped []string, err error) {
+	if apiequality.Semantic.DeepEqual(written, kept) {
+		return nil, nil
+	}
+	before, err := statusFields(written)
+	if err != nil {
+		return nil, err
+	}
+	after, err := statusFields(kept)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if !bytes.Equal(before[name], after[name]) {
+			dropped = append(dropped, name)
+		}
+	}
+	return dropped, nil
+}
+
+// without is a status as it is read where the CRD has not these fields.
+func without(status v1.PubSubChannelStatus, names []string) (v1.PubSubChannelStatus, error) {
+	if len(names) == 0 {
+		return status, nil
+	}
+	fields, err := statusFields(status)
+	if err != nil {
+		return status, err
+	}
+	for _, name := range names {
+		delete(fields, name)
+	}
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return status, fmt.Errorf("encoding a status: %w", err)
+	}
+	status = v1.PubSubChannelStatus{}
+	if err := json.Unmarshal(data, &status); err != nil {
+		return status, fmt.Errorf("decoding a status: %w", err)
+	}
+	return status, nil
+}
+
+// statusFields are a status's fields as they are sent: a time without its fractions, for
+// example.
+func statusFields(status v1.PubSubChannelStatus) (fields map[string]json.RawMessage, err error) {
+	data, err := json.Marshal(status)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a status: %w", err)
+	}
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, fmt.Errorf("decoding a status: %w", err)
+	}
+	return fields, nil
+}
