@@ -28,6 +28,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
@@ -95,7 +96,7 @@ func newFixture(t *testing.T, mutate ...func(*scaler.Options)) *fixture {
 	f := &fixture{server: redistest.Start(t), targets: &fakeTargets{state: target.State{Replicas: 3, ToleranceHonoured: true}}}
 	f.redis = f.server.Client()
 	f.targets.stand(f.metadata())
-	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 500 * time.Millisecond})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: 500 * time.Millisecond}})
 	t.Cleanup(pool.Close)
 	options := scaler.Options{Pool: pool, Targets: f.targets, PushInterval: 10 * tick, SettleTimeout: 2 * tick}
 	for _, m := range mutate {
@@ -329,7 +330,7 @@ func TestHandlersAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
 	f := newFixture(t, func(o *scaler.Options) {
-		o.Pool = broker.NewPool(broker.Options{ReadTimeout: time.Hour})
+		o.Pool = sampling.NewPool(sampling.Options{Options: broker.Options{ReadTimeout: time.Hour}})
 		t.Cleanup(o.Pool.Close)
 	})
 	began := time.Now()

@@ -99,9 +99,9 @@ func (a Allowlist) allowsIP(ip netip.Addr) bool {
 	return a.empty()
 }
 
-// refuses tells what is certain before a name is resolved: that no connection to a server
-// will be allowed. The dialer checks the rest.
-func (a Allowlist) refuses(server Server) error {
+// Refuses tells what is certain before a name is resolved: a *NotAllowedError where no
+// connection to a server will be allowed. The rest is checked when it is dialled.
+func (a Allowlist) Refuses(server Server) error {
 	if a.empty() {
 		return nil
 	}

@@ -49,9 +49,9 @@ type ReplyLimitError struct {
 // partAll is the Part of a reply that is within all limits but for those before it.
 const partAll = "replies to one pipeline"
 
-// fitsApart tells whether the replies of a failed pipeline may fit in several, one after the
+// FitsApart tells whether the replies of a failed pipeline may fit in several, one after the
 // other.
-func fitsApart(err error) bool {
+func FitsApart(err error) bool {
 	var limit *ReplyLimitError
 	return errors.As(err, &limit) && limit.Part == partAll || errors.As(err, new(*ReplyBudgetError))
 }

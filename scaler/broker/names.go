@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -103,15 +102,4 @@ func searchDomains(resolvConf string) []string {
 		}
 	}
 	return domains
-}
-
-// withNames sets what resolves names.
-func (o Options) withNames() Options {
-	if o.Resolver == nil {
-		o.Resolver = net.DefaultResolver
-	}
-	if o.SearchDomains == nil {
-		o.SearchDomains = systemSearchDomains()
-	}
-	return o
 }

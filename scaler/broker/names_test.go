@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // zone is what a name server knows: the alias or the address of each name.
@@ -108,9 +109,13 @@ func TestWhereAnAllowedNameLeads(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pool := newPool(t, broker.Options{
-				Allowed: allowing(t, test.list), Resolver: test.zone.resolver(t), SearchDomains: []string{"svc.cluster.local", "cluster.local."},
-				ReadTimeout: 3 * time.Second,
+			pool := newPool(t, sampling.Options{
+				Options: broker.Options{
+					Allowed:       allowing(t, test.list),
+					Resolver:      test.zone.resolver(t),
+					SearchDomains: []string{"svc.cluster.local", "cluster.local."},
+					ReadTimeout:   3 * time.Second,
+				},
 			})
 			_, err := pool.Depth(t.Context(), broker.Server{Address: "redis.shop.svc:1"}, list("q"))
 			require.Error(t, err)
@@ -129,7 +134,7 @@ func TestWhereAnAllowedNameLeads(t *testing.T) {
 
 // A name server that does not answer takes no longer than a connection may.
 func TestASilentNameServer(t *testing.T) {
-	pool := newPool(t, broker.Options{Allowed: allowing(t, "*.svc"), Resolver: zone(nil).resolver(t), ReadTimeout: quick})
+	pool := newPool(t, sampling.Options{Options: broker.Options{Allowed: allowing(t, "*.svc"), Resolver: zone(nil).resolver(t), ReadTimeout: quick}})
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	_, err := pool.Depth(ctx, broker.Server{Address: "redis.shop.svc:1"}, list("q"))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // A failover as an operator does it: the master is demoted, and the Service moves on. What
@@ -19,7 +20,7 @@ func TestADemotedMasterIsLeft(t *testing.T) {
 	require.NoError(t, old.Client().LPush(t.Context(), "q", "a").Err())
 	require.NoError(t, successor.Client().LPush(t.Context(), "q", "a", "b").Err())
 	service := redistest.StartProxy(t, old.Addr)
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	server := broker.Server{Address: service.Addr}
 	becomes(t, pool, server, "q", 1)
 
@@ -28,7 +29,7 @@ func TestADemotedMasterIsLeft(t *testing.T) {
 	demoted := time.Now()
 	var err error
 	require.Eventually(t, func() bool {
-		var sample broker.Sample
+		var sample sampling.Sample
 		if sample, err = pool.Depth(t.Context(), server, list("q")); err == nil {
 			require.False(t, sample.At.After(demoted), "a depth of the demoted master was recorded")
 		}
@@ -50,14 +51,14 @@ func TestARoleThatIsNotTold(t *testing.T) {
 	require.NoError(t, server.Client().Do(t.Context(), "ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@read", "+hello", "+auth").Err())
 	require.NoError(t, server.Client().LPush(t.Context(), "q", "a").Err())
 	var log log
-	pool := newPool(t, broker.Options{Logger: log.logger()})
+	pool := newPool(t, sampling.Options{Options: broker.Options{Logger: log.logger()}})
 	wanted := broker.Server{Address: server.Addr, Username: broker.Secret{Value: "reader"}, Password: broker.Secret{Value: "pw"}}
 	becomes(t, pool, wanted, "q", 1)
-	before := calls(t, server, "llen")
+	before := redistest.Calls(t, server.Client(), "llen")
 	require.Eventually(t, func() bool {
 		_, err := pool.Depth(t.Context(), wanted, list("q"))
 		require.NoError(t, err)
-		return calls(t, server, "llen") > before+10
+		return redistest.Calls(t, server.Client(), "llen") > before+10
 	}, deadline, tick)
 	assert.Equal(t, 1, strings.Count(log.String(), "let its user run ROLE"), log.String())
 }
@@ -66,7 +67,7 @@ func TestALoadingServerIsNotEmpty(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	require.NoError(t, client.LPush(t.Context(), "q", "a").Err())
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	becomes(t, pool, broker.Server{Address: server.Addr}, "q", 1)
 	// A replica that may not serve what it has says MASTERDOWN, and that it is a replica.
 	require.NoError(t, client.ConfigSet(t.Context(), "replica-serve-stale-data", "no").Err())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 func z(member string) redis.Z { return redis.Z{Member: member} }
@@ -19,7 +20,7 @@ func TestSentinelsLeadToTheMaster(t *testing.T) {
 	sentinel := redistest.StartSentinel(t)
 	require.NoError(t, sentinel.Client().LPush(t.Context(), "q", "a", "b").Err())
 	server := broker.Server{Mode: broker.Sentinel, SentinelMaster: sentinel.MasterName, Address: strings.Join(sentinel.SentinelAddrs(), ",")}
-	pool := newPool(t, broker.Options{Tick: 100 * time.Millisecond})
+	pool := newPool(t, sampling.Options{Tick: 100 * time.Millisecond})
 	becomes(t, pool, server, "q", 2)
 
 	unknown := server

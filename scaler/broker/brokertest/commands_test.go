@@ -18,6 +18,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // anotherPassword is what the Secret changes to, and back.
@@ -103,7 +104,7 @@ func TestCommandsSeen(t *testing.T) {
 			for _, node := range d.nodes {
 				monitors = append(monitors, node.Monitor(t))
 			}
-			d.readEverything(t, d.pool(t, broker.Options{}), deadline)
+			d.readEverything(t, d.pool(t, sampling.Options{}), deadline)
 			seen := map[string]int{}
 			for _, monitor := range monitors {
 				for _, command := range monitor.Of(redistest.ReaderUser) {
@@ -126,7 +127,7 @@ func TestCommandsSeen(t *testing.T) {
 }
 
 // readEverything reads all queues twice, however that ends.
-func (d *deployment) readEverything(t *testing.T, pool *broker.Pool, wait time.Duration) {
+func (d *deployment) readEverything(t *testing.T, pool *sampling.Pool, wait time.Duration) {
 	t.Helper()
 	for range 2 {
 		for _, q := range d.everything(t) {
@@ -171,7 +172,7 @@ func granted(t *testing.T, servers []*redistest.Server, rules ...string) {
 // password that changes.
 func (d *deployment) exercise(t *testing.T, wait time.Duration) {
 	t.Helper()
-	pool := broker.NewPool(broker.Options{Tick: tick, Secrets: d.secrets, SecretInterval: tick})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{Secrets: d.secrets, SecretInterval: tick}})
 	defer pool.Close()
 	d.readEverything(t, pool, refusedWait)
 	if d.server.Mode != broker.Cluster {
@@ -305,7 +306,7 @@ func TestDragonflyReadOnlyRule(t *testing.T) {
 	assert.Error(t, setUser(redistest.ReadOnlyRule), "the naive rule")
 	require.NoError(t, setUser(redistest.DragonflyReadOnlyRule))
 	d.server.Address = model.Addr
-	pool := d.pool(t, broker.Options{})
+	pool := d.pool(t, sampling.Options{})
 	for _, fixture := range fixtures(t) {
 		t.Run(fixture.name, func(t *testing.T) { fixture.check(t, d, pool) })
 	}

@@ -1,6 +1,6 @@
 //go:build integration
 
-// Package brokertest holds broker.Pool against real servers: each kind of queue, in each
+// Package brokertest holds sampling.Pool against real servers: each kind of queue, in each
 // topology; each trap of DragonFly and Redis; a failover; and what the servers saw.
 package brokertest
 
@@ -18,6 +18,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 const (
@@ -123,19 +124,19 @@ func join(addresses []string) string {
 }
 
 // pool returns a pool that ends with the test.
-func (d *deployment) pool(t *testing.T, options broker.Options) *broker.Pool {
+func (d *deployment) pool(t *testing.T, options sampling.Options) *sampling.Pool {
 	t.Helper()
 	if options.Tick == 0 {
 		options.Tick = tick
 	}
 	options.Secrets = d.secrets
-	pool := broker.NewPool(options)
+	pool := sampling.NewPool(options)
 	t.Cleanup(pool.Close)
 	return pool
 }
 
 // depths is what a pool reads of several queues, with time enough for a busy machine.
-func depths(t *testing.T, pool *broker.Pool, server broker.Server, queues ...queue.Queue) ([]broker.Sample, error) {
+func depths(t *testing.T, pool *sampling.Pool, server broker.Server, queues ...queue.Queue) ([]sampling.Sample, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -143,7 +144,7 @@ func depths(t *testing.T, pool *broker.Pool, server broker.Server, queues ...que
 }
 
 // depth is that of one queue, which must be readable.
-func depth(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue) broker.Sample {
+func depth(t *testing.T, pool *sampling.Pool, server broker.Server, q queue.Queue) sampling.Sample {
 	t.Helper()
 	samples, err := depths(t, pool, server, q)
 	require.NoError(t, err)

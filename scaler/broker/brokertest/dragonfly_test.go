@@ -15,6 +15,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // A real DragonFly, where DRAGONFLY_ADDR (host:port) names one. Its database
@@ -57,7 +58,7 @@ func TestOnDragonFly(t *testing.T) {
 				t.Skip("how much DragonFly holds for a subscriber depends on its publish buffer limit")
 			}
 			empty(t)
-			fixture.check(t, d, d.pool(t, broker.Options{}))
+			fixture.check(t, d, d.pool(t, sampling.Options{}))
 		})
 	}
 	for name, trap := range streamTraps {
@@ -65,7 +66,7 @@ func TestOnDragonFly(t *testing.T) {
 			empty(t)
 			run(t, client, trap.commands...)
 			t.Logf("the naive reading is %d, of the model it is %d", naiveLag(t, client, "s"), trap.naive)
-			sample := depth(t, d.pool(t, broker.Options{}), d.server, queue.Queue{Key: "s", Kind: queue.Stream, Group: "g"})
+			sample := depth(t, d.pool(t, sampling.Options{}), d.server, queue.Queue{Key: "s", Kind: queue.Stream, Group: "g"})
 			assert.Equal(t, trap.ready, sample.Ready)
 			assert.Equal(t, trap.inFlight, sample.InFlight)
 		})

@@ -16,6 +16,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 // load is publishers that push to the master, and readers of the depth.
 type load struct {
 	t    *testing.T
-	pool *broker.Pool
+	pool *sampling.Pool
 	d    *deployment
 
 	mu       sync.Mutex
@@ -50,7 +51,7 @@ type pushed struct {
 // reading is what a call of Depth came to.
 type reading struct {
 	at     time.Time // when it was called
-	sample broker.Sample
+	sample sampling.Sample
 	err    error
 }
 
@@ -139,7 +140,7 @@ func TestFailoverUnderLoad(t *testing.T) {
 		run(t, sentinel.Client(), []any{"SENTINEL", "DEBUG", "PUBLISH-PERIOD", "2000"},
 			[]any{"SENTINEL", "SET", d.sentinel.MasterName, "down-after-milliseconds", "3000"})
 	}
-	l := &load{t: t, d: d, pool: d.pool(t, broker.Options{Tick: broker.DefaultTick})}
+	l := &load{t: t, d: d, pool: d.pool(t, sampling.Options{Tick: sampling.DefaultTick})}
 	run(t, d.client, append([]any{"LPUSH", "q"}, slices.Repeat([]any{"x"}, backlog)...))
 	began := time.Now()
 	ctx, stop := context.WithTimeout(t.Context(), loadFor)

@@ -19,6 +19,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // serveHostile has the test's program run the servers that lie, instead of tests, and name
@@ -84,7 +85,7 @@ func BenchmarkReadsBesideHostileServers(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			honest := redistest.Start(b)
-			pool := broker.NewPool(broker.Options{})
+			pool := sampling.NewPool(sampling.Options{})
 			defer pool.Close()
 			count := 0
 			if beside {

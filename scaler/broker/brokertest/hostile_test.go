@@ -23,6 +23,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // memoryLimit is what the whole process may take, with the servers that lie in it, too.
@@ -113,7 +114,7 @@ func TestHostileServers(t *testing.T) {
 			name += "+age"
 		}
 		t.Run(name+"/"+q.Key, func(t *testing.T) {
-			pool := broker.NewPool(broker.Options{Tick: 100 * time.Millisecond, ReadTimeout: time.Second})
+			pool := sampling.NewPool(sampling.Options{Tick: 100 * time.Millisecond, Options: broker.Options{ReadTimeout: time.Second}})
 			defer pool.Close()
 			stop := readOn(t, pool, honest, &took)
 			fmt.Fprintf(&text, "\n%-16s", name)
@@ -152,7 +153,7 @@ func TestHostileServers(t *testing.T) {
 
 // readOn reads queues of an honest server, one after the other, until it is stopped: each
 // is new, so that each is a round trip.
-func readOn(t *testing.T, pool *broker.Pool, honest *redistest.Server, took *[]time.Duration) (stop func()) {
+func readOn(t *testing.T, pool *sampling.Pool, honest *redistest.Server, took *[]time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	read := 0
 	lasting := context.WithoutCancel(ctx) // the last read is to end, too

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // column is one deployment of the matrix.
@@ -44,7 +45,7 @@ func TestMatrix(t *testing.T) {
 			t.Run(column.String(), func(t *testing.T) {
 				t.Parallel()
 				d := deploy(t, column.mode, column.secured, column.secured)
-				pool := d.pool(t, broker.Options{})
+				pool := d.pool(t, sampling.Options{})
 				for _, fixture := range fixtures(t) {
 					cell := "FAILED"
 					switch {
@@ -60,11 +61,11 @@ func TestMatrix(t *testing.T) {
 			})
 		}
 	})
-	t.Log("depths as read through broker.Pool, ready + in flight:\n" + table(t, cells))
+	t.Log("depths as read through sampling.Pool, ready + in flight:\n" + table(t, cells))
 }
 
 // check fills the queues and reads them.
-func (f fixture) check(t *testing.T, d *deployment, pool *broker.Pool) {
+func (f fixture) check(t *testing.T, d *deployment, pool *sampling.Pool) {
 	f.fill(t, d)
 	samples, err := depths(t, pool, d.server, f.queues...)
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // silence is how long a client must have sent nothing for the toll to let replies pass. A
@@ -157,7 +158,7 @@ func TestATickIsOneRoundTrip(t *testing.T) {
 				d.cluster.Announce(func(node *redistest.Server) string { return tolls[node].Addr })
 			}
 			server := broker.Server{Mode: mode, Address: strings.Join(addresses, ",")}
-			pool := d.pool(t, broker.Options{Tick: time.Second, ReadTimeout: deadline})
+			pool := d.pool(t, sampling.Options{Tick: time.Second, Options: broker.Options{ReadTimeout: deadline}})
 			everything, err := pool.Subscribe(server, queues...)
 			require.NoError(t, err)
 			defer everything.Close()
@@ -176,8 +177,8 @@ func TestATickIsOneRoundTrip(t *testing.T) {
 	}
 }
 
-func must(samples []broker.Sample, err error) func(t *testing.T) []broker.Sample {
-	return func(t *testing.T) []broker.Sample {
+func must(samples []sampling.Sample, err error) func(t *testing.T) []sampling.Sample {
+	return func(t *testing.T) []sampling.Sample {
 		t.Helper()
 		require.NoError(t, err)
 		return samples
@@ -185,7 +186,7 @@ func must(samples []broker.Sample, err error) func(t *testing.T) []broker.Sample
 }
 
 // countTrips compares the ticks of one node, of which its queue tells, with its round trips.
-func countTrips(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue, l *toll) {
+func countTrips(t *testing.T, pool *sampling.Pool, server broker.Server, q queue.Queue, l *toll) {
 	subscription, err := pool.Subscribe(server, q)
 	if !assert.NoError(t, err) {
 		return

@@ -14,6 +14,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // naiveLag is what a reader gets who takes go-redis's Lag for the depth: nil is -1 there,
@@ -128,7 +129,7 @@ func TestTrapsOfAStreamsLag(t *testing.T) {
 			for _, q := range []queue.Queue{
 				{Key: "s", Kind: queue.Stream, Group: "g"}, {Key: "s", Kind: queue.Stream}, {Key: "s", Kind: queue.Auto},
 			} {
-				sample := depth(t, d.pool(t, broker.Options{}), broker.Server{Address: model.Addr}, q)
+				sample := depth(t, d.pool(t, sampling.Options{}), broker.Server{Address: model.Addr}, q)
 				assert.Equal(t, trap.ready, sample.Ready, "ready of %+v", q)
 				assert.Equal(t, trap.inFlight, sample.InFlight, "in flight of %+v", q)
 				assert.False(t, sample.LowerBound)
@@ -143,7 +144,7 @@ func TestTrapOfAMissingGroup(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, broker.Standalone, false, false)
 	client := d.nodes[0].Client()
-	pool := d.pool(t, broker.Options{})
+	pool := d.pool(t, sampling.Options{})
 	run(t, client, add("1-0", "2-0")...)
 	assert.True(t, redis.HasErrorPrefix(client.XPending(t.Context(), "s", "g").Err(), "NOGROUP"))
 	assert.EqualValues(t, 2, depth(t, pool, d.server, queue.Queue{Key: "s", Kind: queue.Stream, Group: "g"}).Total(), "all of it waits")
@@ -168,7 +169,7 @@ func TestTrapOfCountingForEver(t *testing.T) {
 	})
 	require.NoError(t, err)
 	monitor := d.nodes[0].Monitor(t)
-	pool, q := d.pool(t, broker.Options{}), queue.Queue{Key: "s", Kind: queue.Stream, Group: "g"}
+	pool, q := d.pool(t, sampling.Options{}), queue.Queue{Key: "s", Kind: queue.Stream, Group: "g"}
 	sample := depth(t, pool, d.server, q)
 	assert.True(t, sample.LowerBound)
 	assert.Greater(t, sample.Ready, int64(500))

@@ -16,6 +16,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework/frameworktest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // During a takeover each command is answered with LOADING. Who looks at the value alone
@@ -25,7 +26,7 @@ func TestTrapOfLoading(t *testing.T) {
 	d := deploy(t, broker.Standalone, false, false)
 	model := dragonflytest.Front(t, d.nodes[0], dragonflytest.All(0)...)
 	server := broker.Server{Address: model.Addr}
-	pool := d.pool(t, broker.Options{})
+	pool := d.pool(t, sampling.Options{})
 	all := fixtures(t)
 	var queues []queue.Queue
 	for _, fixture := range all {
@@ -77,7 +78,7 @@ func TestTrapOfAWrongType(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := depths(t, d.pool(t, broker.Options{}), d.server, test.queue)
+			_, err := depths(t, d.pool(t, sampling.Options{}), d.server, test.queue)
 			var read *broker.ReadError
 			require.ErrorAs(t, err, &read)
 			assert.Equal(t, broker.WrongType, read.Cause())
@@ -99,7 +100,7 @@ func TestTrapOfPatternSubscribers(t *testing.T) {
 	_, err := patterns.Receive(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, model.Client().PubSubNumSub(t.Context(), "news").Val()["news"], "the naive reading")
-	sample := depth(t, d.pool(t, broker.Options{}), broker.Server{Address: model.Addr}, queue.Queue{Key: "news", Kind: queue.PubSub})
+	sample := depth(t, d.pool(t, sampling.Options{}), broker.Server{Address: model.Addr}, queue.Queue{Key: "news", Kind: queue.PubSub})
 	assert.Zero(t, sample.Total())
 	assert.True(t, sample.LowerBound, "it is never said to be exact")
 }
@@ -117,10 +118,10 @@ func TestTrapOfClientList(t *testing.T) {
 	list, err := withInfo.Client().ClientList(t.Context()).Result()
 	require.NoError(t, err)
 	assert.NotContains(t, list, "omem", "the naive reading would be 0")
-	assert.EqualValues(t, 6, depth(t, d.pool(t, broker.Options{}), broker.Server{Address: withInfo.Addr}, q).Ready)
+	assert.EqualValues(t, 6, depth(t, d.pool(t, sampling.Options{}), broker.Server{Address: withInfo.Addr}, q).Ready)
 
 	without := dragonflytest.Front(t, d.nodes[0], dragonflytest.OldClientList())
-	_, err = depths(t, d.pool(t, broker.Options{}), broker.Server{Address: without.Addr}, q)
+	_, err = depths(t, d.pool(t, sampling.Options{}), broker.Server{Address: without.Addr}, q)
 	assert.ErrorContains(t, err, `the backlog of channel "news" is not known`)
 }
 
@@ -133,7 +134,7 @@ func TestTrapOfKeyspaceEvents(t *testing.T) {
 	defer events.Close()
 	_, err := events.Receive(t.Context())
 	require.NoError(t, err)
-	pool := broker.NewPool(broker.Options{Tick: tick})
+	pool := sampling.NewPool(sampling.Options{Tick: tick})
 	defer pool.Close()
 	address, q := broker.Server{Address: server.Addr}, queue.Queue{Key: "q", Kind: queue.List}
 	require.Zero(t, depth(t, pool, address, q).Total())
@@ -152,7 +153,7 @@ func TestTrapOfScripts(t *testing.T) {
 	fillList("jobs")(t, d)
 	naive := model.Client().Eval(t.Context(), "return redis.call('llen', 'jobs')", nil)
 	assert.ErrorContains(t, naive.Err(), "undeclared key")
-	assert.EqualValues(t, 3, depth(t, d.pool(t, broker.Options{}), broker.Server{Address: model.Addr}, queue.Queue{Key: "jobs", Kind: queue.Auto}).Total())
+	assert.EqualValues(t, 3, depth(t, d.pool(t, sampling.Options{}), broker.Server{Address: model.Addr}, queue.Queue{Key: "jobs", Kind: queue.Auto}).Total())
 }
 
 // What DragonFly does not know must not be sent; Redis 7.0 does not know it either, and
@@ -174,7 +175,7 @@ func TestTrapOfUnknownCommands(t *testing.T) {
 	fillStream("s")(t, d)
 	fillList("l")(t, d)
 	run(t, observer, []any{"CONFIG", "RESETSTAT"})
-	pool := d.pool(t, broker.Options{})
+	pool := d.pool(t, sampling.Options{})
 	assert.EqualValues(t, 5, depth(t, pool, d.server, queue.Queue{Key: "s", Kind: queue.Auto}).Total())
 	assert.EqualValues(t, 3, depth(t, pool, d.server, queue.Queue{Key: "l", Kind: queue.Auto}).Total())
 	assert.NotContains(t, refusals(), "errorstat_ERR")
@@ -189,7 +190,7 @@ func TestEveryKindOnAModelOfDragonFly(t *testing.T) {
 			d := deploy(t, broker.Standalone, false, false)
 			model := dragonflytest.Front(t, d.nodes[0], dragonflytest.All(3*queue.BytesPerMessage)...)
 			d.server = broker.Server{Address: model.Addr}
-			fixture.check(t, d, d.pool(t, broker.Options{}))
+			fixture.check(t, d, d.pool(t, sampling.Options{}))
 		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // A Service moves on and the old master is demoted. Old connections stay on it, and it
@@ -38,7 +39,7 @@ func TestTrapOfADemotedMaster(t *testing.T) {
 			defer naive.Close()
 			require.EqualValues(t, 3, naive.LLen(t.Context(), "q").Val())
 
-			pool := broker.NewPool(broker.Options{Tick: tick})
+			pool := sampling.NewPool(sampling.Options{Tick: tick})
 			defer pool.Close()
 			server, q := broker.Server{Address: service.Addr}, queue.Queue{Key: "q", Kind: queue.List}
 			require.EqualValues(t, 3, depth(t, pool, server, q).Total())
@@ -85,7 +86,7 @@ func TestTrapOfXInfoInACluster(t *testing.T) {
 	assert.Equal(t, 2, wrong)
 
 	server := broker.Server{Mode: broker.Cluster, Address: strings.Join(addresses, ",")}
-	pool := d.pool(t, broker.Options{})
+	pool := d.pool(t, sampling.Options{})
 	q := queue.Queue{Key: "s", Kind: queue.Stream, Group: "g"}
 	assert.EqualValues(t, 5, depth(t, pool, server, q).Total())
 
@@ -112,7 +113,7 @@ func TestTrapOfXInfoInACluster(t *testing.T) {
 
 // watch asserts that the depth is never another than that one until the end, and for a
 // while after it.
-func watch(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue, total int64, end <-chan struct{}) {
+func watch(t *testing.T, pool *sampling.Pool, server broker.Server, q queue.Queue, total int64, end <-chan struct{}) {
 	t.Helper()
 	var last <-chan time.Time
 	ticker := time.NewTicker(poll)
@@ -137,7 +138,7 @@ func watch(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue,
 func TestReshardingMidRead(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, broker.Cluster, false, false)
-	pool := d.pool(t, broker.Options{})
+	pool := d.pool(t, sampling.Options{})
 	filled := map[string]queue.Queue{
 		"list":   {Key: "{x}list", Kind: queue.List},
 		"stream": {Key: "{x}stream", Kind: queue.Stream, Group: "g"},

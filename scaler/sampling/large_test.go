@@ -1,4 +1,4 @@
-package broker_test
+package sampling_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // What a pipeline may hold bounds memory. It must not keep a server from being read whose
@@ -68,7 +69,7 @@ func TestManyLargeQueuesOfOneServer(t *testing.T) {
 			_, err := pipe.Exec(t.Context())
 			require.NoError(t, err)
 			// A sample is good for two ticks, which reading all this may take.
-			pool := newPool(t, broker.Options{ReadTimeout: patient, Tick: deadline})
+			pool := newPool(t, sampling.Options{Tick: deadline, Options: broker.Options{ReadTimeout: patient}})
 			ctx, cancel := context.WithTimeout(t.Context(), 3*deadline)
 			defer cancel()
 			samples, err := pool.Depths(ctx, broker.Server{Address: server.Addr}, queues)
@@ -98,7 +99,7 @@ func TestASharedServerIsNotItsFirstNamespacesAlone(t *testing.T) {
 		return broker.Server{Address: server.Addr}
 	}
 	shared, own := withLargeEntries(), withLargeEntries()
-	pool := newPool(t, broker.Options{ReadTimeout: 3 * patient})
+	pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: 3 * patient}})
 	mallory, shop := pool.For("mallory"), pool.For("shop")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
 	defer cancel()

@@ -1,17 +1,16 @@
-// Package broker reads queue depths from DragonFly and Redis servers. It keeps one
-// sampler for each distinct server: however many queues are watched there, they share
+// Package sampling reads queue depths from DragonFly and Redis servers, whose connections are
+// those of scaler/broker. It keeps one sampler for each distinct server: however many queues are watched there, they share
 // one connection pool, and one pipeline a tick reads them all (one for each node of a
 // cluster).
-package broker
+package sampling
 
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"net"
 	"sync"
 	"time"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -28,37 +27,18 @@ type Sample struct {
 
 // Defaults of Options.
 const (
-	DefaultTick           = time.Second
-	DefaultIdleTimeout    = 5 * time.Minute
-	DefaultReadTimeout    = 1500 * time.Millisecond
-	DefaultSecretInterval = 30 * time.Second
+	DefaultTick        = time.Second
+	DefaultIdleTimeout = 5 * time.Minute
 )
 
 // Options configure a Pool; the zero value of each field means its default.
 type Options struct {
 	Tick        time.Duration // between two reads of a queue
 	IdleTimeout time.Duration // a queue that nobody asked for in that time is dropped
-	ReadTimeout time.Duration // for one tick's read of a server, and to read its Secrets
-	// Secrets reads the Secrets that servers refer to; nil: none can be read.
-	Secrets        Secrets
-	SecretInterval time.Duration // between two reads of a server's Secrets
-	reads          *secretReads  // of Secrets, for all servers of the pool
-	// Allowed is the servers that may be connected to; by default, all.
-	Allowed Allowlist
-	// Resolver finds the addresses of servers; by default net.DefaultResolver does.
-	Resolver *net.Resolver
-	// SearchDomains are those with which it completes names; by default the ones in /etc/resolv.conf.
-	SearchDomains []string
 	// MaxServersPerNamespace bounds the servers that a namespace may have watched (For).
 	MaxServersPerNamespace int
-	Now                    func() time.Time
-	Logger                 *slog.Logger
-	Metrics                *Metrics
-
-	budget *budget // of the pool
-	share  *share  // a server's, of the budget
-	// namespace is a server's: that which asked for it first; empty: it counts for none.
-	namespace string
+	Metrics                *Metrics // by default, none are registered
+	broker.Options                  // of the connections
 }
 
 func (o Options) withDefaults() Options {
@@ -68,27 +48,14 @@ func (o Options) withDefaults() Options {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = DefaultIdleTimeout
 	}
-	if o.ReadTimeout == 0 {
-		o.ReadTimeout = DefaultReadTimeout
-	}
-	if o.SecretInterval == 0 {
-		o.SecretInterval = DefaultSecretInterval
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+	if o.MaxServersPerNamespace == 0 {
+		o.MaxServersPerNamespace = DefaultMaxServersPerNamespace
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	if o.MaxServersPerNamespace == 0 {
-		o.MaxServersPerNamespace = DefaultMaxServersPerNamespace
-	}
-	o.budget = newBudget()
-	o.share = newShare(o.budget, "")
-	return o.withNames()
+	o.Options = o.WithDefaults()
+	return o
 }
 
 // ErrClosed is returned once the pool has been closed.
@@ -96,21 +63,22 @@ var ErrClosed = errors.New("the scaler is shutting down")
 
 // Pool holds the samplers. It is safe for concurrent use.
 type Pool struct {
-	options Options
-	ctx     context.Context // ends every sampler
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	options   Options
+	ctx       context.Context // ends every sampler
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	connector *broker.Connector
 
 	mu       sync.Mutex
-	samplers map[Server]*sampler
+	samplers map[broker.Server]*sampler
 	servers  map[string]int // by the namespace that asked first
 }
 
 // NewPool returns an empty pool; Close ends it.
 func NewPool(options Options) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[Server]*sampler{}, servers: map[string]int{}}
-	p.options.reads = newSecretReads(p.ctx, p.options, &p.running)
+	p := &Pool{options: options.withDefaults(), ctx: ctx, cancel: cancel, samplers: map[broker.Server]*sampler{}, servers: map[string]int{}}
+	p.connector = broker.NewConnector(ctx, p.options.Options, &p.running, p.options.Metrics.panics.Inc)
 	return p
 }
 
@@ -124,22 +92,23 @@ func (p *Pool) Close() {
 
 // Depth returns a sample of the queue that is not older than two ticks. The first call
 // for a queue reads it at once, and keeps it watched; calls that come meanwhile share
-// that read. Errors are those of Explain in errors.go; a deadline of ctx is honoured.
-func (p *Pool) Depth(ctx context.Context, server Server, q queue.Queue) (Sample, error) {
+// that read. A queue that can't be read is a *broker.ReadError, a closed pool ErrClosed; a
+// deadline of ctx is honoured.
+func (p *Pool) Depth(ctx context.Context, server broker.Server, q queue.Queue) (Sample, error) {
 	return p.For("").Depth(ctx, server, q)
 }
 
 // Depths is Depth for several queues of one server, which are read together. The error is
 // that of the first queue, in their order, that has one.
-func (p *Pool) Depths(ctx context.Context, server Server, queues []queue.Queue) ([]Sample, error) {
+func (p *Pool) Depths(ctx context.Context, server broker.Server, queues []queue.Queue) ([]Sample, error) {
 	return p.For("").Depths(ctx, server, queues)
 }
 
 // watch finds or starts the sampler of the server and the entries of the queues; with
 // reserve, the entries are kept until a subscriber takes them over.
-func (p *Pool) watch(namespace string, server Server, queues []queue.Queue, reserve bool) (*sampler, []*watched, error) {
-	if err := p.options.Allowed.refuses(server); err != nil {
-		return nil, nil, &ReadError{Server: server, Err: err}
+func (p *Pool) watch(namespace string, server broker.Server, queues []queue.Queue, reserve bool) (*sampler, []*watched, error) {
+	if err := p.options.Allowed.Refuses(server); err != nil {
+		return nil, nil, &broker.ReadError{Server: server, Err: err}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,15 +118,13 @@ func (p *Pool) watch(namespace string, server Server, queues []queue.Queue, rese
 	s, ok := p.samplers[server]
 	if !ok {
 		if err := p.admit(namespace); err != nil {
-			return nil, nil, &ReadError{Server: server, Err: err}
+			return nil, nil, &broker.ReadError{Server: server, Err: err}
 		}
-		options := p.options
-		options.namespace, options.share = namespace, newShare(options.budget, namespace)
-		s = newSampler(p.ctx, server, options, &p.running)
+		s = newSampler(p, namespace, server)
 		p.samplers[server] = s
 		p.running.Go(func() { s.run(func() bool { return p.retire(s) }) })
-	} else if namespace != s.options.namespace {
-		s.options.share.among(server)
+	} else if namespace != s.namespace {
+		s.connections.SharedBetweenNamespaces()
 	}
 	return s, s.entries(queues, reserve), nil
 }
@@ -171,7 +138,7 @@ func (p *Pool) retire(s *sampler) bool {
 		return false
 	}
 	delete(p.samplers, s.server)
-	p.dismiss(s.options.namespace)
+	p.dismiss(s.namespace)
 	return true
 }
 

@@ -1,6 +1,6 @@
 //go:build integration
 
-package broker_test
+package sampling_test
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // gate stands between the sampler and a server. Once closed, it keeps all replies back
@@ -109,9 +110,9 @@ func TestATickIsOnePipeline(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gate := newGate(t, server.Addr)
-			pool := newPool(t, broker.Options{Tick: 500 * time.Millisecond, ReadTimeout: deadline})
+			pool := newPool(t, sampling.Options{Tick: 500 * time.Millisecond, Options: broker.Options{ReadTimeout: deadline}})
 			address := broker.Server{Address: gate.Addr}
-			var last *broker.Subscription
+			var last *sampling.Subscription
 			for i := range queues {
 				var err error
 				last, err = pool.Subscribe(address, queue.Queue{Key: fmt.Sprint(test.prefix, i), Kind: queue.Auto})
@@ -162,7 +163,7 @@ func TestAThousandQueuesTakeTwoConnectionsAtMost(t *testing.T) {
 		return strings.Count(clients, "\n")
 	}
 	before := connections()
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	var wait sync.WaitGroup
 	for i := range queues {
 		wait.Go(func() {
@@ -171,9 +172,9 @@ func TestAThousandQueuesTakeTwoConnectionsAtMost(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	llens := callsBy(t, client, "llen")
+	llens := redistest.Calls(t, client, "llen")
 	assert.Eventually(t, func() bool {
 		assert.LessOrEqual(t, connections()-before, 2)
-		return callsBy(t, client, "llen") >= llens+10*queues
+		return redistest.Calls(t, client, "llen") >= llens+10*queues
 	}, deadline, tick)
 }

@@ -1,26 +1,15 @@
-package broker
+package sampling
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // DefaultMaxServersPerNamespace is that of Options. A silent server costs some 70 KB with a
 // queue, so a namespace may take some 14 MB.
 const DefaultMaxServersPerNamespace = 200
-
-// TooManyServersError is a server that is not read, because its namespace has asked for as
-// many others as one may have.
-type TooManyServersError struct {
-	Namespace string
-	Max       int
-}
-
-func (e *TooManyServersError) Error() string {
-	return fmt.Sprintf("namespace %s has %d servers watched already, which is as many as one may have", e.Namespace, e.Max)
-}
 
 // View is the pool as a namespace may use it: within Options.MaxServersPerNamespace.
 type View struct {
@@ -33,7 +22,7 @@ type View struct {
 func (p *Pool) For(namespace string) View { return View{pool: p, namespace: namespace} }
 
 // Depth is Pool.Depth.
-func (v View) Depth(ctx context.Context, server Server, q queue.Queue) (Sample, error) {
+func (v View) Depth(ctx context.Context, server broker.Server, q queue.Queue) (Sample, error) {
 	samples, err := v.Depths(ctx, server, []queue.Queue{q})
 	if err != nil {
 		return Sample{}, err
@@ -42,7 +31,7 @@ func (v View) Depth(ctx context.Context, server Server, q queue.Queue) (Sample, 
 }
 
 // Depths is Pool.Depths.
-func (v View) Depths(ctx context.Context, server Server, queues []queue.Queue) ([]Sample, error) {
+func (v View) Depths(ctx context.Context, server broker.Server, queues []queue.Queue) ([]Sample, error) {
 	s, all, err := v.pool.watch(v.namespace, server, queues, false) //nolint:contextcheck // the sampler outlives the call
 	if err != nil {
 		return nil, err
@@ -57,7 +46,7 @@ func (p *Pool) admit(namespace string) error {
 		return nil
 	}
 	if most := p.options.MaxServersPerNamespace; p.servers[namespace] >= most {
-		return &TooManyServersError{Namespace: namespace, Max: most}
+		return &broker.TooManyServersError{Namespace: namespace, Max: most}
 	}
 	p.servers[namespace]++
 	return nil

@@ -1,46 +1,42 @@
-package broker_test
+package sampling_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
-
-// keysOf is a key for each master.
-func keysOf(t *testing.T, cluster *redistest.Cluster) []string {
-	t.Helper()
-	client := cluster.Client()
-	keys := make([]string, len(cluster.Addrs()))
-	for missing, i := len(keys), 0; missing > 0; i++ {
-		key := fmt.Sprint("q", i)
-		master, err := client.MasterForKey(t.Context(), key)
-		require.NoError(t, err)
-		for n, address := range cluster.Addrs() {
-			if master.Options().Addr == address && keys[n] == "" {
-				keys[n] = key
-				missing--
-			}
-		}
-	}
-	return keys
-}
 
 func clusterServer(cluster *redistest.Cluster) broker.Server {
 	return broker.Server{Mode: broker.Cluster, Address: cluster.Addrs()[0] + ", " + cluster.Addrs()[1]}
+}
+
+// awaitDepth waits until the queue's depth is so.
+func awaitDepth(t *testing.T, pool *sampling.Pool, server broker.Server, key string, want int64) {
+	t.Helper()
+	var sample sampling.Sample
+	var err error
+	if !assert.Eventually(t, func() bool {
+		sample, err = pool.Depth(t.Context(), server, list(key))
+		return err == nil && sample.Total() == want
+	}, deadline, tick) {
+		t.Fatalf("depth %d, error %v; want %d", sample.Total(), err, want)
+	}
 }
 
 func TestQueuesOfAClusterAreReadByNode(t *testing.T) {
 	const queues = 100
 	cluster := redistest.StartCluster(t, 3)
 	client := cluster.Client()
-	pool := newPool(t, broker.Options{Tick: 200 * time.Millisecond})
+	pool := newPool(t, sampling.Options{Tick: 200 * time.Millisecond})
 	server := clusterServer(cluster)
 	var all []queue.Queue
 	for i := range queues {
@@ -69,11 +65,11 @@ func TestQueuesOfAClusterAreReadByNode(t *testing.T) {
 	}
 	update()
 	for i, node := range cluster.Nodes {
-		reads, llens := calls(t, node, "role"), calls(t, node, "llen")
-		for calls(t, node, "role") < reads+5 {
+		reads, llens := redistest.Calls(t, node.Client(), "role"), redistest.Calls(t, node.Client(), "llen")
+		for redistest.Calls(t, node.Client(), "role") < reads+5 {
 			update()
 		}
-		reads, llens = calls(t, node, "role")-reads, calls(t, node, "llen")-llens
+		reads, llens = redistest.Calls(t, node.Client(), "role")-reads, redistest.Calls(t, node.Client(), "llen")-llens
 		owned := 0
 		for _, q := range all {
 			if q.Kind == queue.List && cluster.Owner(q.Key) == node {
@@ -91,15 +87,15 @@ func TestQueuesOfAClusterAreReadByNode(t *testing.T) {
 func TestASlotThatMovesIsFollowed(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
 	client := cluster.Client()
-	keys := keysOf(t, cluster)
+	keys := cluster.Keys()
 	moving, absent := keys[0], "{"+keys[0]+"}:absent"
 	require.NoError(t, client.LPush(t.Context(), moving, "a", "b", "c").Err())
 	require.NoError(t, client.LPush(t.Context(), queue.ProcessingKey(moving, "w"), "d").Err())
-	require.NoError(t, client.ZAdd(t.Context(), queue.ConsumersKey(moving), z("w")).Err())
-	pool := newPool(t, broker.Options{})
+	require.NoError(t, client.ZAdd(t.Context(), queue.ConsumersKey(moving), redis.Z{Member: "w"}).Err())
+	pool := newPool(t, sampling.Options{})
 	server := clusterServer(cluster)
-	becomes(t, pool, server, moving, 4)
-	becomes(t, pool, server, absent, 0)
+	awaitDepth(t, pool, server, moving, 4)
+	awaitDepth(t, pool, server, absent, 0)
 	unchanged := func(reads int) {
 		t.Helper()
 		var last time.Time
@@ -120,9 +116,9 @@ func TestASlotThatMovesIsFollowed(t *testing.T) {
 	target := cluster.Nodes[1]
 	cluster.MigrateSlotWith(t, moving, target, func() { unchanged(5) })
 	unchanged(5)
-	before := calls(t, cluster.Nodes[0], "llen")
+	before := redistest.Calls(t, cluster.Nodes[0].Client(), "llen")
 	require.Eventually(t, func() bool {
-		now := calls(t, cluster.Nodes[0], "llen")
+		now := redistest.Calls(t, cluster.Nodes[0].Client(), "llen")
 		quiet := now == before
 		before = now
 		return quiet
@@ -133,14 +129,14 @@ func TestASlotThatMovesIsFollowed(t *testing.T) {
 // A node that is silent does not delay the queues of the others.
 func TestASilentNodeDelaysNoOther(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3, "--cluster-require-full-coverage", "no")
-	keys := keysOf(t, cluster)
+	keys := cluster.Keys()
 	for i, key := range keys {
 		require.NoError(t, cluster.Nodes[i].Client().LPush(t.Context(), key, "x").Err())
 	}
-	pool := newPool(t, broker.Options{Tick: 50 * time.Millisecond, ReadTimeout: time.Second})
+	pool := newPool(t, sampling.Options{Tick: 50 * time.Millisecond, Options: broker.Options{ReadTimeout: time.Second}})
 	server := broker.Server{Mode: broker.Cluster, Address: cluster.Addrs()[0] + "," + cluster.Addrs()[1] + "," + cluster.Addrs()[2]}
 	for _, key := range keys {
-		becomes(t, pool, server, key, 1)
+		awaitDepth(t, pool, server, key, 1)
 	}
 	cluster.Nodes[2].Pause()
 	defer cluster.Nodes[2].Resume()
@@ -160,40 +156,21 @@ func TestASilentNodeDelaysNoOther(t *testing.T) {
 		}
 		<-time.After(tick)
 	}
-	assert.Contains(t, []broker.Cause{broker.Slow, broker.Unreachable}, causeOf(slow), "%v", slow)
+	var failure *broker.ReadError
+	require.ErrorAs(t, slow, &failure)
+	assert.Contains(t, []broker.Cause{broker.Slow, broker.Unreachable}, failure.Cause(), "%v", slow)
 	assert.ErrorContains(t, slow, "node "+cluster.Nodes[2].Addr)
 	cluster.Nodes[2].Resume()
-	becomes(t, pool, server, keys[2], 1)
+	awaitDepth(t, pool, server, keys[2], 1)
 }
 
 // The first look at the slots does not wait for a node that is silent, either.
 func TestASilentSeedIsPassedOver(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
-	keys := keysOf(t, cluster)
-	pool := newPool(t, broker.Options{ReadTimeout: 1500 * time.Millisecond})
-	server := broker.Server{Mode: broker.Cluster, Address: silent(t) + "," + cluster.Addrs()[0]}
+	keys := cluster.Keys()
+	pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: 1500 * time.Millisecond}})
+	server := broker.Server{Mode: broker.Cluster, Address: redistest.StartSilent(t) + "," + cluster.Addrs()[0]}
 	began := time.Now()
-	becomes(t, pool, server, keys[0], 0)
+	awaitDepth(t, pool, server, keys[0], 0)
 	assert.Less(t, time.Since(began), 3*time.Second)
-}
-
-func TestModesThatAreNotSo(t *testing.T) {
-	single := redistest.Start(t)
-	cluster := redistest.StartCluster(t, 3)
-	tests := map[string]struct {
-		server broker.Server
-		words  string
-	}{
-		"Cluster for a single server":  {broker.Server{Mode: broker.Cluster, Address: single.Addr}, "the server is not in a cluster: leave redisMode out"},
-		"Standalone for a cluster":     {broker.Server{Address: cluster.Addrs()[0]}, "the server is one of a cluster: set redisMode to Cluster"},
-		"Sentinel for a single server": {broker.Server{Mode: broker.Sentinel, Address: single.Addr, SentinelMaster: "mymaster"}, "the server is not a sentinel"},
-	}
-	key := keysOf(t, cluster)[2]
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			pool := newPool(t, broker.Options{})
-			_, err := pool.Depth(t.Context(), test.server, list(key))
-			assert.ErrorContains(t, err, test.words)
-		})
-	}
 }

@@ -22,8 +22,8 @@ import (
 // What a server says goes into errors, and so into KEDA's log and the conditions of whoever
 // may read them. A server may say what was sent to it, the password too (Redis does where
 // AUTH is renamed), and what answers need not be a Redis server at all. So the errors of
-// go-redis pass through words.safe where they come in, and what a reply's values make of an
-// error through words.answer.
+// go-redis pass through redactor.safe where they come in, and what a reply's values make of an
+// error through redactor.values.
 
 const (
 	// maxReply is how many characters of a server's error are told: Redis's own are shorter.
@@ -41,8 +41,8 @@ const (
 // errStranger is an answer that is none of RESP: nothing of it is told.
 var errStranger = errors.New("it does not answer as a Redis server does")
 
-// words tells what happened on the connections of one server, without its secrets.
-type words struct {
+// redactor keeps the secrets of one server out of the errors of its connections.
+type redactor struct {
 	server Server
 	// passwords are in all forms in which a text may have them. A text with one is not told.
 	passwords []string
@@ -50,15 +50,15 @@ type words struct {
 	usernames []string
 }
 
-func newWords(server Server, m material) words {
-	w := words{server: server}
+func newRedactor(server Server, m material) redactor {
+	r := redactor{server: server}
 	for _, password := range []string{m.password, m.sentinelPassword} {
-		w.passwords = append(w.passwords, forms(password)...)
+		r.passwords = append(r.passwords, forms(password)...)
 	}
 	for _, username := range []string{m.username, m.sentinelUsername} {
-		w.usernames = append(w.usernames, forms(username)...)
+		r.usernames = append(r.usernames, forms(username)...)
 	}
-	return w
+	return r
 }
 
 // forms are how a text may have a secret: as it is, on one line, quoted, encoded.
@@ -80,23 +80,23 @@ func forms(secret string) []string {
 	return all
 }
 
-// toldError is an error with a text that may be told to anybody.
-type toldError struct {
+// redactedError is an error with a text that may be told to anybody.
+type redactedError struct {
 	text string
 	errs []error
 }
 
-func (e *toldError) Error() string   { return e.text }
-func (e *toldError) Unwrap() []error { return e.errs }
+func (e *redactedError) Error() string   { return e.text }
+func (e *redactedError) Unwrap() []error { return e.errs }
 
-// safe makes an error of go-redis one whose text may be told: errors of a server by their
-// first words, those of the network and of this project as they are, and nothing of any
+// safe makes an error of go-redis one whose text may be told: errors of a server by how
+// they begin, those of the network and of this project as they are, and nothing of any
 // other. What is in err is still found by errors.Is and errors.As, but for what is not told.
-func (w words) safe(err error) error {
+func (r redactor) safe(err error) error {
 	if err == nil || err == redis.Nil { //nolint:errorlint // the one that most replies have, as it is
 		return err
 	}
-	parts := w.parts(err)
+	parts := r.parts(err)
 	switch len(parts) {
 	case 0:
 		return errStranger
@@ -109,51 +109,51 @@ func (w words) safe(err error) error {
 			texts = append(texts, text) // several sentinels often say the same
 		}
 	}
-	return &toldError{text: strings.Join(texts, "; "), errs: parts}
+	return &redactedError{text: strings.Join(texts, "; "), errs: parts}
 }
 
-// parts is what an error's tree has that may be told, after w.safe.
-func (w words) parts(err error) []error {
+// parts is what an error's tree has that may be told, after r.safe.
+func (r redactor) parts(err error) []error {
 	switch err := err.(type) { //nolint:errorlint // each node of the tree is looked at
-	case *toldError:
+	case *redactedError:
 		return []error{err}
 	case redis.Error:
-		return []error{w.told(w.reply(err.Error()), err)}
+		return []error{r.told(r.reply(err.Error()), err)}
 	}
 	if isOurs(err) {
-		return []error{w.told(w.line(err.Error()), err)}
+		return []error{r.told(r.line(err.Error()), err)}
 	}
 	switch wrapper := err.(type) { //nolint:errorlint // as above
 	case interface{ Unwrap() error }:
 		if inner := wrapper.Unwrap(); inner != nil {
-			return w.parts(inner)
+			return r.parts(inner)
 		}
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, inner := range wrapper.Unwrap() {
-			all = append(all, w.parts(inner)...)
+			all = append(all, r.parts(inner)...)
 		}
 		return all
 	}
 	return nil
 }
 
-func (w words) told(text string, err error) error {
+func (r redactor) told(text string, err error) error {
 	if text == err.Error() {
 		return err
 	}
-	return &toldError{text: text, errs: []error{err}}
+	return &redactedError{text: text, errs: []error{err}}
 }
 
-// ourWords are errors without a type of their own, whose texts this project, Go or go-redis
+// ourErrors are errors without a type of their own, whose texts this project, Go or go-redis
 // made of nothing that a server said.
-var ourWords = []error{
-	errNoReply, errHungUp, errAnswersTLS, errStranger, ErrClosed, context.Canceled, io.EOF, io.ErrUnexpectedEOF,
+var ourErrors = []error{
+	errNoReply, errHungUp, errAnswersTLS, errStranger, context.Canceled, io.EOF, io.ErrUnexpectedEOF,
 	redis.ErrClosed, redis.ErrPoolTimeout, redis.ErrPoolExhausted,
 }
 
-// goRedisWords are those of go-redis (9.23) that it does not export.
-var goRedisWords = map[string]bool{
+// goRedisErrors are the texts of those of go-redis (9.23) that it does not export.
+var goRedisErrors = map[string]bool{
 	"redis: cluster has no nodes":                                  true,
 	"redis: connection unusable (reply stream desynchronized)":     true,
 	"redis: connection not available":                              true,
@@ -165,7 +165,7 @@ var goRedisWords = map[string]bool{
 }
 
 // ourPackages are those whose types of errors have no text of a server in them, or one that
-// words.line makes safe: addresses, and names in certificates.
+// redactor.line makes safe: addresses, and names in certificates.
 var ourPackages = map[string]bool{
 	"context": true, "crypto/tls": true, "crypto/x509": true, "internal/poll": true, "io/fs": true, "net": true, "os": true, "syscall": true,
 }
@@ -181,12 +181,12 @@ func isOurs(err error) bool {
 	if path := kind.PkgPath(); ourPackages[path] || strings.HasPrefix(path, ourModule) {
 		return true
 	}
-	for _, known := range ourWords {
+	for _, known := range ourErrors {
 		if err == known { //nolint:errorlint // this one, not what it wraps
 			return true
 		}
 	}
-	return goRedisWords[err.Error()]
+	return goRedisErrors[err.Error()]
 }
 
 // code is the word with which an error of Redis begins.
@@ -196,25 +196,25 @@ var code = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,31}( |$)`)
 const arguments = "with args beginning with"
 
 // reply is what is told of a server's error.
-func (w words) reply(text string) string {
+func (r redactor) reply(text string) string {
 	text = oneLine(text)
 	if at := strings.Index(text, arguments); at >= 0 {
 		text = strings.TrimRight(text[:at], " ,")
 	}
-	hidden, ok := w.hide(text)
+	hidden, ok := r.hide(text)
 	if ok {
 		return cut(hidden, maxReply)
 	}
 	first := strings.TrimSpace(code.FindString(text))
-	if _, ok := w.hide(first); !ok || first == "" {
+	if _, ok := r.hide(first); !ok || first == "" {
 		return redacted
 	}
 	return first + " " + redacted
 }
 
 // line is what is told of another text that may have something in it that a server gave.
-func (w words) line(text string) string {
-	hidden, ok := w.hide(oneLine(text))
+func (r redactor) line(text string) string {
+	hidden, ok := r.hide(oneLine(text))
 	if !ok {
 		return redacted
 	}
@@ -222,8 +222,8 @@ func (w words) line(text string) string {
 }
 
 // name is what is told of a name that a server gave.
-func (w words) name(text string) string {
-	hidden, ok := w.hide(oneLine(text))
+func (r redactor) name(text string) string {
+	hidden, ok := r.hide(oneLine(text))
 	if !ok {
 		return redacted
 	}
@@ -232,14 +232,14 @@ func (w words) name(text string) string {
 
 // hide takes usernames out of a text. ok is false where it has a password: to put "…" in the
 // place of one that is a common word would tell it to whoever knows the whole text.
-func (w words) hide(text string) (hidden string, ok bool) {
-	for _, password := range w.passwords {
+func (r redactor) hide(text string) (hidden string, ok bool) {
+	for _, password := range r.passwords {
 		// What the address has is no secret, though the password may be the same word.
-		if has(text, password) && !strings.Contains(w.server.Address, password) {
+		if has(text, password) && !strings.Contains(r.server.Address, password) {
 			return "", false
 		}
 	}
-	for _, username := range w.usernames {
+	for _, username := range r.usernames {
 		if has(text, username) {
 			text = replace(text, username)
 		}
@@ -306,29 +306,29 @@ func cut(text string, characters int) string {
 	return string([]rune(text)[:characters-1]) + redacted
 }
 
-// answer makes an error that the values of replies went into one that may be told.
-func (w words) answer(err error) error {
+// values makes an error that has values of replies in it one that may be told.
+func (r redactor) values(err error) error {
 	switch err := err.(type) { //nolint:errorlint // none of these is wrapped, and another is left as it is
 	case *StaleReplicaError:
 		told := *err
-		told.Address, told.Master = w.line(err.Address), w.name(err.Master)
+		told.Address, told.Master = r.line(err.Address), r.name(err.Master)
 		return &told
 	case *queue.GroupError:
 		told := *err
 		told.Groups = make([]string, len(err.Groups))
 		for i, group := range err.Groups {
-			told.Groups[i] = w.name(group)
+			told.Groups[i] = r.name(group)
 		}
 		return &told
 	case *queue.WrongTypeError:
 		told := *err
-		told.Got = w.name(err.Got)
+		told.Got = r.name(err.Got)
 		return &told
 	case *queue.ReplyError:
 		told := *err
-		told.Command = w.line(err.Command)
+		told.Command = r.line(err.Command)
 		if err.Err != nil {
-			told.Err = w.told(w.reply(err.Err.Error()), err.Err)
+			told.Err = r.told(r.reply(err.Err.Error()), err.Err)
 		}
 		return &told
 	default:
@@ -349,7 +349,7 @@ func Note(format string, arguments ...any) string {
 func noted(argument any) any {
 	switch argument := argument.(type) {
 	case error:
-		safe := words{}.safe(argument)
+		safe := redactor{}.safe(argument)
 		if text := code.FindString(safe.Error()); text != "" && errors.As(safe, new(redis.Error)) && codes[strings.TrimSpace(text)] {
 			return noteText(string(causeOf(safe)) + " " + strings.TrimSpace(text))
 		}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -40,13 +41,15 @@ const (
 	clusterCommand = "cluster"
 )
 
-// link is the connections to a server with one set of credentials.
-type link struct {
+// Link is the connections to a server with one set of credentials. It is safe for concurrent
+// use, but for Round, which is for one at a time for each node.
+type Link struct {
 	server   Server
 	material material
-	words    words
+	redactor redactor
 	client   *redis.Client        // nil in mode Cluster
 	cluster  *redis.ClusterClient // nil in the others
+	logger   *slog.Logger
 	// sentinels is nil in the other modes.
 	sentinels *sentinels
 	// stop keeps the end of the sampler from closing a link that was closed before.
@@ -60,21 +63,21 @@ type link struct {
 	// dials has room for the connections that are being made.
 	dials chan struct{}
 
-	// Guarded by the mutex of links.
+	// Guarded by the mutex of Connections.
 	users   int
 	retired bool
 }
 
 // open readies connections; none is made before the first command. ctx ends them.
-func open(ctx context.Context, server Server, m material, options Options) (*link, error) {
+func open(ctx context.Context, server Server, m material, options Options, share *share) (*Link, error) {
 	config, err := m.tlsConfig(server)
 	if err != nil {
 		return nil, err
 	}
-	l := &link{server: server, material: m, words: newWords(server, m), dials: make(chan struct{}, maxDials)}
+	l := &Link{server: server, material: m, redactor: newRedactor(server, m), logger: options.Logger, dials: make(chan struct{}, maxDials)}
 	d := &dialer{
 		allowed: options.Allowed, resolver: options.Resolver, search: options.SearchDomains,
-		tls: config, timeout: options.ReadTimeout * 3 / 4, share: options.share,
+		tls: config, timeout: options.ReadTimeout * 3 / 4, share: share,
 	}
 	switch server.Mode {
 	case Sentinel:
@@ -97,7 +100,7 @@ func open(ctx context.Context, server Server, m material, options Options) (*lin
 }
 
 // options are those of a connection to a server that holds data.
-func (l *link) options(d *dialer, node string, timeout time.Duration) *redis.Options {
+func (l *Link) options(d *dialer, node string, timeout time.Duration) *redis.Options {
 	return &redis.Options{
 		Protocol: 2,
 		Username: l.material.username,
@@ -124,7 +127,7 @@ func (l *link) options(d *dialer, node string, timeout time.Duration) *redis.Opt
 	}
 }
 
-func (l *link) openSentinel(d *dialer, timeout time.Duration) error {
+func (l *Link) openSentinel(d *dialer, timeout time.Duration) error {
 	addresses, err := address.ParseList(l.server.Address)
 	if err != nil {
 		return err
@@ -139,7 +142,7 @@ func (l *link) openSentinel(d *dialer, timeout time.Duration) error {
 		},
 	}
 	o.Dialer = func(ctx context.Context, network, _ string) (connection net.Conn, err error) {
-		defer func() { recovered(recover(), &err) }()
+		defer func() { Recovered(recover(), &err) }()
 		master, err := l.sentinels.where(ctx)
 		if err != nil {
 			return nil, err
@@ -154,7 +157,7 @@ func (l *link) openSentinel(d *dialer, timeout time.Duration) error {
 }
 
 // sentinelOptions are those of a connection to a sentinel.
-func (l *link) sentinelOptions(connect dial, at string, timeout time.Duration) *redis.Options {
+func (l *Link) sentinelOptions(connect dial, at string, timeout time.Duration) *redis.Options {
 	return &redis.Options{
 		Addr:                     at,
 		Protocol:                 2,
@@ -177,7 +180,7 @@ func (l *link) sentinelOptions(connect dial, at string, timeout time.Duration) *
 	}
 }
 
-func (l *link) openCluster(d *dialer, timeout time.Duration) error {
+func (l *Link) openCluster(d *dialer, timeout time.Duration) error {
 	addresses, err := address.ParseList(l.server.Address)
 	if err != nil {
 		return err
@@ -206,9 +209,10 @@ func (l *link) openCluster(d *dialer, timeout time.Duration) error {
 type node struct {
 	dialing atomic.Bool // a connection was tried and none has been made since
 	guards  guards
+	role    *redis.SliceCmd // asks for the role; nil: it was not asked yet
 }
 
-func (l *link) node(address string) *node {
+func (l *Link) node(address string) *node {
 	value, ok := l.nodes.Load(address)
 	if !ok {
 		value, _ = l.nodes.LoadOrStore(address, new(node))
@@ -216,18 +220,18 @@ func (l *link) node(address string) *node {
 	return value.(*node)
 }
 
-// settle gives back what the replies of a node held, once they were used.
-func (l *link) settle(address string) { l.node(address).guards.settle() }
+// Settle gives back what the replies of a node held, once they were used.
+func (l *Link) Settle(address string) { l.node(address).guards.settle() }
 
 // dial makes a connection, as redis.Options want it.
 type dial = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // noting notes when a connection was tried and none has been made since. It bounds how many
 // are being made at once.
-func (l *link) noting(d *dialer, name string) dial {
+func (l *Link) noting(d *dialer, name string) dial {
 	n := l.node(name)
 	return func(ctx context.Context, _, address string) (connection net.Conn, err error) {
-		defer func() { recovered(recover(), &err) }() // go-redis dials in goroutines of its own
+		defer func() { Recovered(recover(), &err) }() // go-redis dials in goroutines of its own
 		n.dialing.Store(true)
 		select {
 		case l.dials <- struct{}{}:
@@ -243,9 +247,9 @@ func (l *link) noting(d *dialer, name string) dial {
 	}
 }
 
-// told makes an error of dialling of a deadline that passed while no connection could be
+// Diagnose makes an error of dialling of a deadline that passed while no connection could be
 // made: go-redis does not tell it from one that passed while the server did not answer.
-func (l *link) told(name string, err error) error {
+func (l *Link) Diagnose(name string, err error) error {
 	var known *net.OpError
 	if errors.As(err, &known) && known.Op == "dial" {
 		return err
@@ -257,8 +261,13 @@ func (l *link) told(name string, err error) error {
 	return err
 }
 
+// ReadError is an error of a read of a node as it may be told.
+func (l *Link) ReadError(node string, err error) *ReadError {
+	return &ReadError{Server: l.server, Node: l.redactor.name(node), Err: l.redactor.values(l.Diagnose(node, err))}
+}
+
 // try finds out whether the server takes the connections.
-func (l *link) try(ctx context.Context) error {
+func (l *Link) try(ctx context.Context) error {
 	var err error
 	if l.cluster != nil {
 		_, err = l.cluster.MasterForKey(ctx, "") // which loads the slots
@@ -268,10 +277,10 @@ func (l *link) try(ctx context.Context) error {
 	if errors.As(err, new(redis.Error)) && causeOf(err) != Unauthorized {
 		return nil // it may not want to answer PING, but it took the connection
 	}
-	return l.words.safe(err)
+	return l.redactor.safe(err)
 }
 
-func (l *link) closeClients() error {
+func (l *Link) closeClients() error {
 	if l.cluster != nil {
 		return l.cluster.Close()
 	}
@@ -282,7 +291,7 @@ func (l *link) closeClients() error {
 }
 
 // close ends the connections.
-func (l *link) close() {
+func (l *Link) close() {
 	if l.stop() {
 		_ = l.closeClients() // they hold nothing that could be lost
 	}

@@ -1,4 +1,4 @@
-package broker_test
+package sampling_test
 
 import (
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 func TestGaugesOfQueues(t *testing.T) {
@@ -20,8 +21,8 @@ func TestGaugesOfQueues(t *testing.T) {
 	require.NoError(t, client.LPush(t.Context(), "q", "a", "b").Err())
 	require.NoError(t, client.SAdd(t.Context(), "set", "a").Err())
 	registry := prometheus.NewRegistry()
-	metrics := broker.NewMetrics(registry)
-	pool := newPool(t, broker.Options{Tick: time.Hour, Metrics: metrics})
+	metrics := sampling.NewMetrics(registry)
+	pool := newPool(t, sampling.Options{Tick: time.Hour, Metrics: metrics})
 	metrics.Watch(registry, pool)
 	wanted := broker.Server{Address: server.Addr}
 	other := wanted
@@ -55,7 +56,7 @@ func TestSeveralQueuesAtOnce(t *testing.T) {
 	require.NoError(t, client.LPush(t.Context(), "b", "x", "y").Err())
 	require.NoError(t, client.SAdd(t.Context(), "set", "x").Err())
 	require.NoError(t, client.SAdd(t.Context(), "other", "x").Err())
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	wanted := broker.Server{Address: server.Addr}
 	samples, err := pool.Depths(t.Context(), wanted, []queue.Queue{list("a"), list("b"), list("a")})
 	require.NoError(t, err)
@@ -74,7 +75,7 @@ func TestSeveralQueuesAtOnce(t *testing.T) {
 
 func TestASubscriptionOfSeveralQueues(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{Tick: time.Hour, IdleTimeout: time.Nanosecond})
+	pool := newPool(t, sampling.Options{Tick: time.Hour, IdleTimeout: time.Nanosecond})
 	subscription, err := pool.Subscribe(broker.Server{Address: server.Addr}, list("a"), list("b"), list("a"))
 	require.NoError(t, err)
 	select {

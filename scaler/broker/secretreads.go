@@ -162,7 +162,7 @@ func (r *secretReads) begin(name secretName, known *secretRead, doubt doubt) {
 
 // fetch asks the source, when it is the namespace's turn.
 func (r *secretReads) fetch(ctx context.Context, name secretName) (data map[string][]byte, err error) {
-	defer func() { recovered(recover(), &err) }()
+	defer func() { Recovered(recover(), &err) }()
 	if err := r.admit(ctx, name.namespace); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,8 @@
-package broker_test
+package sampling_test
 
 import (
 	"fmt"
-	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,30 +11,12 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
-
-// hangingUp accepts connections, ends them at once, and counts them.
-func hangingUp(t *testing.T) (address string, connections *atomic.Int64) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	connections = &atomic.Int64{}
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connections.Add(1)
-			_ = connection.Close()
-		}
-	}()
-	return listener.Addr().String(), connections
-}
 
 func TestAFailingServerIsLeftAloneForLongerAndLonger(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	subscription, err := pool.Subscribe(broker.Server{Address: server.Addr}, list("q"))
 	require.NoError(t, err)
 	t.Cleanup(subscription.Close)
@@ -84,8 +64,8 @@ func TestAFailingServerIsLeftAloneForLongerAndLonger(t *testing.T) {
 
 // New queues are no reason to try a failing server again at once.
 func TestNewQueuesShareTheBackOff(t *testing.T) {
-	address, connections := hangingUp(t)
-	pool := newPool(t, broker.Options{Tick: time.Hour})
+	address, connections := redistest.StartHangingUp(t)
+	pool := newPool(t, sampling.Options{Tick: time.Hour})
 	server := broker.Server{Address: address}
 	_, first := pool.Depth(t.Context(), server, list("q"))
 	require.Error(t, first)
@@ -101,7 +81,7 @@ func TestFirstCallsShareOneRead(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
 	require.NoError(t, client.LPush(t.Context(), "q", "x").Err())
-	pool := newPool(t, broker.Options{Tick: time.Hour})
+	pool := newPool(t, sampling.Options{Tick: time.Hour})
 	var wait sync.WaitGroup
 	for range 100 {
 		wait.Go(func() {
@@ -111,5 +91,5 @@ func TestFirstCallsShareOneRead(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	assert.Equal(t, 1, callsBy(t, client, "llen"))
+	assert.Equal(t, 1, redistest.Calls(t, client, "llen"))
 }

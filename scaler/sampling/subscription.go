@@ -1,8 +1,9 @@
-package broker
+package sampling
 
 import (
 	"slices"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -16,12 +17,12 @@ type Subscription struct {
 }
 
 // Subscribe watches queues of one server until the subscription is closed.
-func (p *Pool) Subscribe(server Server, queues ...queue.Queue) (*Subscription, error) {
+func (p *Pool) Subscribe(server broker.Server, queues ...queue.Queue) (*Subscription, error) {
 	return p.For("").Subscribe(server, queues...)
 }
 
 // Subscribe is Pool.Subscribe.
-func (v View) Subscribe(server Server, queues ...queue.Queue) (*Subscription, error) {
+func (v View) Subscribe(server broker.Server, queues ...queue.Queue) (*Subscription, error) {
 	s, all, err := v.pool.watch(v.namespace, server, queues, true)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func readsIn(t *testing.T, source *apiServer, test func(t *testing.T, reads *sec
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		options := Options{Secrets: source}.withDefaults()
+		options := Options{Secrets: source}.WithDefaults()
 		reads := newSecretReads(ctx, options, &running)
 		test(t, reads)
 		cancel()

@@ -1,9 +1,10 @@
-package broker
+package sampling
 
 import (
 	"context"
 	"sync"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -12,7 +13,7 @@ import (
 // for concurrent use.
 type Inquiry struct {
 	view   View
-	server Server
+	server broker.Server
 	queues []queue.Queue
 
 	mu      sync.Mutex
@@ -21,7 +22,7 @@ type Inquiry struct {
 }
 
 // Inquire returns a question. Nothing is watched before it is asked.
-func (v View) Inquire(server Server, queues []queue.Queue) *Inquiry {
+func (v View) Inquire(server broker.Server, queues []queue.Queue) *Inquiry {
 	return &Inquiry{view: v, server: server, queues: queues}
 }
 

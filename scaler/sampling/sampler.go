@@ -1,12 +1,12 @@
-package broker
+package sampling
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -31,26 +31,27 @@ type watched struct {
 
 // sampler reads the queues of one server: in one lane, or in one for each node of a cluster.
 type sampler struct {
-	server  Server
-	options Options
-	ctx     context.Context //nolint:containedctx // it is the sampler's life
-	cancel  context.CancelFunc
-	running *sync.WaitGroup
-	links   *links
-	first   *lane
+	server      broker.Server
+	namespace   string // that asked for it first; empty: it counts for none
+	options     Options
+	ctx         context.Context //nolint:containedctx // it is the sampler's life
+	cancel      context.CancelFunc
+	running     *sync.WaitGroup
+	connections *broker.Connections
+	first       *lane
 
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched
 	lanes  map[string]*lane // but for the first: of a cluster's nodes, by their addresses
 }
 
-func newSampler(ctx context.Context, server Server, options Options, running *sync.WaitGroup) *sampler {
-	ctx, cancel := context.WithCancel(ctx)
+func newSampler(p *Pool, namespace string, server broker.Server) *sampler {
+	ctx, cancel := context.WithCancel(p.ctx)
 	s := &sampler{
-		server: server, options: options, ctx: ctx, cancel: cancel, running: running,
+		server: server, namespace: namespace, options: p.options, ctx: ctx, cancel: cancel, running: &p.running,
 		queues: map[queue.Queue]*watched{},
 	}
-	s.links = newLinks(ctx, server, options, running, s.readAgain)
+	s.connections = p.connector.Connect(ctx, server, namespace, s.readAgain)
 	s.first = newLane(s, "")
 	return s
 }
@@ -119,16 +120,16 @@ func (s *sampler) fresh(ctx context.Context, w *watched) (Sample, error) {
 			if err != nil {
 				return Sample{}, err // the last failure says more than that time ran out
 			}
-			return Sample{}, &ReadError{Server: s.server, Err: s.links.told(node, fmt.Errorf("no answer yet: %w", context.Cause(ctx)))}
+			return Sample{}, s.connections.NoAnswer(node, context.Cause(ctx))
 		}
 	}
 }
 
 // record publishes the results of a lane's read, which began at that time, and lets those
 // go on who wait for it. It returns whether a queue is with another node of the cluster.
-func (s *sampler) record(l *lane, link *link, b batch, began time.Time) (elsewhere bool) {
+func (s *sampler) record(l *lane, link *broker.Link, b batch, began time.Time) (elsewhere bool) {
 	// What was read of a demoted master does not count, though it has been read.
-	var stale *StaleReplicaError
+	var stale *broker.StaleReplicaError
 	if !errors.As(l.failure, &stale) {
 		stale = nil
 	}
@@ -154,13 +155,12 @@ func (s *sampler) record(l *lane, link *link, b batch, began time.Time) (elsewhe
 	return elsewhere
 }
 
-func (s *sampler) readError(l *lane, link *link, err error) error {
-	node := l.address
-	if link != nil {
-		err = link.words.answer(link.told(l.address, err))
-		node = link.words.name(node)
+// readError is an error of a read as it is told; the link is nil where there was none.
+func (s *sampler) readError(l *lane, link *broker.Link, err error) *broker.ReadError {
+	if link == nil {
+		return &broker.ReadError{Server: s.server, Node: l.address, Err: err}
 	}
-	return &ReadError{Server: s.server, Node: node, Err: err}
+	return link.ReadError(l.address, err)
 }
 
 // wanted tells whether somebody waits or will wait for a read.

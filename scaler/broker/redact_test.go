@@ -24,7 +24,7 @@ func (r reply) Error() string { return string(r) }
 func (r reply) RedisError()   {}
 
 func TestWhatIsToldOfAServersError(t *testing.T) {
-	w := newWords(Server{Address: "redis.shop.svc:6379"}, material{username: "app", password: "pair", sentinelPassword: "a-long-secret"})
+	r := newRedactor(Server{Address: "redis.shop.svc:6379"}, material{username: "app", password: "pair", sentinelPassword: "a-long-secret"})
 	tests := map[string]struct{ says, want string }{
 		"as it is":                              {"WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE Operation against a key holding the wrong kind of value"},
 		"an unknown command":                    {"ERR unknown command 'AUTH', with args beginning with: 'hunter2' ", "ERR unknown command 'AUTH'"},
@@ -43,25 +43,25 @@ func TestWhatIsToldOfAServersError(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			original := reply(test.says)
-			err := w.safe(fmt.Errorf("failed: %w", original))
+			err := r.safe(fmt.Errorf("failed: %w", original))
 			assert.EqualError(t, err, test.want)
 			assert.ErrorIs(t, err, original)
 			assert.ErrorAs(t, err, new(redis.Error))
-			assert.EqualError(t, w.safe(err), test.want, "once is enough")
+			assert.EqualError(t, r.safe(err), test.want, "once is enough")
 		})
 	}
 }
 
-// The words of a server whose password is a common word are not taken apart.
+// A password that is a common word, which the address has too, hides nothing.
 func TestAPasswordThatIsInTheAddress(t *testing.T) {
-	w := newWords(Server{Address: "redis:6379"}, material{password: "redis"})
-	assert.EqualError(t, w.safe(&net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true}), "lookup redis: no such host")
-	w = newWords(Server{Address: "dragonfly:6379"}, material{password: "redis"})
-	assert.EqualError(t, w.safe(&net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true}), "…", "a node that a server named so")
+	r := newRedactor(Server{Address: "redis:6379"}, material{password: "redis"})
+	assert.EqualError(t, r.safe(&net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true}), "lookup redis: no such host")
+	r = newRedactor(Server{Address: "dragonfly:6379"}, material{password: "redis"})
+	assert.EqualError(t, r.safe(&net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true}), "…", "a node that a server named so")
 }
 
 func TestWhatIsToldOfOtherErrors(t *testing.T) {
-	var w words
+	var r redactor
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	for name, err := range map[string]error{
 		"the network":  refused,
@@ -74,7 +74,7 @@ func TestWhatIsToldOfOtherErrors(t *testing.T) {
 		"no error":     nil,
 		"go-redis's":   errors.New("redis: cluster has no nodes"),
 	} {
-		assert.Equal(t, err, w.safe(err), name)
+		assert.Equal(t, err, r.safe(err), name)
 	}
 	for name, err := range map[string]error{
 		"text":          errors.New(`redis: can't parse "220 mail ESMTP"`),
@@ -82,16 +82,16 @@ func TestWhatIsToldOfOtherErrors(t *testing.T) {
 		"several":       errors.Join(errors.New("220 mail"), errors.New("221 mail")),
 		"known in text": fmt.Errorf("220 mail: %w", errStranger),
 	} {
-		assert.EqualError(t, w.safe(err), "it does not answer as a Redis server does", name)
+		assert.EqualError(t, r.safe(err), "it does not answer as a Redis server does", name)
 	}
-	both := w.safe(fmt.Errorf("220 mail: %w", errors.Join(refused, reply("NOAUTH x"), reply("NOAUTH x"))))
+	both := r.safe(fmt.Errorf("220 mail: %w", errors.Join(refused, reply("NOAUTH x"), reply("NOAUTH x"))))
 	assert.EqualError(t, both, "dial tcp: connection refused; NOAUTH x")
 	assert.ErrorIs(t, both, syscall.ECONNREFUSED)
 	assert.Equal(t, Unauthorized, causeOf(both))
 }
 
 func TestWhatIsToldOfValues(t *testing.T) {
-	w := newWords(Server{}, material{password: "a-long-secret"})
+	r := newRedactor(Server{}, material{password: "a-long-secret"})
 	many := make([]string, 100)
 	for i := range many {
 		many[i] = fmt.Sprint("group-", i, strings.Repeat("x", 100))
@@ -104,7 +104,7 @@ func TestWhatIsToldOfValues(t *testing.T) {
 	}
 	for name, err := range tests {
 		t.Run(name, func(t *testing.T) {
-			told := w.answer(err)
+			told := r.values(err)
 			assert.NotContains(t, told.Error(), "a-long-secret")
 			assert.NotContains(t, told.Error(), "\n")
 			assert.Less(t, len(told.Error()), 1200)
@@ -113,11 +113,11 @@ func TestWhatIsToldOfValues(t *testing.T) {
 		})
 	}
 	var groups *queue.GroupError
-	require.ErrorAs(t, w.answer(tests["groups"]), &groups)
+	require.ErrorAs(t, r.values(tests["groups"]), &groups)
 	assert.ErrorContains(t, groups, `stream "s" has 102 consumer groups (…, b c, group-0`)
 	assert.ErrorContains(t, groups, "and 92 more): set consumerGroup to one of them")
 	wrong := &queue.WrongTypeError{Key: "a-long-secret", Want: queue.List, Got: "hash"}
-	assert.Equal(t, wrong, w.answer(wrong), "keys are what a user named")
+	assert.Equal(t, wrong, r.values(wrong), "keys are what a user named")
 }
 
 func TestNote(t *testing.T) {

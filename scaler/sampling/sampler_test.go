@@ -1,52 +1,37 @@
-package broker
+package sampling
 
 import (
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-func TestJitterIsATwentiethEitherWay(t *testing.T) {
-	for _, delay := range []time.Duration{1, 20 * time.Millisecond, time.Second, 8 * time.Second} {
-		least, most := delay, delay
-		for range 10_000 {
-			got := jittered(delay)
-			require.GreaterOrEqual(t, got, delay-delay/20)
-			require.LessOrEqual(t, got, delay+delay/20)
-			least, most = min(least, got), max(most, got)
-		}
-		if delay >= time.Millisecond {
-			assert.Less(t, least, delay-delay/25, "it spreads")
-			assert.Greater(t, most, delay+delay/25, "in both directions")
-		}
-	}
-}
-
 func TestDelayGrowsWithFailuresAndIsResetBySuccess(t *testing.T) {
-	var running sync.WaitGroup
-	l := newSampler(t.Context(), Server{}, Options{}.withDefaults(), &running).first
+	pool := NewPool(Options{})
+	t.Cleanup(pool.Close)
+	l := newSampler(pool, "", broker.Server{}).first
 	assert.Equal(t, time.Second, l.delay())
 	for _, seconds := range []float64{1, 2, 4, 8, 8, 8} {
-		l.failed(nil, errors.New("refused"))
+		l.recordOutcome(nil, errors.New("refused"))
 		assert.InDelta(t, seconds, l.delay().Seconds(), 0)
 	}
 	for range 100 { // no shift is too far
-		l.failed(nil, errors.New("refused"))
+		l.recordOutcome(nil, errors.New("refused"))
 	}
 	assert.Equal(t, maxBackOff, l.delay())
-	l.failed(nil, &StaleReplicaError{})
+	l.recordOutcome(nil, &broker.StaleReplicaError{})
 	assert.Equal(t, time.Second, l.delay(), "a new master is looked for each tick")
-	l.failed(nil, nil)
+	l.recordOutcome(nil, nil)
 	assert.Equal(t, time.Second, l.delay())
 
 	l.sampler.options.Tick = time.Minute
-	l.failed(nil, errors.New("refused"))
+	l.recordOutcome(nil, errors.New("refused"))
 	assert.Equal(t, time.Minute, l.delay(), "never less than a tick")
 }
 

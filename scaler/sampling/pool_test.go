@@ -1,59 +1,43 @@
-package broker_test
+package sampling_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 const (
 	tick     = 20 * time.Millisecond
 	deadline = 10 * time.Second
+	// patient is a timeout that no reply meets, where the machine has much else to do.
+	patient = deadline
 )
 
-func newPool(t *testing.T, options broker.Options) *broker.Pool {
+func newPool(t *testing.T, options sampling.Options) *sampling.Pool {
 	if options.Tick == 0 {
 		options.Tick = tick
 	}
-	pool := broker.NewPool(options)
+	pool := sampling.NewPool(options)
 	t.Cleanup(pool.Close)
 	return pool
 }
 
 func list(key string) queue.Queue { return queue.Queue{Key: key, Kind: queue.List} }
 
-// calls is how often the server ran a command, by its own count.
-func calls(t *testing.T, server *redistest.Server, command string) int {
-	return callsBy(t, server.Client(), command)
-}
-
-func callsBy(t *testing.T, client *redis.Client, command string) int {
-	stats, err := client.InfoMap(t.Context(), "commandstats").Result()
-	require.NoError(t, err)
-	n := 0
-	_, err = fmt.Sscanf(stats["Commandstats"]["cmdstat_"+command], "calls=%d", &n)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 func TestDepthFollowsTheQueue(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	address := broker.Server{Address: server.Addr}
 	for want := range int64(5) {
 		assert.Eventually(t, func() bool {
@@ -68,7 +52,7 @@ func TestDepthFollowsTheQueue(t *testing.T) {
 func TestFirstReadsAreSharedAndConnectionsToo(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()
-	pool := newPool(t, broker.Options{Tick: time.Hour}) // so that only first reads happen
+	pool := newPool(t, sampling.Options{Tick: time.Hour}) // so that only first reads happen
 	address := broker.Server{Address: server.Addr}
 	const queues, callers = 200, 4
 	for i := range queues {
@@ -85,7 +69,7 @@ func TestFirstReadsAreSharedAndConnectionsToo(t *testing.T) {
 		}
 	}
 	wait.Wait()
-	assert.Equal(t, queues, calls(t, server, "llen"), "each queue is read once, whoever asks")
+	assert.Equal(t, queues, redistest.Calls(t, server.Client(), "llen"), "each queue is read once, whoever asks")
 	connections, err := client.Do(t.Context(), "CLIENT", "LIST").Text()
 	require.NoError(t, err)
 	ours := -1 // the test's own
@@ -99,7 +83,7 @@ func TestFirstReadsAreSharedAndConnectionsToo(t *testing.T) {
 
 func TestQueuesThatNobodyAsksForAreDropped(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{IdleTimeout: 5 * tick})
+	pool := newPool(t, sampling.Options{IdleTimeout: 5 * tick})
 	address := broker.Server{Address: server.Addr}
 	_, err := pool.Depth(t.Context(), address, list("dropped"))
 	require.NoError(t, err)
@@ -117,7 +101,7 @@ func TestQueuesThatNobodyAsksForAreDropped(t *testing.T) {
 
 func TestSubscriptionTellsOfReads(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	address := broker.Server{Address: server.Addr}
 	subscription, err := pool.Subscribe(address, list("q"))
 	require.NoError(t, err)
@@ -143,9 +127,9 @@ func TestSubscriptionTellsOfReads(t *testing.T) {
 // server keep the tick.
 func TestAnAwaitedQueueIsReadMoreOften(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{Tick: 200 * time.Millisecond})
+	pool := newPool(t, sampling.Options{Tick: 200 * time.Millisecond})
 	address := broker.Server{Address: server.Addr}
-	subscribe := func(key string) *broker.Subscription {
+	subscribe := func(key string) *sampling.Subscription {
 		subscription, err := pool.Subscribe(address, list(key))
 		require.NoError(t, err)
 		t.Cleanup(subscription.Close)
@@ -174,7 +158,7 @@ func TestAnAwaitedQueueIsReadMoreOften(t *testing.T) {
 	awaited.Await(true)
 	awaited.Close()
 	awaited.Await(true)
-	before := calls(t, server, "llen")
+	before := redistest.Calls(t, server.Client(), "llen")
 	for range 10 {
 		select {
 		case <-other.Updates():
@@ -182,12 +166,12 @@ func TestAnAwaitedQueueIsReadMoreOften(t *testing.T) {
 			t.Fatal("the queue is not read any more")
 		}
 	}
-	assert.LessOrEqual(t, calls(t, server, "llen")-before, 30, "nobody awaits it once the subscription is closed")
+	assert.LessOrEqual(t, redistest.Calls(t, server.Client(), "llen")-before, 30, "nobody awaits it once the subscription is closed")
 }
 
 func TestARestartedServerIsReadAgain(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	address := broker.Server{Address: server.Addr}
 	_, err := pool.Depth(t.Context(), address, list("q"))
 	require.NoError(t, err)
@@ -195,7 +179,7 @@ func TestARestartedServerIsReadAgain(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		sample, err := pool.Depth(t.Context(), address, list("q"))
 		var read *broker.ReadError
-		return errors.As(err, &read) && read.Cause() == broker.Unreachable && sample == broker.Sample{}
+		return errors.As(err, &read) && read.Cause() == broker.Unreachable && sample == sampling.Sample{}
 	}, deadline, tick, "a dead server is an error, never 0")
 	server.Restart()
 	assert.Eventually(t, func() bool {
@@ -204,93 +188,14 @@ func TestARestartedServerIsReadAgain(t *testing.T) {
 	}, deadline, tick)
 }
 
-// silent accepts connections and never answers.
-func silent(t *testing.T) string {
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = connection.Close() })
-		}
-	}()
-	return listener.Addr().String()
-}
-
-// full returns the address of a server that takes no connection: to connect there times
-// out, as it does where a packet filter drops packets.
-func full(t *testing.T) string {
-	t.Helper()
-	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = syscall.Close(socket) })
-	require.NoError(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	require.NoError(t, syscall.Listen(socket, 0))
-	name, err := syscall.Getsockname(socket)
-	require.NoError(t, err)
-	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
-	for failed := 0; failed < 3; { // in a row: on a busy machine a connection may take longer than that, too
-		connection, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
-		if err != nil {
-			failed++
-			continue
-		}
-		failed = 0
-		t.Cleanup(func() { _ = connection.Close() })
-	}
-	return address
-}
-
-func TestCauses(t *testing.T) {
-	server := redistest.Start(t)
-	locked := redistest.Start(t, "--requirepass", "secret")
-	client := server.Client()
-	require.NoError(t, client.SAdd(t.Context(), "set", "a").Err())
-	require.NoError(t, client.XGroupCreateMkStream(t.Context(), "stream", "a", "0").Err())
-	require.NoError(t, client.XGroupCreate(t.Context(), "stream", "b", "0").Err())
-	tests := map[string]struct {
-		address string
-		queue   queue.Queue
-		cause   broker.Cause
-		words   string
-	}{
-		"wrong type":   {server.Addr, queue.Queue{Key: "set", Kind: queue.Auto}, broker.WrongType, "name a list, a stream or a sorted set as channelName"},
-		"two groups":   {server.Addr, queue.Queue{Key: "stream", Kind: queue.Auto}, broker.NoGroup, "set consumerGroup to one of them"},
-		"refused":      {"127.0.0.1:1", list("q"), broker.Unreachable, "check that the server runs and accepts connections there, or correct redisAddress"},
-		"not accepted": {full(t), list("q"), broker.Unreachable, "check that the server runs and accepts connections there, or correct redisAddress"},
-		"unknown host": {"no-such-host.invalid:6379", list("q"), broker.UnknownHost, "no such host: correct redisAddress"},
-		"silent":       {silent(t), list("q"), broker.Slow, "the server accepts connections but does not answer"},
-		"password":     {locked.Addr, list("q"), broker.Unauthorized, "the server wants other credentials"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			pool := newPool(t, broker.Options{ReadTimeout: 500 * time.Millisecond})
-			ctx, cancel := context.WithTimeout(t.Context(), deadline)
-			defer cancel()
-			sample, err := pool.Depth(ctx, broker.Server{Address: test.address}, test.queue)
-			var read *broker.ReadError
-			require.ErrorAs(t, err, &read)
-			assert.Equal(t, test.cause, read.Cause(), "%v", err)
-			assert.ErrorContains(t, err, test.words)
-			assert.ErrorContains(t, err, test.address)
-			assert.Zero(t, sample)
-		})
-	}
-}
-
 // A server that never answers must not delay the queues of another.
 func TestASilentServerDelaysNobodyElse(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, broker.Options{ReadTimeout: time.Hour})
+	pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: time.Hour}})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	_, err := pool.Depth(ctx, broker.Server{Address: silent(t)}, list("q"))
+	_, err := pool.Depth(ctx, broker.Server{Address: redistest.StartSilent(t)}, list("q"))
 	assert.ErrorContains(t, err, "no answer yet")
 	assert.Less(t, time.Since(began), deadline/2, "the caller's deadline holds")
 	_, err = pool.Depth(t.Context(), broker.Server{Address: server.Addr}, list("q"))
@@ -301,7 +206,7 @@ func TestMessageRateOfAStream(t *testing.T) {
 	server := redistest.Start(t)
 	var mu sync.Mutex
 	now := time.Now()
-	pool := newPool(t, broker.Options{Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return now }})
+	pool := newPool(t, sampling.Options{Options: broker.Options{Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return now }}})
 	address := broker.Server{Address: server.Addr}
 	q := queue.Queue{Key: "s", Kind: queue.Stream}
 	add := func(n int) {
@@ -325,13 +230,50 @@ func TestMessageRateOfAStream(t *testing.T) {
 
 func TestAClosedPool(t *testing.T) {
 	server := redistest.Start(t)
-	pool := broker.NewPool(broker.Options{Tick: tick})
+	pool := sampling.NewPool(sampling.Options{Tick: tick})
 	address := broker.Server{Address: server.Addr}
 	_, err := pool.Depth(t.Context(), address, list("q"))
 	require.NoError(t, err)
 	pool.Close()
 	_, err = pool.Depth(t.Context(), address, list("q"))
-	assert.ErrorIs(t, err, broker.ErrClosed)
+	assert.ErrorIs(t, err, sampling.ErrClosed)
 	_, err = pool.Subscribe(address, list("q"))
-	assert.ErrorIs(t, err, broker.ErrClosed)
+	assert.ErrorIs(t, err, sampling.ErrClosed)
+}
+
+func TestServersOfANamespaceAreBounded(t *testing.T) {
+	redis := redistest.Start(t)
+	pool := newPool(t, sampling.Options{MaxServersPerNamespace: 2, IdleTimeout: 10 * tick})
+	server := func(database int) broker.Server { return broker.Server{Address: redis.Addr, Database: database} }
+	shop, office := pool.For("shop"), pool.For("office")
+	for i := range 2 {
+		_, err := shop.Depth(t.Context(), server(i), list("q"))
+		require.NoError(t, err)
+	}
+	subscription, err := shop.Subscribe(server(1), list("q"))
+	require.NoError(t, err)
+	_, err = shop.Depth(t.Context(), server(2), list("q"))
+	failure := new(broker.ReadError)
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, broker.TooManyServers, failure.Cause())
+	assert.ErrorContains(t, err, "namespace shop has 2 servers watched already")
+	_, err = shop.Subscribe(server(2), list("q"))
+	require.Error(t, err)
+
+	for i := range 3 {
+		_, err = office.Depth(t.Context(), server(i), list("q"))
+		require.NoError(t, err, "one of another namespace's servers is free")
+	}
+	_, err = shop.Depth(t.Context(), server(2), list("q"))
+	require.NoError(t, err, "and so it is for this one")
+	_, err = pool.Depth(t.Context(), server(3), list("q"))
+	require.NoError(t, err, "the pool itself has no bound")
+
+	// What nobody asks for any more does not count.
+	require.Eventually(t, func() bool { servers, _ := pool.Size(); return servers == 1 }, deadline, tick)
+	_, err = shop.Depth(t.Context(), server(4), list("q"))
+	require.NoError(t, err)
+	_, err = shop.Depth(t.Context(), server(5), list("q"))
+	require.Error(t, err)
+	subscription.Close()
 }

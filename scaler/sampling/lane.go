@@ -1,13 +1,12 @@
-package broker
+package sampling
 
 import (
 	"errors"
-	"math/rand/v2"
+	"log/slog"
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -38,7 +37,6 @@ type lane struct {
 	awaited  batch // of these and those added, whose next message somebody awaits
 	failures int   // in a row
 	failure  error // of the last read
-	role     *redis.SliceCmd
 }
 
 // batch is queues that are read together.
@@ -48,10 +46,7 @@ type batch struct {
 }
 
 func newLane(s *sampler, address string) *lane {
-	return &lane{
-		sampler: s, address: address, wake: make(chan struct{}, 1), again: make(chan struct{}, 1),
-		role: redis.NewSliceCmd(s.ctx, "role"),
-	}
+	return &lane{sampler: s, address: address, wake: make(chan struct{}, 1), again: make(chan struct{}, 1)}
 }
 
 func (l *lane) batch(all []*watched) batch {
@@ -59,7 +54,7 @@ func (l *lane) batch(all []*watched) batch {
 	for i, w := range all {
 		readers[i] = &w.reader
 	}
-	if l.sampler.server.Mode == Cluster {
+	if l.sampler.server.Mode == broker.Cluster {
 		return batch{watched: all, read: queue.NewClusterBatch(readers)}
 	}
 	return batch{watched: all, read: queue.NewBatch(readers)}
@@ -93,7 +88,7 @@ func (l *lane) run(retire func() bool) {
 			continue // those that were here before keep their tick
 		case <-edges.C:
 			l.edge()
-			edges.Reset(jittered(s.options.Tick / edgesPerTick))
+			edges.Reset(broker.Jittered(s.options.Tick / edgesPerTick))
 			continue
 		case <-l.again:
 		case <-timer.C:
@@ -103,7 +98,7 @@ func (l *lane) run(retire func() bool) {
 			return
 		}
 		l.read(l.all)
-		timer.Reset(jittered(l.delay()))
+		timer.Reset(broker.Jittered(l.delay()))
 	}
 }
 
@@ -133,7 +128,7 @@ func (l *lane) share(b batch) {
 // edge reads what somebody awaits.
 func (l *lane) edge() {
 	if l.address == "" {
-		l.sampler.links.checkIfDue()
+		l.sampler.connections.RefreshIfDue()
 	}
 	if l.failures == 0 && !l.handsOut() {
 		l.read(l.edges())
@@ -141,21 +136,16 @@ func (l *lane) edge() {
 }
 
 // handsOut tells whether the lane reads no queue itself.
-func (l *lane) handsOut() bool { return l.address == "" && l.sampler.server.Mode == Cluster }
+func (l *lane) handsOut() bool { return l.address == "" && l.sampler.server.Mode == broker.Cluster }
 
 // delay is the time to the next read: a tick, doubled with each failure in a row. A demoted
 // master is asked each tick who took its place: that is known soon.
 func (l *lane) delay() time.Duration {
 	tick := l.sampler.options.Tick
-	if l.failures == 0 || errors.As(l.failure, new(*StaleReplicaError)) {
+	if l.failures == 0 || errors.As(l.failure, new(*broker.StaleReplicaError)) {
 		return tick
 	}
 	return max(tick, min(tick<<min(l.failures-1, 10), maxBackOff))
-}
-
-// jittered spreads the samplers of many servers, and of many replicas of the scaler.
-func jittered(d time.Duration) time.Duration {
-	return d - d/20 + time.Duration(rand.Int64N(int64(d/10)+1))
 }
 
 // firstReads is the queues that were never read.
@@ -205,35 +195,48 @@ func (l *lane) edges() batch {
 	return l.awaited
 }
 
-// failed counts failures in a row and logs where they begin and end.
-func (l *lane) failed(link *link, failure error) {
+// recordOutcome counts failures in a row and logs where they begin and end. A nil failure is
+// success; a nil link is a read that had none.
+func (l *lane) recordOutcome(link *broker.Link, failure error) {
 	s := l.sampler
 	s.options.Metrics.countRead(failure)
-	s.options.reportPanic(s.server, failure, l.failure)
+	s.connections.ReportPanic(failure, l.failure)
 	if failure != nil && link != nil {
-		failure = link.told(l.address, failure) // queues that come later share it, without a link
+		failure = link.Diagnose(l.address, failure) // queues that come later share it, without a link
 	}
 	l.failure = failure
-	logger := s.options.Logger.With("server", s.server.Address)
-	if l.address != "" {
-		node := l.address
-		if link != nil {
-			node = link.words.name(node)
+	if failure == nil {
+		if l.failures > 0 {
+			l.logger(link).Info("server can be read again", "failures", l.failures)
 		}
-		logger = logger.With("node", node)
-	}
-	if failure != nil {
-		if l.failures == 0 {
-			if link != nil {
-				failure = link.words.answer(failure)
-			}
-			logger.Warn("server can't be read", "error", failure)
-		}
-		l.failures++
+		l.failures = 0
 		return
 	}
-	if l.failures > 0 {
-		logger.Info("server can be read again", "failures", l.failures)
+	if l.failures == 0 {
+		l.logger(link).Warn("server can't be read", "error", s.readError(l, link, failure).Err)
 	}
-	l.failures = 0
+	l.failures++
+}
+
+// logger names what the lane reads.
+func (l *lane) logger(link *broker.Link) *slog.Logger {
+	logger := l.sampler.options.Logger.With("server", l.sampler.server.Address)
+	if l.address == "" {
+		return logger
+	}
+	return logger.With("node", l.sampler.readError(l, link, nil).Node)
+}
+
+// panicked records a panic as the failure of a read, and begins anew: what the read had
+// learned of the queues so far may be half of it only.
+func (l *lane) panicked(b batch, failure error) {
+	l.sampler.mu.Lock()
+	own := slices.DeleteFunc(slices.Clone(b.watched), func(w *watched) bool { return w.lane != l }) // others have been handed over
+	l.regroup = true
+	l.sampler.mu.Unlock()
+	for _, w := range own {
+		w.reader = queue.NewReader(w.reader.Queue())
+	}
+	l.all = l.batch(l.all.watched)
+	l.fail(nil, l.batch(own), failure)
 }

@@ -1,6 +1,6 @@
 //go:build integration
 
-package broker_test
+package sampling_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // faulty is a server in front of a real one, whose replies go through spoil.
@@ -60,12 +61,12 @@ func TestFaultyServersDelayNobodyElse(t *testing.T) {
 		address string
 		cause   broker.Cause
 	}{
-		"accepts and never answers": {silent(t), broker.Slow},
+		"accepts and never answers": {redistest.StartSilent(t), broker.Slow},
 		"answers slowly":            {faulty(t, server.Addr, slowly(t.Context())), broker.Slow},
 		"dies mid-pipeline":         {faulty(t, server.Addr, dying), broker.Unreachable},
-		"takes no connection":       {full(t), broker.Unreachable},
+		"takes no connection":       {redistest.StartFull(t), broker.Unreachable},
 	}
-	pool := newPool(t, broker.Options{Tick: 250 * time.Millisecond})
+	pool := newPool(t, sampling.Options{Tick: 250 * time.Millisecond})
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	var wait sync.WaitGroup
@@ -106,14 +107,14 @@ func TestFaultyServersDelayNobodyElse(t *testing.T) {
 }
 
 // askInTime asks with the deadline that the scaler's handlers set.
-func askInTime(ctx context.Context, pool *broker.Pool, address, key string) (broker.Sample, error) {
+func askInTime(ctx context.Context, pool *sampling.Pool, address, key string) (sampling.Sample, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	return pool.Depth(ctx, broker.Server{Address: address}, list(key))
 }
 
 // latencies asks for the queues of a server that works, over and over.
-func latencies(t *testing.T, pool *broker.Pool, address string, queues int, end <-chan struct{}) []time.Duration {
+func latencies(t *testing.T, pool *sampling.Pool, address string, queues int, end <-chan struct{}) []time.Duration {
 	var took []time.Duration
 	for i := 0; ; i++ {
 		began := time.Now()
