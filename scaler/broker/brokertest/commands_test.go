@@ -168,9 +168,9 @@ func granted(t *testing.T, servers []*redistest.Server, rules ...string) {
 }
 
 // exercise has a new pool do all that it ever does with these servers: the kinds of queues,
-// another database, a slot that is about to move; and where it goes on for a while, a
+// another database, a slot that is about to move; and where it goes on for some more reads, a
 // password that changes.
-func (d *deployment) exercise(t *testing.T, wait time.Duration) {
+func (d *deployment) exercise(t *testing.T, reads int) {
 	t.Helper()
 	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{Secrets: d.secrets, SecretInterval: tick}})
 	defer pool.Close()
@@ -182,18 +182,22 @@ func (d *deployment) exercise(t *testing.T, wait time.Duration) {
 		defer cancel()
 		_, _ = pool.Depth(ctx, other, queue.Queue{Key: "jobs", Kind: queue.List})
 	}
-	if wait == 0 {
+	if reads == 0 {
 		return
 	}
 	next := map[string]string{redistest.ReaderPassword: anotherPassword, anotherPassword: redistest.ReaderPassword}
 	data, err := d.secrets.Secret(t.Context(), namespace, authSecret)
 	require.NoError(t, err)
 	d.secrets.set(authSecret, "password", next[string(data["password"])])
-	for end := time.Now().Add(wait); time.Now().Before(end); {
-		ctx, cancel := context.WithDeadline(t.Context(), end)
-		_, _ = pool.Depth(ctx, d.server, queue.Queue{Key: "jobs", Kind: queue.List})
-		cancel()
-		<-time.After(poll)
+	subscription, err := pool.Subscribe(d.server, queue.Queue{Key: "jobs", Kind: queue.List})
+	require.NoError(t, err)
+	defer subscription.Close()
+	for range reads {
+		select {
+		case <-subscription.Updates():
+		case <-time.After(deadline):
+			t.Fatal("the servers are not read any more")
+		}
 	}
 }
 
@@ -209,16 +213,16 @@ func rule(text string) (commands []string) {
 
 // revoke takes away each command of the rule in turn, and returns those that were missed
 // then: that the servers refused.
-func (d *deployment) revoke(t *testing.T, servers []*redistest.Server, text string, pingWait time.Duration) map[string]bool {
+func (d *deployment) revoke(t *testing.T, servers []*redistest.Server, text string, pingReads int) map[string]bool {
 	t.Helper()
 	missed := map[string]bool{}
 	for _, command := range rule(text) {
 		granted(t, servers, "-"+command[1:])
-		wait := time.Duration(0)
+		reads := 0
 		if command == "+ping" {
-			wait = pingWait
+			reads = pingReads
 		}
-		d.exercise(t, wait)
+		d.exercise(t, reads)
 		denied := denials(t, servers)
 		missed[command] = denied[command] > 0
 		delete(denied, command)
@@ -232,9 +236,9 @@ func (d *deployment) revoke(t *testing.T, servers []*redistest.Server, text stri
 }
 
 const (
-	grantedWait = 5 * time.Second        // connections to a sentinel's master live 2 s
-	renewedWait = time.Second            // for a changed password to be noticed
-	refusedWait = 500 * time.Millisecond // for one queue, where the server may be out of reach
+	grantedReads = 100                    // connections to a sentinel's master live 2 s, 40 ticks
+	renewedReads = 20                     // for a changed password to be noticed
+	refusedWait  = 500 * time.Millisecond // for one queue, where the server may be out of reach
 )
 
 // ReadOnlyRule has all that is needed, and nothing else: with it no command is refused, and
@@ -252,9 +256,9 @@ func TestReadOnlyRule(t *testing.T) {
 		granted(t, servers, ">"+anotherPassword)
 		prove := func() {
 			granted(t, d.nodes)
-			d.exercise(t, grantedWait)
+			d.exercise(t, grantedReads)
 			assert.Empty(t, denials(t, d.nodes), "%s: ReadOnlyRule lacks something", mode)
-			for command, missed := range d.revoke(t, d.nodes, redistest.ReadOnlyRule, renewedWait) {
+			for command, missed := range d.revoke(t, d.nodes, redistest.ReadOnlyRule, renewedReads) {
 				if missed {
 					needed[command] = append(needed[command], mode)
 				}
@@ -282,9 +286,9 @@ func TestSentinelReadOnlyRule(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, broker.Sentinel, false, true)
 	granted(t, slices.Concat(d.nodes, d.sentinel.Sentinels), ">"+anotherPassword)
-	d.exercise(t, grantedWait)
+	d.exercise(t, grantedReads)
 	assert.Empty(t, denials(t, d.sentinel.Sentinels), "SentinelReadOnlyRule lacks something")
-	for command, missed := range d.revoke(t, d.sentinel.Sentinels, redistest.SentinelReadOnlyRule, grantedWait) {
+	for command, missed := range d.revoke(t, d.sentinel.Sentinels, redistest.SentinelReadOnlyRule, grantedReads) {
 		assert.True(t, missed, "SentinelReadOnlyRule has %s, and nothing needs it", command)
 	}
 }

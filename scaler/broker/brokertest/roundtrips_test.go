@@ -20,25 +20,31 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
-// silence is how long a client must have sent nothing for the toll to let replies pass. A
-// pipeline never pauses for so long; who waits for a reply does nothing else.
-const silence = 300 * time.Millisecond
-
-// toll is a proxy that counts round trips: it keeps replies back until the client has
-// fallen silent, so that all that it sends without waiting is one.
+// toll is a proxy that counts round trips: it keeps replies back until the pipeline that they
+// are of has come to its end, which is its question for the role. So all that a client sends
+// without waiting is one, and who waits for a reply in the midst of it waits for ever.
 type toll struct {
 	*redistest.Proxy
 
 	mu    sync.Mutex
+	opens sync.Cond
+	ended bool     // the test
 	trips []string // when each began, and with what
 }
 
 func newToll(t *testing.T, server string) *toll {
 	t.Helper()
 	l := &toll{}
+	l.opens.L = &l.mu
 	l.Proxy = redistest.StartProxyWith(t, server, func() (requests, replies redistest.Pump) {
 		c := &tolled{toll: l}
 		return redistest.Tap(c.asked), redistest.Tap(c.answered)
+	})
+	t.Cleanup(func() { // let those go that wait
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ended = true
+		l.opens.Broadcast()
 	})
 	return l
 }
@@ -49,55 +55,51 @@ func (l *toll) count() int {
 	return len(l.trips)
 }
 
-// tolled is one connection.
+// tolled is one connection. Its fields are guarded by the toll's mutex.
 type tolled struct {
 	toll *toll
 
-	mu      sync.Mutex
-	sent    time.Time // when the client last sent something
-	waiting bool      // it has sent something, and no reply was let pass since
+	last    []byte // of what was asked: the end of a pipeline may come in two parts
+	waiting bool   // it has sent something, and no reply was let pass since
+	whole   bool   // what it has sent is a whole pipeline
 }
 
 // rare tells what go-redis sends once in a connection's life, and a question for a
 // cluster's slots, which it asks now and then: on a connection of their own, where the
-// tick's is in use.
+// tick's is in use. Neither comes with a question for the role.
 func rare(begin []byte) bool {
 	begin = bytes.ToLower(begin[:min(len(begin), 20)])
 	return bytes.Contains(begin, []byte("hello")) || bytes.Contains(begin, []byte("cluster"))
 }
 
-func (c *tolled) asked(bytes []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sent = time.Now()
-	if !c.waiting && !rare(bytes) {
-		c.toll.mu.Lock()
-		defer c.toll.mu.Unlock()
-		c.toll.trips = append(c.toll.trips, fmt.Sprintf("%s %d %.60q", c.sent.Format("05.000"), len(bytes), bytes))
+// role is how a pipeline ends.
+var role = []byte("$4\r\nrole\r\n")
+
+func (c *tolled) asked(p []byte) error {
+	c.toll.mu.Lock()
+	defer c.toll.mu.Unlock()
+	if !c.waiting {
+		c.waiting, c.whole, c.last = true, rare(p), nil
+		if !c.whole {
+			c.toll.trips = append(c.toll.trips, fmt.Sprintf("%d %.60q", len(p), p))
+		}
 	}
-	c.waiting = true
+	c.last = append(c.last, p...)
+	c.whole = c.whole || bytes.Contains(bytes.ToLower(c.last), role)
+	c.last = c.last[max(0, len(c.last)-len(role)):]
+	c.toll.opens.Broadcast()
 	return nil
 }
 
 // answered waits until a reply may pass.
 func (c *tolled) answered([]byte) error {
-	for c.quietIn() > 0 {
-		<-time.After(c.quietIn())
+	c.toll.mu.Lock()
+	defer c.toll.mu.Unlock()
+	for !c.whole && !c.toll.ended {
+		c.toll.opens.Wait()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.waiting = false
 	return nil
-}
-
-// quietIn is how long the client must yet be silent; nothing where its replies pass already.
-func (c *tolled) quietIn() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.waiting {
-		return 0
-	}
-	return time.Until(c.sent.Add(silence))
 }
 
 const (

@@ -111,14 +111,25 @@ func TestTrapOfXInfoInACluster(t *testing.T) {
 	}, deadline, poll)
 }
 
-// watch asserts that the depth is never another than that one until the end, and for a
-// while after it.
+// readsAfter is how many reads are looked at once what may disturb them has ended.
+const readsAfter = 10
+
+// watch asserts that the depth is never another than that one until the end, and for some
+// reads after it.
 func watch(t *testing.T, pool *sampling.Pool, server broker.Server, q queue.Queue, total int64, end <-chan struct{}) {
 	t.Helper()
-	var last <-chan time.Time
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for {
+	subscription, err := pool.Subscribe(server, q)
+	if !assert.NoError(t, err) {
+		return
+	}
+	defer subscription.Close()
+	for left := readsAfter; left > 0; {
+		select {
+		case <-subscription.Updates():
+		case <-time.After(deadline):
+			assert.Fail(t, "the queue is not read any more")
+			return
+		}
 		if samples, err := depths(t, pool, server, q); err == nil {
 			assert.Equal(t, total, samples[0].Total())
 		} else {
@@ -126,10 +137,8 @@ func watch(t *testing.T, pool *sampling.Pool, server broker.Server, q queue.Queu
 		}
 		select {
 		case <-end:
-			end, last = nil, time.After(10*tick)
-		case <-last:
-			return
-		case <-ticker.C:
+			left--
+		default:
 		}
 	}
 }
