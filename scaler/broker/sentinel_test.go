@@ -32,9 +32,7 @@ func TestSentinelsLeadToTheMaster(t *testing.T) {
 	master := sentinel.Failover(t)
 	require.NotEqual(t, old.Addr, master.Addr)
 	require.NoError(t, master.Client().LPush(t.Context(), "q", "c").Err())
-	switched := time.Now()
 	becomes(t, pool, server, "q", 3)
-	assert.Less(t, time.Since(switched), 5*time.Second)
 
 	// Both others have it, and are replicas.
 	require.Eventually(t, func() bool {
@@ -50,7 +48,7 @@ func TestSentinelsLeadToTheMaster(t *testing.T) {
 	defer master.Resume()
 	next := sentinel2(t, sentinel, master)
 	require.NoError(t, next.Client().LPush(t.Context(), "q", "d").Err())
-	switched = time.Now()
+	switched := time.Now()
 	becomes(t, pool, server, "q", 4)
 	t.Logf("the new master was read %s after it was one", time.Since(switched))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -14,52 +15,46 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
+// The time is a bubble's, the server is not.
 func TestAFailingServerIsLeftAloneForLongerAndLonger(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, sampling.Options{})
-	subscription, err := pool.Subscribe(broker.Server{Address: server.Addr}, list("q"))
-	require.NoError(t, err)
-	t.Cleanup(subscription.Close)
-	read := func() time.Time {
-		t.Helper()
-		select {
-		case <-subscription.Updates():
-		case <-time.After(deadline):
-			t.Fatal("the server is not read any more")
+	service := redistest.StartProxy(t, server.Addr)
+	refusing, _ := redistest.StartHangingUp(t)
+	client := server.Client()
+	synctest.Test(t, func(t *testing.T) {
+		const tick = time.Second
+		pool := sampling.NewPool(sampling.Options{Tick: tick})
+		defer pool.Close()
+		subscription, err := pool.Subscribe(broker.Server{Address: service.Addr}, list("q"))
+		require.NoError(t, err)
+		defer subscription.Close()
+		const retry = tick / 5 // go-redis tries once more, after some milliseconds
+		last := time.Now()
+		read := func() (after time.Duration, err error) {
+			<-subscription.Updates()
+			now := time.Now()
+			after, last = now.Sub(last), now
+			_, err = pool.Depth(t.Context(), broker.Server{Address: service.Addr}, list("q"))
+			return after, err
 		}
-		return time.Now()
-	}
-	read()
-	server.Stop()
-	ctx := t.Context()
-	for { // until it is noticed
-		read()
-		if _, err := pool.Depth(ctx, broker.Server{Address: server.Addr}, list("q")); err != nil {
-			break
+		for range 3 {
+			_, err := read()
+			require.NoError(t, err)
 		}
-	}
-	select {
-	case <-subscription.Updates(): // of the very read whose failure was noticed
-	default:
-	}
-	// The reads themselves take time too, so only the least is certain.
-	last := read()
-	for doublings := range 4 {
-		next := read()
-		assert.GreaterOrEqual(t, next.Sub(last), tick<<(doublings+1)*9/10, "after %d failures", doublings+2)
-		last = next
-	}
-	server.Restart()
-	assert.Eventually(t, func() bool {
-		_, err := pool.Depth(ctx, broker.Server{Address: server.Addr}, list("q"))
-		return err == nil
-	}, deadline, tick)
-	read() // buffered, perhaps
-	began := read()
-	for range 5 {
-		last = read()
-	}
-	assert.Less(t, last.Sub(began), 5*tick<<4, "and then every tick again")
+		service.LeadTo(refusing)
+		require.NoError(t, client.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err())
+		for _, delay := range []time.Duration{tick, tick, 2 * tick, 4 * tick, 8 * tick, 8 * tick} { // the first is of the last success
+			after, err := read()
+			require.Error(t, err)
+			assert.InDelta(t, delay, after, float64(delay/20+retry))
+		}
+		service.LeadTo(server.Addr)
+		for _, delay := range []time.Duration{8 * tick, tick, tick} {
+			after, err := read()
+			require.NoError(t, err)
+			assert.InDelta(t, delay, after, float64(delay/20+retry), "and then every tick again")
+		}
+	})
 }
 
 // New queues are no reason to try a failing server again at once.

@@ -78,11 +78,7 @@ func TestASubscriptionOfSeveralQueues(t *testing.T) {
 	pool := newPool(t, sampling.Options{Tick: time.Hour, IdleTimeout: time.Nanosecond})
 	subscription, err := pool.Subscribe(broker.Server{Address: server.Addr}, list("a"), list("b"), list("a"))
 	require.NoError(t, err)
-	select {
-	case <-subscription.Updates():
-	case <-time.After(deadline):
-		t.Fatal("no update")
-	}
+	awaitUpdate(t, subscription)
 	_, queues := pool.Size()
 	assert.Equal(t, 2, queues)
 	subscription.Await(true)
