@@ -57,10 +57,11 @@ func TestWatch(t *testing.T) {
 		e := m.GetExplanation()
 		return e.GetQueueDepth() == 200 && e.GetReason() == inspectv1.Reason_REASON_WITHIN_BAND && m.GetTime().IsValid()
 	}), "the first message tells the state, at once")
+	f.awaitReads(t, 10)
 	select {
 	case message := <-messages:
 		t.Fatalf("nothing changed, but this came: %v", message)
-	case <-time.After(10 * tick):
+	default:
 	}
 
 	f.depth(t, 500)
@@ -69,10 +70,11 @@ func TestWatch(t *testing.T) {
 	})
 	f.targets.set(func(f *fakeTargets) { f.state.Replicas, f.state.LastScale = 4, time.Now() })
 	until(t, messages, "4 replicas run", func(m *inspectv1.WatchResponse) bool { return m.GetExplanation().GetReplicas() == 4 })
+	f.awaitReads(t, 10)
 	select {
 	case message := <-messages:
 		t.Fatalf("a cooldown that counts down is no change, but this came: %v", message)
-	case <-time.After(10 * tick):
+	default:
 	}
 
 	f.server.Stop()
