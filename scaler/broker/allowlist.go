@@ -70,7 +70,7 @@ func (a Allowlist) empty() bool {
 	return len(a.hosts) == 0 && len(a.suffixes) == 0 && len(a.networks) == 0
 }
 
-// allowsName tells whether a host may be connected to by its name. What that leads to is
+// allowsName reports whether a host may be connected to by its name. What that leads to is
 // looked at when it is dialled.
 func (a Allowlist) allowsName(host string) bool {
 	if a.empty() {
@@ -88,7 +88,7 @@ func (a Allowlist) allowsName(host string) bool {
 	return false
 }
 
-// allowsIP tells whether an IP address may be connected to under any name.
+// allowsIP reports whether an IP address may be connected to under any name.
 func (a Allowlist) allowsIP(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("") // networks have neither
 	for _, network := range a.networks {

@@ -20,7 +20,7 @@ type NodesError struct {
 }
 
 func (e *NodesError) Error() string {
-	return fmt.Sprintf("the node at %s names a cluster of %d nodes; at most %d can be", e.Address, e.Nodes, maxNodes)
+	return fmt.Sprintf("the node at %s names a cluster of %d nodes; a cluster has at most %d", e.Address, e.Nodes, maxNodes)
 }
 
 // slotsHook is between go-redis and a node's answer about the slots. It bounds the time:
@@ -68,11 +68,11 @@ func (h slotsHook) check(slots []redis.ClusterSlot) error {
 	return nil
 }
 
-// outgrown tells whether a cluster has named so many nodes, one after the other, that its
+// outgrown reports whether a cluster has named so many nodes, one after the other, that its
 // connections are better made anew: go-redis never forgets an address.
 func (l *Link) outgrown() bool { return l.made.Load() > 2*maxNodes }
 
-// IsCluster tells whether the link is to a cluster: then Client is nil, and Master has the clients.
+// IsCluster reports whether the link is to a cluster: then Client is nil, and Master has the clients.
 func (l *Link) IsCluster() bool { return l.cluster != nil }
 
 // Client is that of the server; nil in mode Cluster.

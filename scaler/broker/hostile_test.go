@@ -121,7 +121,7 @@ func TestClusterThatNamesTooManyNodes(t *testing.T) {
 		replicas int
 		words    string
 	}{
-		"8,192 replicas": {8192, "names a cluster of 8193 nodes; at most 1000 can be"},
+		"8,192 replicas": {8192, "names a cluster of 8193 nodes; a cluster has at most 1000"},
 		"999 replicas":   {999, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

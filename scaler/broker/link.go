@@ -261,7 +261,7 @@ func (l *Link) Diagnose(name string, err error) error {
 	return err
 }
 
-// ReadError is an error of a read of a node as it may be told.
+// ReadError is an error of a read of a node, without secrets; Diagnose has been applied to it.
 func (l *Link) ReadError(node string, err error) *ReadError {
 	return &ReadError{Server: l.server, Node: l.redactor.name(node), Err: l.redactor.values(l.Diagnose(node, err))}
 }

@@ -3,7 +3,7 @@ package broker
 import "runtime/debug"
 
 // PanicError is a fault of the scaler's own, met while it worked for one server. What it
-// was, the log tells: it may show what is not for everybody.
+// was is in the log alone: it may contain secrets.
 type PanicError struct {
 	value any
 	stack []byte

@@ -26,27 +26,27 @@ import (
 // error through redactor.values.
 
 const (
-	// maxReply is how many characters of a server's error are told: Redis's own are shorter.
+	// maxReply is how many characters of a server's error are shown: Redis's own are shorter.
 	maxReply = 120
 	// maxText is that of an error of the network, which may name an address that a server gave.
 	maxText = 300
 	// maxName is that of a name that a server gave: of a group, a node, a type.
 	maxName = 80
-	// redacted stands for what is not told.
+	// redacted stands for what is not shown.
 	redacted = "…"
 	// longSecret is the length, in bytes, from which on a secret is no part of a text by chance.
 	longSecret = 8
 )
 
-// errStranger is an answer that is none of RESP: nothing of it is told.
+// errStranger is an answer that is none of RESP: nothing of it is shown.
 var errStranger = errors.New("it does not answer as a Redis server does")
 
 // redactor keeps the secrets of one server out of the errors of its connections.
 type redactor struct {
 	server Server
-	// passwords are in all forms in which a text may have them. A text with one is not told.
+	// passwords are in all forms in which a text may have them. A text with one is not shown.
 	passwords []string
-	// usernames are replaced, so that the rest still tells which right is missing.
+	// usernames are replaced, so that the rest still shows which right is missing.
 	usernames []string
 }
 
@@ -80,7 +80,7 @@ func forms(secret string) []string {
 	return all
 }
 
-// redactedError is an error with a text that may be told to anybody.
+// redactedError is an error with a text that may be shown to anybody.
 type redactedError struct {
 	text string
 	errs []error
@@ -89,9 +89,9 @@ type redactedError struct {
 func (e *redactedError) Error() string   { return e.text }
 func (e *redactedError) Unwrap() []error { return e.errs }
 
-// safe makes an error of go-redis one whose text may be told: errors of a server by how
+// safe makes an error of go-redis one whose text may be shown: errors of a server by how
 // they begin, those of the network and of this project as they are, and nothing of any
-// other. What is in err is still found by errors.Is and errors.As, but for what is not told.
+// other. What is in err is still found by errors.Is and errors.As, but for what is not shown.
 func (r redactor) safe(err error) error {
 	if err == nil || err == redis.Nil { //nolint:errorlint // the one that most replies have, as it is
 		return err
@@ -112,16 +112,16 @@ func (r redactor) safe(err error) error {
 	return &redactedError{text: strings.Join(texts, "; "), errs: parts}
 }
 
-// parts is what an error's tree has that may be told, after r.safe.
+// parts is what an error's tree has that may be shown, after r.safe.
 func (r redactor) parts(err error) []error {
 	switch err := err.(type) { //nolint:errorlint // each node of the tree is looked at
 	case *redactedError:
 		return []error{err}
 	case redis.Error:
-		return []error{r.told(r.reply(err.Error()), err)}
+		return []error{r.shown(r.reply(err.Error()), err)}
 	}
 	if isOurs(err) {
-		return []error{r.told(r.line(err.Error()), err)}
+		return []error{r.shown(r.line(err.Error()), err)}
 	}
 	switch wrapper := err.(type) { //nolint:errorlint // as above
 	case interface{ Unwrap() error }:
@@ -138,7 +138,7 @@ func (r redactor) parts(err error) []error {
 	return nil
 }
 
-func (r redactor) told(text string, err error) error {
+func (r redactor) shown(text string, err error) error {
 	if text == err.Error() {
 		return err
 	}
@@ -172,7 +172,7 @@ var ourPackages = map[string]bool{
 
 const ourModule = "github.com/jawaracloud/pubsub-operator/"
 
-// isOurs tells whether an error, not what it wraps, may be told.
+// isOurs reports whether an error, not what it wraps, may be shown.
 func isOurs(err error) bool {
 	kind := reflect.TypeOf(err)
 	if kind.Kind() == reflect.Pointer {
@@ -195,7 +195,7 @@ var code = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,31}( |$)`)
 // arguments is where an error repeats what was sent: Redis's "unknown command".
 const arguments = "with args beginning with"
 
-// reply is what is told of a server's error.
+// reply is what is shown of a server's error.
 func (r redactor) reply(text string) string {
 	text = oneLine(text)
 	if at := strings.Index(text, arguments); at >= 0 {
@@ -212,7 +212,7 @@ func (r redactor) reply(text string) string {
 	return first + " " + redacted
 }
 
-// line is what is told of another text that may have something in it that a server gave.
+// line is what is shown of another text that may have something in it that a server gave.
 func (r redactor) line(text string) string {
 	hidden, ok := r.hide(oneLine(text))
 	if !ok {
@@ -221,7 +221,7 @@ func (r redactor) line(text string) string {
 	return cut(hidden, maxText)
 }
 
-// name is what is told of a name that a server gave.
+// name is what is shown of a name that a server gave.
 func (r redactor) name(text string) string {
 	hidden, ok := r.hide(oneLine(text))
 	if !ok {
@@ -247,7 +247,7 @@ func (r redactor) hide(text string) (hidden string, ok bool) {
 	return text, true
 }
 
-// has tells whether a text has a secret: a short one as a word, a long one anywhere.
+// has reports whether a text has a secret: a short one as a word, a long one anywhere.
 func has(text, secret string) bool { return replace(text, secret) != text }
 
 // replace puts "…" in the place of a secret.
@@ -306,44 +306,44 @@ func cut(text string, characters int) string {
 	return string([]rune(text)[:characters-1]) + redacted
 }
 
-// values makes an error that has values of replies in it one that may be told.
+// values makes an error that has values of replies in it one that may be shown.
 func (r redactor) values(err error) error {
 	switch err := err.(type) { //nolint:errorlint // none of these is wrapped, and another is left as it is
 	case *StaleReplicaError:
-		told := *err
-		told.Address, told.Master = r.line(err.Address), r.name(err.Master)
-		return &told
+		safe := *err
+		safe.Address, safe.Master = r.line(err.Address), r.name(err.Master)
+		return &safe
 	case *queue.GroupError:
-		told := *err
-		told.Groups = make([]string, len(err.Groups))
+		safe := *err
+		safe.Groups = make([]string, len(err.Groups))
 		for i, group := range err.Groups {
-			told.Groups[i] = r.name(group)
+			safe.Groups[i] = r.name(group)
 		}
-		return &told
+		return &safe
 	case *queue.WrongTypeError:
-		told := *err
-		told.Got = r.name(err.Got)
-		return &told
+		safe := *err
+		safe.Got = r.name(err.Got)
+		return &safe
 	case *queue.ReplyError:
-		told := *err
-		told.Command = r.line(err.Command)
+		safe := *err
+		safe.Command = r.line(err.Command)
 		if err.Err != nil {
-			told.Err = r.told(r.reply(err.Err.Error()), err.Err)
+			safe.Err = r.shown(r.reply(err.Err.Error()), err.Err)
 		}
-		return &told
+		return &safe
 	default:
 		return err
 	}
 }
 
 // Note is a note of go-redis for a log. Which server it is of is not known, nor then its
-// secrets: of what go-redis puts into it only numbers are told, and the causes of errors.
+// secrets: of what go-redis puts into it only numbers are shown, and the causes of errors.
 func Note(format string, arguments ...any) string {
-	told := make([]any, len(arguments))
+	shown := make([]any, len(arguments))
 	for i, argument := range arguments {
-		told[i] = noted(argument)
+		shown[i] = noted(argument)
 	}
-	return oneLine(fmt.Sprintf(format, told...))
+	return oneLine(fmt.Sprintf(format, shown...))
 }
 
 func noted(argument any) any {
@@ -361,7 +361,7 @@ func noted(argument any) any {
 	}
 }
 
-// codes are those that a note tells: others may be anything.
+// codes are those that a note shows: others may be anything.
 var codes = map[string]bool{
 	"ERR": true, "NOAUTH": true, "WRONGPASS": true, "NOPERM": true, "LOADING": true, "MASTERDOWN": true, "BUSY": true, "READONLY": true,
 	"CLUSTERDOWN": true, "TRYAGAIN": true, "MOVED": true, "ASK": true, "WRONGTYPE": true, "DENIED": true,

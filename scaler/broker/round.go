@@ -7,7 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// answered tells whether a command with this error had a reply. A server that refuses the
+// answered reports whether a command with this error had a reply. A server that refuses the
 // connection itself answers none of the commands.
 func answered(err error) bool { return err == nil || errors.As(err, new(redis.Error)) }
 

@@ -129,7 +129,7 @@ func (r *secretReads) read(ctx context.Context, name secretName, doubt doubt) (m
 	return known.data, known.err
 }
 
-// answers tells whether the last read will do.
+// answers reports whether the last read will do.
 func (k *secretRead) answers(now time.Time, share time.Duration, doubt doubt) bool {
 	age := now.Sub(k.at)
 	return !k.at.IsZero() && (age < share || (k.err != nil || doubt == oldDoubt) && age < k.wait)

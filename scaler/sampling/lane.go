@@ -135,7 +135,7 @@ func (l *lane) edge() {
 	}
 }
 
-// handsOut tells whether the lane reads no queue itself.
+// handsOut reports whether the lane reads no queue itself.
 func (l *lane) handsOut() bool { return l.address == "" && l.sampler.server.Mode == broker.Cluster }
 
 // delay is the time to the next read: a tick, doubled with each failure in a row. A demoted

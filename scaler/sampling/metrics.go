@@ -60,7 +60,7 @@ var (
 		"Age of the oldest message that waits; absent while none waits or it is unknown.", queueLabels, nil)
 )
 
-// queueCollector tells of the samples that there are when it is asked: a queue that is not
+// queueCollector collects the samples that there are when it is asked: a queue that is not
 // watched any more leaves no series.
 type queueCollector struct{ pool *Pool }
 
@@ -73,14 +73,14 @@ func (queueCollector) Describe(descriptions chan<- *prometheus.Desc) {
 func (c queueCollector) Collect(metrics chan<- prometheus.Metric) {
 	now := c.pool.options.Now()
 	// The same queue may be watched twice: by two users of a server, or as two kinds.
-	told := map[[3]string]bool{}
+	seen := map[[3]string]bool{}
 	for _, s := range c.pool.all() {
 		for _, q := range s.samples(now) {
 			labels := [3]string{q.server, q.name, string(q.sample.Kind)}
-			if told[labels] {
+			if seen[labels] {
 				continue
 			}
-			told[labels] = true
+			seen[labels] = true
 			gauge := func(desc *prometheus.Desc, value float64) {
 				metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels[:]...)
 			}

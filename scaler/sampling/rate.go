@@ -78,7 +78,7 @@ func (m *rateMeter) add(count int64, at time.Time) *float64 {
 	return m.rate
 }
 
-// idle tells whether nothing but 0 is in the window.
+// idle reports whether nothing but 0 is in the window.
 func (m *rateMeter) idle() bool {
 	for _, point := range m.points {
 		if point.count != 0 {

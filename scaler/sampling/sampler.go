@@ -155,7 +155,7 @@ func (s *sampler) record(l *lane, link *broker.Link, b batch, began time.Time) (
 	return elsewhere
 }
 
-// readError is an error of a read as it is told; the link is nil where there was none.
+// readError is an error of a read, without secrets; the link is nil where there was none.
 func (s *sampler) readError(l *lane, link *broker.Link, err error) *broker.ReadError {
 	if link == nil {
 		return &broker.ReadError{Server: s.server, Node: l.address, Err: err}
@@ -163,7 +163,7 @@ func (s *sampler) readError(l *lane, link *broker.Link, err error) *broker.ReadE
 	return link.ReadError(l.address, err)
 }
 
-// wanted tells whether somebody waits or will wait for a read.
+// wanted reports whether somebody waits or will wait for a read.
 func (w *watched) wanted() bool { return len(w.subscribers) > 0 || w.reserved > 0 || w.next != nil }
 
 // sampled takes a depth.
@@ -213,7 +213,7 @@ func (w *watched) tell() {
 	}
 }
 
-// end tells everybody who waits that there will be no other read.
+// end ends all waiting with ErrClosed: there will be no other read.
 func (s *sampler) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// Subscription tells of new samples of some queues, which stay watched until Close.
+// Subscription notifies of new samples of some queues, which stay watched until Close.
 type Subscription struct {
 	sampler *sampler
 	watched []*watched
