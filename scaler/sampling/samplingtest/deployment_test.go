@@ -1,8 +1,8 @@
 //go:build integration
 
-// Package brokertest holds sampling.Pool against real servers: each kind of queue, in each
+// Package samplingtest holds sampling.Pool against real servers: each kind of queue, in each
 // topology; each trap of DragonFly and Redis; a failover; and what the servers saw.
-package brokertest
+package samplingtest
 
 import (
 	"context"

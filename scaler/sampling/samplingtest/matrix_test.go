@@ -1,6 +1,6 @@
 //go:build integration
 
-package brokertest
+package samplingtest
 
 import (
 	"fmt"
