@@ -1,3 +1,11 @@
+// Package broker holds the connections to DragonFly and Redis servers: how a server is named,
+// which may be connected to, with which credentials and certificates (renewed while in use),
+// through Sentinel or to the nodes of a Cluster, what of a reply is accepted, and what a
+// failure means, with its remedy and without secrets. It does not know who reads what when:
+// that is scaler/sampling's.
+//
+// A Connector makes the Connections to a server. Acquire gives the present Link, whose Round
+// sends commands in one pipeline.
 package broker
 
 import (
@@ -74,8 +82,7 @@ func NewConnector(ctx context.Context, options Options, running *sync.WaitGroup,
 }
 
 // Connect returns connections to a server, of which none is made before the first command.
-// They end with ctx. What the server's replies hold counts for the namespace; empty: for
-// none. renewed is called after new credentials or certificates came into use.
+// They end with ctx. What the server's replies hold counts for the namespace. renewed is called after new credentials or certificates came into use.
 func (c *Connector) Connect(ctx context.Context, server Server, namespace string, renewed func()) *Connections {
 	return &Connections{connector: c, options: c.options, server: server, ctx: ctx, share: newShare(c.budget, namespace), renewed: renewed}
 }

@@ -13,7 +13,8 @@ func (*PanicError) Error() string {
 	return "the scaler has a fault, which it met while it read this server; its log has the details"
 }
 
-// Recovered makes an error of a panic, of which value is what recover returned. The
+// Recovered makes a *PanicError of a panic, of which value is what recover returned; it returns
+// false, and leaves err alone, where there was none. The
 // goroutines that work for one server must not end the process, which works for all.
 func Recovered(value any, err *error) bool {
 	if value == nil {

@@ -79,12 +79,9 @@ func (g *gate) count() (commands, clients int) {
 	return g.commands, g.clients
 }
 
-// One pipeline for each server and tick, whatever the number of channels, and one command
-// for each list: the first reply passes only when the last command has come.
-func TestATickIsOnePipeline(t *testing.T) {
-	const queues = 1000
-	server := redistest.Start(t)
-	client := server.Client()
+// fillQueues makes that many lists, streams, and lists with a consumer at work.
+func fillQueues(t *testing.T, client *redis.Client, queues int) {
+	t.Helper()
 	_, err := client.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
 		for i := range queues {
 			pipe.LPush(t.Context(), fmt.Sprint("list-", i), "x")
@@ -96,6 +93,14 @@ func TestATickIsOnePipeline(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
+}
+
+// One pipeline for each server and tick, whatever the number of channels, and one command
+// for each list: the first reply passes only when the last command has come.
+func TestATickIsOnePipeline(t *testing.T) {
+	const queues = 1000
+	server := redistest.Start(t)
+	fillQueues(t, server.Client(), queues)
 	tests := map[string]struct {
 		prefix   string
 		commands int // of a tick
