@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -13,8 +12,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
-
-func z(member string) redis.Z { return redis.Z{Member: member} }
 
 func TestSentinelsLeadToTheMaster(t *testing.T) {
 	sentinel := redistest.StartSentinel(t)

@@ -95,7 +95,7 @@ func TestFaultyServersDelayNobodyElse(t *testing.T) {
 			})
 		}
 	}
-	ticks := readOn(ctx, t, pool, server.Addr, queues)
+	ticks := readOn(t, pool, server.Addr, queues, ctx.Done())
 	wait.Wait()
 	// How fast it is BenchmarkReadsBesideHostileServers tells; who waited for one that fails waited
 	// for its timeout each time.
@@ -109,9 +109,9 @@ func askInTime(ctx context.Context, pool *sampling.Pool, address, key string) (s
 	return pool.Depth(ctx, broker.Server{Address: address}, list(key))
 }
 
-// readOn asks for the queues of a server that works until ctx ends, and returns how often they
+// readOn asks for the queues of a server that works until the end, and returns how often they
 // were read.
-func readOn(ctx context.Context, t *testing.T, pool *sampling.Pool, address string, queues int) (ticks int) {
+func readOn(t *testing.T, pool *sampling.Pool, address string, queues int, end <-chan struct{}) (ticks int) {
 	var all []queue.Queue
 	for i := range queues {
 		all = append(all, queue.Queue{Key: fmt.Sprint("q", i), Kind: queue.Auto})
@@ -121,7 +121,7 @@ func readOn(ctx context.Context, t *testing.T, pool *sampling.Pool, address stri
 	defer subscription.Close()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-end:
 			return ticks
 		case <-subscription.Updates():
 			ticks++
