@@ -64,8 +64,10 @@ func allFailures(t *testing.T) map[broker.Cause]failing {
 	require.NoError(t, err)
 	secret := []string{"passwordFromSecret", "redis-auth"}
 	return map[broker.Cause]failing{
-		broker.Unreachable:      {code: codes.Unavailable, address: at("127.0.0.1:1")},
-		broker.UnknownHost:      {code: codes.NotFound, address: at("nowhere.invalid:6379")},
+		broker.Unreachable: {code: codes.Unavailable, address: at("127.0.0.1:1")},
+		broker.UnknownHost: {code: codes.NotFound, address: at("nowhere.invalid:6379"), options: sampling.Options{Options: broker.Options{
+			ReadTimeout: deadline, Resolver: redistest.Zone{}.Resolver(t), // it knows no name
+		}}},
 		broker.Slow:             {code: codes.DeadlineExceeded, address: answering(redistest.Hostile["silence"])},
 		broker.Loading:          {code: codes.Unavailable, address: refusing("LOADING Redis is loading the dataset in memory")},
 		broker.Unauthorized:     {code: codes.Unauthenticated, address: refusing("NOAUTH Authentication required.")},

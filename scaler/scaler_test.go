@@ -98,7 +98,8 @@ func newFixture(t *testing.T, mutate ...func(*scaler.Options)) *fixture {
 	f := &fixture{server: redistest.Start(t), targets: &fakeTargets{state: target.State{Replicas: 3, ToleranceHonoured: true}}}
 	f.redis = f.server.Client()
 	f.targets.stand(f.metadata())
-	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: 500 * time.Millisecond}})
+	// Nothing is judged by how fast a read is, and no name is asked for outside.
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: deadline, Resolver: redistest.Zone{}.Resolver(t)}})
 	t.Cleanup(pool.Close)
 	options := scaler.Options{Pool: pool, Targets: f.targets, PushInterval: 10 * tick, SettleTimeout: 2 * tick}
 	for _, m := range mutate {

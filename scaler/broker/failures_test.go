@@ -38,8 +38,12 @@ func TestCauses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: 500 * time.Millisecond}})
-			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			timeout := patient
+			if name == "silent" || name == "not accepted" {
+				timeout = 2 * time.Second
+			}
+			pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: timeout, Resolver: redistest.Zone{}.Resolver(t)}})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
 			defer cancel()
 			sample, err := pool.Depth(ctx, broker.Server{Address: test.address}, test.queue)
 			var read *broker.ReadError

@@ -52,7 +52,9 @@ func fixtures(t *testing.T) []fixture {
 		example := frameworktest.Of(t, f, time.Now())
 		fixture := fixture{
 			name: f.Name, queues: queue.OfPreset(f, "", example.Queues, false), ready: example.Ready, inFlight: example.InFlight,
-			fill: func(t *testing.T, d *deployment) { run(t, d.client, example.Commands...) },
+			fill: func(t *testing.T, d *deployment) { // now: what is due in a minute is not by then, else
+				run(t, d.client, frameworktest.Of(t, f, time.Now()).Commands...)
+			},
 		}
 		if f.Cluster == framework.SeveralNodes {
 			fixture.alone = "its keys share no hash tag"

@@ -172,7 +172,7 @@ func readOn(t *testing.T, pool *sampling.Pool, honest *redistest.Server, took *[
 			_, err := pool.Depth(lasting, broker.Server{Address: honest.Addr}, queue.Queue{Key: fmt.Sprint("q", i), Kind: queue.List})
 			*took = append(*took, time.Since(began))
 			var failure *broker.ReadError
-			if errors.As(err, &failure) && failure.Cause() == broker.Slow {
+			if errors.As(err, &failure) && (failure.Cause() == broker.Slow || errors.Is(err, context.DeadlineExceeded)) {
 				continue // the machine has much else to do
 			}
 			if !assert.NoError(t, err, "another server") {
