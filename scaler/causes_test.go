@@ -23,6 +23,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // faultySecrets is a reader of Secrets that has a fault.
@@ -35,8 +36,8 @@ func (faultySecrets) Secret(context.Context, string, string) (map[string][]byte,
 // failing is how a read comes to fail.
 type failing struct {
 	code    codes.Code
-	options broker.Options
-	prepare func(t *testing.T, f *fixture, pool *broker.Pool)
+	options sampling.Options
+	prepare func(t *testing.T, f *fixture, pool *sampling.Pool)
 	// address of the server; empty: the fixture's.
 	address func(t *testing.T) string
 	pairs   []string
@@ -63,13 +64,15 @@ func allFailures(t *testing.T) map[broker.Cause]failing {
 	require.NoError(t, err)
 	secret := []string{"passwordFromSecret", "redis-auth"}
 	return map[broker.Cause]failing{
-		broker.Unreachable:      {code: codes.Unavailable, address: at("127.0.0.1:1")},
-		broker.UnknownHost:      {code: codes.NotFound, address: at("nowhere.invalid:6379")},
+		broker.Unreachable: {code: codes.Unavailable, address: at("127.0.0.1:1")},
+		broker.UnknownHost: {code: codes.NotFound, address: at("nowhere.invalid:6379"), options: sampling.Options{Options: broker.Options{
+			ReadTimeout: deadline, Resolver: redistest.Zone{}.Resolver(t), // it knows no name
+		}}},
 		broker.Slow:             {code: codes.DeadlineExceeded, address: answering(redistest.Hostile["silence"])},
 		broker.Loading:          {code: codes.Unavailable, address: refusing("LOADING Redis is loading the dataset in memory")},
 		broker.Unauthorized:     {code: codes.Unauthenticated, address: refusing("NOAUTH Authentication required.")},
 		broker.Forbidden:        {code: codes.PermissionDenied, address: refusing("NOPERM this user has no permissions to run the 'llen' command")},
-		broker.NotAllowed:       {code: codes.PermissionDenied, options: broker.Options{Allowed: allowed}},
+		broker.NotAllowed:       {code: codes.PermissionDenied, options: sampling.Options{Options: broker.Options{Allowed: allowed}}},
 		broker.SecretUnreadable: {code: codes.FailedPrecondition, pairs: secret},
 		broker.StaleReplica:     {code: codes.Unavailable, address: refusing("READONLY You can't write against a read only replica.")},
 		broker.TLSFailed:        {code: codes.Unauthenticated, pairs: []string{"tls", "true"}},
@@ -79,20 +82,20 @@ func allFailures(t *testing.T) map[broker.Cause]failing {
 			[]any{"XGROUP", "CREATE", "q", "a", "0", "MKSTREAM"}, []any{"XGROUP", "CREATE", "q", "b", "0"})},
 		broker.AgeUnknown:     {code: codes.FailedPrecondition, prepare: running([]any{"LPUSH", "q", "a"}), pairs: []string{"maxAge", "1m"}},
 		broker.ReplyTooLarge:  {code: codes.FailedPrecondition, address: answering(redistest.Hostile["a string of 2 GiB"])},
-		broker.ReplyBudget:    {code: codes.ResourceExhausted, options: broker.Options{ReadTimeout: deadline}, prepare: fillBudget},
+		broker.ReplyBudget:    {code: codes.ResourceExhausted, options: sampling.Options{Options: broker.Options{ReadTimeout: deadline}}, prepare: fillBudget},
 		broker.NotRedis:       {code: codes.FailedPrecondition, address: answering(redistest.Hostile["a banner"])},
-		broker.TooManyServers: {code: codes.ResourceExhausted, options: broker.Options{MaxServersPerNamespace: 1}, prepare: watchAnother},
-		broker.Fault:          {code: codes.Internal, options: broker.Options{Secrets: faultySecrets{}}, pairs: secret},
+		broker.TooManyServers: {code: codes.ResourceExhausted, options: sampling.Options{MaxServersPerNamespace: 1}, prepare: watchAnother},
+		broker.Fault:          {code: codes.Internal, options: sampling.Options{Options: broker.Options{Secrets: faultySecrets{}}}, pairs: secret},
 		broker.Unreadable:     {code: codes.Internal, address: refusing("ERR something else")},
 	}
 }
 
-func running(commands ...[]any) func(*testing.T, *fixture, *broker.Pool) {
-	return func(t *testing.T, f *fixture, _ *broker.Pool) { f.run(t, commands...) }
+func running(commands ...[]any) func(*testing.T, *fixture, *sampling.Pool) {
+	return func(t *testing.T, f *fixture, _ *sampling.Pool) { f.run(t, commands...) }
 }
 
 // watchAnother takes the only place that the namespace has.
-func watchAnother(t *testing.T, f *fixture, pool *broker.Pool) {
+func watchAnother(t *testing.T, f *fixture, pool *sampling.Pool) {
 	subscription, err := pool.For("shop").Subscribe(broker.Server{Address: f.server.Addr, Database: 1}, queue.Queue{Key: "q", Kind: queue.List})
 	require.NoError(t, err)
 	t.Cleanup(subscription.Close)
@@ -100,7 +103,7 @@ func watchAnother(t *testing.T, f *fixture, pool *broker.Pool) {
 
 // fillBudget has the namespace's other servers take all that its replies may hold, and makes q
 // a stream whose entries need some.
-func fillBudget(t *testing.T, f *fixture, pool *broker.Pool) {
+func fillBudget(t *testing.T, f *fixture, pool *sampling.Pool) {
 	for range 2 {
 		entry := &redis.XAddArgs{Stream: "q", Values: []string{"payload", strings.Repeat("x", 200<<10)}}
 		require.NoError(t, f.redis.XAdd(t.Context(), entry).Err())
@@ -135,7 +138,7 @@ func TestEveryCauseReachesTheCaller(t *testing.T) {
 			if options.Tick = tick; options.ReadTimeout == 0 {
 				options.ReadTimeout = 500 * time.Millisecond
 			}
-			pool := broker.NewPool(options)
+			pool := sampling.NewPool(options)
 			t.Cleanup(pool.Close)
 			// Without a cluster, so that a caller without a certificate may name Secrets.
 			f := newFixture(t, func(o *scaler.Options) { o.Pool, o.Targets = pool, nil })

@@ -12,13 +12,14 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // KEDA calls IsActive after GetMetrics and throws the metrics away where that fails (KEDA
 // 2.21, pkg/scalers/external_scaler.go:239-260): one sample answers both.
 func TestMetricsAndActivityComeFromOneSample(t *testing.T) {
 	f := newFixture(t, func(o *scaler.Options) {
-		o.Pool = broker.NewPool(broker.Options{Tick: time.Hour, ReadTimeout: 500 * time.Millisecond})
+		o.Pool = sampling.NewPool(sampling.Options{Tick: time.Hour, Options: broker.Options{ReadTimeout: 500 * time.Millisecond}})
 		t.Cleanup(o.Pool.Close)
 	})
 	f.depth(t, 500)
@@ -42,7 +43,7 @@ func TestEveryReplicaOfTheScalerGivesTheSameAnswer(t *testing.T) {
 			f.targets.set(change)
 			for _, depth := range []int{0, 100, 300, 500, 5000} {
 				f.depth(t, depth)
-				pool := broker.NewPool(broker.Options{})
+				pool := sampling.NewPool(sampling.Options{})
 				t.Cleanup(pool.Close)
 				other := scaler.New(scaler.Options{Pool: pool, Targets: f.targets})
 				request := &externalscaler.GetMetricsRequest{ScaledObjectRef: f.ref()}

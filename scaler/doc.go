@@ -2,7 +2,7 @@
 // implements KEDA's service externalscaler.ExternalScaler, and the service
 // pubsub.inspect.v1.Inspector for people and the controller, who ask for the reason.
 //
-// The package connects the rooms below it: trigger, target, broker, queue and policy. The
+// The package connects the rooms below it: trigger, target, sampling, broker, queue and policy. The
 // state is in the cluster and on the queue's server. So every replica of the scaler gives the
 // same answer, and a restart loses nothing.
 //
@@ -20,9 +20,10 @@
 //  3. How many replicas are there, and when did the HPA last scale? state (scaler.go) asks
 //     package target.
 //  4. How deep is the queue? read (reading.go) turns the trigger into a server and queues. Package
-//     broker has one sampler for each server; it reads all queues of the server in one pipeline
-//     per tick, and everyone who asks within the tick gets the same sample. Package queue knows
-//     which commands tell the depth and how to read the replies. A read that fails is an error
+//     sampling has one sampler for each server; it reads all queues of the server in one pipeline
+//     per tick, and everyone who asks within the tick gets the same sample. Package broker has
+//     the connections; package queue knows which commands tell the depth and how to read the
+//     replies. A read that fails is an error
 //     with a gRPC code of its own (errors.go), never a depth of 0.
 //  5. How many replicas does this depth need? decide calls policy.Decide with the numbers of the
 //     steps before. It has no I/O and no clock.

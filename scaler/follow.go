@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // followed is what a stream is about. The ScaledObject may be edited while the stream is open.
@@ -12,7 +12,7 @@ type followed struct {
 	service      *Service
 	question     question
 	request      *request
-	subscription *broker.Subscription
+	subscription *sampling.Subscription
 }
 
 // follow resolves a stream's question, which has no deadline of its own, and then
@@ -31,7 +31,7 @@ func (s *Service) follow(ctx context.Context, q question) (*followed, error) {
 
 // subscribeError is the error of a subscription; the pool's own error if the pool is closed.
 func (r *request) subscribeError(err error) error {
-	if errors.Is(err, broker.ErrClosed) {
+	if errors.Is(err, sampling.ErrClosed) {
 		return err
 	}
 	return r.brokerError(err)
@@ -68,7 +68,7 @@ func (f *followed) close() { f.subscription.Close() }
 // endOf is how a stream ends because of an error of follow or look: with nil if the scaler is
 // shutting down.
 func endOf(err error) error {
-	if errors.Is(err, broker.ErrClosed) {
+	if errors.Is(err, sampling.ErrClosed) {
 		return nil
 	}
 	return err

@@ -14,8 +14,8 @@ import (
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // FuzzExplain asks what-if questions, which need neither cluster nor queue: each is
@@ -26,7 +26,7 @@ func FuzzExplain(f *testing.F) {
 	f.Add("channelName=q\nscaleUpThreshold=2\nscaleDownThreshold=1\nmaxScaleUpStep=50%\nmaxScaleDownStep=none", int64(0), int32(math.MaxInt32), int64(-1))
 	f.Add("channelName=q\ncooldownPeriod=86400\nactivationQueueDepth=5", int64(-1), int32(-1), int64(math.MaxInt64))
 	f.Add("maxReplicas=ten", int64(0), int32(1), int64(1_700_000_000))
-	pool := broker.NewPool(broker.Options{})
+	pool := sampling.NewPool(sampling.Options{})
 	f.Cleanup(pool.Close)
 	now := time.Unix(1_800_000_000, 0)
 	service := scaler.New(scaler.Options{Pool: pool, Now: func() time.Time { return now }})

@@ -14,11 +14,12 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // A namespace has as many servers watched as it may; the caller hears which limit it met.
 func TestServersOfANamespace(t *testing.T) {
-	pool := broker.NewPool(broker.Options{Tick: tick, MaxServersPerNamespace: 1})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, MaxServersPerNamespace: 1})
 	t.Cleanup(pool.Close)
 	f := newFixture(t, func(o *scaler.Options) { o.Pool = pool })
 	_, err := f.explain(t)
@@ -32,7 +33,7 @@ func TestServersOfANamespace(t *testing.T) {
 
 // What a server sends is the fault of its tenant, and that is what the caller hears.
 func TestRepliesThatAreNone(t *testing.T) {
-	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 10 * time.Second})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: 10 * time.Second}})
 	t.Cleanup(pool.Close)
 	f := newFixture(t, func(o *scaler.Options) { o.Pool = pool })
 	for reply, reason := range map[string]string{

@@ -16,13 +16,14 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // What KEDA takes from an environment is in no answer and, as far as it is a credential, in no
 // log line: the environment may have it from a Secret. The server gives back all that it gets.
 func TestNothingFromTheEnvironmentIsTold(t *testing.T) {
 	log := &lines{}
-	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}})
 	t.Cleanup(pool.Close)
 	f := newFixture(t, func(o *scaler.Options) { o.Pool = pool })
 	echo := redistest.StartScripted(t, func(to io.Writer, command []string, _ <-chan struct{}) {

@@ -10,6 +10,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
 
@@ -100,7 +101,7 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 // reading is the sum of what was read from a trigger's queues.
 type reading struct {
 	queues  []queue.Queue
-	samples []broker.Sample // of each queue; none if the caller gave the depth
+	samples []sampling.Sample // of each queue; none if the caller gave the depth
 
 	kind            queue.Kind // of all queues, or mixed
 	ready, inFlight int64
@@ -126,7 +127,7 @@ func (s *Service) read(ctx context.Context, r *request) (reading, error) {
 	return sum(r.queues, samples), nil
 }
 
-func sum(queues []queue.Queue, samples []broker.Sample) reading {
+func sum(queues []queue.Queue, samples []sampling.Sample) reading {
 	total := reading{queues: queues, samples: samples, kind: queue.None, at: samples[0].At}
 	for i, sample := range samples {
 		total.ready = queue.Sum(total.ready, sample.Ready)
@@ -156,7 +157,7 @@ func sum(queues []queue.Queue, samples []broker.Sample) reading {
 }
 
 // addRate adds a queue's rate. An unknown rate makes the sum a lower bound.
-func (r *reading) addRate(sample broker.Sample) {
+func (r *reading) addRate(sample sampling.Sample) {
 	if sample.Rate == nil {
 		r.rateLowerBound = true
 		return

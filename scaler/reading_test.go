@@ -16,6 +16,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 func (f *fixture) explain(t *testing.T, pairs ...string) (*inspectv1.ExplainResponse, error) {
@@ -136,7 +137,7 @@ func TestPasswordsFromTheEnvironment(t *testing.T) {
 func TestServersThatAreNotAllowed(t *testing.T) {
 	allowed, err := broker.ParseAllowlist("*.svc")
 	require.NoError(t, err)
-	pool := broker.NewPool(broker.Options{Tick: tick, Allowed: allowed})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{Allowed: allowed}})
 	t.Cleanup(pool.Close)
 	f := newFixture(t, func(o *scaler.Options) { o.Pool = pool })
 	_, err = f.explain(t)

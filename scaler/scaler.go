@@ -10,8 +10,8 @@ import (
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
@@ -30,7 +30,7 @@ type Service struct {
 	externalscaler.UnimplementedExternalScalerServer
 	inspectv1.UnimplementedInspectorServer
 
-	pool    *broker.Pool
+	pool    *sampling.Pool
 	targets Targets // nil: --without-cluster
 	now     func() time.Time
 	logger  *slog.Logger
@@ -48,7 +48,7 @@ type Service struct {
 
 // Options configure a Service.
 type Options struct {
-	Pool *broker.Pool
+	Pool *sampling.Pool
 	// Targets is nil for a scaler without a cluster. Replicas and the last scale time then come
 	// from the metadata keys currentReplicas and lastScaleTime.
 	Targets Targets

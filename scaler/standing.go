@@ -14,6 +14,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
@@ -42,7 +43,7 @@ type request struct {
 	trigger         trigger.Trigger
 	server          broker.Server
 	queues          []queue.Queue
-	inquiry         *broker.Inquiry
+	inquiry         *sampling.Inquiry
 	// environment is the metadata if some of its values come from an environment, which no
 	// answer may contain; otherwise nil.
 	environment map[string]string

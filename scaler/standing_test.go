@@ -14,6 +14,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
@@ -98,7 +99,7 @@ func TestStreamsFollowTheScaledObject(t *testing.T) {
 func TestStreamsTellThatAServerIsNotAllowed(t *testing.T) {
 	allowed, err := broker.ParseAllowlist("*.svc")
 	require.NoError(t, err)
-	pool := broker.NewPool(broker.Options{Tick: tick, Allowed: allowed})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{Allowed: allowed}})
 	t.Cleanup(pool.Close)
 	f := newFixture(t, func(o *scaler.Options) { o.Pool = pool })
 	host, _, err := net.SplitHostPort(f.server.Addr)

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jawaracloud/pubsub-operator/scaler"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
@@ -53,7 +53,7 @@ func TestScaledObjectsThatAreGoneAreForgotten(t *testing.T) {
 		"many, over an hour":  {3600, time.Second, func(m map[string]string) { m["keyPrefix"] = strings.Repeat("x", 10<<10) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool := broker.NewPool(broker.Options{})
+			pool := sampling.NewPool(sampling.Options{})
 			t.Cleanup(pool.Close)
 			now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 			service := scaler.New(scaler.Options{Pool: pool, Targets: &shortLived{extra: test.extra}, Now: func() time.Time { return now }})
@@ -71,7 +71,7 @@ func TestScaledObjectsThatAreGoneAreForgotten(t *testing.T) {
 
 // What stands is read once, unless it is too large to be kept.
 func TestWhatStandsIsReadOnce(t *testing.T) {
-	pool := broker.NewPool(broker.Options{})
+	pool := sampling.NewPool(sampling.Options{})
 	t.Cleanup(pool.Close)
 	allocations := func(extra func(map[string]string)) float64 {
 		service := scaler.New(scaler.Options{Pool: pool, Targets: &shortLived{extra: extra}})

@@ -56,10 +56,11 @@ func TestStreamIsActive(t *testing.T) {
 	f.depth(t, 0)
 	for next(t, results) { // a repetition may have been on its way
 	}
+	f.awaitReads(t, 30) // three times the interval in which an active one is
 	select {
 	case result := <-results:
 		t.Fatalf("%v was pushed, but an idle state is not repeated", result)
-	case <-time.After(20 * tick):
+	default:
 	}
 	require.NoError(t, f.stop())
 	select {
@@ -76,10 +77,11 @@ func TestStreamIsActiveSendsNothingWhileUnknown(t *testing.T) {
 	stream, err := f.StreamIsActive(t.Context(), f.ref("minReplicas", "0"))
 	require.NoError(t, err)
 	results, _ := received(stream)
+	f.awaitReads(t, 5)
 	select {
 	case result := <-results:
 		t.Fatalf("%v was pushed though the queue can't be read", result)
-	case <-time.After(20 * tick):
+	default:
 	}
 	f.server.Restart()
 	assert.True(t, next(t, results), "3 replicas are active until they are drained")

@@ -10,9 +10,9 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
@@ -40,9 +40,9 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			queues, samples := make([]queue.Queue, len(test.depths)), make([]broker.Sample, len(test.depths))
+			queues, samples := make([]queue.Queue, len(test.depths)), make([]sampling.Sample, len(test.depths))
 			for i, depth := range test.depths {
-				samples[i] = broker.Sample{Depth: depth, At: time.Unix(1, 0)}
+				samples[i] = sampling.Sample{Depth: depth, At: time.Unix(1, 0)}
 			}
 			read := sum(queues, samples)
 			spec := policy.DefaultSpec()

@@ -29,6 +29,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
@@ -102,7 +103,7 @@ const settle = 30 * time.Millisecond
 
 func newTrial(t *testing.T, server *tls.Config, client credentials.TransportCredentials) *trial {
 	tr := &trial{shop: listen(t), payments: listen(t), attacker: listen(t), secrets: &secretReads{}}
-	pool := broker.NewPool(broker.Options{Tick: tick, ReadTimeout: 500 * time.Millisecond, Secrets: tr.secrets})
+	pool := sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: 500 * time.Millisecond, Secrets: tr.secrets}})
 	t.Cleanup(pool.Close)
 	service := scaler.New(scaler.Options{Pool: pool, SettleTimeout: settle, PushInterval: time.Second, Targets: twoTeams{
 		"shop/orders":     {"channelName": "q", "redisAddress": tr.shop.address, "passwordFromSecret": "redis-auth"},
@@ -302,7 +303,7 @@ func TestHandshakesAreTold(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(log, nil))
 	config, err := scaler.TLSFromDir(dir, logger, registry)
 	require.NoError(t, err)
-	pool := broker.NewPool(broker.Options{})
+	pool := sampling.NewPool(sampling.Options{})
 	t.Cleanup(pool.Close)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

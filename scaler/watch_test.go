@@ -57,23 +57,30 @@ func TestWatch(t *testing.T) {
 		e := m.GetExplanation()
 		return e.GetQueueDepth() == 200 && e.GetReason() == inspectv1.Reason_REASON_WITHIN_BAND && m.GetTime().IsValid()
 	}), "the first message tells the state, at once")
+	f.awaitReads(t, 10)
 	select {
 	case message := <-messages:
 		t.Fatalf("nothing changed, but this came: %v", message)
-	case <-time.After(10 * tick):
+	default:
 	}
 
-	f.depth(t, 500)
-	until(t, messages, "3 → 4 replicas are wanted", func(m *inspectv1.WatchResponse) bool {
-		return m.GetExplanation().GetDesiredReplicas() == 4
+	// The queue stays as it is: one that grows has a rate, which is news.
+	f.targets.set(func(f *fakeTargets) { f.state.Replicas = 1 })
+	until(t, messages, "1 → 2 replicas are wanted", func(m *inspectv1.WatchResponse) bool {
+		return m.GetExplanation().GetDesiredReplicas() == 2
 	})
-	f.targets.set(func(f *fakeTargets) { f.state.Replicas, f.state.LastScale = 4, time.Now() })
-	until(t, messages, "4 replicas run", func(m *inspectv1.WatchResponse) bool { return m.GetExplanation().GetReplicas() == 4 })
+	f.targets.set(func(f *fakeTargets) { f.state.Replicas, f.state.LastScale = 2, time.Now() })
+	until(t, messages, "2 replicas run", func(m *inspectv1.WatchResponse) bool { return m.GetExplanation().GetReplicas() == 2 })
+	f.awaitReads(t, 60) // more than a second, so that another number of seconds is left
 	select {
 	case message := <-messages:
 		t.Fatalf("a cooldown that counts down is no change, but this came: %v", message)
-	case <-time.After(10 * tick):
+	default:
 	}
+	f.depth(t, 500)
+	until(t, messages, "2 → 4 replicas would be wanted", func(m *inspectv1.WatchResponse) bool {
+		return m.GetExplanation().GetQueueDepth() == 500 && m.GetExplanation().GetReason() == inspectv1.Reason_REASON_COOLDOWN
+	})
 
 	f.server.Stop()
 	until(t, messages, "the queue can't be read", func(m *inspectv1.WatchResponse) bool {

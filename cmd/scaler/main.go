@@ -24,6 +24,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // version is set by the build.
@@ -93,10 +94,15 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	samples := broker.NewMetrics(registry)
-	pool := broker.NewPool(broker.Options{
-		Logger: logger, Metrics: samples, Secrets: cluster.secrets, Allowed: options.allowedBrokers,
+	samples := sampling.NewMetrics(registry)
+	pool := sampling.NewPool(sampling.Options{
+		Metrics:                samples,
 		MaxServersPerNamespace: options.maxServers,
+		Options: broker.Options{
+			Logger:  logger,
+			Secrets: cluster.secrets,
+			Allowed: options.allowedBrokers,
+		},
 	})
 	defer pool.Close()
 	samples.Watch(registry, pool)

@@ -16,6 +16,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // options are the flags.
@@ -48,7 +49,7 @@ func parse(args []string) (options, error) {
 	names(flags, "controller-names", &o.callers.Controller, "the controller is")
 	names(flags, "people-names", &o.callers.People, "people, who may ask the Inspector about existing ScaledObjects, are")
 	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; what a name is an alias of must be allowed as well, and loopback, link-local and multicast addresses only by a CIDR; empty for any")
-	flags.IntVar(&o.maxServers, "max-servers-per-namespace", broker.DefaultMaxServersPerNamespace, "how many DragonFly and Redis servers the ScaledObjects of one namespace may have watched; those that another namespace asked for first don't count")
+	flags.IntVar(&o.maxServers, "max-servers-per-namespace", sampling.DefaultMaxServersPerNamespace, "how many DragonFly and Redis servers the ScaledObjects of one namespace may have watched; those that another namespace asked for first don't count")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to keep answering after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must find others in that time")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // counts are the numbers of channels. The cost of each should be the same in all.
@@ -113,9 +114,9 @@ func depthByScaler(b *testing.B, s *server, kind kind, n int) {
 	registry := prometheus.NewRegistry()
 	// Without a pause between two ticks. Depth would call each sample stale at once, so
 	// nobody asks for one here: BenchmarkAsk does.
-	options := broker.Options{Tick: time.Microsecond, Metrics: broker.NewMetrics(registry)}
+	options := sampling.Options{Tick: time.Microsecond, Metrics: sampling.NewMetrics(registry)}
 	m := scalerAtRest(b, s, kind, n)
-	pool := broker.NewPool(options)
+	pool := sampling.NewPool(options)
 	b.Cleanup(pool.Close)
 	updates := watch(b, pool, s, kind, n)
 	for range 3 {
@@ -134,7 +135,7 @@ func depthByScaler(b *testing.B, s *server, kind kind, n int) {
 // scalerAtRest measures what stays between two ticks.
 func scalerAtRest(b *testing.B, s *server, kind kind, n int) measured {
 	before := heap()
-	pool := broker.NewPool(broker.Options{Tick: 100 * time.Millisecond})
+	pool := sampling.NewPool(sampling.Options{Tick: 100 * time.Millisecond})
 	defer pool.Close()
 	updates := watch(b, pool, s, kind, n)
 	least := math.Inf(1)
@@ -146,7 +147,7 @@ func scalerAtRest(b *testing.B, s *server, kind kind, n int) measured {
 }
 
 // watch has the pool watch the queues, and tells of each read of the last one.
-func watch(b *testing.B, pool *broker.Pool, s *server, kind kind, n int) <-chan struct{} {
+func watch(b *testing.B, pool *sampling.Pool, s *server, kind kind, n int) <-chan struct{} {
 	b.Helper()
 	for i := 0; ; i++ {
 		subscription, err := pool.Subscribe(broker.Server{Address: s.Addr}, kind.queue(key(i)))
@@ -198,10 +199,10 @@ func BenchmarkAsk(b *testing.B) {
 	s := startServer(b)
 	const n = 1000
 	s.fillLists(b.Context(), b, n)
-	pool := broker.NewPool(broker.Options{})
+	pool := sampling.NewPool(sampling.Options{})
 	b.Cleanup(pool.Close)
 	address := broker.Server{Address: s.Addr}
-	inquiries := make([]*broker.Inquiry, n)
+	inquiries := make([]*sampling.Inquiry, n)
 	for i := range inquiries {
 		inquiries[i] = pool.For("shop").Inquire(address, []queue.Queue{{Key: key(i), Kind: queue.Auto}})
 	}

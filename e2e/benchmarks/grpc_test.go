@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jawaracloud/pubsub-operator/scaler"
-	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
@@ -151,7 +151,7 @@ func (s standing) Find(_ context.Context, _, name string) (target.Object, error)
 func serveScaler(b *testing.B, requests []*externalscaler.GetMetricsRequest) string {
 	b.Helper()
 	registry := prometheus.NewRegistry()
-	pool := broker.NewPool(broker.Options{Metrics: broker.NewMetrics(registry)})
+	pool := sampling.NewPool(sampling.Options{Metrics: sampling.NewMetrics(registry)})
 	b.Cleanup(pool.Close)
 	server := scaler.NewServer(scaler.New(scaler.Options{Pool: pool, Targets: newStanding(requests)}), nil, registry)
 	server.SetReady(true)

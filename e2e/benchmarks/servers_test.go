@@ -10,6 +10,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // BenchmarkServers reads the depths of 10,000 lists over and over, which are on one server
@@ -33,7 +34,7 @@ func BenchmarkServers(b *testing.B) {
 func readServers(b *testing.B, servers []*server, n int) {
 	m := serversAtRest(b, servers, n)
 	registry := prometheus.NewRegistry()
-	pool := broker.NewPool(broker.Options{Tick: time.Microsecond, Metrics: broker.NewMetrics(registry)})
+	pool := sampling.NewPool(sampling.Options{Tick: time.Microsecond, Metrics: sampling.NewMetrics(registry)})
 	b.Cleanup(pool.Close)
 	updates := watchServers(b, pool, servers, n)
 	round := func() {
@@ -54,7 +55,7 @@ func readServers(b *testing.B, servers []*server, n int) {
 
 func serversAtRest(b *testing.B, servers []*server, n int) measured {
 	before := heap()
-	pool := broker.NewPool(broker.Options{Tick: 200 * time.Millisecond})
+	pool := sampling.NewPool(sampling.Options{Tick: 200 * time.Millisecond})
 	defer pool.Close()
 	for _, u := range watchServers(b, pool, servers, n) {
 		await(b, u)
@@ -67,7 +68,7 @@ func serversAtRest(b *testing.B, servers []*server, n int) measured {
 }
 
 // watchServers has the pool watch n lists on each server, and tells of each server's reads.
-func watchServers(b *testing.B, pool *broker.Pool, servers []*server, n int) []<-chan struct{} {
+func watchServers(b *testing.B, pool *sampling.Pool, servers []*server, n int) []<-chan struct{} {
 	updates := make([]<-chan struct{}, len(servers))
 	list := func(i int) queue.Queue { return queue.Queue{Key: key(i), Kind: queue.Auto} }
 	for i, s := range servers {

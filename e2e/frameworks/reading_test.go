@@ -11,6 +11,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 const (
@@ -27,7 +28,7 @@ type count struct{ Ready, InFlight int64 }
 
 // reader is the scaler's side: a pool, and the queues of one framework.
 type reader struct {
-	pool   *broker.Pool
+	pool   *sampling.Pool
 	server broker.Server
 	names  []string
 	queues []queue.Queue
@@ -36,7 +37,7 @@ type reader struct {
 func newReader(t *testing.T, server broker.Server, preset framework.Framework, prefix string, names ...string) *reader {
 	t.Helper()
 	r := &reader{
-		pool:   broker.NewPool(broker.Options{Tick: tick}),
+		pool:   sampling.NewPool(sampling.Options{Tick: tick}),
 		server: server,
 		names:  names,
 		queues: queue.OfPreset(preset, prefix, names, true),

@@ -63,7 +63,7 @@ var targets = []target{
 	{"scaler/broker/errors.go", "ownCause", broker},
 	{"scaler/broker/errors.go", "causeOf", broker},
 	{"scaler/broker/errors.go", "ReadError.mistaken", broker},
-	{"scaler/broker/connect.go", "open", broker},
+	{"scaler/broker/link.go", "open", broker},
 	{"cmd/publisher/options.go", "kinds", publisher},
 	{"cmd/publisher/publish.go", "typeKinds", publisher},
 	{"cmd/publisher/exchange.go", "publisher.exchange", publisher},

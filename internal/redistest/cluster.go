@@ -99,6 +99,25 @@ func (c *Cluster) Owner(key string) *Server {
 	return c.node(master.Options().Addr)
 }
 
+// Keys is a key for each master, in their order.
+func (c *Cluster) Keys() []string {
+	c.t.Helper()
+	client := c.Client()
+	keys := make([]string, len(c.Addrs()))
+	for missing, i := len(keys), 0; missing > 0; i++ {
+		key := fmt.Sprint("q", i)
+		master, err := client.MasterForKey(c.t.Context(), key)
+		c.must(err)
+		for n, address := range c.Addrs() {
+			if master.Options().Addr == address && keys[n] == "" {
+				keys[n] = key
+				missing--
+			}
+		}
+	}
+	return keys
+}
+
 // Announce has the nodes tell clients other ports, as those of proxies before them, and
 // returns when all nodes know. proxy is a node's new address on 127.0.0.1.
 func (c *Cluster) Announce(proxy func(node *Server) string) {

@@ -5,6 +5,7 @@
 package redistest
 
 import (
+	"fmt"
 	"os/exec"
 	"sync"
 	"syscall"
@@ -74,6 +75,20 @@ func (s *Server) Client() *redis.Client {
 	client := redis.NewClient(s.options())
 	s.t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// Calls is how often a client's server has run a command, by its own count; 0 where it never has.
+func Calls(t testing.TB, client *redis.Client, command string) int {
+	t.Helper()
+	stats, err := client.InfoMap(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if _, err := fmt.Sscanf(stats["Commandstats"]["cmdstat_"+command], "calls=%d", &n); err != nil {
+		return 0
+	}
+	return n
 }
 
 // Stop ends the server as an administrator would (SIGTERM), and waits for it.

@@ -86,7 +86,7 @@ func TestSentinel(t *testing.T) {
 	t.Parallel()
 	for name, args := range secured(t) {
 		if name == "plain" {
-			continue // the test of brokertest's failover
+			continue // the test of samplingtest's failover
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

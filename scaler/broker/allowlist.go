@@ -70,7 +70,7 @@ func (a Allowlist) empty() bool {
 	return len(a.hosts) == 0 && len(a.suffixes) == 0 && len(a.networks) == 0
 }
 
-// allowsName tells whether a host may be connected to by its name. What that leads to is
+// allowsName reports whether a host may be connected to by its name. What that leads to is
 // looked at when it is dialled.
 func (a Allowlist) allowsName(host string) bool {
 	if a.empty() {
@@ -88,7 +88,7 @@ func (a Allowlist) allowsName(host string) bool {
 	return false
 }
 
-// allowsIP tells whether an IP address may be connected to under any name.
+// allowsIP reports whether an IP address may be connected to under any name.
 func (a Allowlist) allowsIP(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("") // networks have neither
 	for _, network := range a.networks {
@@ -99,9 +99,9 @@ func (a Allowlist) allowsIP(ip netip.Addr) bool {
 	return a.empty()
 }
 
-// refuses tells what is certain before a name is resolved: that no connection to a server
-// will be allowed. The dialer checks the rest.
-func (a Allowlist) refuses(server Server) error {
+// Refuses tells what is certain before a name is resolved: a *NotAllowedError where no
+// connection to a server will be allowed. The rest is checked when it is dialled.
+func (a Allowlist) Refuses(server Server) error {
 	if a.empty() {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 func allowing(t *testing.T, list string) broker.Allowlist {
@@ -54,7 +55,7 @@ func TestAllowlist(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pool := newPool(t, broker.Options{Allowed: allowing(t, test.list), ReadTimeout: time.Second})
+			pool := newPool(t, sampling.Options{Options: broker.Options{Allowed: allowing(t, test.list), ReadTimeout: time.Second}})
 			_, err := pool.Depth(t.Context(), broker.Server{Address: test.address}, list("q"))
 			require.Error(t, err)
 			assert.Equal(t, test.allowed, causeOf(err) != broker.NotAllowed, "%v", err)
@@ -67,8 +68,8 @@ func TestAllowlist(t *testing.T) {
 
 // What is certain is told before anything is connected to.
 func TestWhatIsNotAllowedIsNotAsked(t *testing.T) {
-	address, connections := hangingUp(t)
-	pool := newPool(t, broker.Options{Allowed: allowing(t, "10.0.0.0/8,*.svc")})
+	address, connections := redistest.StartHangingUp(t)
+	pool := newPool(t, sampling.Options{Options: broker.Options{Allowed: allowing(t, "10.0.0.0/8,*.svc")}})
 	for _, mode := range []broker.Mode{"", broker.Standalone, broker.Sentinel, broker.Cluster} {
 		server := broker.Server{Mode: mode, Address: "10.0.0.1:6379," + address}
 		_, err := pool.Depth(t.Context(), server, list("q"))
@@ -88,7 +89,7 @@ func TestWhatIsNotAllowedIsNotAsked(t *testing.T) {
 // A server that is allowed must not lead the scaler to one that is not.
 func TestAClusterLeadsNowhereForbidden(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
-	keys := keysOf(t, cluster)
+	keys := cluster.Keys()
 	forbidden := cluster.Nodes[2]
 	// The others tell their clients another name for it, that is not allowed.
 	require.NoError(t, forbidden.Client().ConfigSet(t.Context(), "cluster-announce-hostname", "elsewhere.localhost").Err())
@@ -103,7 +104,7 @@ func TestAClusterLeadsNowhereForbidden(t *testing.T) {
 		}, deadline, tick)
 	}
 	_, port, _ := net.SplitHostPort(cluster.Nodes[0].Addr)
-	pool := newPool(t, broker.Options{Allowed: allowing(t, "localhost")})
+	pool := newPool(t, sampling.Options{Options: broker.Options{Allowed: allowing(t, "localhost")}})
 	server := broker.Server{Mode: broker.Cluster, Address: "localhost:" + port}
 	becomes(t, pool, server, keys[0], 0)
 	becomes(t, pool, server, keys[1], 0)

@@ -113,16 +113,3 @@ func TestEveryCauseHasARemedy(t *testing.T) {
 		assert.True(t, found, "%s: %q says nothing of what to do", cause, words)
 	}
 }
-
-// A mode that is not known is no reason to read the first server that is named as if it stood
-// alone: its depth may be another's.
-func TestAModeThatIsNotKnownIsAnError(t *testing.T) {
-	pool := NewPool(Options{})
-	t.Cleanup(pool.Close)
-	_, err := pool.Depth(t.Context(), Server{Mode: "Ring", Address: "127.0.0.1:1"}, queue.Queue{Key: "q", Kind: queue.List})
-	var failure *ReadError
-	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, Fault, failure.Cause())
-	assert.ErrorAs(t, err, new(*ModeError))
-	assert.ErrorContains(t, err, `"Ring"`)
-}

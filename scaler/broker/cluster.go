@@ -2,94 +2,98 @@ package broker
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// route hands queues over to the lanes of the nodes that have them now, and returns those
-// that are this lane's, with its node. Most ticks that is all of them.
-func (l *lane) route(ctx context.Context, cluster *redis.ClusterClient, b batch) (batch, *redis.Client, error) {
-	var node *redis.Client // this lane's
-	var moved map[*watched]string
-	for _, w := range b.watched {
-		// Only the first look asks the cluster; later ones are answered from memory.
-		master, err := cluster.MasterForKey(ctx, w.reader.Queue().RoutingKey())
-		if err != nil {
-			return b, nil, err
+// maxNodes bounds the nodes of a cluster, replicas included: Redis's own bound (Redis
+// Cluster specification, "Main properties and rationales of the design": up to 1,000
+// nodes). go-redis keeps a client for each, and a goroutine for each that it can't reach.
+const maxNodes = 1000
+
+// NodesError is a cluster that names more nodes than one can have.
+type NodesError struct {
+	Address string // of the node that names them
+	Nodes   int
+}
+
+func (e *NodesError) Error() string {
+	return fmt.Sprintf("the node at %s names a cluster of %d nodes; a cluster has at most %d", e.Address, e.Nodes, maxNodes)
+}
+
+// slotsHook is between go-redis and a node's answer about the slots. It bounds the time:
+// go-redis asks one node after the other, and one that is silent must not take the time of
+// all. And it bounds the nodes.
+type slotsHook struct {
+	timeout time.Duration
+	address string
+}
+
+func (slotsHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (slotsHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h slotsHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if command.Name() != clusterCommand {
+			return next(ctx, command)
 		}
-		if master == node {
-			continue
-		}
-		if address := master.Options().Addr; address == l.address {
-			node = master
-		} else {
-			if moved == nil {
-				moved = map[*watched]string{}
+		bounded, cancel := context.WithTimeout(ctx, h.timeout)
+		defer cancel()
+		err := next(bounded, command)
+		if slots, ok := command.(*redis.ClusterSlotsCmd); ok && err == nil {
+			if err = h.check(slots.Val()); err != nil {
+				slots.SetVal(nil)
+				slots.SetErr(err)
 			}
-			moved[w] = address
 		}
+		return err
 	}
-	if moved != nil {
-		b = l.handOver(b, moved) //nolint:contextcheck // another lane outlives this read
-	}
-	return b, node, nil
 }
 
-// handOver gives queues to other lanes, and returns the rest of the batch.
-func (l *lane) handOver(b batch, moved map[*watched]string) batch {
-	s := l.sampler
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stays := func(all []*watched) []*watched {
-		var kept []*watched
-		for _, w := range all {
-			if _, gone := moved[w]; !gone {
-				kept = append(kept, w)
-			}
-		}
-		return kept
-	}
-	l.all = l.batch(stays(l.all.watched))
-	unread := stays(l.added[len(l.added)-l.unread:])
-	l.added = append(stays(l.added[:len(l.added)-l.unread]), unread...)
-	l.unread = len(unread)
-	l.regroup = true
-	for _, w := range b.watched {
-		if address, gone := moved[w]; gone && s.queues[w.reader.Queue()] == w {
-			s.laneOf(address).take(w)
+func (h slotsHook) check(slots []redis.ClusterSlot) error {
+	nodes := map[string]bool{}
+	for _, slot := range slots {
+		for _, node := range slot.Nodes {
+			nodes[node.Addr] = true
 		}
 	}
-	return l.batch(stays(b.watched))
+	if len(nodes) > maxNodes {
+		return &NodesError{Address: h.address, Nodes: len(nodes)}
+	}
+	return nil
 }
 
-// laneOf finds or starts the lane of a cluster's node. The mutex is held.
-func (s *sampler) laneOf(address string) *lane {
-	l, ok := s.lanes[address]
-	if !ok {
-		l = newLane(s, address)
-		if s.lanes == nil {
-			s.lanes = map[string]*lane{}
-		}
-		s.lanes[address] = l
-		s.running.Go(func() { l.run(l.retire) })
-	}
-	return l
+// outgrown reports whether a cluster has named so many nodes, one after the other, that its
+// connections are better made anew: go-redis never forgets an address.
+func (l *Link) outgrown() bool { return l.made.Load() > 2*maxNodes }
+
+// IsCluster reports whether the link is to a cluster: then Client is nil, and Master has the clients.
+func (l *Link) IsCluster() bool { return l.cluster != nil }
+
+// Client is that of the server; nil in mode Cluster.
+func (l *Link) Client() *redis.Client { return l.client }
+
+// Master is the client of the cluster's node that has a key. Only the first look asks the
+// cluster; later ones are answered from memory.
+func (l *Link) Master(ctx context.Context, key string) (*redis.Client, error) {
+	master, err := l.cluster.MasterForKey(ctx, key)
+	return master, l.redactor.safe(err)
 }
 
-// retire ends a node's lane without queues. It is refused where one came meanwhile.
-func (l *lane) retire() bool {
-	s := l.sampler
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(l.added) > 0 {
-		return false
+// ReloadSlots has a cluster asked which node has which slots, in the background.
+func (l *Link) ReloadSlots(ctx context.Context) {
+	if l.cluster != nil {
+		l.cluster.ReloadState(ctx)
 	}
-	delete(s.lanes, l.address)
-	return true
 }
 
 // redirect sends the commands whose slot is or goes elsewhere to where the node says, once.
-// The queues' lanes are looked up anew at the next tick. err is that of the first pipeline.
+// err is that of the first pipeline.
 func redirect(ctx context.Context, cluster *redis.ClusterClient, commands []redis.Cmder, err error) error {
 	var elsewhere []redis.Cmder
 	for _, command := range commands {
@@ -111,7 +115,7 @@ func redirect(ctx context.Context, cluster *redis.ClusterClient, commands []redi
 }
 
 // address is that of the server that a client reads, as far as it is known.
-func (l *link) address(client *redis.Client) string {
+func (l *Link) address(client *redis.Client) string {
 	switch l.server.Mode {
 	case Cluster:
 		return client.Options().Addr

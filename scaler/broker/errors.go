@@ -15,7 +15,7 @@ import (
 )
 
 // ReadError is a depth that could not be read. Its text is one line, says what to do, and never
-// has a secret: what is in Err has passed words.safe and words.answer.
+// has a secret: what is in Err has passed redactor.safe and redactor.values.
 type ReadError struct {
 	Server Server
 	Node   string // of the cluster, where one was asked; else empty
@@ -38,6 +38,17 @@ func (e *ReadError) Error() string {
 		text += ": " + remedy
 	}
 	return oneLine(text)
+}
+
+// TooManyServersError is a server that is not read, because its namespace has asked for as
+// many others as one may have.
+type TooManyServersError struct {
+	Namespace string
+	Max       int
+}
+
+func (e *TooManyServersError) Error() string {
+	return fmt.Sprintf("namespace %s has %d servers watched already, which is as many as one may have", e.Namespace, e.Max)
 }
 
 // Cause is a class of failures that want the same remedy.

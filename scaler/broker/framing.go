@@ -39,7 +39,7 @@ const (
 // ReplyLimitError is a reply beyond what a read of depths can need.
 type ReplyLimitError struct {
 	Address string // of the server that was connected to
-	Part    string // of the reply, in words
+	Part    string // of the reply, such as "a string"
 	// Size is what the server announced or sent, and Limit what it may be at most; both in
 	// Unit. Size is text, because it may be more than any number holds.
 	Size, Unit string
@@ -49,9 +49,9 @@ type ReplyLimitError struct {
 // partAll is the Part of a reply that is within all limits but for those before it.
 const partAll = "replies to one pipeline"
 
-// fitsApart tells whether the replies of a failed pipeline may fit in several, one after the
+// FitsApart reports whether the replies of a failed pipeline may fit in several, one after the
 // other.
-func fitsApart(err error) bool {
+func FitsApart(err error) bool {
 	var limit *ReplyLimitError
 	return errors.As(err, &limit) && limit.Part == partAll || errors.As(err, new(*ReplyBudgetError))
 }
@@ -105,7 +105,7 @@ const (
 // begin starts the count of what the replies take.
 func (f *framing) begin() { f.held = 0 }
 
-// between tells whether no reply has begun that has not ended.
+// between reports whether no reply has begun that has not ended.
 func (f *framing) between() bool { return f.phase == atKind && f.depth == 0 }
 
 // follow reads on. The error has no Address.
@@ -126,12 +126,12 @@ func (f *framing) follow(p []byte) error {
 		case atBodyCR:
 			n, f.phase = 1, atBodyLF
 			if p[0] != '\r' {
-				err = &NotRESPError{Why: "a string is longer than it was said to be"}
+				err = &NotRESPError{Why: "a string is longer than announced"}
 			}
 		case atBodyLF:
 			n = 1
 			if p[0] != '\n' {
-				err = &NotRESPError{Why: "a string is longer than it was said to be"}
+				err = &NotRESPError{Why: "a string is longer than announced"}
 			}
 			f.ends()
 		}
@@ -193,7 +193,7 @@ func (f *framing) lineEnds() error {
 	switch f.kind {
 	case ':':
 		if _, err := strconv.ParseInt(string(digits), 10, 64); err != nil {
-			return &NotRESPError{Why: "a number is none"}
+			return &NotRESPError{Why: "a number is malformed"}
 		}
 	case '$':
 		return f.bulkBegins(digits)
@@ -256,7 +256,7 @@ func lengthOf(digits []byte) (length int, isNil bool, err error) {
 	}
 	for _, digit := range digits {
 		if digit < '0' || digit > '9' {
-			return 0, false, &NotRESPError{Why: "a length is no number"}
+			return 0, false, &NotRESPError{Why: "a length is not a number"}
 		}
 	}
 	if length, err = strconv.Atoi(string(digits)); err != nil {

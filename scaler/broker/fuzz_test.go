@@ -116,7 +116,7 @@ func allocated() uint64 {
 func readFrom(t *testing.T, q queue.Queue, cluster bool, reply []byte) (queue.Depth, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	var l link
+	var l Link
 	o := l.options(&dialer{}, "", 10*time.Second)
 	o.MaxRetries, o.PoolSize = -1, 1<<10 // go-redis would wait where as many dials failed
 	o.ConnMaxLifetime = time.Nanosecond  // each pipeline has a connection of its own

@@ -18,6 +18,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // asMaster answers the greeting, and what each pipeline ends with: that the server is a
@@ -32,25 +33,14 @@ func asMaster(answer redistest.Answer) redistest.Answer {
 	})
 }
 
-// patient is a timeout that no reply meets, where the machine has much else to do.
-const patient = deadline
-
 func saying(reply string) redistest.Answer {
 	return func(to io.Writer, _ []string, _ <-chan struct{}) { _, _ = io.WriteString(to, reply) } // the client may be gone
-}
-
-// read is a read of a server that may not answer.
-func read(t *testing.T, pool *broker.Pool, server broker.Server, q queue.Queue) (broker.Sample, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*deadline)
-	defer cancel()
-	return pool.Depth(ctx, server, q)
 }
 
 func TestHostileReplies(t *testing.T) {
 	honest := redistest.Start(t)
 	require.NoError(t, honest.Client().LPush(t.Context(), "q", "a", "b").Err())
-	pool := newPool(t, broker.Options{ReadTimeout: patient})
+	pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: patient}})
 	tooLarge := []string{
 		"a string of 2^63 bytes", "an array of 2^63 elements", "a string of 2 GiB", "an array of 2 Gi elements", "a string of 2^64 bytes",
 		"an endless line", "an endless error", "an endless string", "endless nesting", "an endless array of strings",
@@ -79,7 +69,7 @@ func TestHostileReplies(t *testing.T) {
 
 // No server can make a depth of what is none.
 func TestDepthsBelowZeroAreNone(t *testing.T) {
-	pool := newPool(t, broker.Options{})
+	pool := newPool(t, sampling.Options{})
 	for name, reply := range map[string]string{
 		"a negative count": ":-5\r\n",
 		"the lowest count": ":-9223372036854775808\r\n",
@@ -94,7 +84,7 @@ func TestDepthsBelowZeroAreNone(t *testing.T) {
 
 // A sentinel's answer is looked at before parts of it are used.
 func TestSentinelsThatLie(t *testing.T) {
-	pool := newPool(t, broker.Options{ReadTimeout: patient})
+	pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: patient}})
 	for name, test := range map[string]struct{ reply, words string }{
 		"an empty address":       {"*0\r\n", "0 parts of an address"},
 		"an address of one part": {redistest.Array(redistest.Bulk("127.0.0.1")), "1 parts of an address"},
@@ -131,11 +121,11 @@ func TestClusterThatNamesTooManyNodes(t *testing.T) {
 		replicas int
 		words    string
 	}{
-		"8,192 replicas": {8192, "names a cluster of 8193 nodes; at most 1000 can be"},
+		"8,192 replicas": {8192, "names a cluster of 8193 nodes; a cluster has at most 1000"},
 		"999 replicas":   {999, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool := newPool(t, broker.Options{ReadTimeout: patient})
+			pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: patient}})
 			var hostile *redistest.Scripted
 			hostile = redistest.StartScripted(t, asMaster(func(to io.Writer, command []string, _ <-chan struct{}) {
 				reply := ":7\r\n"
@@ -178,7 +168,7 @@ func TestClusterWhoseNodesAlwaysChange(t *testing.T) {
 		_, _ = io.WriteString(to, reply) // the client may be gone
 	}))
 	before := runtime.NumGoroutine()
-	pool := newPool(t, broker.Options{ReadTimeout: patient, Tick: time.Millisecond})
+	pool := newPool(t, sampling.Options{Tick: time.Millisecond, Options: broker.Options{ReadTimeout: patient}})
 	server := broker.Server{Mode: broker.Cluster, Address: hostile.Addr}
 	var all []queue.Queue
 	for i := range 500 {
@@ -213,8 +203,13 @@ func TestAPanicEndsOneReadAndNothingElse(t *testing.T) {
 	secrets.faulty.Store(true)
 	var log log
 	registry := prometheus.NewRegistry()
-	pool := newPool(t, broker.Options{
-		Secrets: secrets, SecretInterval: tick, Logger: log.logger(), Metrics: broker.NewMetrics(registry),
+	pool := newPool(t, sampling.Options{
+		Metrics: sampling.NewMetrics(registry),
+		Options: broker.Options{
+			Secrets:        secrets,
+			SecretInterval: tick,
+			Logger:         log.logger(),
+		},
 	})
 	wanted := broker.Server{Address: server.Addr, Namespace: "shop", Password: broker.Secret{Name: "redis", Key: "password"}}
 	for range 3 {
@@ -252,41 +247,4 @@ func TestAPanicEndsOneReadAndNothingElse(t *testing.T) {
 	require.Eventually(t, func() bool { return counted() > before }, deadline, tick)
 	_, err = read(t, pool, wanted, list("q"))
 	require.NoError(t, err, "what there was stays in use")
-}
-
-func TestServersOfANamespaceAreBounded(t *testing.T) {
-	redis := redistest.Start(t)
-	pool := newPool(t, broker.Options{MaxServersPerNamespace: 2, IdleTimeout: 10 * tick})
-	server := func(database int) broker.Server { return broker.Server{Address: redis.Addr, Database: database} }
-	shop, office := pool.For("shop"), pool.For("office")
-	for i := range 2 {
-		_, err := shop.Depth(t.Context(), server(i), list("q"))
-		require.NoError(t, err)
-	}
-	subscription, err := shop.Subscribe(server(1), list("q"))
-	require.NoError(t, err)
-	_, err = shop.Depth(t.Context(), server(2), list("q"))
-	failure := new(broker.ReadError)
-	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, broker.TooManyServers, failure.Cause())
-	assert.ErrorContains(t, err, "namespace shop has 2 servers watched already")
-	_, err = shop.Subscribe(server(2), list("q"))
-	require.Error(t, err)
-
-	for i := range 3 {
-		_, err = office.Depth(t.Context(), server(i), list("q"))
-		require.NoError(t, err, "one of another namespace's servers is free")
-	}
-	_, err = shop.Depth(t.Context(), server(2), list("q"))
-	require.NoError(t, err, "and so it is for this one")
-	_, err = pool.Depth(t.Context(), server(3), list("q"))
-	require.NoError(t, err, "the pool itself has no bound")
-
-	// What nobody asks for any more does not count.
-	require.Eventually(t, func() bool { servers, _ := pool.Size(); return servers == 1 }, deadline, tick)
-	_, err = shop.Depth(t.Context(), server(4), list("q"))
-	require.NoError(t, err)
-	_, err = shop.Depth(t.Context(), server(5), list("q"))
-	require.Error(t, err)
-	subscription.Close()
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // maxAliases bounds how many aliases are followed, as resolvers do (BIND's is 16).
 const maxAliases = 16
 
-// leadsToAllowed tells whether a name that is allowed leads to one that is, too, by its
+// leadsToAllowed reports whether a name that is allowed leads to one that is, too, by its
 // aliases. led is the last of these, where it is not.
 func (d *dialer) leadsToAllowed(ctx context.Context, host string) (led string, err error) {
 	name := canonical(host)
@@ -45,7 +44,7 @@ func (d *dialer) leadsToAllowed(ctx context.Context, host string) (led string, e
 	return name, nil
 }
 
-// completes tells whether a name is another with a search domain at its end.
+// completes reports whether a name is another with a search domain at its end.
 func (d *dialer) completes(name, by string) bool {
 	rest, ok := strings.CutPrefix(by, name+".")
 	if !ok {
@@ -75,7 +74,7 @@ func (d *dialer) allowsAlias(name string) bool {
 
 const localhost = "localhost"
 
-// isLocal tells whether an address is the host's own, of its link, or of no single host: no
+// isLocal reports whether an address is the host's own, of its link, or of no single host: no
 // name alone allows these.
 func isLocal(ip netip.Addr) bool {
 	ip = ip.Unmap()
@@ -103,15 +102,4 @@ func searchDomains(resolvConf string) []string {
 		}
 	}
 	return domains
-}
-
-// withNames sets what resolves names.
-func (o Options) withNames() Options {
-	if o.Resolver == nil {
-		o.Resolver = net.DefaultResolver
-	}
-	if o.SearchDomains == nil {
-		o.SearchDomains = systemSearchDomains()
-	}
-	return o
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // quick is how long servers are waited for that often do not answer.
@@ -89,8 +90,8 @@ func outputs(t *testing.T, server broker.Server, source *secrets, queues ...queu
 	var log log
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
-	metrics := broker.NewMetrics(registry)
-	options := broker.Options{ReadTimeout: quick, Logger: logger, Metrics: metrics, SecretInterval: tick}
+	metrics := sampling.NewMetrics(registry)
+	options := sampling.Options{Metrics: metrics, Options: broker.Options{ReadTimeout: quick, Logger: logger, SecretInterval: tick}}
 	if source != nil {
 		options.Secrets = source
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // A hundred databases that refuse what a Secret has read it once in 30 s, at last; what it then
@@ -22,7 +23,7 @@ func TestAHundredDatabasesThatRefuseAPassword(t *testing.T) {
 	source := newSecrets()
 	source.set("auth", "password", "wrong")
 	synctest.Test(t, func(t *testing.T) {
-		pool := broker.NewPool(broker.Options{Secrets: source})
+		pool := sampling.NewPool(sampling.Options{Options: broker.Options{Secrets: source}})
 		defer pool.Close()
 		read := func() (failed int) {
 			for i := range databases {

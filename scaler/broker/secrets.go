@@ -27,7 +27,7 @@ type material struct {
 
 // SecretError is a Secret without what a server needs of it. It never shows a value.
 type SecretError struct {
-	Purpose         string // what it is for, in words
+	Purpose         string // what it is for, such as "the password"
 	Namespace, Name string // no name: the value came from an environment
 	Key             string // empty: the Secret itself can't be read
 	Err             error

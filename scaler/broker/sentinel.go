@@ -96,7 +96,7 @@ func (s *sentinels) askAll(ctx context.Context) (string, error) {
 			var a answer
 			client := s.client(at)
 			defer func() {
-				if recovered(recover(), &a.err) || a.err != nil || !s.choose(client) {
+				if Recovered(recover(), &a.err) || a.err != nil || !s.choose(client) {
 					_ = client.Close() // it has nothing that could be lost
 				}
 				answers <- a

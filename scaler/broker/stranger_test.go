@@ -15,6 +15,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // stranger listens for connections, each of which is answered by talk; TLS where the
@@ -146,7 +147,7 @@ func TestNothingOfAStrangersAnswerIsTold(t *testing.T) {
 				t.Parallel()
 				address := stranger(t, nil, echoing(func(string) string { return says }))
 				var log log
-				pool := newPool(t, broker.Options{ReadTimeout: quick, Logger: log.logger()})
+				pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: quick, Logger: log.logger()}})
 				server := broker.Server{Mode: mode, Address: address}
 				if mode == broker.Sentinel {
 					server.SentinelMaster = "main"
@@ -159,7 +160,7 @@ func TestNothingOfAStrangersAnswerIsTold(t *testing.T) {
 		}
 	}
 	address := stranger(t, nil, echoing(func(string) string { return tests["SMTP"] }))
-	pool := newPool(t, broker.Options{ReadTimeout: quick})
+	pool := newPool(t, sampling.Options{Options: broker.Options{ReadTimeout: quick}})
 	_, err := pool.Depth(t.Context(), broker.Server{Address: address}, list("q"))
 	assert.ErrorContains(t, err, "does not answer as Redis does (RESP2): a reply begins with the byte 0x32: correct redisAddress")
 }

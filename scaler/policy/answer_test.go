@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -47,58 +46,6 @@ func TestMetricValueMakesTheHPAScale(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// The HPA overshoots where it ignores small changes. It is left to do so, unless the policy
-// would turn back from where it lands.
-func TestMetricValueWithoutTolerance(t *testing.T) {
-	bounds := func(up, down int32) func(*Spec) {
-		return func(s *Spec) { s.ScaleUpThreshold, s.ScaleDownThreshold = up, down }
-	}
-	narrow := bounds(101, 100)
-	tests := map[string]struct {
-		spec              func(*Spec)
-		replicas, desired int32
-		value             int64
-	}{
-		"just beyond the tolerance, up":   {replicas: 100, desired: 101, value: 11_001},
-		"just beyond the tolerance, down": {replicas: 100, desired: 99, value: 8_999},
-		"a tenth that is not whole, up":   {replicas: 101, desired: 102, value: 11_111},
-		"a tenth that is not whole, down": {replicas: 101, desired: 100, value: 9_089},
-		"already beyond it, up":           {replicas: 100, desired: 111, value: 11_100},
-		"already beyond it, down":         {replicas: 100, desired: 89, value: 8_900},
-		"hold":                            {replicas: 100, desired: 100, value: 10_000},
-		"from 0":                          {replicas: 0, desired: 1, value: 100},
-		"would turn back, up":             {spec: narrow, replicas: 100, desired: 101, value: 10_100},
-		"would turn back, down":           {spec: narrow, replicas: 100, desired: 99, value: 9_900},
-		"fewer than 10 don't overshoot":   {spec: narrow, replicas: 9, desired: 10, value: 1_000},
-		"maxReplicas keep it from overshooting": {replicas: 100, desired: 101, value: 11_001,
-			spec: func(s *Spec) { narrow(s); s.MaxReplicas = 101 }},
-		"minReplicas keep it from overshooting": {replicas: 100, desired: 99, value: 8_999,
-			spec: func(s *Spec) { narrow(s); s.MinReplicas = 99 }},
-		"a step keeps it from overshooting": {replicas: 20, desired: 21, value: 2_201,
-			spec: func(s *Spec) { narrow(s); s.MaxScaleUpStep = Step{Value: 1} }},
-		"the HPA may round a step up": {replicas: 100, desired: 101, value: 10_100,
-			spec: func(s *Spec) { narrow(s); s.MaxScaleUpStep = Step{Value: 1, Percent: true} }},
-		"the HPA may round a step up, down": {replicas: 100, desired: 99, value: 9_900,
-			spec: func(s *Spec) { narrow(s); s.MaxScaleDownStep = Step{Value: 1, Percent: true} }},
-		"bounds far enough from each other, up":   {spec: bounds(115, 100), replicas: 20, desired: 21, value: 2_201},
-		"bounds too near to each other, up":       {spec: bounds(114, 100), replicas: 20, desired: 21, value: 2_100},
-		"bounds far enough from each other, down": {spec: bounds(112, 100), replicas: 20, desired: 19, value: 1_799},
-		"bounds too near to each other, down":     {spec: bounds(110, 100), replicas: 20, desired: 19, value: 1_900},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			spec := DefaultSpec()
-			spec.MaxReplicas, spec.MaxScaleDownStep = 1000, Step{}
-			if test.spec != nil {
-				test.spec(&spec)
-			}
-			d := Decision{Replicas: test.replicas}
-			d.to(int64(test.desired), AboveUpperBound)
-			assert.Equal(t, test.value, spec.MetricValue(d, false))
-		})
 	}
 }
 

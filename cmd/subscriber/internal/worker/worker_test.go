@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -23,7 +24,8 @@ type fake struct {
 	calls    []string
 	fetchErr error
 	recovers int
-	waited   bool // a fetch was told to wait
+	waited   bool          // a fetch was told to wait
+	waits    time.Duration // of a fetch that was told to, and finds nothing
 	retries  map[string]time.Duration
 	changed  chan struct{}
 }
@@ -63,6 +65,14 @@ func (f *fake) Recover(context.Context) error {
 }
 
 func (f *fake) Fetch(_ context.Context, limit int, wait bool) ([]source.Message, error) {
+	messages, err := f.take(limit, wait)
+	if wait && err == nil && messages == nil && f.waits > 0 {
+		<-time.NewTimer(f.waits).C
+	}
+	return messages, err
+}
+
+func (f *fake) take(limit int, wait bool) ([]source.Message, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waited = f.waited || wait
@@ -126,32 +136,27 @@ func eventually(t *testing.T, condition func() bool) {
 	require.Eventually(t, condition, 10*time.Second, time.Millisecond)
 }
 
+// Each delivery is held until the test lets it go; in the bubble nothing else is left to do then.
 func TestNoMoreInWorkThanConcurrency(t *testing.T) {
-	f := newFake(batch("1", "2", "3"), batch("4", "5"))
-	var mu sync.Mutex
-	now, most := 0, 0
-	both := make(chan struct{}) // closed once two are in work
-	stop := run(t, f, Options{Concurrency: 2, Deliver: func(ctx context.Context, _ source.Message) error {
-		mu.Lock()
-		now++
-		if now == 2 && most < 2 {
-			close(both)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(batch("1", "2", "3"), batch("4", "5"))
+		f.waits = time.Second
+		begun, release := make(chan string, 5), make(chan struct{})
+		stop := run(t, f, Options{Concurrency: 2, Deliver: func(_ context.Context, m source.Message) error {
+			begun <- m.ID
+			<-release
+			return nil
+		}})
+		for ended := range 5 {
+			synctest.Wait()
+			require.Len(t, begun, min(5, ended+2), "after %d were let go", ended)
+			release <- struct{}{}
 		}
-		most = max(most, now)
-		mu.Unlock()
-		select {
-		case <-both:
-		case <-ctx.Done():
-		}
-		mu.Lock()
-		now--
-		mu.Unlock()
-		return nil
-	}})
-	eventually(t, func() bool { return f.seen("ack 5") == 1 })
-	require.NoError(t, stop())
-	require.Equal(t, 2, most)
-	require.Equal(t, 1, f.seen("close"))
+		synctest.Wait()
+		require.Equal(t, 1, f.seen("ack 5"))
+		require.NoError(t, stop())
+		require.Equal(t, 1, f.seen("close"))
+	})
 }
 
 // What can't begin soon goes back, so that its work ends before others claim it.
