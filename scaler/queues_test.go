@@ -49,6 +49,28 @@ func TestEveryPresetIsRead(t *testing.T) {
 	}
 }
 
+// What a channel says of its framework's own settings, from the call to the answer.
+func TestAPresetsOptionsAreRead(t *testing.T) {
+	f := newFixture(t)
+	tests := map[string]struct {
+		commands        [][]any
+		metadata        []string
+		ready, inFlight int64
+	}{
+		"Celery's priority_steps and sep": {commands: [][]any{{"LPUSH", "q:5", "{}"}, {"LPUSH", "q", "{}"}, {"LPUSH", "q\x06\x163", "{}"}}, ready: 2,
+			metadata: []string{"preset", "Celery", "prioritySteps", "0,5", "prioritySeparator", ":"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f.run(t, []any{"FLUSHALL"})
+			f.run(t, test.commands...)
+			got, err := f.explain(t, append([]string{"channelName", "q"}, test.metadata...)...)
+			require.NoError(t, err)
+			assert.Equal(t, []int64{test.ready, test.inFlight}, []int64{got.GetReady(), got.GetInFlight()})
+		})
+	}
+}
+
 func TestEveryQueueTypeIsRead(t *testing.T) {
 	tests := map[trigger.QueueType]struct {
 		command    []any

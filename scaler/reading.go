@@ -88,7 +88,11 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 		return nil, fault("read queueType %q, preset %q and score %q", spec.Type, spec.Preset, spec.Score)
 	}
 	if isPreset {
-		return queue.OfPreset(preset, spec.KeyPrefix, names, age), nil
+		queues := queue.OfPreset(preset, spec.KeyPrefix, names, age)
+		for i := range queues {
+			queues[i].Options = framework.Options{Steps: framework.StepsOf(spec.PrioritySteps), Separator: spec.PrioritySeparator}
+		}
+		return queues, nil
 	}
 	queues := make([]queue.Queue, len(names))
 	for i, name := range names {

@@ -84,3 +84,14 @@ func TestPresetsAreToldToWorkers(t *testing.T) {
 	assert.Contains(t, envOf(t, channel), "QUEUE_PRESET=BullMQ")
 	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: "BullMQ", KeyPrefix: "shop", Score: trigger.AnyScore}, triggerFor(channel).Queue)
 }
+
+func TestAPresetsOptionsReachTheTrigger(t *testing.T) {
+	channel := testChannel(func(c *v1.PubSubChannel) {
+		c.Spec.Queue = &v1.QueueSpec{Preset: v1.PresetCelery, PrioritySteps: []int32{0, 5}, PrioritySeparator: ":"}
+	})
+	require.NoError(t, checkTrigger(triggerFor(channel)))
+	metadata := triggerFor(channel).Metadata()
+	for key, want := range map[string]string{"prioritySteps": "0,5", "prioritySeparator": ":"} {
+		assert.Equal(t, want, metadata[key], key)
+	}
+}

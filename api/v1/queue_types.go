@@ -58,6 +58,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ and Laravel: leave it out, and write keys in full"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
+// +kubebuilder:validation:XValidation:rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".prioritySteps",message="prioritySteps and prioritySeparator belong to the preset Celery: leave them out"
 type QueueSpec struct {
 	// type is the kind of queue. With a preset it is left out.
 	//
@@ -94,6 +95,28 @@ type QueueSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	KeyPrefix string `json:"keyPrefix,omitempty"`
+
+	// prioritySteps is Celery's transport option priority_steps: the priorities, from 0 to 255 in
+	// rising order, each of which has a list of its own. 1 to 32; default [0, 3, 6, 9]. Set it to what the
+	// workers have: tasks of any other step are not seen.
+	//
+	// Example: prioritySteps: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Minimum=0
+	// +kubebuilder:validation:items:Maximum=255
+	PrioritySteps []int32 `json:"prioritySteps,omitempty"`
+
+	// prioritySeparator is Celery's transport option sep, between a queue's name and a
+	// priority. Default: kombu's, the bytes 06 and 16 (hexadecimal).
+	//
+	// Example: prioritySeparator: ":"
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	PrioritySeparator string `json:"prioritySeparator,omitempty"`
 
 	// consumerGroup is the stream's consumer group. Unset: the stream's only group; with
 	// several groups it must be set.

@@ -71,12 +71,13 @@ func joined(words []string, before string) string {
 }
 
 var (
-	every     = framework.Names(func(framework.Framework) bool { return true })
-	prefixed  = framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
-	aged      = framework.Names(framework.Framework.HasAges)
-	ageless   = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
-	scattered = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
-	clustered = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
+	every       = framework.Names(func(framework.Framework) bool { return true })
+	prefixed    = framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
+	aged        = framework.Names(framework.Framework.HasAges)
+	ageless     = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
+	prioritized = framework.Names(func(f framework.Framework) bool { return f.Priorities != nil })
+	scattered   = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
+	clustered   = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
 )
 
 // The CRD's markers. That the API server refuses what these say, and nothing else, an
@@ -99,6 +100,8 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	api.has(fmt.Sprintf(`rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in %s) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",`+
 		`message="nothing records when a message of %s came: leave maxAge out, or use a Stream"`, set(ageless), joined(append([]string{"a List", "a PubSub channel"}, ageless...), "or")))
 	api.has("and for the presets " + joined(aged, "and") + ".")
+	api.has(fmt.Sprintf(`rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in %s)",fieldPath=".prioritySteps",`+
+		`message="prioritySteps and prioritySeparator belong to the preset %s: leave them out"`, set(prioritized), joined(prioritized, "and")))
 	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
 		`message="%s do not work on a cluster, because their keys are on several of its nodes: use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
 }
@@ -120,7 +123,7 @@ func TestTheDocumentsRepeatTheTable(t *testing.T) {
 		if !assert.NotEmpty(t, row, "%s: a row of %s in the table of presets", queues.path, f.Name) {
 			continue
 		}
-		for _, key := range append(f.Queue, f.Shared...) {
+		for _, key := range append(f.QueueKeys(framework.Options{}), f.Shared...) {
 			if slices.Contains(counted, key.Counts) {
 				assert.Contains(t, row, distinct(key.Name), "%s: the row of %s has not %s", queues.path, f.Name, key.Name)
 			}

@@ -11,6 +11,8 @@ type Framework struct {
 	Name string
 	// Prefix is what precedes the framework's keys, and is the user's to choose; nil: nothing.
 	Prefix *Prefix
+	// Priorities says how the keys of a queue's priorities are named; nil: it has none of its own.
+	Priorities *Priorities
 	// Cluster tells whether its queues can be read on a cluster.
 	Cluster Cluster
 	// Queue is the keys of one queue, in the order in which a job runs through them. They are read
@@ -63,7 +65,8 @@ const (
 
 // Key is a key of a framework's, and what it tells. One that tells two things is listed twice.
 type Key struct {
-	// Name has <prefix> for the prefix, and <queue> for the queue's name.
+	// Name has <prefix> for the prefix, and <queue> for the queue's name. One that has <step> after it
+	// stands for a key of each priority (QueueKeys).
 	Name   string
 	Holds  Type
 	Counts Count

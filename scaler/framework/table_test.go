@@ -51,7 +51,7 @@ func TestEveryFrameworkIsComplete(t *testing.T) {
 				assert.Regexp(t, `\{.+\}`, f.Prefix.Tagged, "an example of a prefix with a hash tag")
 			}
 			waiting := 0
-			for _, key := range f.Queue {
+			for _, key := range f.QueueKeys(framework.Options{}) {
 				assert.Contains(t, key.Name, "<queue>", "what names no queue is Shared")
 				complete(t, f, key)
 				if key.Counts == framework.Waiting {
@@ -103,7 +103,7 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 func onOneNode(t *testing.T, f framework.Framework, queue string) {
 	t.Helper()
 	tags := map[string]bool{}
-	for _, key := range append(f.Queue, f.Shared...) {
+	for _, key := range append(f.QueueKeys(framework.Options{}), f.Shared...) {
 		tags[tag(f.Render(key.Name, "", queue))] = true
 		if key.Oldest != nil && key.Oldest.Hash != "" {
 			tags[tag(f.Render(key.Oldest.Hash+"job", "", queue))] = true
@@ -152,6 +152,35 @@ func TestRender(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, test.render, test.f.Render(test.name, test.keyPrefix, "a<prefix>"))
 		})
+	}
+}
+
+// Celery's are the user's to choose; priority 0 has the queue's name alone (kombu, _q_for_pri).
+func TestAKeyForEachPriority(t *testing.T) {
+	tests := map[string]struct {
+		options framework.Options
+		want    []string
+	}{
+		"kombu's":               {framework.Options{}, []string{"p_q", "p_q\x06\x163", "p_q\x06\x166", "p_q\x06\x169"}},
+		"steps":                 {framework.Options{Steps: framework.StepsOf([]int32{0, 1, 10})}, []string{"p_q", "p_q\x06\x161", "p_q\x06\x1610"}},
+		"separator":             {framework.Options{Steps: "0,5", Separator: ":"}, []string{"p_q", "p_q:5"}},
+		"none without a number": {framework.Options{Steps: "1,2"}, []string{"p_q\x06\x161", "p_q\x06\x162"}},
+		"a separator like ours": {framework.Options{Steps: "0,1", Separator: "<queue><prefix><step>"}, []string{"p_q", "p_q<queue><prefix><step>1"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, key := range framework.Celery.QueueKeys(test.options) {
+				assert.Equal(t, []any{framework.List, framework.Waiting}, []any{key.Holds, key.Counts})
+				got = append(got, framework.Celery.Render(key.Name, "p_", "q"))
+			}
+			assert.Equal(t, test.want, got)
+		})
+	}
+	for _, f := range framework.All() {
+		if f.Priorities == nil {
+			assert.Len(t, f.QueueKeys(framework.Options{Steps: "0,1", Separator: ":"}), len(f.Queue), "%s has none", f.Name)
+		}
 	}
 }
 

@@ -19,8 +19,15 @@ func SharedKindOf(f framework.Framework) Kind { return KindOf(f) + "-shared" }
 // layout is what a preset's kind stands for.
 type layout struct {
 	framework framework.Framework
-	keys      []framework.Key // of one queue, or of all together
 	shared    bool
+}
+
+// keys is those of one queue, or of all together.
+func (l layout) keys(o framework.Options) []framework.Key {
+	if l.shared {
+		return l.framework.Shared
+	}
+	return l.framework.QueueKeys(o)
 }
 
 // layouts is those of the frameworks' kinds; other kinds have none.
@@ -29,22 +36,23 @@ var layouts = layoutsOf(framework.All())
 func layoutsOf(frameworks []framework.Framework) map[Kind]layout {
 	layouts := make(map[Kind]layout, 2*len(frameworks))
 	for _, f := range frameworks {
-		layouts[KindOf(f)] = layout{framework: f, keys: f.Queue}
+		layouts[KindOf(f)] = layout{framework: f}
 		if len(f.Shared) > 0 {
-			layouts[SharedKindOf(f)] = layout{framework: f, keys: f.Shared, shared: true}
+			layouts[SharedKindOf(f)] = layout{framework: f, shared: true}
 		}
 	}
 	return layouts
 }
 
 // routing is the key by which the node of a cluster is told: what jobs wait in, else the first.
-func (l layout) routing() string {
-	for _, key := range l.keys {
+func (l layout) routing(o framework.Options) string {
+	keys := l.keys(o)
+	for _, key := range keys {
 		if key.Counts == framework.Waiting {
 			return key.Name
 		}
 	}
-	return l.keys[0].Name
+	return keys[0].Name
 }
 
 // OfPreset is the queues that a framework's names come to: one each, and what the framework
@@ -68,7 +76,7 @@ func (q Queue) IsShared() bool { return layouts[q.Kind].shared }
 // the key itself, or one of a preset's.
 func (q Queue) RoutingKey() string {
 	if l, ok := layouts[q.Kind]; ok {
-		return l.framework.Render(l.routing(), q.Prefix, q.Key)
+		return l.framework.Render(l.routing(q.Options), q.Prefix, q.Key)
 	}
 	return q.Key
 }
@@ -103,7 +111,7 @@ func newPresetReader(q Queue) kindReader {
 		return nil
 	}
 	p := &presetReader{ages: l.framework.HasAges()}
-	for _, key := range l.keys {
+	for _, key := range l.keys(q.Options) {
 		reader := newKeyReader(q, l.framework, key)
 		if reader == nil {
 			return nil

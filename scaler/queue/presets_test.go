@@ -25,6 +25,10 @@ func TestCeleryFixtures(t *testing.T) {
 			prepare: steps{push(1, "celery"), push(2, "celery\x06\x163"), push(3, "celery\x06\x166"), push(4, "celery\x06\x169"), push(9, "other")}},
 		"trap: what workers hold is of all queues, and counts once": {names: []string{"celery", "mail"}, ready: 3, inFlight: 2,
 			prepare: steps{push(1, "celery"), push(2, "mail"), do("HSET", "unacked", "t1", "x", "t2", "x"), do("ZADD", "unacked_index", 1, "t1", 2, "t2")}},
+		"priority_steps and sep, of the Celery docs' own example": {names: []string{"celery"}, options: framework.Options{Steps: "0,1,2,3,4,5,6,7,8,9", Separator: ":"}, ready: 1 + 2 + 3,
+			prepare: steps{push(1, "celery"), push(2, "celery:5"), push(3, "celery:9"), push(9, "celery\x06\x163"), push(9, "celery:10")}},
+		"four queues of ten steps": {names: []string{"a", "b", "c", "d"}, options: framework.Options{Steps: "0,1,2,3,4,5,6,7,8,9"}, ready: 1 + 1 + 1 + 1,
+			prepare: steps{push(1, "a\x06\x161"), push(1, "b\x06\x164"), push(1, "c\x06\x167"), push(1, "d\x06\x169")}},
 		"global_keyprefix": {prefix: "shop_", names: []string{"celery"}, ready: 5, inFlight: 1,
 			prepare: steps{push(2, "shop_celery"), push(3, "shop_celery\x06\x169"), do("HSET", "shop_unacked", "t1", "x"), push(9, "celery"), do("HSET", "unacked", "t", "x")}},
 	})

@@ -3,6 +3,8 @@ package queue
 import (
 	"math"
 	"time"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // Kind is a kind of queue.
@@ -39,6 +41,8 @@ type Queue struct {
 	Group string
 	// Prefix of a preset's keys; empty: the framework's own (framework.Prefix). Other keys have none.
 	Prefix string
+	// Options is what a channel says of a preset's own settings.
+	Options framework.Options
 	// Score is what the scores of a sorted set say, or of an Auto that is one.
 	Score Score
 	// Age is set where the age of the oldest waiting message is wanted.

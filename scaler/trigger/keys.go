@@ -8,6 +8,8 @@ const (
 	KeyQueueType            = "queueType"            // Auto (default), List, Stream, SortedSet or PubSub
 	KeyPreset               = "preset"               // a framework's name (framework.All); default none
 	KeyKeyPrefix            = "keyPrefix"            // of a preset's keys; default the framework's
+	KeyPrioritySteps        = "prioritySteps"        // a preset's priorities with a key of their own; default the framework's
+	KeyPrioritySeparator    = "prioritySeparator"    // between a queue's name and a priority; default the framework's
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
 	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds
 	KeyMaxAge               = "maxAge"               // of the oldest message, 1s to 720h; default no limit

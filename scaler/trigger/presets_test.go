@@ -67,6 +67,9 @@ func TestWhatAPresetAllows(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			allowed(t, f.HasAges(), "nothing records when a message of "+f.Name+" came", KeyPreset, f.Name, KeyMaxAge, "1m")
 			allowed(t, f.Prefix != nil, "it belongs to the presets Sidekiq, Celery", KeyPreset, f.Name, KeyKeyPrefix, "p")
+			for key, value := range map[string]string{KeyPrioritySteps: "0,5", KeyPrioritySeparator: ":"} {
+				allowed(t, f.Priorities != nil, key+" is \""+value+"\": it belongs to the preset Celery; leave it out", KeyPreset, f.Name, key, value)
+			}
 			words := map[framework.Cluster]string{framework.SeveralNodes: "its keys are on several nodes", framework.TaggedByUser: "on a cluster " + f.Name + " needs a hash tag"}[f.Cluster]
 			allowed(t, f.Cluster == framework.OneNode, words, KeyPreset, f.Name, KeyRedisMode, "Cluster")
 			allowed(t, f.Cluster != framework.SeveralNodes, words, KeyPreset, f.Name, KeyRedisMode, "Cluster", KeyChannelName, "{q}")

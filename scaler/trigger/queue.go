@@ -52,18 +52,20 @@ const MaxKeys = 32
 
 // Queue says what the queue is made of.
 type Queue struct {
-	Type          QueueType
-	Keys          []string // nil: channelName alone
-	Preset        Preset
-	KeyPrefix     string // empty: the framework's own
-	ConsumerGroup string // empty: the stream's only group
-	Score         Score
+	Type              QueueType
+	Keys              []string // nil: channelName alone
+	Preset            Preset
+	KeyPrefix         string  // empty: the framework's own
+	PrioritySteps     []int32 // of a preset's queues, in rising order; nil: the framework's own
+	PrioritySeparator string  // empty: the framework's own
+	ConsumerGroup     string  // empty: the stream's only group
+	Score             Score
 }
 
 // Equal tells whether both are made of the same.
 func (q Queue) Equal(other Queue) bool {
 	return q.Type == other.Type && slices.Equal(q.Keys, other.Keys) && q.Preset == other.Preset &&
-		q.KeyPrefix == other.KeyPrefix && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
+		q.KeyPrefix == other.KeyPrefix && slices.Equal(q.PrioritySteps, other.PrioritySteps) && q.PrioritySeparator == other.PrioritySeparator && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
 }
 
 // QueueKeys are the keys, or the names of a preset's queues: one at least.
@@ -133,6 +135,7 @@ func (p *parser) checkQueue(t Trigger) {
 		prefixed := framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
 		p.fail(KeyKeyPrefix, "it belongs to the presets %s; leave it out, and write keys in full", joined(prefixed, "and"))
 	}
+	p.checkOptions(q)
 	if t.Policy.MaxAge > 0 {
 		p.checkMaxAge(q)
 	}
