@@ -38,6 +38,7 @@ type Trigger struct {
 func Parse(metadata map[string]string) (Trigger, error) {
 	p := parser{metadata: metadata}
 	p.fromEnv()
+	p.checkEnds()
 	t := Trigger{Policy: policy.DefaultSpec()}
 	for _, row := range table {
 		row.read(&p, &t)
