@@ -32,6 +32,7 @@ func TestAValueWithoutARowIsAFault(t *testing.T) {
 		`queueType "Bag", preset "" and score "Any"`:        ofQueue(trigger.Queue{Type: "Bag", Score: trigger.AnyScore}),
 		`queueType "Auto", preset "Resque" and score "Any"`: ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "Resque", Score: trigger.AnyScore}),
 		`preset "" and score "UnixMinutes"`:                 ofQueue(trigger.Queue{Type: trigger.SortedSet, Score: "UnixMinutes"}),
+		`inFlight "Mine"`:                                   ofQueue(trigger.Queue{Type: trigger.Auto, Score: trigger.AnyScore, InFlight: "Mine"}),
 		`redisMode "Ring"`:                                  ofMode("Ring"),
 		`action 99 for reason "WithinBand"`:                 ofDecision(99, policy.WithinBand),
 		`action 1 for reason "Whim"`:                        ofDecision(policy.Hold, "Whim"),

@@ -52,6 +52,10 @@ func TestEveryPresetIsRead(t *testing.T) {
 // What a channel says of its framework's own settings, from the call to the answer.
 func TestAPresetsOptionsAreRead(t *testing.T) {
 	f := newFixture(t)
+	unacked := [][]any{
+		{"HSET", "unacked", "t1", `[{"body":""},"","q"]`, "t2", `[{"body":""},"","other"]`, "t3", `[{"body":""},"","other"]`},
+		{"ZADD", "unacked_index", 1, "t1", 2, "t2", 3, "t3"},
+	}
 	tests := map[string]struct {
 		commands        [][]any
 		metadata        []string
@@ -59,6 +63,9 @@ func TestAPresetsOptionsAreRead(t *testing.T) {
 	}{
 		"Celery's priority_steps and sep": {commands: [][]any{{"LPUSH", "q:5", "{}"}, {"LPUSH", "q", "{}"}, {"LPUSH", "q\x06\x163", "{}"}}, ready: 2,
 			metadata: []string{"preset", "Celery", "prioritySteps", "0,5", "prioritySeparator", ":"}},
+		"all work of the database": {commands: unacked, inFlight: 3, metadata: []string{"preset", "Celery"}},
+		"work of this queue":       {commands: unacked, inFlight: 1, metadata: []string{"preset", "Celery", "inFlight", "Queue"}},
+		"no work":                  {commands: unacked, inFlight: 0, metadata: []string{"preset", "Celery", "inFlight", "None"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

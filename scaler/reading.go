@@ -78,6 +78,10 @@ var scores = map[trigger.Score]queue.Score{
 	trigger.AnyScore: queue.AnyScore, trigger.UnixSeconds: queue.UnixSeconds, trigger.UnixMilliseconds: queue.UnixMilliseconds,
 }
 
+var inFlights = map[trigger.InFlight]framework.InFlight{
+	trigger.InFlightOfDatabase: framework.InFlightOfDatabase, trigger.InFlightOfQueues: framework.InFlightOfQueues, trigger.InFlightNone: framework.InFlightNone,
+}
+
 // queuesOf are all whose depths are summed.
 func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	spec, names, age := t.Queue, t.QueueKeys(), t.Policy.MaxAge > 0
@@ -87,12 +91,15 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	if !known || !scored || isPreset != (spec.Preset != "") {
 		return nil, fault("read queueType %q, preset %q and score %q", spec.Type, spec.Preset, spec.Score)
 	}
+	inFlight, counted := inFlights[spec.InFlight]
+	if !counted {
+		return nil, fault("count inFlight %q", spec.InFlight)
+	}
 	if isPreset {
 		queues := queue.OfPreset(preset, spec.KeyPrefix, names, age)
-		for i := range queues {
-			queues[i].Options = framework.Options{Steps: framework.StepsOf(spec.PrioritySteps), Separator: spec.PrioritySeparator}
-		}
-		return queues, nil
+		return queue.WithOptions(queues, framework.Options{
+			Steps: framework.StepsOf(spec.PrioritySteps), Separator: spec.PrioritySeparator, InFlight: inFlight,
+		}), nil
 	}
 	queues := make([]queue.Queue, len(names))
 	for i, name := range names {

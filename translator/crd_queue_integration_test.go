@@ -59,6 +59,7 @@ func presetRules() map[string]rule {
 		all["keyPrefix of "+f.Name] = rule{of("keyPrefix", "shop"), refused(f.Prefix == nil, "keyPrefix belongs to the presets")}
 		all["maxAge of "+f.Name] = rule{of("maxAge", "1m"), refused(!f.HasAges(), "nothing records when a message of")}
 		all["prioritySteps of "+f.Name] = rule{of("prioritySteps", []any{int64(0), int64(5)}, "prioritySeparator", ":"), refused(f.Priorities == nil, "prioritySteps and prioritySeparator belong to the preset")}
+		all["inFlight of "+f.Name] = rule{of("inFlight", "Queue"), refused(!f.SharesInFlight(), "inFlight belongs to the preset Celery")}
 		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "do not work on a cluster")}
 	}
 	return all
@@ -88,6 +89,9 @@ var queueRules = map[string]rule{
 	"keyPrefix alone":                      {in("queue", "keyPrefix", "x"), "keyPrefix belongs to the presets"},
 	"long keyPrefix":                       {both(mine, in("queue", "preset", "BullMQ", "keyPrefix", strings.Repeat("x", 129))), "spec.queue.keyPrefix"},
 	"empty keyPrefix":                      {both(mine, in("queue", "preset", "BullMQ", "keyPrefix", "")), "spec.queue.keyPrefix"},
+	"inFlight by default, alone":           {in("queue", "inFlight", "Database"), ""},
+	"inFlight alone":                       {in("queue", "inFlight", "None"), "inFlight belongs to the preset Celery"},
+	"inFlight of none":                     {both(mine, in("queue", "preset", "Celery", "inFlight", "Mine")), "Unsupported value"},
 	"prioritySteps alone":                  {in("queue", "prioritySteps", []any{int64(0)}), "belong to the preset Celery"},
 	"prioritySeparator alone":              {in("queue", "prioritySeparator", ":"), "belong to the preset Celery"},
 	"no prioritySteps":                     {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{})), "spec.queue.prioritySteps"},

@@ -21,6 +21,7 @@ func triggerFor(channel *v1.PubSubChannel) trigger.Trigger {
 			KeyPrefix:         queue.KeyPrefix,
 			PrioritySteps:     queue.PrioritySteps,
 			PrioritySeparator: queue.PrioritySeparator,
+			InFlight:          trigger.InFlight(queue.InFlight),
 			ConsumerGroup:     queue.ConsumerGroup,
 			Score:             trigger.Score(queue.Score),
 		},

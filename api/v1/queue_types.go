@@ -51,6 +51,20 @@ const (
 	ScoreUnixMilliseconds SortedSetScore = "UnixMilliseconds"
 )
 
+// InFlight is which work counts, where a preset's framework keeps that of all queues together.
+// +kubebuilder:validation:Enum=Database;Queue;None
+type InFlight string
+
+// The work that counts.
+const (
+	// InFlightOfDatabase means that of all queues in the database.
+	InFlightOfDatabase InFlight = "Database"
+	// InFlightOfQueues means that of the channel's own queues, as the jobs tell.
+	InFlightOfQueues InFlight = "Queue"
+	// InFlightNone means that none counts.
+	InFlightNone InFlight = "None"
+)
+
 // QueueSpec says what the queue is made of, and how its depth is read.
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
@@ -59,6 +73,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 // +kubebuilder:validation:XValidation:rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".prioritySteps",message="prioritySteps and prioritySeparator belong to the preset Celery: leave them out"
+// +kubebuilder:validation:XValidation:rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".inFlight",message="inFlight belongs to the preset Celery, whose queues share what is in flight: leave inFlight out"
 type QueueSpec struct {
 	// type is the kind of queue. With a preset it is left out.
 	//
@@ -117,6 +132,16 @@ type QueueSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	PrioritySeparator string `json:"prioritySeparator,omitempty"`
+
+	// inFlight says which tasks of Celery's unacked count, which all queues of a database
+	// share. Database (the default): all, so that one queue's work keeps another's workers. Queue: those that
+	// were sent to one of the channel's queues by its name. Each is read once, with its payload, to find out: at
+	// 64 KiB a second, and until all are read the depth is a lower bound, by which nothing shrinks. None: none, so a worker may
+	// be taken away from under its work.
+	//
+	// Example: inFlight: Queue
+	// +optional
+	InFlight InFlight `json:"inFlight,omitempty"`
 
 	// consumerGroup is the stream's consumer group. Unset: the stream's only group; with
 	// several groups it must be set.

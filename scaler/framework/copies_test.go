@@ -76,6 +76,7 @@ var (
 	aged        = framework.Names(framework.Framework.HasAges)
 	ageless     = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
 	prioritized = framework.Names(func(f framework.Framework) bool { return f.Priorities != nil })
+	sharing     = framework.Names(framework.Framework.SharesInFlight)
 	scattered   = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
 	clustered   = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
 )
@@ -102,6 +103,8 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	api.has("and for the presets " + joined(aged, "and") + ".")
 	api.has(fmt.Sprintf(`rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in %s)",fieldPath=".prioritySteps",`+
 		`message="prioritySteps and prioritySeparator belong to the preset %s: leave them out"`, set(prioritized), joined(prioritized, "and")))
+	api.has(fmt.Sprintf(`rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in %s)",fieldPath=".inFlight",`+
+		`message="inFlight belongs to the preset %s, whose queues share what is in flight: leave inFlight out"`, set(sharing), joined(sharing, "and")))
 	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
 		`message="%s do not work on a cluster, because their keys are on several of its nodes: use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
 }

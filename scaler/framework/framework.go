@@ -80,6 +80,8 @@ type Key struct {
 	Oldest *Oldest
 	// Serves tells of a process, by its info, whether it works on one of the queues, for Processes.
 	Serves func(info string, queues []string) bool
+	// Owner tells of which queue each job of a hash is, for Held; nil: nothing tells.
+	Owner *Owner
 }
 
 // Render is a Name or Hash of the framework's for a channel's keyPrefix and a queue.
@@ -136,6 +138,14 @@ const (
 	// field busy is how many jobs it works on, and info is for Serves.
 	Processes
 )
+
+// Owner says of which queue a job in work is.
+type Owner struct {
+	// Index is the name of a sorted set whose members are the hash's fields.
+	Index string
+	// Queue reads the name of the queue from a field's value. It is false where that does not tell.
+	Queue func(value string) (queue string, known bool)
+}
 
 // Oldest says where the time is at which the oldest job of a key came.
 type Oldest struct {

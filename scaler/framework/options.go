@@ -1,6 +1,7 @@
 package framework
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,7 +13,22 @@ type Options struct {
 	Steps string
 	// Separator stands between a queue's name and the priority. Empty: Priorities.Separator.
 	Separator string
+	// InFlight says which work counts, of what a framework keeps for all queues of the database together.
+	InFlight InFlight
 }
+
+// InFlight says which work counts where the framework keeps that of all queues together (Key.Owner).
+type InFlight string
+
+// The zero value is InFlightOfDatabase.
+const (
+	// InFlightOfDatabase: all of it.
+	InFlightOfDatabase InFlight = ""
+	// InFlightOfQueues: what is of the channel's queues, or does not say of which it is.
+	InFlightOfQueues InFlight = "Queue"
+	// InFlightNone: none of it.
+	InFlightNone InFlight = "None"
+)
 
 // Priorities says how a framework names the keys of a queue's priorities. The key of priority 0 has the
 // queue's name alone.
@@ -50,6 +66,23 @@ func (f Framework) QueueKeys(o Options) []Key {
 		}
 	}
 	return keys
+}
+
+// SharedKeys is Shared without what the options leave out.
+func (f Framework) SharedKeys(o Options) []Key {
+	var keys []Key
+	for _, key := range f.Shared {
+		if key.Owner == nil || o.InFlight != InFlightNone {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// SharesInFlight tells whether the framework keeps the work of all queues together, in a way that
+// InFlight has a say in.
+func (f Framework) SharesInFlight() bool {
+	return slices.ContainsFunc(f.Shared, func(key Key) bool { return key.Owner != nil })
 }
 
 // endings is what follows a queue's name in the key of each priority.

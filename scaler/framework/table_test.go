@@ -85,6 +85,11 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 	assert.Equal(t, timed, key.Clock.Latest != nil && key.Clock.Time != nil, "%s: a clock is of what has times as scores", key.Name)
 	assert.Equal(t, key.Counts == framework.Paused && key.Holds == framework.Hash, key.Field != "", key.Name)
 	assert.Equal(t, key.Counts == framework.Processes, key.Serves != nil, key.Name)
+	if key.Owner != nil {
+		assert.Equal(t, []any{framework.Held, framework.Hash}, []any{key.Counts, key.Holds}, key.Name)
+		assert.NotNil(t, key.Owner.Queue, key.Name)
+		assert.Equal(t, f.Prefix != nil, strings.HasPrefix(key.Owner.Index, "<prefix>"), key.Name)
+	}
 	assert.Equal(t, f.Prefix != nil, strings.HasPrefix(key.Name, "<prefix>"), "%s: what the user chooses precedes all keys", key.Name)
 	assert.LessOrEqual(t, strings.Count(key.Name, "<"), 2, key.Name)
 	if key.Marker != "" {

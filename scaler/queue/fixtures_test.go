@@ -92,11 +92,7 @@ func testPreset(t *testing.T, client *redis.Client, preset framework.Framework, 
 				step(t, client)
 			}
 			queues := func(age bool) []queue.Queue {
-				all := queue.OfPreset(preset, test.prefix, test.names, age)
-				for i := range all {
-					all[i].Options = test.options
-				}
-				return all
+				return queue.WithOptions(queue.OfPreset(preset, test.prefix, test.names, age), test.options)
 			}
 			got := sum(t, client, queues(false))
 			assert.Equal(t, []int64{test.ready, test.inFlight}, []int64{got.Ready, got.InFlight}, "ready and in flight")

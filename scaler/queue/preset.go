@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type layout struct {
 // keys is those of one queue, or of all together.
 func (l layout) keys(o framework.Options) []framework.Key {
 	if l.shared {
-		return l.framework.Shared
+		return l.framework.SharedKeys(o)
 	}
 	return l.framework.QueueKeys(o)
 }
@@ -47,6 +48,9 @@ func layoutsOf(frameworks []framework.Framework) map[Kind]layout {
 // routing is the key by which the node of a cluster is told: what jobs wait in, else the first.
 func (l layout) routing(o framework.Options) string {
 	keys := l.keys(o)
+	if len(keys) == 0 {
+		keys = l.framework.Shared // none of which is read
+	}
 	for _, key := range keys {
 		if key.Counts == framework.Waiting {
 			return key.Name
@@ -67,6 +71,15 @@ func OfPreset(f framework.Framework, prefix string, names []string, age bool) []
 		queues = append(queues, Queue{Key: strings.Join(names, ","), Kind: SharedKindOf(f), Prefix: prefix, Age: age && f.HasAges()})
 	}
 	return queues
+}
+
+// WithOptions is those queues as a channel's options have them: without those of which nothing is
+// to be read.
+func WithOptions(queues []Queue, o framework.Options) []Queue {
+	for i := range queues {
+		queues[i].Options = o
+	}
+	return slices.DeleteFunc(queues, func(q Queue) bool { return len(layouts[q.Kind].keys(o)) == 0 })
 }
 
 // IsShared tells whether this is what a framework keeps for all queues together.
@@ -110,8 +123,12 @@ func newPresetReader(q Queue) kindReader {
 	if !ok {
 		return nil
 	}
+	keys := l.keys(q.Options)
+	if len(keys) == 0 {
+		return nil
+	}
 	p := &presetReader{ages: l.framework.HasAges()}
-	for _, key := range l.keys(q.Options) {
+	for _, key := range keys {
 		reader := newKeyReader(q, l.framework, key)
 		if reader == nil {
 			return nil

@@ -17,6 +17,9 @@ func newKeyReader(q Queue, f framework.Framework, key framework.Key) keyReader {
 	case framework.Due:
 		return &dueJobs{due: newDue(name, key.Clock, q.Age)}
 	case framework.Held:
+		if key.Owner != nil && q.Options.InFlight == framework.InFlightOfQueues {
+			return newOwnedJobs(q, f, key)
+		}
 		if length := lengthOf(key.Holds, name); length != nil {
 			return &heldJobs{count: length, holds: key.Holds}
 		}

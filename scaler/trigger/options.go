@@ -40,6 +40,9 @@ func (p *parser) prioritySteps() []int32 {
 // checkOptions refuses settings of a framework that the preset is not.
 func (p *parser) checkOptions(q Queue) {
 	f, _ := framework.Named(string(q.Preset))
+	if q.InFlight != InFlightOfDatabase && !f.SharesInFlight() {
+		p.belongs(KeyInFlight, framework.Framework.SharesInFlight)
+	}
 	for _, key := range []string{KeyPrioritySteps, KeyPrioritySeparator} {
 		if p.metadata[key] != "" && f.Priorities == nil {
 			p.belongs(key, func(f framework.Framework) bool { return f.Priorities != nil })

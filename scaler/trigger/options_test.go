@@ -33,5 +33,6 @@ func TestPrioritySteps(t *testing.T) {
 	one, other := Queue{PrioritySteps: []int32{0, 1}}, Queue{PrioritySteps: []int32{0, 2}}
 	assert.False(t, one.Equal(other))
 	assert.False(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}, PrioritySeparator: ":"}))
+	assert.False(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}, InFlight: InFlightNone}))
 	assert.True(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}}))
 }

@@ -22,6 +22,9 @@ func TestEveryValueIsRead(t *testing.T) {
 	for _, value := range declared.Values[Score](t) {
 		assert.Equal(t, value, again(t, KeyScore, string(value)).Queue.Score)
 	}
+	for _, value := range declared.Values[InFlight](t) {
+		assert.Equal(t, value, again(t, KeyPreset, "Celery", KeyInFlight, string(value)).Queue.InFlight)
+	}
 	for _, value := range declared.Values[Mode](t) {
 		got := again(t, KeyRedisMode, string(value), KeySentinelMaster, map[bool]string{true: "mymaster"}[value == Sentinel])
 		assert.Equal(t, value, got.Redis.Mode)
@@ -67,6 +70,8 @@ func TestWhatAPresetAllows(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			allowed(t, f.HasAges(), "nothing records when a message of "+f.Name+" came", KeyPreset, f.Name, KeyMaxAge, "1m")
 			allowed(t, f.Prefix != nil, "it belongs to the presets Sidekiq, Celery", KeyPreset, f.Name, KeyKeyPrefix, "p")
+			allowed(t, f.SharesInFlight(), `inFlight is "None": it belongs to the preset Celery; leave it out`, KeyPreset, f.Name, KeyInFlight, "None")
+			allowed(t, true, "", KeyPreset, f.Name, KeyInFlight, "Database")
 			for key, value := range map[string]string{KeyPrioritySteps: "0,5", KeyPrioritySeparator: ":"} {
 				allowed(t, f.Priorities != nil, key+" is \""+value+"\": it belongs to the preset Celery; leave it out", KeyPreset, f.Name, key, value)
 			}

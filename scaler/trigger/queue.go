@@ -47,6 +47,18 @@ const (
 
 var scores = []Score{AnyScore, UnixSeconds, UnixMilliseconds}
 
+// InFlight says which work counts, where a preset's framework keeps that of all queues of a database together.
+type InFlight string
+
+// The work that counts.
+const (
+	InFlightOfDatabase InFlight = "Database" // all of it
+	InFlightOfQueues   InFlight = "Queue"    // what is of the trigger's own queues
+	InFlightNone       InFlight = "None"
+)
+
+var inFlights = []InFlight{InFlightOfDatabase, InFlightOfQueues, InFlightNone}
+
 // MaxKeys is how many keys a trigger may sum.
 const MaxKeys = 32
 
@@ -57,15 +69,16 @@ type Queue struct {
 	Preset            Preset
 	KeyPrefix         string  // empty: the framework's own
 	PrioritySteps     []int32 // of a preset's queues, in rising order; nil: the framework's own
-	PrioritySeparator string  // empty: the framework's own
-	ConsumerGroup     string  // empty: the stream's only group
+	InFlight          InFlight
+	PrioritySeparator string // empty: the framework's own
+	ConsumerGroup     string // empty: the stream's only group
 	Score             Score
 }
 
 // Equal tells whether both are made of the same.
 func (q Queue) Equal(other Queue) bool {
 	return q.Type == other.Type && slices.Equal(q.Keys, other.Keys) && q.Preset == other.Preset &&
-		q.KeyPrefix == other.KeyPrefix && slices.Equal(q.PrioritySteps, other.PrioritySteps) && q.PrioritySeparator == other.PrioritySeparator && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
+		q.KeyPrefix == other.KeyPrefix && slices.Equal(q.PrioritySteps, other.PrioritySteps) && q.PrioritySeparator == other.PrioritySeparator && q.InFlight == other.InFlight && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
 }
 
 // QueueKeys are the keys, or the names of a preset's queues: one at least.

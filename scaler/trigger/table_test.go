@@ -28,7 +28,7 @@ func everything() []map[string]string {
 			KeyUsername: "u", KeyPassword + FromEnvSuffix: "p", KeySentinelUsername: "su", KeySentinelPassword + FromEnvSuffix: "sp",
 		},
 		{KeyChannelName: "q", KeyQueueType: "SortedSet", KeyScore: "UnixSeconds"},
-		{KeyChannelName: "q", KeyPreset: "Celery", KeyPrioritySteps: "0,1,255", KeyPrioritySeparator: ":"},
+		{KeyChannelName: "q", KeyPreset: "Celery", KeyPrioritySteps: "0,1,255", KeyPrioritySeparator: ":", KeyInFlight: "Queue"},
 	}
 }
 
