@@ -60,7 +60,7 @@ func presetRules() map[string]rule {
 		all["maxAge of "+f.Name] = rule{of("maxAge", "1m"), refused(!f.HasAges(), "nothing records when a message of")}
 		all["prioritySteps of "+f.Name] = rule{of("prioritySteps", []any{int64(0), int64(5)}, "prioritySeparator", ":"), refused(f.Priorities == nil, "prioritySteps and prioritySeparator belong to the preset")}
 		all["inFlight of "+f.Name] = rule{of("inFlight", "Queue"), refused(!f.SharesInFlight(), "inFlight belongs to the preset Celery")}
-		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "do not work on a cluster")}
+		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "no cluster for")}
 	}
 	return all
 }

@@ -5,13 +5,13 @@ import "encoding/json"
 // Celery has a list for each step of priority, whose names kombu makes (kombu,
 // transport/redis.py, _q_for_pri): its transport options priority_steps and sep are the user's to choose. unacked is the
 // tasks that workers hold, of all queues of the database: what they fetched ahead, and what has a
-// countdown or an eta, too. The prefix is global_keyprefix. Nothing records when a task came, and
-// kombu does not speak to a cluster.
+// countdown or an eta, too. The prefix is global_keyprefix. Nothing records when a task came. kombu does not know
+// clusters, but works at a node of one that has all its keys.
 var Celery = Framework{
 	Name:       "Celery",
-	Prefix:     &Prefix{},
+	Prefix:     &Prefix{Tagged: "{celery}:"},
 	Priorities: &Priorities{Steps: "0,3,6,9", Separator: "\x06\x16"},
-	Cluster:    SeveralNodes,
+	Cluster:    TaggedByPrefix,
 	Queue: []Key{
 		{Name: "<prefix><queue><step>", Holds: List, Counts: Waiting},
 	},

@@ -77,6 +77,7 @@ var (
 	ageless     = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
 	prioritized = framework.Names(func(f framework.Framework) bool { return f.Priorities != nil })
 	sharing     = framework.Names(framework.Framework.SharesInFlight)
+	tagged      = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.TaggedByPrefix })
 	scattered   = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
 	clustered   = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
 )
@@ -93,7 +94,7 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	constants := regexp.MustCompile(`Preset\w+\s+QueuePreset = `).FindAllString(api.text, -1)
 	assert.Len(t, constants, len(every), "%s: constants of presets that there are not", api.path)
 	api.has(fmt.Sprintf(`rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in %s)",fieldPath=".keyPrefix",`+
-		`message="keyPrefix belongs to the presets %s: leave it out, and write keys in full"`, set(prefixed), joined(prefixed, "and")))
+		`message="keyPrefix belongs to the presets %s: leave it out. Without a preset write keys in full; the keys of another preset have none"`, set(prefixed), joined(prefixed, "and")))
 	for _, name := range prefixed {
 		keyPrefix, _, _ := strings.Cut(api.text[strings.Index(api.text, "// keyPrefix is what"):], "KeyPrefix ")
 		assert.Contains(t, keyPrefix, name+"'s", "%s: what is keyPrefix of %s?", api.path, name)
@@ -106,7 +107,7 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	api.has(fmt.Sprintf(`rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in %s)",fieldPath=".inFlight",`+
 		`message="inFlight belongs to the preset %s, whose queues share what is in flight: leave inFlight out"`, set(sharing), joined(sharing, "and")))
 	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
-		`message="%s do not work on a cluster, because their keys are on several of its nodes: use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
+		`message="no cluster for %s: its keys are on several nodes there, so use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
 }
 
 // counted are the counts whose keys the documents name.
@@ -118,6 +119,7 @@ func TestTheDocumentsRepeatTheTable(t *testing.T) {
 	queues := open(t, "docs/queues.md")
 	queues.has("- [Presets](#presets): " + strings.Join(every, ", ") + "\n")
 	queues.has("not for " + joined(scattered, "and") + ", whose keys are on several nodes |")
+	queues.has(joined(tagged, "and") + " need a hash tag in `keyPrefix`")
 	queues.has("| List, PubSub, " + strings.Join(ageless, ", ") + ", SortedSet without times | nothing records it: refused |")
 	for _, f := range framework.All() {
 		queues.has("\n### " + f.Name + "\n")

@@ -55,6 +55,9 @@ const (
 	TaggedByUser
 	// SeveralNodes: they do not share one.
 	SeveralNodes
+	// TaggedByPrefix: they have where the prefix has one. The queue's name does not suffice, because some
+	// keys are without it.
+	TaggedByPrefix
 )
 
 // What stands for a part of a key's name, each at most once, the prefix first.

@@ -46,7 +46,7 @@ func TestEveryFrameworkIsComplete(t *testing.T) {
 			assert.True(t, ok)
 			assert.Equal(t, f.Name, named.Name)
 			assert.NotZero(t, f.Cluster, "does it work on a cluster?")
-			if f.Cluster == framework.TaggedByUser {
+			if f.Cluster == framework.TaggedByUser || f.Cluster == framework.TaggedByPrefix {
 				require.NotNil(t, f.Prefix)
 				assert.Regexp(t, `\{.+\}`, f.Prefix.Tagged, "an example of a prefix with a hash tag")
 			}
@@ -65,7 +65,10 @@ func TestEveryFrameworkIsComplete(t *testing.T) {
 				assert.Nil(t, key.Oldest, "an age is of one queue")
 			}
 			for _, name := range []string{"q", "{q}"} {
-				onOneNode(t, f, name)
+				onOneNode(t, f, "", name)
+				if f.Prefix != nil && f.Prefix.Tagged != "" {
+					onOneNode(t, f, f.Prefix.Tagged, name)
+				}
 			}
 		})
 	}
@@ -105,21 +108,26 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 }
 
 // onOneNode holds what a value says of clusters against the hash tags of its keys.
-func onOneNode(t *testing.T, f framework.Framework, queue string) {
+func onOneNode(t *testing.T, f framework.Framework, prefix, queue string) {
 	t.Helper()
 	tags := map[string]bool{}
 	for _, key := range append(f.QueueKeys(framework.Options{}), f.Shared...) {
-		tags[tag(f.Render(key.Name, "", queue))] = true
+		tags[tag(f.Render(key.Name, prefix, queue))] = true
+		if key.Owner != nil {
+			tags[tag(f.Render(key.Owner.Index, prefix, queue))] = true
+		}
 		if key.Oldest != nil && key.Oldest.Hash != "" {
-			tags[tag(f.Render(key.Oldest.Hash+"job", "", queue))] = true
+			tags[tag(f.Render(key.Oldest.Hash+"job", prefix, queue))] = true
 		}
 	}
-	tagged := queue != strings.Trim(queue, "{}")
+	tagged := prefix != "" || queue != strings.Trim(queue, "{}")
 	switch f.Cluster {
 	case framework.OneNode:
 		assert.Len(t, tags, 1)
 	case framework.TaggedByUser:
 		assert.Equal(t, tagged, len(tags) == 1, "%v", tags)
+	case framework.TaggedByPrefix:
+		assert.Equal(t, prefix != "", len(tags) == 1, "%v", tags)
 	case framework.SeveralNodes:
 		assert.NotEmpty(t, tags)
 	}

@@ -144,9 +144,13 @@ func (p *parser) checkQueue(t Trigger) {
 	if q.Score != AnyScore && (q.Preset != "" || q.Type != Auto && q.Type != SortedSet) {
 		p.fail(KeyScore, "only a sorted set has scores; leave it out, or set queueType to SortedSet and leave preset out")
 	}
-	if f, _ := framework.Named(string(q.Preset)); q.KeyPrefix != "" && f.Prefix == nil {
+	if f, isPreset := framework.Named(string(q.Preset)); q.KeyPrefix != "" && f.Prefix == nil {
+		remedy := "leave it out, and write keys in full"
+		if isPreset {
+			remedy = "leave it out: the keys of " + f.Name + " have none"
+		}
 		prefixed := framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
-		p.fail(KeyKeyPrefix, "it belongs to the presets %s; leave it out, and write keys in full", joined(prefixed, "and"))
+		p.fail(KeyKeyPrefix, "it belongs to the presets %s; %s", joined(prefixed, "and"), remedy)
 	}
 	p.checkOptions(q)
 	if t.Policy.MaxAge > 0 {
@@ -188,6 +192,11 @@ func (p *parser) checkClusterQueue(t Trigger) {
 				p.fail(KeyKeyPrefix, "on a cluster %s needs a hash tag, so that the keys of queue %q are on one node; make it %s, for example, or put the queue's name in braces",
 					f.Name, p.shownQueue(name), f.Prefix.Tagged)
 			}
+		}
+	case framework.TaggedByPrefix:
+		if !tagged(t.Queue.KeyPrefix) {
+			p.fail(KeyKeyPrefix, "on a cluster %s needs a hash tag in it, so that all its keys are on one node; make it %s, for example, here and in the workers' settings",
+				f.Name, f.Prefix.Tagged)
 		}
 	case framework.SeveralNodes:
 		p.fail(KeyPreset, "it does not work on a cluster, because its keys are on several nodes; use redisMode Standalone or Sentinel")

@@ -5,6 +5,7 @@ package frameworktest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -33,6 +34,16 @@ func Of(t testing.TB, f framework.Framework, now time.Time) Example {
 	example, ok := examples[f.Name]
 	require.True(t, ok, "%s has no example: add what a server holds of it to the table in examples.go", f.Name)
 	return example(moment(now))
+}
+
+// Prefixed is the commands with a prefix before each key, for a framework whose own is empty.
+func (e Example) Prefixed(prefix string) [][]any {
+	commands := make([][]any, len(e.Commands))
+	for i, words := range e.Commands {
+		commands[i] = slices.Clone(words)
+		commands[i][1] = fmt.Sprint(prefix, words[1])
+	}
+	return commands
 }
 
 // examples has a row for each framework.
