@@ -56,6 +56,7 @@ func TestAPresetsOptionsAreRead(t *testing.T) {
 		{"HSET", "unacked", "t1", `[{"body":""},"","q"]`, "t2", `[{"body":""},"","other"]`, "t3", `[{"body":""},"","other"]`},
 		{"ZADD", "unacked_index", 1, "t1", 2, "t2", 3, "t3"},
 	}
+	due := [][]any{{"ZADD", "rq:scheduled:q", 1, "job"}}
 	tests := map[string]struct {
 		commands        [][]any
 		metadata        []string
@@ -63,9 +64,11 @@ func TestAPresetsOptionsAreRead(t *testing.T) {
 	}{
 		"Celery's priority_steps and sep": {commands: [][]any{{"LPUSH", "q:5", "{}"}, {"LPUSH", "q", "{}"}, {"LPUSH", "q\x06\x163", "{}"}}, ready: 2,
 			metadata: []string{"preset", "Celery", "prioritySteps", "0,5", "prioritySeparator", ":"}},
-		"all work of the database": {commands: unacked, inFlight: 3, metadata: []string{"preset", "Celery"}},
-		"work of this queue":       {commands: unacked, inFlight: 1, metadata: []string{"preset", "Celery", "inFlight", "Queue"}},
-		"no work":                  {commands: unacked, inFlight: 0, metadata: []string{"preset", "Celery", "inFlight", "None"}},
+		"all work of the database":     {commands: unacked, inFlight: 3, metadata: []string{"preset", "Celery"}},
+		"work of this queue":           {commands: unacked, inFlight: 1, metadata: []string{"preset", "Celery", "inFlight", "Queue"}},
+		"RQ's jobs that are due":       {commands: due, ready: 1, metadata: []string{"preset", "RQ"}},
+		"due, and without a scheduler": {commands: due, ready: 0, metadata: []string{"preset", "RQ", "scheduled", "Ignore"}},
+		"no work":                      {commands: unacked, inFlight: 0, metadata: []string{"preset", "Celery", "inFlight", "None"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

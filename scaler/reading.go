@@ -82,6 +82,10 @@ var inFlights = map[trigger.InFlight]framework.InFlight{
 	trigger.InFlightOfDatabase: framework.InFlightOfDatabase, trigger.InFlightOfQueues: framework.InFlightOfQueues, trigger.InFlightNone: framework.InFlightNone,
 }
 
+var scheduleds = map[trigger.Scheduled]framework.Scheduled{
+	trigger.ScheduledCount: framework.ScheduledCount, trigger.ScheduledIgnore: framework.ScheduledIgnore,
+}
+
 // queuesOf are all whose depths are summed.
 func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	spec, names, age := t.Queue, t.QueueKeys(), t.Policy.MaxAge > 0
@@ -92,13 +96,14 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 		return nil, fault("read queueType %q, preset %q and score %q", spec.Type, spec.Preset, spec.Score)
 	}
 	inFlight, counted := inFlights[spec.InFlight]
-	if !counted {
-		return nil, fault("count inFlight %q", spec.InFlight)
+	scheduled, told := scheduleds[spec.Scheduled]
+	if isPreset && (!counted || !told) {
+		return nil, fault("count inFlight %q and scheduled %q", spec.InFlight, spec.Scheduled)
 	}
 	if isPreset {
 		queues := queue.OfPreset(preset, spec.KeyPrefix, names, age)
 		return queue.WithOptions(queues, framework.Options{
-			Steps: framework.StepsOf(spec.PrioritySteps), Separator: spec.PrioritySeparator, InFlight: inFlight,
+			Steps: framework.StepsOf(spec.PrioritySteps), Separator: spec.PrioritySeparator, InFlight: inFlight, Scheduled: scheduled,
 		}), nil
 	}
 	queues := make([]queue.Queue, len(names))

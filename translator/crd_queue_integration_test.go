@@ -60,6 +60,7 @@ func presetRules() map[string]rule {
 		all["maxAge of "+f.Name] = rule{of("maxAge", "1m"), refused(!f.HasAges(), "nothing records when a message of")}
 		all["prioritySteps of "+f.Name] = rule{of("prioritySteps", []any{int64(0), int64(5)}, "prioritySeparator", ":"), refused(f.Priorities == nil, "prioritySteps and prioritySeparator belong to the preset")}
 		all["inFlight of "+f.Name] = rule{of("inFlight", "Queue"), refused(!f.SharesInFlight(), "inFlight belongs to the preset Celery")}
+		all["scheduled of "+f.Name] = rule{of("scheduled", "Ignore"), refused(!f.HasScheduler(), "scheduled belongs to the preset RQ")}
 		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "no cluster for")}
 	}
 	return all
@@ -92,6 +93,9 @@ var queueRules = map[string]rule{
 	"inFlight by default, alone":           {in("queue", "inFlight", "Database"), ""},
 	"inFlight alone":                       {in("queue", "inFlight", "None"), "inFlight belongs to the preset Celery"},
 	"inFlight of none":                     {both(mine, in("queue", "preset", "Celery", "inFlight", "Mine")), "Unsupported value"},
+	"scheduled by default, alone":          {in("queue", "scheduled", "Count"), ""},
+	"scheduled alone":                      {in("queue", "scheduled", "Ignore"), "scheduled belongs to the preset RQ"},
+	"scheduled of none":                    {both(mine, in("queue", "preset", "RQ", "scheduled", "Never")), "Unsupported value"},
 	"prioritySteps alone":                  {in("queue", "prioritySteps", []any{int64(0)}), "belong to the preset Celery"},
 	"prioritySeparator alone":              {in("queue", "prioritySeparator", ":"), "belong to the preset Celery"},
 	"no prioritySteps":                     {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{})), "spec.queue.prioritySteps"},

@@ -82,7 +82,7 @@ func TestPresetsAreToldToWorkers(t *testing.T) {
 		c.Spec.Queue = &v1.QueueSpec{Preset: v1.PresetBullMQ, KeyPrefix: "shop"}
 	})
 	assert.Contains(t, envOf(t, channel), "QUEUE_PRESET=BullMQ")
-	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: "BullMQ", KeyPrefix: "shop", InFlight: trigger.InFlightOfDatabase, Score: trigger.AnyScore}, triggerFor(channel).Queue)
+	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: "BullMQ", KeyPrefix: "shop", InFlight: trigger.InFlightOfDatabase, Scheduled: trigger.ScheduledCount, Score: trigger.AnyScore}, triggerFor(channel).Queue)
 }
 
 func TestAPresetsOptionsReachTheTrigger(t *testing.T) {

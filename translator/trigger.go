@@ -22,6 +22,7 @@ func triggerFor(channel *v1.PubSubChannel) trigger.Trigger {
 			PrioritySteps:     queue.PrioritySteps,
 			PrioritySeparator: queue.PrioritySeparator,
 			InFlight:          trigger.InFlight(queue.InFlight),
+			Scheduled:         trigger.Scheduled(queue.Scheduled),
 			ConsumerGroup:     queue.ConsumerGroup,
 			Score:             trigger.Score(queue.Score),
 		},

@@ -65,6 +65,18 @@ const (
 	InFlightNone InFlight = "None"
 )
 
+// Scheduled is whether jobs count that are due, but are moved to their queue by a scheduler alone.
+// +kubebuilder:validation:Enum=Count;Ignore
+type Scheduled string
+
+// Whether they count.
+const (
+	// ScheduledCount means that they do.
+	ScheduledCount Scheduled = "Count"
+	// ScheduledIgnore means that they don't.
+	ScheduledIgnore Scheduled = "Ignore"
+)
+
 // QueueSpec says what the queue is made of, and how its depth is read.
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
@@ -74,6 +86,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 // +kubebuilder:validation:XValidation:rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".prioritySteps",message="prioritySteps and prioritySeparator belong to the preset Celery: leave them out"
 // +kubebuilder:validation:XValidation:rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".inFlight",message="inFlight belongs to the preset Celery, whose queues share what is in flight: leave inFlight out"
+// +kubebuilder:validation:XValidation:rule="!has(self.scheduled) || self.scheduled == 'Count' || (has(self.preset) && self.preset in ['RQ'])",fieldPath=".scheduled",message="scheduled belongs to the preset RQ, whose scheduler is optional: leave scheduled out"
 type QueueSpec struct {
 	// type is the kind of queue. With a preset it is left out.
 	//
@@ -143,6 +156,14 @@ type QueueSpec struct {
 	// Example: inFlight: Queue
 	// +optional
 	InFlight InFlight `json:"inFlight,omitempty"`
+
+	// scheduled says whether RQ's scheduled jobs count once they are due. Count (the default): they do,
+	// so that they wake workers, which run RQ's scheduler (--with-scheduler). Ignore: they don't. Set it where no worker
+	// runs the scheduler: nobody moves those jobs to their queue, so they would count for ever.
+	//
+	// Example: scheduled: Ignore
+	// +optional
+	Scheduled Scheduled `json:"scheduled,omitempty"`
 
 	// consumerGroup is the stream's consumer group. Unset: the stream's only group; with
 	// several groups it must be set.

@@ -78,6 +78,7 @@ var (
 	prioritized = framework.Names(func(f framework.Framework) bool { return f.Priorities != nil })
 	sharing     = framework.Names(framework.Framework.SharesInFlight)
 	tagged      = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.TaggedByPrefix })
+	scheduling  = framework.Names(framework.Framework.HasScheduler)
 	scattered   = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
 	clustered   = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
 )
@@ -106,6 +107,8 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 		`message="prioritySteps and prioritySeparator belong to the preset %s: leave them out"`, set(prioritized), joined(prioritized, "and")))
 	api.has(fmt.Sprintf(`rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in %s)",fieldPath=".inFlight",`+
 		`message="inFlight belongs to the preset %s, whose queues share what is in flight: leave inFlight out"`, set(sharing), joined(sharing, "and")))
+	api.has(fmt.Sprintf(`rule="!has(self.scheduled) || self.scheduled == 'Count' || (has(self.preset) && self.preset in %s)",fieldPath=".scheduled",`+
+		`message="scheduled belongs to the preset %s, whose scheduler is optional: leave scheduled out"`, set(scheduling), joined(scheduling, "and")))
 	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
 		`message="no cluster for %s: its keys are on several nodes there, so use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
 }

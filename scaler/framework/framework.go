@@ -75,6 +75,8 @@ type Key struct {
 	Counts Count
 	// Clock is how Due and Reserved write a time in a score.
 	Clock Clock
+	// Scheduler tells of Due that a scheduler moves the jobs, which a user may not run (Options.Scheduled).
+	Scheduler bool
 	// Field of the hash, for Paused.
 	Field string
 	// Marker begins the element at the tail of a list that is no job, for Waiting. Empty: all are.
@@ -133,7 +135,8 @@ const (
 	Held
 	// Reserved: the members of a sorted set whose time is yet to come are in flight (ZCOUNT).
 	Reserved
-	// Paused: what waits is not ready while the key, a string, exists, or the hash has Field.
+	// Paused: what waits is not ready while the key, a string, exists, or the hash has Field. One that names no
+	// queue pauses all.
 	Paused
 	// Added: a string, the number of jobs ever added (GET).
 	Added

@@ -15,7 +15,20 @@ type Options struct {
 	Separator string
 	// InFlight says which work counts, of what a framework keeps for all queues of the database together.
 	InFlight InFlight
+	// Scheduled says whether jobs count that are due in keys with a Scheduler.
+	Scheduled Scheduled
 }
+
+// Scheduled says whether jobs count that are due, but are moved to their queue by a scheduler alone.
+type Scheduled string
+
+// The zero value is ScheduledCount.
+const (
+	// ScheduledCount: they do, because a worker that starts runs the scheduler.
+	ScheduledCount Scheduled = ""
+	// ScheduledIgnore: they don't, because nobody moves them.
+	ScheduledIgnore Scheduled = "Ignore"
+)
 
 // InFlight says which work counts where the framework keeps that of all queues together (Key.Owner).
 type InFlight string
@@ -51,10 +64,18 @@ func StepsOf(priorities []int32) string {
 // stepPart stands in a key's name for the separator and the priority, where a queue has a key for each.
 const stepPart = "<step>"
 
-// QueueKeys is Queue with a key for each priority.
+// HasScheduler tells whether Scheduled has a say in what is due.
+func (f Framework) HasScheduler() bool {
+	return slices.ContainsFunc(f.Queue, func(key Key) bool { return key.Scheduler })
+}
+
+// QueueKeys is Queue with a key for each priority, and without what the options leave out.
 func (f Framework) QueueKeys(o Options) []Key {
 	var keys []Key
 	for _, key := range f.Queue {
+		if key.Scheduler && o.Scheduled == ScheduledIgnore {
+			continue
+		}
 		if f.Priorities == nil || !strings.Contains(key.Name, stepPart) {
 			keys = append(keys, key)
 			continue

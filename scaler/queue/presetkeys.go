@@ -120,12 +120,12 @@ func (p *pausedQueue) ask(commands []redis.Cmder, _ round) []redis.Cmder {
 
 func (p *pausedQueue) add(depth *presetDepth, replies *replies, _ round) bool {
 	if p.exists != nil {
-		depth.paused = replies.number(p.exists, framework.String) > 0
+		depth.paused = replies.number(p.exists, framework.String) > 0 || depth.paused
 		return true
 	}
 	paused, err := p.field.Result()
 	replies.failed(p.field, framework.Hash, err)
-	depth.paused = paused
+	depth.paused = paused || depth.paused
 	return true
 }
 

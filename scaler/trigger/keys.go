@@ -11,6 +11,7 @@ const (
 	KeyPrioritySteps        = "prioritySteps"        // a preset's priorities with a key of their own; default the framework's
 	KeyPrioritySeparator    = "prioritySeparator"    // between a queue's name and a priority; default the framework's
 	KeyInFlight             = "inFlight"             // what of the work counts that a preset's queues share: Database (default), Queue or None
+	KeyScheduled            = "scheduled"            // whether due jobs count that only a scheduler moves: Count (default) or Ignore
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
 	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds
 	KeyMaxAge               = "maxAge"               // of the oldest message, 1s to 720h; default no limit

@@ -43,6 +43,9 @@ func (p *parser) checkOptions(q Queue) {
 	if q.InFlight != InFlightOfDatabase && !f.SharesInFlight() {
 		p.belongs(KeyInFlight, framework.Framework.SharesInFlight)
 	}
+	if q.Scheduled != ScheduledCount && !f.HasScheduler() {
+		p.belongs(KeyScheduled, framework.Framework.HasScheduler)
+	}
 	for _, key := range []string{KeyPrioritySteps, KeyPrioritySeparator} {
 		if p.metadata[key] != "" && f.Priorities == nil {
 			p.belongs(key, func(f framework.Framework) bool { return f.Priorities != nil })

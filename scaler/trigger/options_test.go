@@ -34,5 +34,6 @@ func TestPrioritySteps(t *testing.T) {
 	assert.False(t, one.Equal(other))
 	assert.False(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}, PrioritySeparator: ":"}))
 	assert.False(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}, InFlight: InFlightNone}))
+	assert.False(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}, Scheduled: ScheduledIgnore}))
 	assert.True(t, one.Equal(Queue{PrioritySteps: []int32{0, 1}}))
 }

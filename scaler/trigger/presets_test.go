@@ -25,6 +25,9 @@ func TestEveryValueIsRead(t *testing.T) {
 	for _, value := range declared.Values[InFlight](t) {
 		assert.Equal(t, value, again(t, KeyPreset, "Celery", KeyInFlight, string(value)).Queue.InFlight)
 	}
+	for _, value := range declared.Values[Scheduled](t) {
+		assert.Equal(t, value, again(t, KeyPreset, "RQ", KeyScheduled, string(value)).Queue.Scheduled)
+	}
 	for _, value := range declared.Values[Mode](t) {
 		got := again(t, KeyRedisMode, string(value), KeySentinelMaster, map[bool]string{true: "mymaster"}[value == Sentinel])
 		assert.Equal(t, value, got.Redis.Mode)
@@ -72,6 +75,7 @@ func TestWhatAPresetAllows(t *testing.T) {
 			allowed(t, f.Prefix != nil, "; leave it out: the keys of "+f.Name+" have none", KeyPreset, f.Name, KeyKeyPrefix, "p")
 			allowed(t, f.SharesInFlight(), `inFlight is "None": it belongs to the preset Celery; leave it out`, KeyPreset, f.Name, KeyInFlight, "None")
 			allowed(t, true, "", KeyPreset, f.Name, KeyInFlight, "Database")
+			allowed(t, f.HasScheduler(), `scheduled is "Ignore": it belongs to the preset RQ; leave it out`, KeyPreset, f.Name, KeyScheduled, "Ignore")
 			for key, value := range map[string]string{KeyPrioritySteps: "0,5", KeyPrioritySeparator: ":"} {
 				allowed(t, f.Priorities != nil, key+" is \""+value+"\": it belongs to the preset Celery; leave it out", KeyPreset, f.Name, key, value)
 			}

@@ -57,6 +57,17 @@ const (
 	InFlightNone       InFlight = "None"
 )
 
+// Scheduled says whether a preset's jobs count that are due, but are moved to their queue by a scheduler alone.
+type Scheduled string
+
+// Whether they count.
+const (
+	ScheduledCount  Scheduled = "Count"
+	ScheduledIgnore Scheduled = "Ignore"
+)
+
+var scheduleds = []Scheduled{ScheduledCount, ScheduledIgnore}
+
 var inFlights = []InFlight{InFlightOfDatabase, InFlightOfQueues, InFlightNone}
 
 // MaxKeys is how many keys a trigger may sum.
@@ -70,6 +81,7 @@ type Queue struct {
 	KeyPrefix         string  // empty: the framework's own
 	PrioritySteps     []int32 // of a preset's queues, in rising order; nil: the framework's own
 	InFlight          InFlight
+	Scheduled         Scheduled
 	PrioritySeparator string // empty: the framework's own
 	ConsumerGroup     string // empty: the stream's only group
 	Score             Score
@@ -78,7 +90,7 @@ type Queue struct {
 // Equal tells whether both are made of the same.
 func (q Queue) Equal(other Queue) bool {
 	return q.Type == other.Type && slices.Equal(q.Keys, other.Keys) && q.Preset == other.Preset &&
-		q.KeyPrefix == other.KeyPrefix && slices.Equal(q.PrioritySteps, other.PrioritySteps) && q.PrioritySeparator == other.PrioritySeparator && q.InFlight == other.InFlight && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
+		q.KeyPrefix == other.KeyPrefix && slices.Equal(q.PrioritySteps, other.PrioritySteps) && q.PrioritySeparator == other.PrioritySeparator && q.InFlight == other.InFlight && q.Scheduled == other.Scheduled && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
 }
 
 // QueueKeys are the keys, or the names of a preset's queues: one at least.

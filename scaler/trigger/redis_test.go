@@ -53,7 +53,7 @@ func TestQueueAndServerRoundTrip(t *testing.T) {
 		"a preset of several queues": {
 			map[string]string{"channelName": "default", "keys": "default, mail", "preset": "Sidekiq", "keyPrefix": "shop"},
 			func(t *testing.T, got Trigger) {
-				assert.Equal(t, Queue{Type: Auto, Preset: "Sidekiq", Keys: []string{"default", "mail"}, KeyPrefix: "shop", InFlight: InFlightOfDatabase, Score: AnyScore}, got.Queue)
+				assert.Equal(t, Queue{Type: Auto, Preset: "Sidekiq", Keys: []string{"default", "mail"}, KeyPrefix: "shop", InFlight: InFlightOfDatabase, Scheduled: ScheduledCount, Score: AnyScore}, got.Queue)
 			},
 		},
 		"keys with commas": {

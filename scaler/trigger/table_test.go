@@ -29,6 +29,7 @@ func everything() []map[string]string {
 		},
 		{KeyChannelName: "q", KeyQueueType: "SortedSet", KeyScore: "UnixSeconds"},
 		{KeyChannelName: "q", KeyPreset: "Celery", KeyPrioritySteps: "0,1,255", KeyPrioritySeparator: ":", KeyInFlight: "Queue"},
+		{KeyChannelName: "q", KeyPreset: "RQ", KeyScheduled: "Ignore"},
 	}
 }
 

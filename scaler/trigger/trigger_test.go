@@ -16,7 +16,7 @@ func TestParseDefaults(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Trigger{
 		ChannelName: "orders",
-		Queue:       Queue{Type: Auto, InFlight: InFlightOfDatabase, Score: AnyScore},
+		Queue:       Queue{Type: Auto, InFlight: InFlightOfDatabase, Scheduled: ScheduledCount, Score: AnyScore},
 		Redis:       Redis{Address: "dragonfly:6379", Mode: Standalone},
 		Policy: policy.Spec{
 			MinReplicas: 1, MaxReplicas: 10, TargetQueueDepth: 100, ScaleUpThreshold: 150, ScaleDownThreshold: 50,
