@@ -79,6 +79,8 @@ type Key struct {
 	Scheduler bool
 	// Field of the hash, for Paused.
 	Field string
+	// Limits is the fields of the hash, for Limited.
+	Limits *Limits
 	// Marker begins the element at the tail of a list that is no job, for Waiting. Empty: all are.
 	Marker string
 	// Oldest says where the time is read at which the oldest job came, for Waiting; nil: nowhere.
@@ -140,10 +142,21 @@ const (
 	Paused
 	// Added: a string, the number of jobs ever added (GET).
 	Added
+	// Limited: a hash says how many of the jobs that wait may run.
+	Limited
 	// Processes: a set of the framework's processes. Each has a hash <prefix><process>, of which the
 	// field busy is how many jobs it works on, and info is for Serves.
 	Processes
 )
+
+// Limits is the fields of a hash that limit how many jobs of a queue run, whatever workers there are. Each may be
+// missing: there is no such limit.
+type Limits struct {
+	// Concurrency is how many may be in work at the same time.
+	Concurrency string
+	// Max is how many may begin in a window of so many milliseconds as Window says.
+	Max, Window string
+}
 
 // Owner says of which queue a job in work is.
 type Owner struct {

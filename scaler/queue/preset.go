@@ -113,6 +113,7 @@ type keyReader interface {
 type presetDepth struct {
 	Depth
 	paused    bool // what waits is not runnable
+	limits    limits
 	noCounter bool // of the jobs that were added: the first one will make it
 }
 
@@ -147,7 +148,7 @@ func (p *presetReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 
 func (p *presetReader) answer(r round) (Depth, bool, error) {
 	p.replies = replies{queue: r.queue}
-	p.depth = presetDepth{Depth: Depth{Kind: r.queue.Kind, Added: -1}}
+	p.depth = presetDepth{Depth: Depth{Kind: r.queue.Kind, Added: -1}, limits: noLimits}
 	done := true
 	for _, key := range p.keys {
 		known := key.add(&p.depth, &p.replies, r)
@@ -162,9 +163,7 @@ func (p *presetReader) answer(r round) (Depth, bool, error) {
 	if p.depth.noCounter && p.depth.Total() == 0 {
 		p.depth.Added = 0
 	}
-	if p.depth.paused {
-		p.depth.Ready, p.depth.Oldest = 0, time.Time{}
-	}
+	p.depth.hold(r.queue.Key)
 	return p.depth.Depth, done, nil
 }
 

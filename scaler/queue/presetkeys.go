@@ -27,6 +27,8 @@ func newKeyReader(q Queue, f framework.Framework, key framework.Key) keyReader {
 		return &reservedJobs{count: number("zcount", name, "", "+inf"), clock: key.Clock}
 	case framework.Paused:
 		return newPausedQueue(key, name)
+	case framework.Limited:
+		return newLimitedQueue(key, name)
 	case framework.Added:
 		return &addedJobs{counter: text("get", name)}
 	case framework.Processes:

@@ -61,6 +61,9 @@ type Depth struct {
 	// what is measured in place of a depth; LowerBound is set, too.
 	Estimate bool
 	Added    int64 // messages ever added; -1 where nothing counts them
+	// Remark is what else is to be known of how the depth came to be, without anything that changes while
+	// nothing else does; empty: nothing.
+	Remark string
 	// Oldest is when the message that waits the longest came, or became due. Zero: none
 	// waits, or Age was not wanted.
 	Oldest time.Time
