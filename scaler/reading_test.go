@@ -168,3 +168,19 @@ func TestRemarksAreTold(t *testing.T) {
 		return err == nil && !strings.Contains(got.GetExplanation(), "concurrency")
 	}, deadline, 10*time.Millisecond)
 }
+
+// A misspelt group reads as one that is yet to come: everything waits. The words say so, and which groups there are.
+func TestAMissingGroupIsTold(t *testing.T) {
+	f := newFixture(t)
+	f.run(t, []any{"XADD", "payments", "*", "a", "1"}, []any{"XADD", "payments", "*", "a", "1"}, []any{"XGROUP", "CREATE", "payments", "billing", "$"})
+	got, err := f.explain(t, "queueType", "Stream", "channelName", "payments", "consumerGroup", "biling")
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, got.GetQueueDepth(), "the depth stays")
+	words := `stream "payments" has no consumer group "biling", so all its entries count as waiting; it has billing: correct consumerGroup, unless that one is yet to be made`
+	assert.Contains(t, got.GetExplanation(), "; "+words)
+	assert.Contains(t, got.GetLastingExplanation(), "; "+words)
+	got, err = f.explain(t, "queueType", "Stream", "channelName", "payments", "consumerGroup", "billing")
+	require.NoError(t, err)
+	assert.Zero(t, got.GetQueueDepth())
+	assert.NotContains(t, got.GetExplanation(), "group")
+}
