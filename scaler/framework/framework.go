@@ -87,6 +87,11 @@ type Key struct {
 	Oldest *Oldest
 	// Serves tells of a process, by its info, whether it works on one of the queues, for Processes.
 	Serves func(info string, queues []string) bool
+	// List is the name, but for the prefix, of the list in which a process keeps what it works on of a queue, for Orphans.
+	List func(process, queue string) string
+	// Optional is a key that not everybody who uses the framework has. Where a user may not read it, or something else bears its
+	// name, it is as if there were none.
+	Optional bool
 	// Owner tells of which queue each job of a hash is, for Held; nil: nothing tells.
 	Owner *Owner
 }
@@ -137,13 +142,16 @@ const (
 	Held
 	// Reserved: the members of a sorted set whose time is yet to come are in flight (ZCOUNT).
 	Reserved
-	// Paused: what waits is not ready while the key, a string, exists, or the hash has Field. One that names no
-	// queue pauses all.
+	// Paused: what waits is not ready while the key, a string, exists, the hash has Field, or the set has the queue's name.
+	// A string that names no queue pauses all.
 	Paused
 	// Added: a string, the number of jobs ever added (GET).
 	Added
 	// Limited: a hash says how many of the jobs that wait may run.
 	Limited
+	// Orphans: a set of the framework's processes. Of those that have no hash <prefix><process> any more, the elements of
+	// the lists <prefix>List are ready.
+	Orphans
 	// Processes: a set of the framework's processes. Each has a hash <prefix><process>, of which the
 	// field busy is how many jobs it works on, and info is for Serves.
 	Processes

@@ -82,7 +82,7 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 	holds := map[framework.Count][]framework.Type{
 		framework.Waiting: {framework.List, framework.SortedSet}, framework.Due: {framework.SortedSet},
 		framework.Held: {framework.List, framework.Hash, framework.SortedSet}, framework.Reserved: {framework.SortedSet},
-		framework.Paused: {framework.String, framework.Hash}, framework.Limited: {framework.Hash}, framework.Added: {framework.String}, framework.Processes: {framework.Set},
+		framework.Paused: {framework.String, framework.Hash, framework.Set}, framework.Orphans: {framework.Set}, framework.Limited: {framework.Hash}, framework.Added: {framework.String}, framework.Processes: {framework.Set},
 	}[key.Counts]
 	require.NotEmpty(t, holds, "%s counts nothing", key.Name)
 	assert.Contains(t, holds, key.Holds, key.Name)
@@ -90,6 +90,7 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 	assert.Equal(t, timed, key.Clock.Latest != nil && key.Clock.Time != nil, "%s: a clock is of what has times as scores", key.Name)
 	assert.Equal(t, key.Counts == framework.Paused && key.Holds == framework.Hash, key.Field != "", key.Name)
 	assert.Equal(t, key.Counts == framework.Limited, key.Limits != nil, key.Name)
+	assert.Equal(t, key.Counts == framework.Orphans, key.List != nil, key.Name)
 	assert.Equal(t, key.Counts == framework.Processes, key.Serves != nil, key.Name)
 	if key.Scheduler {
 		assert.Equal(t, framework.Due, key.Counts, key.Name)
