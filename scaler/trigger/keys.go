@@ -56,6 +56,17 @@ const (
 // do, so that KEDA connects anew; it means nothing to the scaler.
 const KeyCertificatesHash = "certificatesHash"
 
+// ofKEDAsRedis are the keys of KEDA's own redis scalers that have another name here (KEDA 2.21, pkg/scalers/redis_scaler.go, redis_streams_scaler.go): many a trigger
+// was one of those before.
+var ofKEDAsRedis = map[string]string{
+	"address": KeyRedisAddress, "addresses": KeyRedisAddress, "host": KeyRedisAddress, "hosts": KeyRedisAddress,
+	"port": KeyRedisAddress + " (host:port)", "ports": KeyRedisAddress + " (host:port)",
+	"listName": KeyChannelName, "stream": KeyChannelName,
+	"listLength": KeyTargetQueueDepth, "streamLength": KeyTargetQueueDepth, "pendingEntriesCount": KeyTargetQueueDepth, "lagCount": KeyTargetQueueDepth,
+	"activationListLength": KeyActivationQueueDepth, "activationLagCount": KeyActivationQueueDepth,
+	"databaseIndex": KeyDatabase, "ca": KeyCAFromSecret, "cert": KeyClientCertificateFromSecret, "Cert": KeyClientCertificateFromSecret, "key": KeyClientCertificateFromSecret,
+}
+
 // kedaKeys are those that concern KEDA alone, most of them its own keys of an external trigger
 // (KEDA 2.21, pkg/scalers/external_scaler.go, externalScalerMetadata): it sends them along.
 var kedaKeys = map[string]bool{"scalerAddress": true, "enableTLS": true, "unsafeSsl": true, KeyCertificatesHash: true}

@@ -81,7 +81,7 @@ var table = []keyRow{
 	secretKey(KeyPasswordFromSecret, KeyPassword, "password", func(r *Redis) *Secret { return &r.Password }, "the password: "+ofSecret("password"), "none"),
 	secretKey(KeySentinelUsernameFromSecret, KeySentinelUsername, "username", func(r *Redis) *Secret { return &r.SentinelUsername }, "likewise, for the sentinels", "none"),
 	secretKey(KeySentinelPasswordFromSecret, KeySentinelPassword, "password", func(r *Redis) *Secret { return &r.SentinelPassword }, "likewise, for the sentinels", "none"),
-	{key: KeyTLS, connects: true, meaning: "`true` or `false`", byDefault: "`false`",
+	{key: KeyTLS, connects: true, meaning: "`true` or `false`: whether the server is spoken to by TLS (`enableTLS` is KEDA's, for its connection to the scaler)", byDefault: "`false`",
 		read:  func(p *parser, t *Trigger) { t.Redis.TLS = oneOf(p, KeyTLS, []string{"false", "true"}) == "true" },
 		write: func(t Trigger) string { return unless("false", strconv.FormatBool(t.Redis.TLS)) }},
 	oneWord(KeyTLSServerName, "the name that the server's certificate must have", "the address's host",
