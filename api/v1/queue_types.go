@@ -108,7 +108,9 @@ type QueueSpec struct {
 	Keys []string `json:"keys,omitempty"`
 
 	// preset is the job framework that the workers use: depth is what is ready, in work and
-	// due in its keys, and channelName and keys are the names of its queues.
+	// due in its keys, and channelName and keys are the names of its queues. Celery's tasks in work count only
+	// with task_acks_late: without it Celery acknowledges a task as it begins, nothing on the server tells of it any more, and
+	// a worker may be taken away from under it.
 	//
 	// Example: preset: BullMQ
 	// +optional

@@ -5,7 +5,7 @@ import "encoding/json"
 // Celery has a list for each step of priority, whose names kombu makes (kombu,
 // transport/redis.py, _q_for_pri): its transport options priority_steps and sep are the user's to choose. unacked is the
 // tasks that workers hold, of all queues of the database: what they fetched ahead, and what has a
-// countdown or an eta, too. The prefix is global_keyprefix. Nothing records when a task came. kombu does not know
+// countdown or an eta, too. One that runs is there only with task_acks_late. The prefix is global_keyprefix. Nothing records when a task came. kombu does not know
 // clusters, but works at a node of one that has all its keys.
 var Celery = Framework{
 	Name:       "Celery",
@@ -18,6 +18,7 @@ var Celery = Framework{
 	Shared: []Key{
 		{Name: "<prefix>unacked", Holds: Hash, Counts: Held, Owner: &Owner{Index: "<prefix>unacked_index", Queue: celeryQueue}},
 	},
+	Unheld: "no task is in Celery's unacked, where one that runs is only with task_acks_late: without it a task is acknowledged as it begins, and does not keep its worker",
 }
 
 // celeryQueue is the queue that a task in unacked came from: [message, exchange, routing key]

@@ -123,6 +123,23 @@ func TestTasksInFlightAreReadOnceAndAtAPace(t *testing.T) {
 	assert.True(t, depth.AtLeast(), "of what the index has not, it is not known whose it is")
 }
 
+// A task that runs is not in unacked without task_acks_late. Redis does not tell which, so where nothing is, the words say so.
+func TestCeleryWithoutTasksInFlight(t *testing.T) {
+	client := redistest.Start(t).Client()
+	remark := func(o framework.Options) (words string) {
+		for _, q := range queue.WithOptions(queue.OfPreset(framework.Celery, "", []string{"celery"}, false), o) {
+			words += readOne(t, client, newReader(q), now).Remark
+		}
+		return words
+	}
+	words := "no task is in Celery's unacked, where one that runs is only with task_acks_late: without it a task is acknowledged as it begins, and does not keep its worker"
+	assert.Equal(t, words, remark(framework.Options{}))
+	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightNone}), "who says that none counts knows")
+	held(2, "", "celery", 1).take(t, client)
+	assert.Empty(t, remark(framework.Options{}))
+	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightOfQueues}))
+}
+
 // What is beyond the limit of the index is not looked at.
 func TestTheIndexOfTasksIsBounded(t *testing.T) {
 	client := redistest.Start(t).Client()

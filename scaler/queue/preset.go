@@ -96,6 +96,7 @@ func (q Queue) RoutingKey() string {
 
 // presetReader reads the keys of a framework.
 type presetReader struct {
+	unheld  string // a remark where nothing is in flight
 	keys    []keyReader
 	ages    bool // of what waits can be known
 	depth   presetDepth
@@ -129,6 +130,9 @@ func newPresetReader(q Queue) kindReader {
 		return nil
 	}
 	p := &presetReader{ages: l.framework.HasAges()}
+	if l.shared {
+		p.unheld = l.framework.Unheld
+	}
 	for _, key := range keys {
 		reader := newKeyReader(q, l.framework, key)
 		if reader == nil {
@@ -164,6 +168,9 @@ func (p *presetReader) answer(r round) (Depth, bool, error) {
 		p.depth.Added = 0
 	}
 	p.depth.hold(r.queue.Key)
+	if p.depth.InFlight == 0 && p.depth.Remark == "" {
+		p.depth.Remark = p.unheld
+	}
 	return p.depth.Depth, done, nil
 }
 
