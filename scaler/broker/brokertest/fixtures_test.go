@@ -62,6 +62,13 @@ func fixtures(t *testing.T) []fixture {
 			fixture.alone = "its keys share no hash tag"
 		}
 		all = append(all, fixture)
+		if f.SharesInFlight() {
+			prefix := "{by-queue}:" + prefix
+			fixture.name += ", by queue"
+			fixture.queues = queue.WithOptions(queue.OfPreset(f, prefix, example.Queues, false), framework.Options{InFlight: framework.InFlightOfQueues})
+			fixture.fill = func(t *testing.T, d *deployment) { run(t, d.client, example.Prefixed(prefix)...) }
+			all = append(all, fixture)
+		}
 	}
 	return all
 }
