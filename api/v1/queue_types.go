@@ -51,13 +51,42 @@ const (
 	ScoreUnixMilliseconds SortedSetScore = "UnixMilliseconds"
 )
 
+// InFlight says which work in flight counts, for a framework that keeps the work of all queues together.
+// +kubebuilder:validation:Enum=Database;Queue;None
+type InFlight string
+
+// The values of InFlight.
+const (
+	// InFlightOfDatabase counts the work of all queues in the database.
+	InFlightOfDatabase InFlight = "Database"
+	// InFlightOfQueues counts the work of the channel's own queues, by what the jobs say.
+	InFlightOfQueues InFlight = "Queue"
+	// InFlightNone counts no work in flight.
+	InFlightNone InFlight = "None"
+)
+
+// Scheduled says whether due jobs count that only a scheduler moves to their queue.
+// +kubebuilder:validation:Enum=Count;Ignore
+type Scheduled string
+
+// The values of Scheduled.
+const (
+	// ScheduledCount counts them.
+	ScheduledCount Scheduled = "Count"
+	// ScheduledIgnore does not count them.
+	ScheduledIgnore Scheduled = "Ignore"
+)
+
 // QueueSpec says which keys the queue has, and how its depth is read.
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
 // +kubebuilder:validation:XValidation:rule="!has(self.score) || self.score == 'Any' || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'SortedSet']))",fieldPath=".score",message="score belongs to a sorted set: leave score out, or set type to SortedSet and leave preset out"
-// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ and Laravel: leave it out, and write keys in full"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'RQ', 'Laravel'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, RQ and Laravel: leave it out. Without a preset write keys in full; the keys of another preset have none"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
+// +kubebuilder:validation:XValidation:rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".prioritySteps",message="prioritySteps and prioritySeparator belong to the preset Celery: leave them out"
+// +kubebuilder:validation:XValidation:rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".inFlight",message="inFlight belongs to the preset Celery, whose queues share what is in flight: leave inFlight out"
+// +kubebuilder:validation:XValidation:rule="!has(self.scheduled) || self.scheduled == 'Count' || (has(self.preset) && self.preset in ['RQ'])",fieldPath=".scheduled",message="scheduled belongs to the preset RQ, whose scheduler is optional: leave scheduled out"
 type QueueSpec struct {
 	// type is the kind of queue. Leave it out if preset is set.
 	//
@@ -81,21 +110,66 @@ type QueueSpec struct {
 
 	// preset is the job framework that the workers use. The depth is the number of jobs that
 	// are ready, in flight and due in the framework's keys; channelName and keys are the names
-	// of its queues.
+	// of its queues. Celery's running tasks count only with task_acks_late. Without it Celery
+	// acknowledges a task when it begins, nothing on the server shows it any more, and its
+	// worker may be removed.
 	//
 	// Example: preset: BullMQ
 	// +optional
 	Preset QueuePreset `json:"preset,omitempty"`
 
 	// keyPrefix is what the framework puts before its keys: BullMQ's prefix (default
-	// bull), Celery's global_keyprefix, Sidekiq's namespace, or the prefix of Laravel's Redis
-	// connection (default none; a Laravel application has one, such as shop_database_).
+	// bull), Celery's global_keyprefix, Sidekiq's namespace, the prefix of Laravel's Redis
+	// connection (default none; a Laravel application has one, such as shop_database_), or
+	// what your own connection puts before RQ's keys.
 	//
 	// Example: keyPrefix: shop
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	KeyPrefix string `json:"keyPrefix,omitempty"`
+
+	// prioritySteps is Celery's transport option priority_steps: the priorities, from 0 to 255
+	// in rising order, each of which has its own list. 1 to 32 of them; default [0, 3, 6, 9].
+	// Set it to the value that the workers have: tasks of other steps do not count.
+	//
+	// Example: prioritySteps: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Minimum=0
+	// +kubebuilder:validation:items:Maximum=255
+	PrioritySteps []int32 `json:"prioritySteps,omitempty"`
+
+	// prioritySeparator is Celery's transport option sep, between a queue's name and a
+	// priority. Default: that of kombu, the bytes 06 and 16 (hexadecimal).
+	//
+	// Example: prioritySeparator: ":"
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	PrioritySeparator string `json:"prioritySeparator,omitempty"`
+
+	// inFlight says which tasks in Celery's unacked count; all queues of a database share it.
+	// Database (the default): all, so that the work of one queue keeps the workers of another.
+	// Queue: the tasks that were sent to one of the channel's queues by its name. The scaler
+	// reads the payload of each once, at 64 KiB a second; until it has read all, the depth is a
+	// lower bound, by which nothing shrinks. None: none, so a worker may be removed while it
+	// works.
+	//
+	// Example: inFlight: Queue
+	// +optional
+	InFlight InFlight `json:"inFlight,omitempty"`
+
+	// scheduled says whether RQ's scheduled jobs count when they are due. Count (the default):
+	// they do, and wake workers, which run RQ's scheduler (--with-scheduler). Ignore: they
+	// don't. Set Ignore if no worker runs the scheduler: nobody moves those jobs to their
+	// queue, so they would count for ever.
+	//
+	// Example: scheduled: Ignore
+	// +optional
+	Scheduled Scheduled `json:"scheduled,omitempty"`
 
 	// consumerGroup is the stream's consumer group. If unset, it is the stream's only group. It
 	// must be set if the stream has several groups.

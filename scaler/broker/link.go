@@ -261,6 +261,9 @@ func (l *Link) Diagnose(name string, err error) error {
 	return err
 }
 
+// Redact is a text with parts that the server sent, in one line and without credentials.
+func (l *Link) Redact(text string) string { return l.redactor.line(text) }
+
 // ReadError is an error of a read of a node, without secrets; Diagnose has been applied to it.
 func (l *Link) ReadError(node string, err error) *ReadError {
 	return &ReadError{Server: l.server, Node: l.redactor.name(node), Err: l.redactor.values(l.Diagnose(node, err))}

@@ -142,6 +142,9 @@ func (s *sampler) record(l *lane, link *broker.Link, b batch, began time.Time) (
 			err = l.failure
 		}
 		if err == nil {
+			if depth.Remark != "" && link != nil {
+				depth.Remark = link.Redact(depth.Remark)
+			}
 			w.sampled(depth, began)
 			w.err, w.validUntil = nil, validUntil
 		} else {
