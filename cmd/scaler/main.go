@@ -95,7 +95,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		return err
 	}
 	samples := sampling.NewMetrics(registry)
-	pool := sampling.NewPool(sampling.Options{
+	pool := sampling.NewPool(sampling.Options{ //nolint:contextcheck // Close ends it, after the calls in work
 		Metrics:                samples,
 		MaxServersPerNamespace: options.maxServers,
 		Options: broker.Options{

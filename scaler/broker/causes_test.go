@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -111,5 +112,32 @@ func TestEveryCauseHasARemedy(t *testing.T) {
 			found = found || strings.Contains(words, hint)
 		}
 		assert.True(t, found, "%s: %q says nothing of what to do", cause, words)
+	}
+}
+
+// What shows that a server is set up in another way than its trigger says, or where what is wrong
+// stands, has a remedy of its own, not that of its cause.
+func TestEveryMistakeHasItsOwnRemedy(t *testing.T) {
+	unreadable := func(name string, err error) error { return &SecretError{Purpose: "the password", Name: name, Err: err} }
+	tests := map[string]struct {
+		mode Mode
+		err  error
+		want string
+	}{
+		"an environment":       {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
+		"a Secret":             {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
+		"no right":             {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
+		"too many at a time":   {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
+		"no such master":       {Sentinel, redis.Nil, "correct sentinelMaster"},
+		"no sentinel":          {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
+		"no cluster":           {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
+		"a cluster":            {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
+		"a slot that moves":    {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
+		"a command of another": {Standalone, reply("NOPERM x"), remedies[Forbidden]},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			assert.ErrorContains(t, &ReadError{Server: Server{Mode: test.mode}, Err: test.err}, test.want)
+		})
 	}
 }
