@@ -5,13 +5,16 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
@@ -35,6 +38,8 @@ type Options struct {
 	// Concurrency is how many messages are delivered at once.
 	Concurrency int
 	Log         *slog.Logger
+	// Now is the clock; nil: the system's.
+	Now func() time.Time
 }
 
 // Deliverer delivers messages. It is safe for concurrent use.
@@ -43,11 +48,15 @@ type Deliverer struct {
 	client *http.Client
 
 	mu      sync.Mutex
-	failing bool // the handler's last answer; its changes are logged
+	failing bool      // told that the handler fails, and not yet that it works again
+	told    time.Time // when it was last told that the handler fails
 }
 
 // New returns a Deliverer.
 func New(o Options) *Deliverer {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = o.Concurrency
 	return &Deliverer{Options: o, client: &http.Client{
@@ -61,7 +70,8 @@ func New(o Options) *Deliverer {
 const maxLogged = 256
 
 // Deliver does the work on a message within ctx. After nil the message may be
-// acknowledged; after an error it must be delivered again.
+// acknowledged. After an error it must be delivered again, but for *Refused, which no
+// other delivery mends; *Unavailable says when, and that it is not the message's fault.
 func (d *Deliverer) Deliver(ctx context.Context, m source.Message) error {
 	level := slog.LevelDebug
 	if d.HandlerURL == nil && d.WorkTime == 0 {
@@ -102,7 +112,8 @@ func work(ctx context.Context, duration time.Duration) error {
 const maxReply = 64 << 10
 
 func (d *Deliverer) post(ctx context.Context, m source.Message) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.HandlerURL.String(), strings.NewReader(m.Payload))
+	var connected atomic.Bool
+	request, err := http.NewRequestWithContext(watch(ctx, &connected), http.MethodPost, d.HandlerURL.String(), strings.NewReader(m.Payload))
 	if err != nil {
 		return err
 	}
@@ -110,28 +121,50 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	request.Header.Set(HeaderMessageID, m.ID)
 	request.Header.Set(HeaderChannel, m.Key)
 	response, err := d.client.Do(request)
+	if err != nil && !connected.Load() {
+		return &Unavailable{Err: err}
+	}
 	if err != nil {
 		return err // it names the URL, without a password
 	}
 	defer response.Body.Close()
 	var reply bytes.Buffer
 	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return fmt.Errorf("the handler %s answered %s: %.200q", d.HandlerURL.Redacted(), response.Status, reply.String())
-	}
-	return nil
+	return outcome(response, reply.String(), d.Now())
 }
 
-// note logs the handler's failure once, and its return.
+// watch has connected say whether there is a connection to the handler. Without one nothing
+// reached it; with one it may have died of the message, which must count as a delivery.
+func watch(ctx context.Context, connected *atomic.Bool) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) }, // again where an idle connection turns out to be dead
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+}
+
+// quietTime is the least time between two lines that say that the handler fails: where
+// some messages fail and others don't, each would be news.
+const quietTime = time.Minute
+
+// note logs the handler's failure, and its return. A message that it refuses is none: its
+// dead letter is told.
 func (d *Deliverer) note(err error) {
+	var refused *Refused
+	failed := err != nil && !errors.As(err, &refused)
+	now := d.Now()
 	d.mu.Lock()
-	changed := d.failing != (err != nil)
-	d.failing = err != nil
+	fails := failed && !d.failing && (d.told.IsZero() || now.Sub(d.told) >= quietTime)
+	works := !failed && d.failing
+	if fails {
+		d.failing, d.told = true, now
+	} else if works {
+		d.failing = false
+	}
 	d.mu.Unlock()
 	switch {
-	case changed && err != nil:
+	case fails:
 		d.Log.Warn("the handler fails; messages will be delivered again", "error", err)
-	case changed:
+	case works:
 		d.Log.Info("the handler works again")
 	}
 }
