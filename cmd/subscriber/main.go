@@ -86,11 +86,8 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	}
 	queues, closeClients := openQueues(settings, measures, log)
 	defer closeClients() // nothing is under way any more
-	deliverer := delivery.New(delivery.Options{
-		HandlerURL: settings.HandlerURL, WorkTime: settings.WorkTime, Concurrency: settings.Concurrency, Log: log,
-	})
 	err := worker.New(worker.Options{
-		Queues: queues, Deliver: deliverer.Deliver,
+		Queues: queues, Deliver: newDeliverer(settings, log).Deliver,
 		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
 		Log: log, Metrics: measures,
@@ -98,6 +95,15 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	stopServing()
 	serving.Wait()
 	return errors.Join(err, servingErr)
+}
+
+func newDeliverer(settings config.Config, log *slog.Logger) *delivery.Deliverer {
+	h := settings.Handler
+	return delivery.New(delivery.Options{
+		HandlerURL: h.URL, WorkTime: settings.WorkTime, Concurrency: settings.Concurrency,
+		Format: h.Format, ContentType: h.ContentType, EventType: h.EventType, EventSource: h.EventSource,
+		AtMostOnce: settings.QueueType == config.PubSub, Log: log,
+	})
 }
 
 // sparePool is how many connections a client has beside those of acknowledgements, and of

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +25,8 @@ const (
 	PubSub QueueType = "PubSub" // a channel of Redis; at most once
 )
 
-// The environment variables that a worker reads, beside those of package connection;
-// others are passed over.
+// The environment variables that a worker reads, beside those of package connection and
+// those of its handler; others are passed over.
 const (
 	EnvChannel        = "CHANNEL"         // the queue's key; required
 	EnvQueueKeys      = "QUEUE_KEYS"      // all keys, a JSON array of 1 to 32 strings; default CHANNEL alone
@@ -39,7 +38,6 @@ const (
 	EnvWorkTime       = "WORK_TIME"       // time spent on each message, for demos, such as 250ms; default 0
 	EnvConcurrency    = "CONCURRENCY"     // messages in work at once, 1 to 1000, default 1
 	EnvBatchSize      = "BATCH_SIZE"      // messages fetched at once from a stream, 1 to 1000, default 10
-	EnvHandlerURL     = "HANDLER_URL"     // where messages are posted; default none
 	EnvMaxDeliveries  = "MAX_DELIVERIES"  // deliveries before the dead-letter queue; default 0, no limit
 	EnvLogLevel       = "LOG_LEVEL"       // debug, info (default), warn or error
 	EnvLogFormat      = "LOG_FORMAT"      // json (default) or text
@@ -67,8 +65,8 @@ type Config struct {
 	WorkTime       time.Duration
 	Concurrency    int
 	BatchSize      int
-	HandlerURL     *url.URL // nil where none is set
-	MaxDeliveries  int64    // 0: no limit
+	Handler        Handler
+	MaxDeliveries  int64 // 0: no limit
 
 	LogLevel    slog.Level
 	LogFormat   string // program.LogJSON or program.LogText
@@ -94,7 +92,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		WorkTime:       p.duration(EnvWorkTime),
 		Concurrency:    int(p.number(EnvConcurrency, 1, 1, maxConcurrency)),
 		BatchSize:      int(p.number(EnvBatchSize, 10, 1, maxConcurrency)),
-		HandlerURL:     p.url(EnvHandlerURL),
+		Handler:        p.handler(),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
 		LogLevel:       p.level(EnvLogLevel),
 		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
@@ -178,24 +176,6 @@ func (p *parser) duration(name string) time.Duration {
 		return 0
 	}
 	return duration
-}
-
-func (p *parser) url(name string) *url.URL {
-	value := p.getenv(name)
-	if value == "" {
-		return nil
-	}
-	const remedy = "set it to an absolute URL of http or https, for example http://127.0.0.1:8080/messages"
-	parsed, err := url.Parse(value)
-	if err != nil {
-		// What can't be parsed can't be redacted, and might hold a password.
-		p.failValue(name, "…", "%s", remedy)
-		return nil
-	}
-	if parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" {
-		p.failValue(name, parsed.Redacted(), "%s", remedy)
-	}
-	return parsed
 }
 
 func (p *parser) level(name string) slog.Level {

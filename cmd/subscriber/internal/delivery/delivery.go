@@ -3,30 +3,17 @@
 package delivery
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
-)
-
-// Headers of a post.
-const (
-	// HeaderMessageID is the message's ID: a stream's entry ID, else a digest of the
-	// payload. It is the same at each delivery of a message.
-	HeaderMessageID = "X-Message-ID"
-	// HeaderChannel is the key of the message's queue.
-	HeaderChannel = "X-Channel"
 )
 
 // Options configure a Deliverer.
@@ -37,7 +24,18 @@ type Options struct {
 	WorkTime time.Duration
 	// Concurrency is how many messages are delivered at once.
 	Concurrency int
-	Log         *slog.Logger
+	// Format is how messages are posted; empty: Raw.
+	Format Format
+	// ContentType is the media type of payloads that don't name their own; empty:
+	// application/octet-stream.
+	ContentType string
+	// EventType and EventSource are an event's type, DefaultEventType where empty, and
+	// source, /queues/<key> where empty.
+	EventType, EventSource string
+	// AtMostOnce says that each message is delivered once at most, and that equal messages
+	// may have the same ID.
+	AtMostOnce bool
+	Log        *slog.Logger
 	// Now is the clock; nil: the system's.
 	Now func() time.Time
 }
@@ -45,7 +43,8 @@ type Options struct {
 // Deliverer delivers messages. It is safe for concurrent use.
 type Deliverer struct {
 	Options
-	client *http.Client
+	client   *http.Client
+	failures failures
 
 	mu      sync.Mutex
 	failing bool      // told that the handler fails, and not yet that it works again
@@ -57,6 +56,8 @@ func New(o Options) *Deliverer {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Format, o.ContentType = cmp.Or(o.Format, Raw), cmp.Or(o.ContentType, octets)
+	o.EventType = cmp.Or(o.EventType, DefaultEventType)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = o.Concurrency
 	return &Deliverer{Options: o, client: &http.Client{
@@ -89,7 +90,10 @@ func (d *Deliverer) Deliver(ctx context.Context, m source.Message) error {
 		return nil
 	}
 	err := d.post(ctx, m)
-	d.note(err)
+	var refused *Refused
+	final := errors.As(err, &refused)
+	d.failures.note(m, err, final || d.AtMostOnce)
+	d.note(err, err != nil && !final)
 	return err
 }
 
@@ -107,50 +111,13 @@ func work(ctx context.Context, duration time.Duration) error {
 	}
 }
 
-// maxReply bounds how much of a handler's reply is read so that its connection can be
-// used again, in bytes.
-const maxReply = 64 << 10
-
-func (d *Deliverer) post(ctx context.Context, m source.Message) error {
-	var connected atomic.Bool
-	request, err := http.NewRequestWithContext(watch(ctx, &connected), http.MethodPost, d.HandlerURL.String(), strings.NewReader(m.Payload))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/octet-stream")
-	request.Header.Set(HeaderMessageID, m.ID)
-	request.Header.Set(HeaderChannel, m.Key)
-	response, err := d.client.Do(request)
-	if err != nil && !connected.Load() {
-		return &Unavailable{Err: err}
-	}
-	if err != nil {
-		return err // it names the URL, without a password
-	}
-	defer response.Body.Close()
-	var reply bytes.Buffer
-	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
-	return outcome(response, reply.String(), d.Now())
-}
-
-// watch has connected say whether there is a connection to the handler. Without one nothing
-// reached it; with one it may have died of the message, which must count as a delivery.
-func watch(ctx context.Context, connected *atomic.Bool) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { connected.Store(false) }, // again where an idle connection turns out to be dead
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-}
-
 // quietTime is the least time between two lines that say that the handler fails: where
 // some messages fail and others don't, each would be news.
 const quietTime = time.Minute
 
 // note logs the handler's failure, and its return. A message that it refuses is none: its
 // dead letter is told.
-func (d *Deliverer) note(err error) {
-	var refused *Refused
-	failed := err != nil && !errors.As(err, &refused)
+func (d *Deliverer) note(err error, failed bool) {
 	now := d.Now()
 	d.mu.Lock()
 	fails := failed && !d.failing && (d.told.IsZero() || now.Sub(d.told) >= quietTime)

@@ -1,0 +1,85 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
+)
+
+// maxReply bounds how much of a handler's reply is read so that its connection can be
+// used again, in bytes.
+const maxReply = 64 << 10
+
+func (d *Deliverer) post(ctx context.Context, m source.Message) error {
+	var connected atomic.Bool
+	request, err := d.request(watch(ctx, &connected), m)
+	if err != nil {
+		return err
+	}
+	response, err := d.client.Do(request)
+	if err != nil && !connected.Load() {
+		return &Unavailable{Err: err}
+	}
+	if err != nil {
+		return err // it names the URL, without a password
+	}
+	defer response.Body.Close()
+	var reply bytes.Buffer
+	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
+	return outcome(response, reply.String(), d.Now())
+}
+
+// request is the message in the format that is set. What can't be put so is refused.
+func (d *Deliverer) request(ctx context.Context, m source.Message) (*http.Request, error) {
+	header := http.Header{}
+	var body []byte
+	omit := isAttribute
+	switch d.Format {
+	case Raw:
+		mediaType, payload := content(m, d.ContentType)
+		header.Set("Content-Type", mediaType)
+		body = []byte(payload)
+		omit = func(string) bool { return false }
+	case CloudEventsBinary, CloudEventsStructured:
+		e, err := toEvent(m, d.EventType, d.EventSource, d.ContentType)
+		if err != nil {
+			return nil, &Refused{Reason: fmt.Sprintf("its fields make no CloudEvent: %v: correct its publisher", err)}
+		}
+		body = e.Data()
+		if d.Format == CloudEventsBinary {
+			asBinary(e, header)
+			break
+		}
+		header.Set("Content-Type", structured)
+		if body, err = asStructured(e); err != nil {
+			return nil, &Refused{Reason: fmt.Sprintf("it makes no CloudEvent: %v", err)}
+		}
+	default:
+		return nil, fmt.Errorf("the format %q is unknown: report it as a fault", d.Format)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.HandlerURL.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	describe(header, m, d.AtMostOnce, omit)
+	if failure := d.failures.last(m); failure != "" {
+		header.Set(HeaderPreviousFailure, escape(failure[:min(maxFailure, len(failure))]))
+	}
+	request.Header = header
+	return request, nil
+}
+
+// watch has connected say whether there is a connection to the handler. Without one nothing
+// reached it; with one it may have died of the message, which must count as a delivery.
+func watch(ctx context.Context, connected *atomic.Bool) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) }, // again where an idle connection turns out to be dead
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+}
