@@ -102,6 +102,7 @@ func newDeliverer(settings config.Config, log *slog.Logger) *delivery.Deliverer 
 	return delivery.New(delivery.Options{
 		HandlerURL: h.URL, WorkTime: settings.WorkTime, Concurrency: settings.Concurrency,
 		Format: h.Format, ContentType: h.ContentType, EventType: h.EventType, EventSource: h.EventSource,
+		Protocol: h.Protocol, Credentials: h.Credentials, TLS: h.TLS,
 		AtMostOnce: settings.QueueType == config.PubSub, Log: log,
 	})
 }

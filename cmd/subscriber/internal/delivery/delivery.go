@@ -24,6 +24,12 @@ type Options struct {
 	WorkTime time.Duration
 	// Concurrency is how many messages are delivered at once.
 	Concurrency int
+	// Credentials are what the handler lets the worker in by.
+	Credentials Credentials
+	// TLS of the handler.
+	TLS TLS
+	// Protocol is the version of HTTP; empty: Auto.
+	Protocol Protocol
 	// Format is how messages are posted; empty: Raw.
 	Format Format
 	// ContentType is the media type of payloads that don't name their own; empty:
@@ -43,8 +49,9 @@ type Options struct {
 // Deliverer delivers messages. It is safe for concurrent use.
 type Deliverer struct {
 	Options
-	client   *http.Client
-	failures failures
+	credentials *reread[http.Header]
+	client      *reread[*client]
+	failures    failures
 
 	mu      sync.Mutex
 	failing bool      // told that the handler fails, and not yet that it works again
@@ -57,14 +64,11 @@ func New(o Options) *Deliverer {
 		o.Now = time.Now
 	}
 	o.Format, o.ContentType = cmp.Or(o.Format, Raw), cmp.Or(o.ContentType, octets)
-	o.EventType = cmp.Or(o.EventType, DefaultEventType)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = o.Concurrency
-	return &Deliverer{Options: o, client: &http.Client{
-		Transport: transport,
-		// A redirect is an answer other than 2xx, and so a failure.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	o.EventType, o.Protocol = cmp.Or(o.EventType, DefaultEventType), cmp.Or(o.Protocol, Auto)
+	d := &Deliverer{Options: o}
+	d.credentials = &reread[http.Header]{now: o.Now, load: o.Credentials.read}
+	d.client = &reread[*client]{now: o.Now, load: d.newClient}
+	return d
 }
 
 // maxLogged bounds how much of a payload is logged, in bytes.

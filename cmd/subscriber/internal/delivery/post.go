@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -17,12 +18,21 @@ import (
 const maxReply = 64 << 10
 
 func (d *Deliverer) post(ctx context.Context, m source.Message) error {
+	client, err := d.client.get()
+	if err != nil {
+		return &Unavailable{Err: err}
+	}
+	credentials, err := d.credentials.get()
+	if err != nil {
+		return &Unavailable{Err: err}
+	}
 	var connected atomic.Bool
 	request, err := d.request(watch(ctx, &connected), m)
 	if err != nil {
 		return err
 	}
-	response, err := d.client.Do(request)
+	maps.Copy(request.Header, credentials)
+	response, err := client.Do(request)
 	if err != nil && !connected.Load() {
 		return &Unavailable{Err: err}
 	}
@@ -32,7 +42,11 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	defer response.Body.Close()
 	var reply bytes.Buffer
 	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
-	return outcome(response, reply.String(), d.Now())
+	if response.StatusCode == http.StatusUnauthorized {
+		d.credentials.expire() // the token may just have been replaced
+	}
+	response.Status = d.conceal(response.Status, credentials)
+	return outcome(response, d.conceal(reply.String(), credentials), d.Now())
 }
 
 // request is the message in the format that is set. What can't be put so is refused.
