@@ -2,8 +2,10 @@ package delivery_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 )
 
@@ -198,7 +201,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 
 	authority.Store(second)
 	server.CloseClientConnections()
-	require.Eventually(t, func() bool { return kindOf(d.Deliver(t.Context(), message)) == unavailable }, 20*time.Second, time.Millisecond,
+	require.Eventually(t, func() bool { return kindOf(d.Deliver(t.Context(), message)) == unavailable }, patient, time.Millisecond,
 		"the handler is not who it should be")
 	second.Write(dir, second.Client("renewed"))
 	clock.advance(time.Second)
@@ -231,7 +234,11 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 func TestProtocols(t *testing.T) {
 	var seen atomic.Value
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		seen.Store(r.Proto)
+		if r.Header.Get("X-Delivery-Count") == "7" {
+			<-r.Context().Done()
+		}
 	}))
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
@@ -245,6 +252,11 @@ func TestProtocols(t *testing.T) {
 			require.Equal(t, want, seen.Load())
 		})
 	}
-	d := delivery.New(delivery.Options{HandlerURL: at(t, server.URL), Concurrency: 1, Log: slog.New(slog.DiscardHandler), Protocol: "HTTP3"})
+	d := delivery.New(delivery.Options{HandlerURL: at(t, server.URL), Concurrency: 1, Log: slog.New(slog.DiscardHandler), Protocol: delivery.HTTP2})
+	ctx, cancel := context.WithTimeout(t.Context(), brief)
+	defer cancel()
+	require.ErrorIs(t, d.Deliver(ctx, source.Message{Deliveries: 7}), context.DeadlineExceeded)
+	require.NoError(t, deliverWithin(t, d, ample), "the connection goes on")
+	d = delivery.New(delivery.Options{HandlerURL: at(t, server.URL), Concurrency: 1, Log: slog.New(slog.DiscardHandler), Protocol: "HTTP3"})
 	require.ErrorContains(t, d.Deliver(t.Context(), message), "report it as a fault")
 }

@@ -22,7 +22,8 @@ type Options struct {
 	HandlerURL *url.URL
 	// WorkTime is the time spent on each message, for demos.
 	WorkTime time.Duration
-	// Concurrency is how many messages are delivered at once.
+	// Concurrency is how many messages are delivered at once, and how many requests the
+	// handler is at work on, also of those whose time is up.
 	Concurrency int
 	// Credentials are what the handler lets the worker in by.
 	Credentials Credentials
@@ -52,6 +53,8 @@ type Deliverer struct {
 	credentials *reread[http.Header]
 	client      *reread[*client]
 	failures    failures
+	// slots holds a token for each request that has not returned.
+	slots chan struct{}
 
 	mu      sync.Mutex
 	failing bool      // told that the handler fails, and not yet that it works again
@@ -65,7 +68,7 @@ func New(o Options) *Deliverer {
 	}
 	o.Format, o.ContentType = cmp.Or(o.Format, Raw), cmp.Or(o.ContentType, octets)
 	o.EventType, o.Protocol = cmp.Or(o.EventType, DefaultEventType), cmp.Or(o.Protocol, Auto)
-	d := &Deliverer{Options: o}
+	d := &Deliverer{Options: o, slots: make(chan struct{}, max(1, o.Concurrency))}
 	d.credentials = &reread[http.Header]{now: o.Now, load: o.Credentials.read}
 	d.client = &reread[*client]{now: o.Now, load: d.newClient}
 	return d

@@ -7,8 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
+	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
@@ -17,7 +16,43 @@ import (
 // used again, in bytes.
 const maxReply = 64 << 10
 
+// slotWait is how long a message waits for a slot. All slots are taken where requests whose
+// time is up have not returned; the message's own time is for its work.
+const slotWait = time.Second
+
+// post returns within ctx. Its slot is free once the request has returned.
 func (d *Deliverer) post(ctx context.Context, m source.Message) error {
+	patience := time.NewTimer(slotWait)
+	defer patience.Stop()
+	select {
+	case d.slots <- struct{}{}:
+	case <-patience.C:
+		return &Unavailable{Err: fmt.Errorf("it is still at work on %d requests, as many as it may have at once", cap(d.slots))}
+	case <-ctx.Done():
+		return &Unavailable{Err: fmt.Errorf("it is still at work on %d requests, as many as it may have at once: %w", cap(d.slots), ctx.Err())}
+	}
+	began := time.Now()
+	e := newExchange(ctx, d.Protocol)
+	returned := make(chan error, 1)
+	go func() {
+		err := d.exchange(e, m)
+		e.end()
+		<-d.slots
+		returned <- err
+	}()
+	select {
+	case err := <-returned:
+		return err
+	case <-ctx.Done():
+	}
+	if !e.abandon(time.Since(began)) {
+		return &Unavailable{Err: fmt.Errorf("there was no connection in time: %w", ctx.Err())}
+	}
+	return fmt.Errorf("the handler %s did not answer in time: %w", d.HandlerURL.Redacted(), ctx.Err())
+}
+
+// exchange sends the message, and reads the answer.
+func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 	client, err := d.client.get()
 	if err != nil {
 		return &Unavailable{Err: err}
@@ -26,14 +61,13 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	if err != nil {
 		return &Unavailable{Err: err}
 	}
-	var connected atomic.Bool
-	request, err := d.request(watch(ctx, &connected), m)
+	request, err := d.request(e.context(), m)
 	if err != nil {
 		return err
 	}
 	maps.Copy(request.Header, credentials)
 	response, err := client.Do(request)
-	if err != nil && !connected.Load() {
+	if err != nil && !e.connected() {
 		return &Unavailable{Err: err}
 	}
 	if err != nil {
@@ -87,13 +121,4 @@ func (d *Deliverer) request(ctx context.Context, m source.Message) (*http.Reques
 	}
 	request.Header = header
 	return request, nil
-}
-
-// watch has connected say whether there is a connection to the handler. Without one nothing
-// reached it; with one it may have died of the message, which must count as a delivery.
-func watch(ctx context.Context, connected *atomic.Bool) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { connected.Store(false) }, // again where an idle connection turns out to be dead
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 }
