@@ -11,6 +11,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/status"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -28,21 +29,22 @@ const (
 // The environment variables that a worker reads, beside those of package connection and
 // those of its handler; others are passed over.
 const (
-	EnvChannel        = "CHANNEL"         // the queue's key; required
-	EnvQueueKeys      = "QUEUE_KEYS"      // all keys, a JSON array of 1 to 32 strings; default CHANNEL alone
-	EnvQueueType      = "QUEUE_TYPE"      // Auto (default), List, Stream or PubSub
-	EnvQueuePreset    = "QUEUE_PRESET"    // refused where it is set
-	EnvConsumerGroup  = "CONSUMER_GROUP"  // of a stream; default pubsub-subscriber
-	EnvPodName        = "POD_NAME"        // the consumer's name, unique among workers; default the host's name
-	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds for one message, 1 to 86400, default 30
-	EnvWorkTime       = "WORK_TIME"       // time spent on each message, for demos, such as 250ms; default 0
-	EnvConcurrency    = "CONCURRENCY"     // messages in work at once, 1 to 1000, default 1
-	EnvBatchSize      = "BATCH_SIZE"      // messages fetched at once from a stream, 1 to 1000, default 10
-	EnvMaxDeliveries  = "MAX_DELIVERIES"  // deliveries before the dead-letter queue; default 0, no limit
-	EnvLogLevel       = "LOG_LEVEL"       // debug, info (default), warn or error
-	EnvLogFormat      = "LOG_FORMAT"      // json (default) or text
-	EnvMetricsEnabled = "METRICS_ENABLED" // true or false (default)
-	EnvMetricsPort    = "METRICS_PORT"    // 1 to 65535, default 9090
+	EnvChannel        = "CHANNEL"             // the queue's key; required
+	EnvQueueKeys      = "QUEUE_KEYS"          // all keys, a JSON array of 1 to 32 strings; default CHANNEL alone
+	EnvQueueType      = "QUEUE_TYPE"          // Auto (default), List, Stream or PubSub
+	EnvQueuePreset    = "QUEUE_PRESET"        // refused where it is set
+	EnvConsumerGroup  = "CONSUMER_GROUP"      // of a stream; default pubsub-subscriber
+	EnvPodName        = "POD_NAME"            // the consumer's name, unique among workers; default the host's name
+	EnvMessageTimeout = "MESSAGE_TIMEOUT"     // seconds for one message, 1 to 86400, default 30
+	EnvWorkTime       = "WORK_TIME"           // time spent on each message, for demos, such as 250ms; default 0
+	EnvConcurrency    = "CONCURRENCY"         // messages in work at once, 1 to 1000, default 1
+	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once from a stream, 1 to 1000, default 10
+	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before the dead-letter queue; default 0, no limit
+	EnvLogLevel       = "LOG_LEVEL"           // debug, info (default), warn or error
+	EnvLogFormat      = "LOG_FORMAT"          // json (default) or text
+	EnvMetricsEnabled = "METRICS_ENABLED"     // true or false (default)
+	EnvMetricsPort    = status.EnvMetricsPort // 1 to 65535, default 9090
+	EnvHealthPort     = status.EnvHealthPort  // 0 to 65535, default 9091; 0: any that is free
 )
 
 // MaxMessageTimeout is the longest time for one message, one day.
@@ -71,6 +73,7 @@ type Config struct {
 	LogLevel    slog.Level
 	LogFormat   string // program.LogJSON or program.LogText
 	MetricsPort int    // 0: no metrics
+	HealthPort  int    // 0: any that is free
 }
 
 // Parse reads the settings by getenv, such as os.Getenv; an empty variable counts as
@@ -102,6 +105,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 	if p.oneOf(EnvMetricsEnabled, "false", "true") == "true" {
 		c.MetricsPort = port
 	}
+	c.HealthPort = int(p.number(EnvHealthPort, 9091, 0, 65535))
 	if c.Consumer == "" {
 		p.fail(EnvPodName, "the host has no name either: set it to a name that no other worker has")
 	}

@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		Channel: "orders", Keys: []string{"orders"}, QueueType: config.Auto,
 		ConsumerGroup: "pubsub-subscriber", Consumer: "host-1",
 		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10, LogFormat: "json",
-		Handler: config.Handler{Format: delivery.Raw, Protocol: delivery.Auto},
+		Handler: config.Handler{Format: delivery.Raw, Protocol: delivery.Auto}, HealthPort: 9091,
 	}, got)
 }
 
@@ -36,7 +36,7 @@ func TestValues(t *testing.T) {
 	got, err := parse(map[string]string{
 		"POD_NAME": "orders-1", "QUEUE_TYPE": "Stream", "CONSUMER_GROUP": "billing", "MESSAGE_TIMEOUT": "5",
 		"WORK_TIME": "5s", "HANDLER_URL": "https://handler:8443/x", "MAX_DELIVERIES": "3",
-		"LOG_LEVEL": "debug", "LOG_FORMAT": "text", "METRICS_ENABLED": "true",
+		"LOG_LEVEL": "debug", "LOG_FORMAT": "text", "METRICS_ENABLED": "true", "HEALTH_PORT": "0",
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "orders-1", got.Consumer)
@@ -46,6 +46,7 @@ func TestValues(t *testing.T) {
 	assert.Equal(t, int64(3), got.MaxDeliveries)
 	assert.Equal(t, "text", got.LogFormat)
 	assert.Equal(t, 9090, got.MetricsPort)
+	assert.Zero(t, got.HealthPort, "any that is free")
 }
 
 func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
@@ -75,6 +76,7 @@ func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
 		"level":                  {"LOG_LEVEL", "loud", []string{`LOG_LEVEL is "loud"`, "info, debug, warn, error"}},
 		"format":                 {"LOG_FORMAT", "xml", []string{`LOG_FORMAT is "xml"`, "json, text"}},
 		"metrics":                {"METRICS_ENABLED", "yes", []string{`METRICS_ENABLED is "yes"`, "true"}},
+		"health port":            {"HEALTH_PORT", "-1", []string{`HEALTH_PORT is "-1"`, "from 0 to 65535"}},
 		"port":                   {"METRICS_PORT", "70000", []string{`METRICS_PORT is "70000"`, "65535"}},
 	}
 	for name, tc := range cases {
