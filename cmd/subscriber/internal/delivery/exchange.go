@@ -45,6 +45,9 @@ func (e *exchange) set(conn net.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.conn = conn
+	if e.halved {
+		e.cancel() // the transport tries another connection, for whom nobody waits
+	}
 }
 
 // connected tells whether there is a connection to the handler. Without one nothing reached

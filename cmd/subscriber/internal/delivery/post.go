@@ -22,19 +22,13 @@ const slotWait = time.Second
 
 // post returns within ctx. Its slot is free once the request has returned.
 func (d *Deliverer) post(ctx context.Context, m source.Message) error {
-	patience := time.NewTimer(slotWait)
-	defer patience.Stop()
-	select {
-	case d.slots <- struct{}{}:
-	case <-patience.C:
-		return &Unavailable{Err: fmt.Errorf("it is still at work on %d requests, as many as it may have at once", cap(d.slots))}
-	case <-ctx.Done():
-		return &Unavailable{Err: fmt.Errorf("it is still at work on %d requests, as many as it may have at once: %w", cap(d.slots), ctx.Err())}
+	if err := d.takeSlot(ctx); err != nil {
+		return err
 	}
 	began := time.Now()
 	e := newExchange(ctx, d.Protocol)
 	returned := make(chan error, 1)
-	go func() {
+	go func() { //nolint:contextcheck // what is on its way outlives the wait for it, and has a context of its own
 		err := d.exchange(e, m)
 		e.end()
 		<-d.slots
@@ -49,6 +43,23 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 		return &Unavailable{Err: fmt.Errorf("there was no connection in time: %w", ctx.Err())}
 	}
 	return fmt.Errorf("the handler %s did not answer in time: %w", d.HandlerURL.Redacted(), ctx.Err())
+}
+
+// takeSlot waits a little for a slot, where none is free.
+func (d *Deliverer) takeSlot(ctx context.Context) error {
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	waiting, cancel := context.WithTimeout(ctx, slotWait)
+	defer cancel()
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	case <-waiting.Done():
+		return &Unavailable{Err: fmt.Errorf("it is still at work on %d requests, as many as it may have at once", cap(d.slots))}
+	}
 }
 
 // exchange sends the message, and reads the answer.
