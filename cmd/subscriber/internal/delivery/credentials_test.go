@@ -2,7 +2,6 @@ package delivery_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -232,11 +231,13 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 
 // HTTP/2 without TLS is spoken where it is asked for, and only there.
 func TestProtocols(t *testing.T) {
+	begun := make(chan struct{})
 	var seen atomic.Value
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		seen.Store(r.Proto)
 		if r.Header.Get("X-Delivery-Count") == "7" {
+			close(begun)
 			<-r.Context().Done()
 		}
 	}))
@@ -253,9 +254,7 @@ func TestProtocols(t *testing.T) {
 		})
 	}
 	d := delivery.New(delivery.Options{HandlerURL: at(t, server.URL), Concurrency: 1, Log: slog.New(slog.DiscardHandler), Protocol: delivery.HTTP2})
-	ctx, cancel := context.WithTimeout(t.Context(), brief)
-	defer cancel()
-	require.ErrorIs(t, d.Deliver(ctx, source.Message{Deliveries: 7}), context.DeadlineExceeded)
+	require.Equal(t, failed, kindOf(deliverUntil(t, d, source.Message{Deliveries: 7}, begun)))
 	require.NoError(t, deliverWithin(t, d, ample), "the connection goes on")
 	d = delivery.New(delivery.Options{HandlerURL: at(t, server.URL), Concurrency: 1, Log: slog.New(slog.DiscardHandler), Protocol: "HTTP3"})
 	require.ErrorContains(t, d.Deliver(t.Context(), message), "report it as a fault")

@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -140,11 +139,12 @@ func TestAHandlerThatDiesOfAMessageHasFailed(t *testing.T) {
 }
 
 func TestATimeOutIsAFailure(t *testing.T) {
-	release := make(chan struct{})
+	release, begun := make(chan struct{}), make(chan struct{})
 	defer close(release)
-	d := post(t, io.Discard, func(http.ResponseWriter, *http.Request) { <-release })
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	err := d.Deliver(ctx, message)
+	d := post(t, io.Discard, func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-release
+	})
+	err := deliverUntil(t, d, message, begun)
 	require.Equal(t, failed, kindOf(err), err)
 }
