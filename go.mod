@@ -3,6 +3,7 @@ module github.com/jawaracloud/pubsub-operator
 go 1.26.0
 
 require (
+	github.com/cloudevents/sdk-go/v2 v2.16.2
 	github.com/cockroachdb/datadriven v1.0.2
 	github.com/go-analyze/charts v0.6.4
 	github.com/go-logr/logr v1.4.4

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/status"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/worker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -73,24 +73,20 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	defer stopWorking()
 	var serving sync.WaitGroup
 	var servingErr error
-	// Metrics are served until the last message is done.
+	// It tells about itself until the last message is done.
 	untilDone, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
-	if settings.MetricsPort != 0 {
-		serving.Go(func() {
-			defer stopWorking()
-			servingErr = measures.Serve(untilDone, settings.MetricsPort, func(address net.Addr) {
-				log.Info("serving metrics", "address", address.String())
-			})
+	serving.Go(func() {
+		defer stopWorking()
+		servingErr = status.Serve(untilDone, status.Options{
+			HealthPort: settings.HealthPort, MetricsPort: settings.MetricsPort, Metrics: measures.Handler(),
+			Ready: func() error { return ready(ctx, measures) }, Log: log,
 		})
-	}
+	})
 	queues, closeClients := openQueues(settings, measures, log)
 	defer closeClients() // nothing is under way any more
-	deliverer := delivery.New(delivery.Options{
-		HandlerURL: settings.HandlerURL, WorkTime: settings.WorkTime, Concurrency: settings.Concurrency, Log: log,
-	})
 	err := worker.New(worker.Options{
-		Queues: queues, Deliver: deliverer.Deliver,
+		Queues: queues, Deliver: newDeliverer(settings, log).Deliver,
 		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
 		Log: log, Metrics: measures,
@@ -98,6 +94,27 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	stopServing()
 	serving.Wait()
 	return errors.Join(err, servingErr)
+}
+
+// ready says why the worker takes no messages.
+func ready(ctx context.Context, measures *metrics.Metrics) error {
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("stopping: it finishes what is in work")
+	case !measures.Connected.Up():
+		return errors.New("the server of a queue does not answer")
+	}
+	return nil
+}
+
+func newDeliverer(settings config.Config, log *slog.Logger) *delivery.Deliverer {
+	h := settings.Handler
+	return delivery.New(delivery.Options{
+		HandlerURL: h.URL, WorkTime: settings.WorkTime, Concurrency: settings.Concurrency,
+		Format: h.Format, ContentType: h.ContentType, EventType: h.EventType, EventSource: h.EventSource,
+		Protocol: h.Protocol, Credentials: h.Credentials, TLS: h.TLS,
+		AtMostOnce: settings.QueueType == config.PubSub, Log: log,
+	})
 }
 
 // sparePool is how many connections a client has beside those of acknowledgements, and of

@@ -66,7 +66,7 @@ func (b *syncBuffer) String() string {
 func start(t *testing.T, addr, name string, env ...string) *subscriber {
 	t.Helper()
 	s := &subscriber{t: t, cmd: exec.Command(os.Args[0]), log: &syncBuffer{}, ended: make(chan struct{})}
-	s.cmd.Env = append([]string{asSubscriber + "=1", "REDIS_ADDR=" + addr, "CHANNEL=" + key, "POD_NAME=" + name}, env...)
+	s.cmd.Env = append([]string{asSubscriber + "=1", "REDIS_ADDR=" + addr, "CHANNEL=" + key, "POD_NAME=" + name, "HEALTH_PORT=0"}, env...)
 	s.cmd.Stderr = s.log
 	require.NoError(t, s.cmd.Start())
 	go func() {

@@ -146,7 +146,7 @@ func TestMetricsAndHealth(t *testing.T) {
 	worker := start(t, server.Addr, "pod", "METRICS_ENABLED=true", "METRICS_PORT="+freePort(t))
 	require.Eventually(t, func() bool { return kinds[0].left(t, client) == 0 }, patient, often)
 	worker.awaitLog("serving metrics")
-	port := regexp.MustCompile(`"address":"[^"]*:(\d+)"`).FindStringSubmatch(worker.log.String())[1]
+	port := worker.port("metrics")
 	get := func(path string) string {
 		response, err := http.Get("http://127.0.0.1:" + port + path)
 		require.NoError(t, err)
@@ -172,6 +172,47 @@ func TestMetricsPortThatIsTakenEndsTheWorker(t *testing.T) {
 	worker := start(t, server.Addr, "pod", "METRICS_ENABLED=true", "METRICS_PORT="+port)
 	require.Equal(t, program.Failed, worker.exitCode())
 	require.Contains(t, worker.log.String(), "set it to a free port")
+}
+
+// Health is served without metrics, too. Alive is whoever runs, ready who takes messages.
+func TestHealthAndReadiness(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	release := make(chan struct{})
+	h := handle(t, hold(release))
+	worker := start(t, server.Addr, "pod", "HANDLER_URL="+h.URL)
+	worker.awaitLog("serving health")
+	status := func(path string) int {
+		response, err := http.Get("http://127.0.0.1:" + worker.port("health") + path)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		return response.StatusCode
+	}
+	await := func(path string, want int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return status(path) == want }, patient, often)
+		require.Equal(t, http.StatusOK, status("/healthz"))
+	}
+	await("/readyz", http.StatusOK)
+	server.Stop()
+	await("/readyz", http.StatusServiceUnavailable)
+	server.Restart()
+	await("/readyz", http.StatusOK)
+	require.Equal(t, http.StatusNotFound, status("/metrics"))
+	publish(t, client, kinds[0], 1)
+	require.Eventually(t, func() bool { return h.received() == 1 }, patient, often)
+	worker.terminate()
+	await("/readyz", http.StatusServiceUnavailable)
+	close(release)
+	require.Zero(t, worker.exitCode())
+}
+
+// port is where the worker says that it serves something.
+func (s *subscriber) port(served string) string {
+	s.t.Helper()
+	found := regexp.MustCompile(`"msg":"serving ` + served + `","address":"[^"]*:(\d+)"`).FindStringSubmatch(s.log.String())
+	require.NotNil(s.t, found, s.log.String())
+	return found[1]
 }
 
 func freePort(t *testing.T) string {

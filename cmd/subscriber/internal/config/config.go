@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/status"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -26,25 +26,25 @@ const (
 	PubSub QueueType = "PubSub" // a channel of Redis; at most once
 )
 
-// The environment variables that a worker reads, beside those of package connection;
-// others are passed over.
+// The environment variables that a worker reads, beside those of package connection and
+// those of its handler; others are passed over.
 const (
-	EnvChannel        = "CHANNEL"         // the queue's key; required
-	EnvQueueKeys      = "QUEUE_KEYS"      // all keys, a JSON array of 1 to 32 strings; default CHANNEL alone
-	EnvQueueType      = "QUEUE_TYPE"      // Auto (default), List, Stream or PubSub
-	EnvQueuePreset    = "QUEUE_PRESET"    // refused where it is set
-	EnvConsumerGroup  = "CONSUMER_GROUP"  // of a stream; default pubsub-subscriber
-	EnvPodName        = "POD_NAME"        // the consumer's name, unique among workers; default the host's name
-	EnvMessageTimeout = "MESSAGE_TIMEOUT" // seconds for one message, 1 to 86400, default 30
-	EnvWorkTime       = "WORK_TIME"       // time spent on each message, for demos, such as 250ms; default 0
-	EnvConcurrency    = "CONCURRENCY"     // messages in flight at once, 1 to 1000, default 1
-	EnvBatchSize      = "BATCH_SIZE"      // messages fetched at once from a stream, 1 to 1000, default 10
-	EnvHandlerURL     = "HANDLER_URL"     // where messages are posted; default none
-	EnvMaxDeliveries  = "MAX_DELIVERIES"  // deliveries before the dead-letter queue; default 0, no limit
-	EnvLogLevel       = "LOG_LEVEL"       // debug, info (default), warn or error
-	EnvLogFormat      = "LOG_FORMAT"      // json (default) or text
-	EnvMetricsEnabled = "METRICS_ENABLED" // true or false (default)
-	EnvMetricsPort    = "METRICS_PORT"    // 1 to 65535, default 9090
+	EnvChannel        = "CHANNEL"             // the queue's key; required
+	EnvQueueKeys      = "QUEUE_KEYS"          // all keys, a JSON array of 1 to 32 strings; default CHANNEL alone
+	EnvQueueType      = "QUEUE_TYPE"          // Auto (default), List, Stream or PubSub
+	EnvQueuePreset    = "QUEUE_PRESET"        // refused where it is set
+	EnvConsumerGroup  = "CONSUMER_GROUP"      // of a stream; default pubsub-subscriber
+	EnvPodName        = "POD_NAME"            // the consumer's name, unique among workers; default the host's name
+	EnvMessageTimeout = "MESSAGE_TIMEOUT"     // seconds for one message, 1 to 86400, default 30
+	EnvWorkTime       = "WORK_TIME"           // time spent on each message, for demos, such as 250ms; default 0
+	EnvConcurrency    = "CONCURRENCY"         // messages in flight at once, 1 to 1000, default 1
+	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once from a stream, 1 to 1000, default 10
+	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before the dead-letter queue; default 0, no limit
+	EnvLogLevel       = "LOG_LEVEL"           // debug, info (default), warn or error
+	EnvLogFormat      = "LOG_FORMAT"          // json (default) or text
+	EnvMetricsEnabled = "METRICS_ENABLED"     // true or false (default)
+	EnvMetricsPort    = status.EnvMetricsPort // 1 to 65535, default 9090
+	EnvHealthPort     = status.EnvHealthPort  // 0 to 65535, default 9091; 0: any that is free
 )
 
 // MaxMessageTimeout is the longest time for one message, one day.
@@ -67,12 +67,13 @@ type Config struct {
 	WorkTime       time.Duration
 	Concurrency    int
 	BatchSize      int
-	HandlerURL     *url.URL // nil where none is set
-	MaxDeliveries  int64    // 0: no limit
+	Handler        Handler
+	MaxDeliveries  int64 // 0: no limit
 
 	LogLevel    slog.Level
 	LogFormat   string // program.LogJSON or program.LogText
 	MetricsPort int    // 0: no metrics
+	HealthPort  int    // 0: any that is free
 }
 
 // Parse reads the settings by getenv, such as os.Getenv; an empty variable counts as
@@ -94,7 +95,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		WorkTime:       p.duration(EnvWorkTime),
 		Concurrency:    int(p.number(EnvConcurrency, 1, 1, maxConcurrency)),
 		BatchSize:      int(p.number(EnvBatchSize, 10, 1, maxConcurrency)),
-		HandlerURL:     p.url(EnvHandlerURL),
+		Handler:        p.handler(),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
 		LogLevel:       p.level(EnvLogLevel),
 		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
@@ -104,6 +105,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 	if p.oneOf(EnvMetricsEnabled, "false", "true") == "true" {
 		c.MetricsPort = port
 	}
+	c.HealthPort = int(p.number(EnvHealthPort, 9091, 0, 65535))
 	if c.Consumer == "" {
 		p.fail(EnvPodName, "the host has no name either: set it to a name that is unique among the workers")
 	}
@@ -178,24 +180,6 @@ func (p *parser) duration(name string) time.Duration {
 		return 0
 	}
 	return duration
-}
-
-func (p *parser) url(name string) *url.URL {
-	value := p.getenv(name)
-	if value == "" {
-		return nil
-	}
-	const remedy = "set it to an absolute URL of http or https, for example http://127.0.0.1:8080/messages"
-	parsed, err := url.Parse(value)
-	if err != nil {
-		// What can't be parsed can't be redacted, and might hold a password.
-		p.failValue(name, "…", "%s", remedy)
-		return nil
-	}
-	if parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" {
-		p.failValue(name, parsed.Redacted(), "%s", remedy)
-	}
-	return parsed
 }
 
 func (p *parser) level(name string) slog.Level {

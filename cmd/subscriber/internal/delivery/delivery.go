@@ -3,27 +3,17 @@
 package delivery
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
-)
-
-// Headers of a post.
-const (
-	// HeaderMessageID is the message's ID: a stream's entry ID, else a digest of the
-	// payload. It is the same at each delivery of a message.
-	HeaderMessageID = "X-Message-ID"
-	// HeaderChannel is the key of the message's queue.
-	HeaderChannel = "X-Channel"
 )
 
 // Options configure a Deliverer.
@@ -32,36 +22,64 @@ type Options struct {
 	HandlerURL *url.URL
 	// WorkTime is the time spent on each message, for demos.
 	WorkTime time.Duration
-	// Concurrency is how many messages are delivered at once.
+	// Concurrency is how many messages are delivered at once, and how many requests the
+	// handler is at work on, also of those whose time is up.
 	Concurrency int
-	Log         *slog.Logger
+	// Credentials are what the handler lets the worker in by.
+	Credentials Credentials
+	// TLS of the handler.
+	TLS TLS
+	// Protocol is the version of HTTP; empty: Auto.
+	Protocol Protocol
+	// Format is how messages are posted; empty: Raw.
+	Format Format
+	// ContentType is the media type of payloads that don't name their own; empty:
+	// application/octet-stream.
+	ContentType string
+	// EventType and EventSource are an event's type, DefaultEventType where empty, and
+	// source, /queues/<key> where empty.
+	EventType, EventSource string
+	// AtMostOnce says that each message is delivered once at most, and that equal messages
+	// may have the same ID.
+	AtMostOnce bool
+	Log        *slog.Logger
+	// Now is the clock; nil: the system's.
+	Now func() time.Time
 }
 
 // Deliverer delivers messages. It is safe for concurrent use.
 type Deliverer struct {
 	Options
-	client *http.Client
+	credentials *reread[http.Header]
+	client      *reread[*client]
+	failures    failures
+	// slots holds a token for each request that has not returned.
+	slots chan struct{}
 
 	mu      sync.Mutex
-	failing bool // the handler's last answer; its changes are logged
+	failing bool      // told that the handler fails, and not yet that it works again
+	told    time.Time // when it was last told that the handler fails
 }
 
 // New returns a Deliverer.
 func New(o Options) *Deliverer {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = o.Concurrency
-	return &Deliverer{Options: o, client: &http.Client{
-		Transport: transport,
-		// A redirect is an answer other than 2xx, and so a failure.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Format, o.ContentType = cmp.Or(o.Format, Raw), cmp.Or(o.ContentType, octets)
+	o.EventType, o.Protocol = cmp.Or(o.EventType, DefaultEventType), cmp.Or(o.Protocol, Auto)
+	d := &Deliverer{Options: o, slots: make(chan struct{}, max(1, o.Concurrency))}
+	d.credentials = &reread[http.Header]{now: o.Now, load: o.Credentials.read}
+	d.client = &reread[*client]{now: o.Now, load: d.newClient}
+	return d
 }
 
 // maxLogged bounds how much of a payload is logged, in bytes.
 const maxLogged = 256
 
 // Deliver does the work on a message within ctx. After nil the message may be
-// acknowledged; after an error it must be delivered again.
+// acknowledged. After an error it must be delivered again, but for *Refused, which no
+// other delivery mends; *Unavailable says when, and that it is not the message's fault.
 func (d *Deliverer) Deliver(ctx context.Context, m source.Message) error {
 	level := slog.LevelDebug
 	if d.HandlerURL == nil && d.WorkTime == 0 {
@@ -79,7 +97,10 @@ func (d *Deliverer) Deliver(ctx context.Context, m source.Message) error {
 		return nil
 	}
 	err := d.post(ctx, m)
-	d.note(err)
+	var refused *Refused
+	final := errors.As(err, &refused)
+	d.failures.note(m, err, final || d.AtMostOnce)
+	d.note(err, err != nil && !final)
 	return err
 }
 
@@ -97,41 +118,27 @@ func work(ctx context.Context, duration time.Duration) error {
 	}
 }
 
-// maxReply bounds how much of a handler's reply is read so that its connection can be
-// used again, in bytes.
-const maxReply = 64 << 10
+// quietTime is the least time between two lines that say that the handler fails: where
+// some messages fail and others don't, each would be news.
+const quietTime = time.Minute
 
-func (d *Deliverer) post(ctx context.Context, m source.Message) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.HandlerURL.String(), strings.NewReader(m.Payload))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/octet-stream")
-	request.Header.Set(HeaderMessageID, m.ID)
-	request.Header.Set(HeaderChannel, m.Key)
-	response, err := d.client.Do(request)
-	if err != nil {
-		return err // it names the URL, without a password
-	}
-	defer response.Body.Close()
-	var reply bytes.Buffer
-	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return fmt.Errorf("the handler %s answered %s: %.200q", d.HandlerURL.Redacted(), response.Status, reply.String())
-	}
-	return nil
-}
-
-// note logs the handler's failure once, and its return.
-func (d *Deliverer) note(err error) {
+// note logs the handler's failure, and its return. A message that it refuses is none: its
+// dead letter is told.
+func (d *Deliverer) note(err error, failed bool) {
+	now := d.Now()
 	d.mu.Lock()
-	changed := d.failing != (err != nil)
-	d.failing = err != nil
+	fails := failed && !d.failing && (d.told.IsZero() || now.Sub(d.told) >= quietTime)
+	works := !failed && d.failing
+	if fails {
+		d.failing, d.told = true, now
+	} else if works {
+		d.failing = false
+	}
 	d.mu.Unlock()
 	switch {
-	case changed && err != nil:
+	case fails:
 		d.Log.Warn("the handler fails; messages will be delivered again", "error", err)
-	case changed:
+	case works:
 		d.Log.Info("the handler works again")
 	}
 }

@@ -84,6 +84,28 @@ func TestOnlyChangesOfTheHandlerAreLogged(t *testing.T) {
 	require.Equal(t, 2, strings.Count(log.String(), "\n"), log.String())
 }
 
+// Where some messages fail and others don't, each answer would be news.
+func TestSomeFailingMessagesDoNotFillTheLog(t *testing.T) {
+	var log bytes.Buffer
+	status := http.StatusOK
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	t.Cleanup(server.Close)
+	handlerURL, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	d := delivery.New(delivery.Options{
+		HandlerURL: handlerURL, Concurrency: 1, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now },
+	})
+	for range 120 {
+		now = now.Add(time.Second)
+		for _, status = range []int{200, 500, 422} {
+			_ = d.Deliver(t.Context(), message) // its result is another test's
+		}
+	}
+	require.Equal(t, 2, strings.Count(log.String(), "the handler fails"), log.String())
+	require.Equal(t, 2, strings.Count(log.String(), "works again"), log.String())
+}
+
 func TestPayloadIsLoggedOnlyForDebuggingAndCutShort(t *testing.T) {
 	for level, want := range map[slog.Level]int{slog.LevelInfo: 0, slog.LevelDebug: 256} {
 		t.Run(level.String(), func(t *testing.T) {

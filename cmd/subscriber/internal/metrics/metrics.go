@@ -2,13 +2,8 @@
 package metrics
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"strconv"
-	"time"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -32,7 +27,7 @@ type Metrics struct {
 	// InWork is how many messages are in flight now.
 	InWork prometheus.Gauge
 	// Connected is 1 while the servers of all queues answer, else 0.
-	Connected prometheus.Gauge
+	Connected *Connection
 	// Events counts messages that went another way than delivery: reclaimed from a
 	// worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.
 	Events *prometheus.CounterVec
@@ -52,9 +47,9 @@ func New() *Metrics {
 		InWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pubsub_subscriber_in_work", Help: "Messages in flight.",
 		}),
-		Connected: prometheus.NewGauge(prometheus.GaugeOpts{
+		Connected: &Connection{Gauge: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, otherwise 0.",
-		}),
+		})},
 		Events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.",
 		}, []string{"event"}),
@@ -64,34 +59,24 @@ func New() *Metrics {
 	return m
 }
 
-const (
-	headerTimeout = 5 * time.Second
-	closeTimeout  = time.Second
-)
-
-// Serve serves /metrics and /healthz on that port until ctx ends. /healthz says that the
-// process runs, and depends on nothing outside of it. listening is told the address.
-func (m *Metrics) Serve(ctx context.Context, port int, listening func(net.Addr)) error {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("METRICS_PORT is %d: %w: set it to a free port", port, err)
-	}
-	listening(listener.Addr())
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("ok\n"))
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
-	stop := context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		_ = server.Shutdown(ctx) // a scrape that is cut short is repeated
-	})
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
+
+// Connection is the gauge Connected, and remembers what it was set to. It is safe for
+// concurrent use.
+type Connection struct {
+	prometheus.Gauge
+	up atomic.Bool
+}
+
+// Set sets the gauge: 1 while the servers of all queues answer, else 0.
+func (c *Connection) Set(value float64) {
+	c.up.Store(value == 1)
+	c.Gauge.Set(value)
+}
+
+// Up tells whether the servers of all queues answered when that was last known; false at
+// first.
+func (c *Connection) Up() bool { return c.up.Load() }

@@ -200,7 +200,7 @@ func (l *List) Ack(ctx context.Context, m Message) error {
 
 // Bury moves the message to the dead-letter queue, as Ack does otherwise.
 func (l *List) Bury(ctx context.Context, m Message) error {
-	l.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "queue", l.dead)
+	l.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", l.dead)
 	l.event(DeadLettered, 1)
 	return l.settle(ctx, removal{payload: m.Payload, dead: true})
 }

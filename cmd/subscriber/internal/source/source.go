@@ -46,6 +46,8 @@ type Message struct {
 	Payload string
 	// Deliveries counts this delivery and those before it.
 	Deliveries int64
+	// Reason is why the message is buried; empty where nobody says.
+	Reason string
 
 	fields  map[string]any // of a stream's entry
 	fetched time.Time

@@ -200,7 +200,7 @@ func (s *Stream) Ack(ctx context.Context, m Message) error { return s.settle(ctx
 
 // Bury moves the entry to the dead-letter queue, as Ack does otherwise.
 func (s *Stream) Bury(ctx context.Context, m Message) error {
-	s.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "queue", s.dead)
+	s.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", s.dead)
 	s.event(DeadLettered, 1)
 	return s.settle(ctx, burial{message: m, dead: true})
 }

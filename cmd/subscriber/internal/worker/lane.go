@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
@@ -161,7 +162,7 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 	} else {
 		l.Metrics.Deliveries.WithLabelValues(metrics.ResultFailed).Inc()
 		l.log.Debug("a delivery failed", "id", m.ID, "deliveries", m.Deliveries, "error", err)
-		err = l.failed(ctx, m)
+		err = l.failed(ctx, m, err)
 	}
 	if err != nil {
 		l.log.Debug("the server did not record the end of a message; trying again", "id", m.ID, "error", err)
@@ -169,12 +170,20 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 	}
 }
 
-func (l *lane) failed(ctx context.Context, m source.Message) error {
-	if l.MaxDeliveries > 0 && m.Deliveries >= l.MaxDeliveries {
+// failed has the message delivered again, or ends it where that mends nothing.
+func (l *lane) failed(ctx context.Context, m source.Message, cause error) error {
+	var refused *delivery.Refused
+	if errors.As(cause, &refused) || l.MaxDeliveries > 0 && m.Deliveries >= l.MaxDeliveries {
+		m.Reason = cause.Error()
 		return l.source.Bury(ctx, m)
 	}
 	most := min(lastRetry, l.MessageTimeout+source.ClaimMargin)
-	return l.source.Retry(ctx, m, backOff(firstRetry, most, int(min(m.Deliveries-1, 30))))
+	after := backOff(firstRetry, most, int(min(m.Deliveries-1, 30)))
+	var away *delivery.Unavailable
+	if errors.As(cause, &away) {
+		after = max(after, away.RetryAfter)
+	}
+	return l.source.Retry(ctx, m, after)
 }
 
 func (l *lane) close(ctx context.Context) {

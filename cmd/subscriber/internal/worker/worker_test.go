@@ -27,11 +27,12 @@ type fake struct {
 	waited   bool          // a fetch was told to wait
 	waits    time.Duration // of a fetch that was told to, and finds nothing
 	retries  map[string]time.Duration
+	reasons  map[string]string // of what was buried
 	changed  chan struct{}
 }
 
 func newFake(batches ...[]source.Message) *fake {
-	return &fake{batches: batches, retries: map[string]time.Duration{}, changed: make(chan struct{}, 1000)}
+	return &fake{batches: batches, retries: map[string]time.Duration{}, reasons: map[string]string{}, changed: make(chan struct{}, 1000)}
 }
 
 func (f *fake) queue() Queue {
@@ -89,8 +90,14 @@ func (f *fake) take(limit int, wait bool) ([]source.Message, error) {
 	return batch, nil
 }
 
-func (f *fake) Ack(_ context.Context, m source.Message) error  { f.call("ack " + m.ID); return nil }
-func (f *fake) Bury(_ context.Context, m source.Message) error { f.call("bury " + m.ID); return nil }
+func (f *fake) Ack(_ context.Context, m source.Message) error { f.call("ack " + m.ID); return nil }
+func (f *fake) Bury(_ context.Context, m source.Message) error {
+	f.mu.Lock()
+	f.reasons[m.ID] = m.Reason
+	f.mu.Unlock()
+	f.call("bury " + m.ID)
+	return nil
+}
 func (f *fake) Retry(_ context.Context, m source.Message, after time.Duration) error {
 	f.mu.Lock()
 	f.retries[m.ID] = after

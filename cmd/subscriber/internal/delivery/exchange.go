@@ -1,0 +1,100 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// exchange is a request on its way, which outlives the wait for it.
+//
+// HTTP/1.1 has no way to say that nobody waits any more but to close the connection, and a
+// client that does so never learns when the handler is done: it may be at work long after,
+// beside what it is sent next. So only our half of the connection is closed. The handler's
+// server sees that, and most servers tell the handler; the other half stays open until the
+// handler has returned.
+type exchange struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	protocol Protocol
+
+	mu     sync.Mutex
+	conn   net.Conn // to the handler; nil: there is none
+	halved bool     // our half of conn is closed
+}
+
+func newExchange(ctx context.Context, protocol Protocol) *exchange {
+	e := &exchange{protocol: protocol}
+	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return e
+}
+
+// context is the request's.
+func (e *exchange) context() context.Context {
+	return httptrace.WithClientTrace(e.ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { e.set(nil) }, // again where an idle connection turns out to be dead
+		GotConn: func(got httptrace.GotConnInfo) { e.set(got.Conn) },
+	})
+}
+
+func (e *exchange) set(conn net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conn = conn
+	if e.halved {
+		e.cancel() // the transport tries another connection, for whom nobody waits
+	}
+}
+
+// connected tells whether there is a connection to the handler. Without one nothing reached
+// it; with one it may have died of the message, which must count as a delivery.
+func (e *exchange) connected() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.conn != nil
+}
+
+// abandon tells the handler that nobody waits any more, and ends the exchange when that has
+// had no effect for that long. It returns false where nothing had been sent.
+func (e *exchange) abandon(patience time.Duration) (sent bool) {
+	e.mu.Lock()
+	conn := e.conn
+	half, ok := conn.(interface{ CloseWrite() error })
+	e.halved = ok && !e.shared()
+	e.mu.Unlock()
+	if !e.halved {
+		e.cancel()
+		return conn != nil
+	}
+	timer := time.AfterFunc(patience, e.cancel)
+	context.AfterFunc(e.ctx, func() { timer.Stop() })
+	go func() {
+		// It may wait for a write that is stuck, which ends with the exchange. An error says
+		// that the connection is gone, as the exchange learns by itself.
+		_ = half.CloseWrite()
+	}()
+	return true
+}
+
+// shared tells whether the connection is HTTP/2's: others are on it, and a request is
+// cancelled by itself.
+func (e *exchange) shared() bool {
+	secured, isTLS := e.conn.(*tls.Conn)
+	return e.protocol == HTTP2 || isTLS && secured.ConnectionState().NegotiatedProtocol == "h2"
+}
+
+// end is called when the request has returned. A connection of which a half is closed is of
+// no more use.
+func (e *exchange) end() {
+	e.cancel()
+	e.mu.Lock()
+	conn, halved := e.conn, e.halved
+	e.mu.Unlock()
+	if halved && conn != nil {
+		_ = conn.Close() // it may be closed
+	}
+}

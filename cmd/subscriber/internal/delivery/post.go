@@ -1,0 +1,135 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
+)
+
+// maxReply bounds how much of a handler's reply is read so that its connection can be
+// used again, in bytes.
+const maxReply = 64 << 10
+
+// slotWait is how long a message waits for a slot. All slots are taken where requests whose
+// time is up have not returned; the message's own time is for its work.
+const slotWait = time.Second
+
+// post returns within ctx. Its slot is free once the request has returned.
+func (d *Deliverer) post(ctx context.Context, m source.Message) error {
+	if err := d.takeSlot(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	e := newExchange(ctx, d.Protocol)
+	returned := make(chan error, 1)
+	go func() { //nolint:contextcheck // what is on its way outlives the wait for it, and has a context of its own
+		err := d.exchange(e, m)
+		e.end()
+		<-d.slots
+		returned <- err
+	}()
+	select {
+	case err := <-returned:
+		return err
+	case <-ctx.Done():
+	}
+	if !e.abandon(time.Since(began)) {
+		return &Unavailable{Err: fmt.Errorf("there was no connection in time: %w", ctx.Err())}
+	}
+	return fmt.Errorf("the handler %s did not answer in time: %w", d.HandlerURL.Redacted(), ctx.Err())
+}
+
+// takeSlot waits a little for a slot, where none is free.
+func (d *Deliverer) takeSlot(ctx context.Context) error {
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	waiting, cancel := context.WithTimeout(ctx, slotWait)
+	defer cancel()
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	case <-waiting.Done():
+		return &Unavailable{Err: fmt.Errorf("it is still at work on %d requests, as many as it may have at once", cap(d.slots))}
+	}
+}
+
+// exchange sends the message, and reads the answer.
+func (d *Deliverer) exchange(e *exchange, m source.Message) error {
+	client, err := d.client.get()
+	if err != nil {
+		return &Unavailable{Err: err}
+	}
+	credentials, err := d.credentials.get()
+	if err != nil {
+		return &Unavailable{Err: err}
+	}
+	request, err := d.request(e.context(), m)
+	if err != nil {
+		return err
+	}
+	maps.Copy(request.Header, credentials)
+	response, err := client.Do(request)
+	if err != nil && !e.connected() {
+		return &Unavailable{Err: err}
+	}
+	if err != nil {
+		return err // it names the URL, without a password
+	}
+	defer response.Body.Close()
+	var reply bytes.Buffer
+	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
+	if response.StatusCode == http.StatusUnauthorized {
+		d.credentials.expire() // the token may just have been replaced
+	}
+	response.Status = d.conceal(response.Status, credentials)
+	return outcome(response, d.conceal(reply.String(), credentials), d.Now())
+}
+
+// request is the message in the format that is set. What can't be put so is refused.
+func (d *Deliverer) request(ctx context.Context, m source.Message) (*http.Request, error) {
+	header := http.Header{}
+	var body []byte
+	omit := isAttribute
+	switch d.Format {
+	case Raw:
+		mediaType, payload := content(m, d.ContentType)
+		header.Set("Content-Type", mediaType)
+		body = []byte(payload)
+		omit = func(string) bool { return false }
+	case CloudEventsBinary, CloudEventsStructured:
+		e, err := toEvent(m, d.EventType, d.EventSource, d.ContentType)
+		if err != nil {
+			return nil, &Refused{Reason: fmt.Sprintf("its fields make no CloudEvent: %v: correct its publisher", err)}
+		}
+		body = e.Data()
+		if d.Format == CloudEventsBinary {
+			asBinary(e, header)
+			break
+		}
+		header.Set("Content-Type", structured)
+		if body, err = asStructured(e); err != nil {
+			return nil, &Refused{Reason: fmt.Sprintf("it makes no CloudEvent: %v", err)}
+		}
+	default:
+		return nil, fmt.Errorf("the format %q is unknown: report it as a fault", d.Format)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.HandlerURL.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	describe(header, m, d.AtMostOnce, omit)
+	if failure := d.failures.last(m); failure != "" {
+		header.Set(HeaderPreviousFailure, escape(failure[:min(maxFailure, len(failure))]))
+	}
+	request.Header = header
+	return request, nil
+}
