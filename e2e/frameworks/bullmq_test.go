@@ -13,18 +13,14 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
-// counts are what BullMQ counts, by its own names of the states; and as due, those of the
-// delayed jobs whose time has come. What is zero is left out.
-type counts map[string]int64
-
-// options are those of a job.
-type options map[string]any
-
 // bullApp is an application that uses BullMQ.
 type bullApp struct {
 	*driver
 	reader *reader
+	name   string // with the version
 	major  string
+
+	scenario string
 }
 
 // place is where an application keeps its queues.
@@ -41,20 +37,31 @@ var places = map[string]place{
 	"cluster, queues in braces": {cluster: true, name: func(name string) string { return "{" + name + "}" }},
 }
 
+// bulls are what has these queues.
+var bulls = map[string]struct {
+	name, program string
+	argument      string // the package of Node.js
+	preset        framework.Framework
+}{
+	"bullmq":  {"BullMQ", "bullmq.js", "bullmq", framework.BullMQ},
+	"bullmq5": {"BullMQ", "bullmq.js", "bullmq5", framework.BullMQ},
+}
+
+// bullScenarios are those of each of them.
+var bullScenarios = map[string]func(t *testing.T, app *bullApp, mail, image string){
+	"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "oldest": bullOldest,
+}
+
 // TestBullMQ runs each scenario with each major of BullMQ in each place.
 func TestBullMQ(t *testing.T) {
-	scenarios := map[string]func(t *testing.T, app *bullApp, mail, image string){
-		"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "oldest": bullOldest,
-	}
-	for _, bullmq := range []string{"bullmq", "bullmq5"} {
-		for name, place := range places {
-			t.Run(bullmq+"/"+name, func(t *testing.T) {
+	for name, bull := range bulls {
+		for where, place := range places {
+			t.Run(name+"/"+where, func(t *testing.T) {
 				t.Parallel()
 				server := place.start(t)
-				driver := startDriver(t, bullmq, place.prefix, server)
-				version := call[string](driver, "version", nil)
-				t.Logf("BullMQ %s", version)
-				for name, scenario := range scenarios {
+				driver := startDriver(t, "node", []string{"node", bull.program}, server, map[string]any{"package": bull.argument, "prefix": place.prefix})
+				version := ranVersion(t, bull.name, call[string](driver, "version", nil))
+				for name, scenario := range bullScenarios {
 					t.Run(name, func(t *testing.T) {
 						mail, image := "mail-"+name, "image-"+name
 						if place.name != nil {
@@ -62,8 +69,9 @@ func TestBullMQ(t *testing.T) {
 						}
 						app := &bullApp{
 							driver: driver.in(t),
-							reader: newReader(t, server, framework.BullMQ, place.prefix, mail, image),
-							major:  strings.Split(version, ".")[0],
+							reader: newReader(t, server, bull.preset, place.prefix, mail, image),
+							name:   bull.name + " " + version, scenario: name,
+							major: strings.Split(version, ".")[0],
 						}
 						scenario(t, app, mail, image)
 					})
@@ -90,30 +98,25 @@ func (c counts) depth(paused bool) count {
 	return depth
 }
 
-// jobCounts is what BullMQ counts now.
-func (a *bullApp) jobCounts(queue string) counts {
-	a.t.Helper()
-	counts := call[counts](a.driver, "counts", map[string]any{"queue": queue})
-	maps.DeleteFunc(counts, func(_ string, n int64) bool { return n == 0 })
-	return counts
-}
-
 // check waits until BullMQ counts this, and then compares what the scaler reads: the depth,
 // and how many jobs were ever added.
 func (a *bullApp) check(step, queue string, want counts, added int64) {
 	a.t.Helper()
-	eventually(a.t, want, func() counts { return a.jobCounts(queue) }, step)
-	a.compare(step, queue, want.depth(false), added)
-	assert.Equal(a.t, want, a.jobCounts(queue), "%s: it changed meanwhile", step)
+	eventually(a.t, want, func() counts { return a.counts(queue) }, step)
+	a.compare(step, queue, want, want.depth(false), added)
+	assert.Equal(a.t, want, a.counts(queue), "%s: it changed meanwhile", step)
 }
 
 // compare compares what the scaler reads.
-func (a *bullApp) compare(step, queue string, want count, added int64) {
+func (a *bullApp) compare(name, queue string, states counts, want count, added int64) {
 	a.t.Helper()
 	read := a.reader.read(a.t)[queue]
-	assert.False(a.t, read.LowerBound, step)
-	assert.Equal(a.t, want, count{Ready: read.Ready, InFlight: read.InFlight}, step)
-	assert.Equal(a.t, added, read.Added, "%s: how many were added", step)
+	assert.False(a.t, read.LowerBound, name)
+	compare(a.t, step{
+		framework: a.name, scenario: a.scenario, step: name, queue: queue, states: states.String(),
+		theirs: want, ours: count{Ready: read.Ready, InFlight: read.InFlight},
+	})
+	assert.Equal(a.t, added, read.Added, "%s: how many were added", name)
 }
 
 // pause pauses the queue, and checks that the scaler then counts what is in flight only.
@@ -132,8 +135,8 @@ func (a *bullApp) checkPaused(queue string, want counts, added int64) {
 		delete(want, "waiting")
 		want["paused"] = n
 	}
-	eventually(a.t, want, func() counts { return a.jobCounts(queue) }, "paused")
-	a.compare("paused", queue, depth, added)
+	eventually(a.t, want, func() counts { return a.counts(queue) }, "paused")
+	a.compare("paused", queue, want, depth, added)
 	assert.Zero(a.t, a.reader.read(a.t)[queue].Oldest, "paused")
 }
 

@@ -5,7 +5,7 @@ module github.com/jawaracloud/pubsub-operator/e2e/frameworks
 go 1.26.0
 
 // Packages of Node.js.
-ignore ./bullmq/node_modules
+ignore ./node/node_modules
 
 replace github.com/jawaracloud/pubsub-operator => ../../
 

@@ -1,12 +1,10 @@
 'use strict';
-// Drives BullMQ for the tests in Go. Its only argument is JSON: the package to use, the
-// servers, and the prefix of the keys. Each line of its input is a request in JSON, and each
-// line of its output the reply to one. It ends with its input.
+// Drives BullMQ for the tests in Go. Its argument has the package to use, the servers, and the prefix of the keys.
 
-const readline = require('node:readline');
 const { Redis, Cluster } = require('ioredis');
+const { argument, serve, hold, release } = require('./protocol');
 
-const { bullmq, nodes, cluster, prefix } = JSON.parse(process.argv[2]);
+const { package: bullmq, nodes, cluster, prefix } = argument;
 const { FlowProducer, Queue, Worker } = require(bullmq);
 const { version } = require(`${bullmq}/package.json`);
 
@@ -17,7 +15,6 @@ const connection = cluster
 
 const queues = new Map();
 const workers = new Map();
-const held = new Map(); // of a queue, the jobs that its worker holds
 
 // Without a prefix, BullMQ takes its own default.
 const settings = prefix ? { connection, prefix } : { connection };
@@ -59,44 +56,17 @@ const operations = {
 
   // work starts a worker, which holds its jobs until release.
   async work({ queue, concurrency }) {
-    const jobs = [];
-    held.set(queue, jobs);
-    const hold = () => new Promise((resolve, reject) => jobs.push({ resolve, reject }));
-    const worker = new Worker(queue, hold, { ...settings, concurrency });
+    const worker = new Worker(queue, hold(queue), { ...settings, concurrency });
     worker.on('error', (error) => process.stderr.write(`worker of ${queue}: ${error.stack}\n`));
     workers.set(queue, worker);
     await worker.waitUntilReady();
   },
 
-  // release ends as many jobs of those held as there are, up to count, and tells how many.
-  async release({ queue, count, error }) {
-    const jobs = held.get(queue).splice(0, count);
-    for (const { resolve, reject } of jobs) {
-      if (error) reject(new Error(error));
-      else resolve();
-    }
-    return jobs.length;
-  },
+  release,
 
   async stop({ queue }) {
     await workers.get(queue).close();
   },
 };
 
-async function answer(line) {
-  try {
-    const { operation, ...args } = JSON.parse(line);
-    return { result: (await operations[operation](args)) ?? null };
-  } catch (error) {
-    return { error: error.stack };
-  }
-}
-
-async function main() {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    process.stdout.write(`${JSON.stringify(await answer(line))}\n`);
-  }
-  process.exit(0);
-}
-
-main();
+serve(operations);
