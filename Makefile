@@ -93,7 +93,7 @@ $(node_modules): $(addprefix e2e/frameworks/node/,package.json package-lock.json
 	@touch $@
 
 .PHONY: frameworks-test
-frameworks-test: test-packages $(node_modules) ## Hold the presets against the job frameworks themselves, and tell both counts of each step
+frameworks-test: test-packages job-packages $(node_modules) ## Hold the presets against the job frameworks themselves, and tell both counts of each step
 	@mkdir -p dist
 	$(call as_the_cluster,frameworks) -timeout 10m -parallel 8 . -table $(CURDIR)/dist/frameworks.txt
 	@cat dist/frameworks.txt

@@ -109,10 +109,10 @@ func (a *asynqApp) depth(queue string) count {
 func (a *asynqApp) check(name, queue string, want states, depth count) {
 	a.t.Helper()
 	eventually(a.t, want, func() states { return a.states(queue) }, name)
-	eventually(a.t, depth, func() count { return a.depth(queue) }, name)
+	ours := settled(a.t, depth, func() count { return a.depth(queue) }, func() count { return a.reader.counts(a.t)[queue] }, name)
 	compare(a.t, step{
 		framework: a.name, scenario: strings.ToLower(strings.TrimPrefix(a.t.Name(), "TestAsynq")), step: name, queue: queue, states: want.String(),
-		theirs: depth, ours: a.reader.counts(a.t)[queue],
+		theirs: depth, ours: ours,
 	})
 	assert.Equal(a.t, want, a.states(queue), "%s: it changed meanwhile", name)
 }

@@ -43,7 +43,7 @@ func newReader(t *testing.T, server broker.Server, preset framework.Framework, p
 		pool:   broker.NewPool(broker.Options{Tick: tick}),
 		server: server,
 		names:  names,
-		queues: queue.OfPreset(preset, prefix, names, true),
+		queues: queue.OfPreset(preset, prefix, names, preset.HasAges()),
 	}
 	if len(r.queues) > len(names) { // what the framework keeps for all queues together
 		r.names = append(slices.Clone(names), shared)
@@ -134,6 +134,21 @@ func moduleVersion(t *testing.T, path string) string {
 	version := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(path) + ` v(\S+)`).FindSubmatch(text)
 	require.NotNil(t, version, path)
 	return string(version[1])
+}
+
+// settled waits until what the framework itself tells is as wanted, before and after the scaler read,
+// and returns what that was.
+func settled[T, R any](t *testing.T, want T, tell func() T, read func() R, step string) R {
+	t.Helper()
+	for end := time.Now().Add(deadline); ; {
+		eventually(t, want, tell, step)
+		got := read()
+		after := tell()
+		if assert.ObjectsAreEqual(want, after) {
+			return got
+		}
+		require.True(t, time.Now().Before(end), "%s: the framework told %v, and then %v", step, want, after)
+	}
 }
 
 // eventually waits until what the framework itself tells is as wanted.

@@ -2,10 +2,10 @@
 acknowledged late."""
 
 import sys
+import time
 
 import celery
 import redis
-from kombu.exceptions import ChannelError
 
 from celery_tasks import app, work
 from protocol import HOST, OUTCOMES, OUTCOMES_DB, PORT, Workers, serve
@@ -32,14 +32,12 @@ def tell(method):
 
 
 def counts(queue):
-    """What waits, by kombu; what workers hold, by themselves; and what is not acknowledged, by kombu's hash of it."""
+    """What waits, by kombu (what queue_declare calls, which takes a queue with a global_keyprefix for none); what workers hold, by themselves; and what is not acknowledged: what
+    kombu looks through to restore it."""
     channel = connection.default_channel
-    try:
-        waiting = channel.queue_declare(queue, passive=True).message_count
-    except ChannelError:  # an empty queue is none
-        waiting = 0
     held = {method: tell(method).get(queue, 0) for method in ("active", "reserved", "scheduled")}
-    return {"waiting": waiting, "unacked": channel.client.hlen(channel.unacked_key), **held}
+    unacked = len(channel.client.zrevrangebyscore(channel.unacked_index_key, "+inf", 0))
+    return {"waiting": channel._size(queue), "unacked": unacked, **held}
 
 
 def start(queue, concurrency):
@@ -47,10 +45,14 @@ def start(queue, concurrency):
         sys.executable, "-m", "celery", "-A", "celery_tasks", "-q", "worker", "-Q", queue, "-c", str(concurrency),
         "-n", f"{queue}@localhost", "-l", "ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat",
     ])
+    while not app.control.ping(timeout=0.2, limit=1):  # until then it would not answer
+        pass
 
 
 def release(queue, count, error):
     outcomes.rpush(OUTCOMES, *[error] * count)
+    while outcomes.exists(OUTCOMES):  # jobs have yet to take them
+        time.sleep(0.01)
     return count
 
 
@@ -68,6 +70,6 @@ serve({
     "work": start,
     "release": release,
     "restore": restore,
-    "pause": lambda queue: app.control.cancel_consumer(queue, reply=True),
-    "resume": lambda queue: app.control.add_consumer(queue, reply=True),
+    "pause": lambda queue: app.control.cancel_consumer(queue, reply=True, limit=1),
+    "resume": lambda queue: app.control.add_consumer(queue, reply=True, limit=1),
 }, workers)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from datetime import timedelta
 
 import redis
@@ -33,7 +34,8 @@ def add(queue, options=None):
 
 
 def counts(queue):
-    """By RQ's registries. To count those started, RQ first ends the jobs of workers that are dead."""
+    """By RQ's registries; runs are how often a job was begun, which no two steps have alike. To count those started, RQ
+    first ends the jobs of workers that are dead."""
     own = queue_of(queue)
     scheduled = own.scheduled_job_registry
     return {
@@ -44,16 +46,21 @@ def counts(queue):
         "deferred": own.deferred_job_registry.count,
         "finished": own.finished_job_registry.count,
         "failed": own.failed_job_registry.count,
+        "runs": int(outcomes.get(rq_jobs.RUNS) or 0),
         "suspended": 1 if suspension.is_suspended(server) else 0,
     }
 
 
-def start(queue):
+def start(queue, concurrency):
+    """A worker of RQ's works on one job at a time."""
+    assert concurrency == 1
     workers.start(queue, [sys.executable, rq_jobs.__file__, queue])
 
 
 def release(queue, count, error):
     outcomes.rpush(OUTCOMES, *[error] * count)
+    while outcomes.exists(OUTCOMES):  # jobs have yet to take them
+        time.sleep(0.01)
     return count
 
 

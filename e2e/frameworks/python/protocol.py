@@ -34,25 +34,21 @@ class Workers:
 
     def start(self, queue, command):
         self._running[queue] = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True, preexec_fn=_die_with_the_driver
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_the_driver
         )
 
-    def end(self, queue, how):
+    def kill(self, queue):
         worker = self._running.pop(queue)
-        if how == signal.SIGKILL:
-            os.killpg(worker.pid, how)
-        else:
-            worker.send_signal(how)
+        os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
 
-    def end_all(self):
+    def kill_all(self):
         for queue in list(self._running):
-            self.end(queue, signal.SIGKILL)
+            self.kill(queue)
 
 
 def serve(operations, workers):
-    operations["kill"] = lambda queue: workers.end(queue, signal.SIGKILL)
-    operations["stop"] = lambda queue: workers.end(queue, signal.SIGTERM)
+    operations["kill"] = workers.kill
     try:
         for line in sys.stdin:
             try:
@@ -62,4 +58,4 @@ def serve(operations, workers):
                 reply = {"error": traceback.format_exc()}
             print(json.dumps(reply), flush=True)
     finally:
-        workers.end_all()
+        workers.kill_all()

@@ -7,9 +7,13 @@ import rq
 
 from protocol import HOST, OUTCOMES, OUTCOMES_DB, PORT
 
+RUNS = "runs"  # how many there were
+
 
 def work():
-    _, outcome = redis.Redis(HOST, PORT, OUTCOMES_DB).blpop(OUTCOMES)
+    server = redis.Redis(HOST, PORT, OUTCOMES_DB)
+    server.incr(RUNS)
+    _, outcome = server.blpop(OUTCOMES)
     if outcome != b"":
         raise RuntimeError(outcome.decode())
 
@@ -18,7 +22,7 @@ class Worker(rq.Worker):
     """RQ believes a worker to be alive for a minute after it should have been heard of: here for seconds."""
 
     def get_heartbeat_ttl(self, job):
-        return self.job_monitoring_interval + 2
+        return self.job_monitoring_interval + 5
 
 
 if __name__ == "__main__":

@@ -39,14 +39,17 @@ OPERATIONS = {
   "oldest" => ->(r) { Sidekiq::Queue.new(r["queue"]).latency },
   "work" => lambda do |r|
     WORKERS[r["queue"]] = Process.spawn(
-      "sidekiq", "-r", File.join(__dir__, "sidekiq_jobs.rb"), "-q", r["queue"], "-c", r["concurrency"].to_s, "-t", "1",
+      "/usr/bin/sidekiq", "-r", File.join(__dir__, "sidekiq_jobs.rb"), "-q", r["queue"], "-c", r["concurrency"].to_s, "-t", "1",
       in: File::NULL, out: $stderr, pgroup: true
-    ) && nil
+    )
+    nil
   end,
   "release" => lambda do |r|
     r["count"].times { OUTCOMES.rpush("outcomes", r["error"]) }
+    sleep 0.01 while OUTCOMES.exists?("outcomes") # jobs have yet to take them
     r["count"]
   end,
+  "retryNow" => ->(_) { Sidekiq::RetrySet.new.first.reschedule(Time.now.to_f) && nil },
   "quiet" => ->(_) { Sidekiq::ProcessSet.new.each(&:quiet!) && nil },
   # What Redis does a minute after the last heartbeat of a process.
   "expire" => lambda do |_|
