@@ -24,7 +24,7 @@ const (
 )
 
 // QueuePreset is a job framework whose keys are known.
-// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel
+// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel;Bull
 type QueuePreset string
 
 // The presets.
@@ -35,6 +35,7 @@ const (
 	PresetAsynq   QueuePreset = "Asynq"
 	PresetRQ      QueuePreset = "RQ"
 	PresetLaravel QueuePreset = "Laravel"
+	PresetBull    QueuePreset = "Bull"
 )
 
 // SortedSetScore is what the score of a sorted set's members says.
@@ -55,7 +56,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
 // +kubebuilder:validation:XValidation:rule="!has(self.score) || self.score == 'Any' || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'SortedSet']))",fieldPath=".score",message="score belongs to a sorted set: leave score out, or set type to SortedSet and leave preset out"
-// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ and Laravel: leave it out, and write keys in full"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel', 'Bull'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, Laravel and Bull: leave it out, and write keys in full"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 type QueueSpec struct {
@@ -85,7 +86,7 @@ type QueueSpec struct {
 	// +optional
 	Preset QueuePreset `json:"preset,omitempty"`
 
-	// keyPrefix is what the framework puts before its keys: BullMQ's prefix (default
+	// keyPrefix is what the framework puts before its keys: BullMQ's and Bull's prefix (default
 	// bull), Celery's global_keyprefix, Sidekiq's namespace, or the prefix of Laravel's Redis
 	// connection (default none; an application of Laravel's has one, such as shop_database_).
 	//
@@ -114,7 +115,8 @@ type QueueSpec struct {
 	// maxAge is how long a message may wait for a worker: while the oldest waits longer,
 	// the queue counts as over its upper bound, however short it is. From 1s to 720h, such
 	// as 90s or 5m; unset: no limit. For streams (from the entry's id), for sorted sets
-	// whose score is a time, and for the presets Sidekiq, BullMQ, Asynq and RQ.
+	// whose score is a time, and for the presets
+	// Sidekiq, BullMQ, Asynq, RQ and Bull.
 	//
 	// Example: maxAge: 90s
 	// +optional

@@ -30,7 +30,7 @@ func open(t *testing.T, path string) copied {
 }
 
 // spaces are where words may be apart: at the end of a comment's line, too.
-var spaces = regexp.MustCompile(`(\s|\n\s*// )+`)
+var spaces = regexp.MustCompile(`(\n\s*// |\s)+`)
 
 // has demands words, and prints them as they should be.
 func (c copied) has(words string) {
@@ -84,7 +84,7 @@ var (
 func TestTheAPIRepeatsTheTable(t *testing.T) {
 	set := func(names []string) string { return "[" + strings.Join(quoted(names, "'"), ", ") + "]" }
 	api := open(t, "api/v1/queue_types.go")
-	api.has("// +kubebuilder:validation:Enum=" + strings.Join(every, ";") + "\ntype QueuePreset string")
+	api.has("+kubebuilder:validation:Enum=" + strings.Join(every, ";") + "\ntype QueuePreset string")
 	for _, name := range every {
 		api.has(fmt.Sprintf("Preset%s QueuePreset = %q", name, name))
 	}

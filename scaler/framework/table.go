@@ -10,6 +10,7 @@ var frameworks = []Framework{
 	Asynq,
 	RQ,
 	Laravel,
+	Bull,
 }
 
 // All is the presets that there are.

@@ -82,7 +82,7 @@ func TestWhatDoesNotGoTogether(t *testing.T) {
 		want     string
 	}{
 		"type and preset":          {map[string]string{"queueType": "List", "preset": "RQ"}, `queueType is "List": the preset RQ says what the keys hold`},
-		"unknown preset":           {map[string]string{"preset": "Bull"}, `preset is "Bull": it must be Sidekiq, Celery, BullMQ, Asynq`},
+		"unknown preset":           {map[string]string{"preset": "Kue"}, `preset is "Kue": it must be Sidekiq, Celery, BullMQ, Asynq`},
 		"group of a sorted set":    {map[string]string{"queueType": "SortedSet", "consumerGroup": "w"}, `consumerGroup is "w": only a stream has consumer groups`},
 		"score of a list":          {map[string]string{"queueType": "List", "score": "UnixSeconds"}, `score is "UnixSeconds": only a sorted set has scores`},
 		"prefix without a preset":  {map[string]string{"keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets`},

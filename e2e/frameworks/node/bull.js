@@ -31,11 +31,13 @@ serve({
     return { id: String(id), timestamp };
   },
 
-  // counts are Bull's own; due is how many of those delayed are.
+  // counts are Bull's own; due is how many of those delayed are: jobs to be retried since their last run.
   async counts({ queue }) {
     const counts = await queueOf(queue).getJobCounts();
     const delayed = await queueOf(queue).getDelayed();
-    return { ...counts, due: delayed.filter((job) => job.timestamp + job.delay <= Date.now()).length };
+    const due = ({ attemptsMade, processedOn, timestamp, delay, opts }) =>
+      (attemptsMade > 0 ? processedOn + opts.backoff.delay : timestamp + delay) <= Date.now();
+    return { ...counts, due: delayed.filter(due).length };
   },
 
   async pause({ queue }) {
@@ -58,6 +60,6 @@ serve({
   release,
 
   async stop({ queue }) {
-    await workers.get(queue).close();
+    await workers.get(queue).close(true); // without the wait for a blocked command
   },
 });

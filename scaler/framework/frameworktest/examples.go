@@ -43,6 +43,7 @@ var examples = map[string]func(moment) Example{
 	"Asynq":   asynq,
 	"RQ":      rq,
 	"Laravel": laravel,
+	"Bull":    bull,
 }
 
 // moment is the time of an example.
@@ -141,6 +142,23 @@ func laravel(now moment) Example {
 			{"RPUSH", "queues:{mail}:notify", "1", "1"},
 			{"ZADD", "queues:{mail}:delayed", now.seconds(-time.Minute), "3", now.seconds(time.Hour), "4"},
 			{"ZADD", "queues:{mail}:reserved", now.seconds(time.Minute), "5", now.seconds(time.Minute), "6", now.seconds(-time.Minute), "7"}, // that one's worker is gone
+		},
+	}
+}
+
+func bull(now moment) Example {
+	score := func(in time.Duration) string { return strconv.FormatInt(now.in(in).UnixMilli()*4096, 10) }
+	came := now.in(-time.Minute).UnixMilli()
+	return Example{
+		Queues: []string{"{mail}"}, List: "bull:{mail}:wait", Ready: 3, InFlight: 1,
+		Commands: [][]any{
+			{"LPUSH", "bull:{mail}:wait", "1", "2"},
+			{"HSET", "bull:{mail}:1", "timestamp", came}, {"HSET", "bull:{mail}:2", "timestamp", came},
+			{"ZADD", "bull:{mail}:priority", "5", "2"}, // which waits in the list
+			{"ZADD", "bull:{mail}:delayed", score(-time.Minute), "3", score(time.Hour), "4"},
+			{"LPUSH", "bull:{mail}:active", "5"}, {"SADD", "bull:{mail}:stalled", "5"},
+			{"ZADD", "bull:{mail}:completed", "1", "6"}, {"ZADD", "bull:{mail}:failed", "1", "7"},
+			{"SET", "bull:{mail}:id", "7"},
 		},
 	}
 }
