@@ -24,18 +24,19 @@ const (
 )
 
 // QueuePreset is a job framework whose keys are known.
-// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel;Bull
+// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel;Bull;BeeQueue
 type QueuePreset string
 
 // The presets.
 const (
-	PresetSidekiq QueuePreset = "Sidekiq"
-	PresetCelery  QueuePreset = "Celery"
-	PresetBullMQ  QueuePreset = "BullMQ"
-	PresetAsynq   QueuePreset = "Asynq"
-	PresetRQ      QueuePreset = "RQ"
-	PresetLaravel QueuePreset = "Laravel"
-	PresetBull    QueuePreset = "Bull"
+	PresetSidekiq  QueuePreset = "Sidekiq"
+	PresetCelery   QueuePreset = "Celery"
+	PresetBullMQ   QueuePreset = "BullMQ"
+	PresetAsynq    QueuePreset = "Asynq"
+	PresetRQ       QueuePreset = "RQ"
+	PresetLaravel  QueuePreset = "Laravel"
+	PresetBull     QueuePreset = "Bull"
+	PresetBeeQueue QueuePreset = "BeeQueue"
 )
 
 // SortedSetScore is what the score of a sorted set's members says.
@@ -56,8 +57,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
 // +kubebuilder:validation:XValidation:rule="!has(self.score) || self.score == 'Any' || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'SortedSet']))",fieldPath=".score",message="score belongs to a sorted set: leave score out, or set type to SortedSet and leave preset out"
-// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel', 'Bull'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, Laravel and Bull: leave it out, and write keys in full"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel', 'Bull', 'BeeQueue'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, Laravel, Bull and BeeQueue: leave it out, and write keys in full"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel', 'BeeQueue']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery, Laravel or BeeQueue came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 type QueueSpec struct {
 	// type is the kind of queue. With a preset it is left out.
@@ -87,7 +88,7 @@ type QueueSpec struct {
 	Preset QueuePreset `json:"preset,omitempty"`
 
 	// keyPrefix is what the framework puts before its keys: BullMQ's and Bull's prefix (default
-	// bull), Celery's global_keyprefix, Sidekiq's namespace, or the prefix of Laravel's Redis
+	// bull), BeeQueue's (default bq), Celery's global_keyprefix, Sidekiq's namespace, or the prefix of Laravel's Redis
 	// connection (default none; an application of Laravel's has one, such as shop_database_).
 	//
 	// Example: keyPrefix: shop

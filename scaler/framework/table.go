@@ -11,6 +11,7 @@ var frameworks = []Framework{
 	RQ,
 	Laravel,
 	Bull,
+	BeeQueue,
 }
 
 // All is the presets that there are.

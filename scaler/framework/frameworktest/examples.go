@@ -37,13 +37,14 @@ func Of(t testing.TB, f framework.Framework, now time.Time) Example {
 
 // examples has a row for each framework.
 var examples = map[string]func(moment) Example{
-	"Sidekiq": sidekiq,
-	"Celery":  celery,
-	"BullMQ":  bullMQ,
-	"Asynq":   asynq,
-	"RQ":      rq,
-	"Laravel": laravel,
-	"Bull":    bull,
+	"Sidekiq":  sidekiq,
+	"Celery":   celery,
+	"BullMQ":   bullMQ,
+	"Asynq":    asynq,
+	"RQ":       rq,
+	"Laravel":  laravel,
+	"Bull":     bull,
+	"BeeQueue": beeQueue,
 }
 
 // moment is the time of an example.
@@ -159,6 +160,21 @@ func bull(now moment) Example {
 			{"LPUSH", "bull:{mail}:active", "5"}, {"SADD", "bull:{mail}:stalled", "5"},
 			{"ZADD", "bull:{mail}:completed", "1", "6"}, {"ZADD", "bull:{mail}:failed", "1", "7"},
 			{"SET", "bull:{mail}:id", "7"},
+		},
+	}
+}
+
+func beeQueue(now moment) Example {
+	milliseconds := func(in time.Duration) int64 { return now.in(in).UnixMilli() }
+	return Example{
+		Queues: []string{"mail"}, List: "bq:mail:waiting", Ready: 3, InFlight: 1,
+		Commands: [][]any{
+			{"LPUSH", "bq:mail:waiting", "1", "2"},
+			{"ZADD", "bq:mail:delayed", milliseconds(-time.Minute), "3", milliseconds(time.Hour), "4"},
+			{"LPUSH", "bq:mail:active", "5"}, {"SADD", "bq:mail:stalling", "5"},
+			{"SADD", "bq:mail:succeeded", "6"}, {"SADD", "bq:mail:failed", "7"},
+			{"HSET", "bq:mail:jobs", "1", "{}", "2", "{}", "3", "{}", "4", "{}", "5", "{}", "6", "{}", "7", "{}"},
+			{"SET", "bq:mail:id", "7"},
 		},
 	}
 }
