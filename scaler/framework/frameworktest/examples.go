@@ -151,15 +151,15 @@ func bull(now moment) Example {
 	score := func(in time.Duration) string { return strconv.FormatInt(now.in(in).UnixMilli()*4096, 10) }
 	came := now.in(-time.Minute).UnixMilli()
 	return Example{
-		Queues: []string{"{mail}"}, List: "bull:{mail}:wait", Ready: 3, InFlight: 1,
+		Queues: []string{"{jobs}"}, List: "bull:{jobs}:wait", Ready: 3, InFlight: 1,
 		Commands: [][]any{
-			{"LPUSH", "bull:{mail}:wait", "1", "2"},
-			{"HSET", "bull:{mail}:1", "timestamp", came}, {"HSET", "bull:{mail}:2", "timestamp", came},
-			{"ZADD", "bull:{mail}:priority", "5", "2"}, // which waits in the list
-			{"ZADD", "bull:{mail}:delayed", score(-time.Minute), "3", score(time.Hour), "4"},
-			{"LPUSH", "bull:{mail}:active", "5"}, {"SADD", "bull:{mail}:stalled", "5"},
-			{"ZADD", "bull:{mail}:completed", "1", "6"}, {"ZADD", "bull:{mail}:failed", "1", "7"},
-			{"SET", "bull:{mail}:id", "7"},
+			{"LPUSH", "bull:{jobs}:wait", "1", "2"},
+			{"HSET", "bull:{jobs}:1", "timestamp", came}, {"HSET", "bull:{jobs}:2", "timestamp", came},
+			{"ZADD", "bull:{jobs}:priority", "5", "2"}, // which waits in the list
+			{"ZADD", "bull:{jobs}:delayed", score(-time.Minute), "3", score(time.Hour), "4"},
+			{"LPUSH", "bull:{jobs}:active", "5"}, {"SADD", "bull:{jobs}:stalled", "5"},
+			{"ZADD", "bull:{jobs}:completed", "1", "6"}, {"ZADD", "bull:{jobs}:failed", "1", "7"},
+			{"SET", "bull:{jobs}:id", "7"},
 		},
 	}
 }
