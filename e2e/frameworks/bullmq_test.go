@@ -48,9 +48,9 @@ var bulls = map[string]struct {
 	"bull":    {"Bull", "bull.js", "bull", framework.Bull},
 }
 
-// bullScenarios are those of each of them, but that Bull has no parents.
+// bullScenarios are those of each of them, but that Bull has neither parents nor schedulers.
 var bullScenarios = map[string]func(t *testing.T, app *bullApp, mail, image string){
-	"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "oldest": bullOldest,
+	"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "schedulers": bullSchedulers, "oldest": bullOldest,
 }
 
 const bull4 = "4"
@@ -66,7 +66,7 @@ func TestBulls(t *testing.T) {
 				version := ranVersion(t, bull.name, call[string](driver, "version", nil))
 				major, _, _ := strings.Cut(version, ".")
 				for name, scenario := range bullScenarios {
-					if name == "parents" && major == bull4 {
+					if major == bull4 && (name == "parents" || name == "schedulers") {
 						continue
 					}
 					t.Run(name, func(t *testing.T) {
@@ -223,6 +223,19 @@ func bullParents(_ *testing.T, a *bullApp, mail, _ string) {
 	a.release(mail, 1, "")
 	a.check("both are done", mail, counts{"completed": 2}, 2)
 	a.of(mail, "stop")
+}
+
+// The next job of a scheduler is delayed until its time, and one that is deduplicated is none.
+func bullSchedulers(_ *testing.T, a *bullApp, mail, image string) {
+	call[any](a.driver, "schedule", options{"queue": mail, "repeat": options{"pattern": "0 0 1 1 *"}})
+	a.check("a scheduler's job in January", mail, counts{"delayed": 1}, 1)
+	call[any](a.driver, "schedule", options{"queue": mail, "repeat": options{"every": later.Milliseconds()}})
+	a.check("a scheduler's job now", mail, counts{"waiting": 1}, 2)
+
+	a.add(image, 3, options{"deduplication": options{"id": "the-same"}})
+	a.check("three that are one", image, counts{"waiting": 1}, 3)
+	a.add(image, 2, options{"deduplication": options{"id": "another", "ttl": later.Milliseconds()}})
+	a.check("two more that are one for an hour", image, counts{"waiting": 2}, 5)
 }
 
 func bullOldest(t *testing.T, a *bullApp, mail, image string) {

@@ -39,6 +39,10 @@ const operations = {
     await flow.close();
   },
 
+  async schedule({ queue, repeat }) {
+    await queueOf(queue).upsertJobScheduler('report', repeat, { name: 'work' });
+  },
+
   // counts are BullMQ's own; due is how many of those delayed are.
   async counts({ queue }) {
     const counts = await queueOf(queue).getJobCounts();
