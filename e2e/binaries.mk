@@ -122,7 +122,7 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 # The race detector needs a C compiler.
 TEST_PACKAGES    := redis-server gcc libc6-dev
 NODE_PACKAGES    := nodejs npm
-JOB_PACKAGES     := python3-celery python3-redis python3-rq ruby-sidekiq ruby-redis-namespace
+JOB_PACKAGES     := python3-celery python3-redis python3-rq ruby-sidekiq ruby-redis-namespace php-cli php-redis php-illuminate-queue php-illuminate-redis
 CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
 
 define install_packages
@@ -155,8 +155,8 @@ node-packages: ## Install Node.js and npm, which the tests with BullMQ need
 else
 node-packages: # there already, from whatever source
 endif
-# Debian's Python and Ruby, whichever others there are.
-job-packages: ## Install Celery, RQ and Sidekiq, which the tests run
+# Debian's Python, Ruby and PHP, whichever others there are.
+job-packages: ## Install Celery, RQ, Sidekiq and Laravel's queues, which the tests run
 	$(call install_packages,$(JOB_PACKAGES))
 cluster-packages: ## Install what the local test cluster's node runs on
 	$(call install_packages,$(CLUSTER_PACKAGES))

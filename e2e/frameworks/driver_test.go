@@ -24,7 +24,7 @@ type driver struct {
 }
 
 // Of Debian's own packages, whichever others there are.
-const python, ruby = "/usr/bin/python3", "/usr/bin/ruby"
+const python, ruby, php = "/usr/bin/python3", "/usr/bin/ruby", "/usr/bin/php"
 
 // startDriver runs a program in a folder here, which drives a framework on that server. What else
 // it must know is in argument.
