@@ -24,7 +24,7 @@ const (
 )
 
 // QueuePreset is a job framework whose keys are known.
-// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel;Bull;BeeQueue
+// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel;Bull;BeeQueue;Arq
 type QueuePreset string
 
 // The presets.
@@ -37,6 +37,7 @@ const (
 	PresetLaravel  QueuePreset = "Laravel"
 	PresetBull     QueuePreset = "Bull"
 	PresetBeeQueue QueuePreset = "BeeQueue"
+	PresetArq      QueuePreset = "Arq"
 )
 
 // SortedSetScore is what the score of a sorted set's members says.
@@ -58,7 +59,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
 // +kubebuilder:validation:XValidation:rule="!has(self.score) || self.score == 'Any' || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'SortedSet']))",fieldPath=".score",message="score belongs to a sorted set: leave score out, or set type to SortedSet and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'Laravel', 'Bull', 'BeeQueue'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, Laravel, Bull and BeeQueue: leave it out, and write keys in full"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel', 'BeeQueue']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery, Laravel or BeeQueue came: leave maxAge out, or use a Stream"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel', 'BeeQueue', 'Arq']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery, Laravel, BeeQueue or Arq came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 type QueueSpec struct {
 	// type is the kind of queue. With a preset it is left out.

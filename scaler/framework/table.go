@@ -12,6 +12,7 @@ var frameworks = []Framework{
 	Laravel,
 	Bull,
 	BeeQueue,
+	Arq,
 }
 
 // All is the presets that there are.

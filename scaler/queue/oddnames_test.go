@@ -78,15 +78,16 @@ func TestOddNames(t *testing.T) {
 func waits(t *testing.T, client *redis.Client, f framework.Framework, prefix, name string) {
 	t.Helper()
 	require.NoError(t, client.FlushAll(t.Context()).Err())
-	at := -1
-	for i, key := range f.Queue {
-		if key.Counts == framework.Waiting && key.Holds == framework.List {
-			at = i
+	held := map[framework.Type]func(key string){
+		framework.List:      func(key string) { push(2, key)(t, client) },
+		framework.SortedSet: func(key string) { do("ZADD", key, 1, "a", 2, "b")(t, client) },
+	}
+	for _, key := range f.Queue {
+		if key.Counts == framework.Waiting || len(f.Queue) == 1 {
+			held[key.Holds](f.Render(strings.ReplaceAll(key.Name, "<step>", ""), prefix, name))
 			break
 		}
 	}
-	require.GreaterOrEqual(t, at, 0, "%s has no list", f.Name)
-	push(2, f.Render(strings.ReplaceAll(f.Queue[at].Name, "<step>", ""), prefix, name))(t, client)
 	var total int64
 	for _, q := range queue.OfPreset(f, prefix, []string{name}, false) {
 		depth, _, err := read(t.Context(), client, newReader(q))

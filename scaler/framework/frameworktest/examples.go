@@ -45,6 +45,7 @@ var examples = map[string]func(moment) Example{
 	"Laravel":  laravel,
 	"Bull":     bull,
 	"BeeQueue": beeQueue,
+	"Arq":      arq,
 }
 
 // moment is the time of an example.
@@ -175,6 +176,18 @@ func beeQueue(now moment) Example {
 			{"SADD", "bq:mail:succeeded", "6"}, {"SADD", "bq:mail:failed", "7"},
 			{"HSET", "bq:mail:jobs", "1", "{}", "2", "{}", "3", "{}", "4", "{}", "5", "{}", "6", "{}", "7", "{}"},
 			{"SET", "bq:mail:id", "7"},
+		},
+	}
+}
+
+func arq(now moment) Example {
+	milliseconds := func(in time.Duration) int64 { return now.in(in).UnixMilli() }
+	return Example{
+		Queues: []string{"arq:queue"}, List: "arq:queue", Ready: 2,
+		Commands: [][]any{
+			{"ZADD", "arq:queue", milliseconds(-time.Minute), "1", milliseconds(-time.Second), "2", milliseconds(time.Hour), "3"},
+			{"SET", "arq:in-progress:1", "1"}, // and in the queue
+			{"SET", "arq:result:4", "pickled"},
 		},
 	}
 }
