@@ -36,7 +36,8 @@ func startDriver(t *testing.T, folder string, program []string, server broker.Se
 	}
 	text, err := json.Marshal(told)
 	require.NoError(t, err)
-	command := exec.Command(program[0], append(program[1:], string(text))...) //nolint:noctx // it ends by its input, so that it ends its workers
+	// Without the test's context: it ends by its input, so that it ends its workers.
+	command := exec.Command(program[0], append(program[1:], string(text))...)
 	command.Dir = folder
 	command.Env = append(command.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	command.Stderr = t.Output()

@@ -122,7 +122,9 @@ func ranVersion(t *testing.T, framework, version string) string {
 	text, err := os.ReadFile("../../docs/testing.md")
 	require.NoError(t, err)
 	run := framework + " " + strings.Join(numbers[:2], ".")
-	assert.True(t, strings.Contains(strings.Join(strings.Fields(string(text)), " "), run), "docs/testing.md says which versions are run: it must have %q", run)
+	if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), run) {
+		t.Errorf("docs/testing.md says which versions are run: it must have %q", run)
+	}
 	return version
 }
 
