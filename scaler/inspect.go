@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -110,7 +111,7 @@ func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainRespo
 		DesiredReplicas:   d.Desired,
 		Action:            action,
 		Reason:            reason,
-		Explanation:       d.Text,
+		Explanation:       d.Text + r.told(e.reading.remarks()),
 		LowerBound:        d.LowerBound,
 		UpperBound:        d.UpperBound,
 		Active:            d.Active,
@@ -119,7 +120,7 @@ func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainRespo
 		ToleranceHonoured: e.state.ToleranceHonoured,
 		MessageRate:       e.reading.rate,
 
-		LastingExplanation: d.LastingText,
+		LastingExplanation: d.LastingText + r.told(e.reading.remarks()),
 		Arithmetic:         d.Arithmetic,
 		Policy:             policyMessage(r.trigger.Policy),
 		Keys:               keyDepths(e.reading),
@@ -136,6 +137,17 @@ func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainRespo
 		out.LastScaleTime = timestamppb.New(e.state.LastScale)
 	}
 	return out, nil
+}
+
+// remarks is what there is to know of the queues besides their depths, after a decision's words.
+func (r reading) remarks() string {
+	words := ""
+	for _, sample := range r.samples {
+		if sample.Remark != "" && !strings.Contains(words, sample.Remark) {
+			words += "; " + sample.Remark
+		}
+	}
+	return words
 }
 
 func keyDepths(r reading) []*inspectv1.KeyDepth {

@@ -32,6 +32,8 @@ func TestAValueWithoutARowIsAFault(t *testing.T) {
 		`queueType "Bag", preset "" and score "Any"`:        ofQueue(trigger.Queue{Type: "Bag", Score: trigger.AnyScore}),
 		`queueType "Auto", preset "Resque" and score "Any"`: ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "Resque", Score: trigger.AnyScore}),
 		`preset "" and score "UnixMinutes"`:                 ofQueue(trigger.Queue{Type: trigger.SortedSet, Score: "UnixMinutes"}),
+		`inFlight "Mine" and scheduled "Count"`:             ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "RQ", Score: trigger.AnyScore, InFlight: "Mine", Scheduled: "Count"}),
+		`scheduled "Never"`:                                 ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "RQ", Score: trigger.AnyScore, InFlight: "Queue", Scheduled: "Never"}),
 		`redisMode "Ring"`:                                  ofMode("Ring"),
 		`action 99 for reason "WithinBand"`:                 ofDecision(99, policy.WithinBand),
 		`action 1 for reason "Whim"`:                        ofDecision(policy.Hold, "Whim"),

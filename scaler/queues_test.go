@@ -49,6 +49,38 @@ func TestEveryPresetIsRead(t *testing.T) {
 	}
 }
 
+// What a channel says of its framework's own settings, from the call to the answer.
+func TestAPresetsOptionsAreRead(t *testing.T) {
+	f := newFixture(t)
+	unacked := [][]any{
+		{"HSET", "unacked", "t1", `[{"body":""},"","q"]`, "t2", `[{"body":""},"","other"]`, "t3", `[{"body":""},"","other"]`},
+		{"ZADD", "unacked_index", 1, "t1", 2, "t2", 3, "t3"},
+	}
+	due := [][]any{{"ZADD", "rq:scheduled:q", 1, "job"}}
+	tests := map[string]struct {
+		commands        [][]any
+		metadata        []string
+		ready, inFlight int64
+	}{
+		"Celery's priority_steps and sep": {commands: [][]any{{"LPUSH", "q:5", "{}"}, {"LPUSH", "q", "{}"}, {"LPUSH", "q\x06\x163", "{}"}}, ready: 2,
+			metadata: []string{"preset", "Celery", "prioritySteps", "0,5", "prioritySeparator", ":"}},
+		"all work of the database":     {commands: unacked, inFlight: 3, metadata: []string{"preset", "Celery"}},
+		"work of this queue":           {commands: unacked, inFlight: 1, metadata: []string{"preset", "Celery", "inFlight", "Queue"}},
+		"RQ's jobs that are due":       {commands: due, ready: 1, metadata: []string{"preset", "RQ"}},
+		"due, and without a scheduler": {commands: due, ready: 0, metadata: []string{"preset", "RQ", "scheduled", "Ignore"}},
+		"no work":                      {commands: unacked, inFlight: 0, metadata: []string{"preset", "Celery", "inFlight", "None"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f.run(t, []any{"FLUSHALL"})
+			f.run(t, test.commands...)
+			got, err := f.explain(t, append([]string{"channelName", "q"}, test.metadata...)...)
+			require.NoError(t, err)
+			assert.Equal(t, []int64{test.ready, test.inFlight}, []int64{got.GetReady(), got.GetInFlight()})
+		})
+	}
+}
+
 func TestEveryQueueTypeIsRead(t *testing.T) {
 	tests := map[trigger.QueueType]struct {
 		command    []any

@@ -78,6 +78,14 @@ var scores = map[trigger.Score]queue.Score{
 	trigger.AnyScore: queue.AnyScore, trigger.UnixSeconds: queue.UnixSeconds, trigger.UnixMilliseconds: queue.UnixMilliseconds,
 }
 
+var inFlights = map[trigger.InFlight]framework.InFlight{
+	trigger.InFlightOfDatabase: framework.InFlightOfDatabase, trigger.InFlightOfQueues: framework.InFlightOfQueues, trigger.InFlightNone: framework.InFlightNone,
+}
+
+var scheduleds = map[trigger.Scheduled]framework.Scheduled{
+	trigger.ScheduledCount: framework.ScheduledCount, trigger.ScheduledIgnore: framework.ScheduledIgnore,
+}
+
 // queuesOf are all whose depths are summed.
 func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	spec, names, age := t.Queue, t.QueueKeys(), t.Policy.MaxAge > 0
@@ -87,8 +95,16 @@ func queuesOf(t trigger.Trigger) ([]queue.Queue, error) {
 	if !known || !scored || isPreset != (spec.Preset != "") {
 		return nil, fault("read queueType %q, preset %q and score %q", spec.Type, spec.Preset, spec.Score)
 	}
+	inFlight, counted := inFlights[spec.InFlight]
+	scheduled, told := scheduleds[spec.Scheduled]
+	if isPreset && (!counted || !told) {
+		return nil, fault("count inFlight %q and scheduled %q", spec.InFlight, spec.Scheduled)
+	}
 	if isPreset {
-		return queue.OfPreset(preset, spec.KeyPrefix, names, age), nil
+		queues := queue.OfPreset(preset, spec.KeyPrefix, names, age)
+		return queue.WithOptions(queues, framework.Options{
+			Steps: framework.StepsOf(spec.PrioritySteps), Separator: spec.PrioritySeparator, InFlight: inFlight, Scheduled: scheduled,
+		}), nil
 	}
 	queues := make([]queue.Queue, len(names))
 	for i, name := range names {

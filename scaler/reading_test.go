@@ -3,6 +3,7 @@ package scaler_test
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,4 +145,42 @@ func TestServersThatAreNotAllowed(t *testing.T) {
 	assert.ErrorContains(t, err, f.server.Addr)
 	_, err = f.explain(t, "redisAddress", "dragonfly:6379")
 	assert.NotEqual(t, codes.PermissionDenied, status.Code(err), "a Service of the namespace is dragonfly.shop.svc")
+}
+
+// What else is to be known of a queue follows the decision's words, in both forms.
+func TestRemarksAreTold(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	for range 30 {
+		f.run(t, []any{"LPUSH", "bull:video:wait", "1"})
+	}
+	f.run(t, []any{"HSET", "bull:video:meta", "concurrency", "1"})
+	got, err := f.explain(t, "preset", "BullMQ", "channelName", "video", "targetQueueDepth", "1")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, got.GetQueueDepth())
+	words := `; queue "video" has a global concurrency of 1, so what waits counts only as far as it may run`
+	assert.True(t, strings.HasSuffix(got.GetExplanation(), words), got.GetExplanation())
+	assert.True(t, strings.HasSuffix(got.GetLastingExplanation(), words), got.GetLastingExplanation())
+
+	f.run(t, []any{"DEL", "bull:video:meta"})
+	require.Eventually(t, func() bool {
+		got, err = f.inspector.Explain(ctx, &inspectv1.ExplainRequest{Name: "orders", Namespace: "shop"})
+		return err == nil && !strings.Contains(got.GetExplanation(), "concurrency")
+	}, deadline, 10*time.Millisecond)
+}
+
+// A misspelt group reads as one that is yet to come: everything waits. The words say so, and which groups there are.
+func TestAMissingGroupIsTold(t *testing.T) {
+	f := newFixture(t)
+	f.run(t, []any{"XADD", "payments", "*", "a", "1"}, []any{"XADD", "payments", "*", "a", "1"}, []any{"XGROUP", "CREATE", "payments", "billing", "$"})
+	got, err := f.explain(t, "queueType", "Stream", "channelName", "payments", "consumerGroup", "biling")
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, got.GetQueueDepth(), "the depth stays")
+	words := `stream "payments" has no consumer group "biling", so all its entries count as waiting; it has billing: correct consumerGroup, unless that one is yet to be made`
+	assert.Contains(t, got.GetExplanation(), "; "+words)
+	assert.Contains(t, got.GetLastingExplanation(), "; "+words)
+	got, err = f.explain(t, "queueType", "Stream", "channelName", "payments", "consumerGroup", "billing")
+	require.NoError(t, err)
+	assert.Zero(t, got.GetQueueDepth())
+	assert.NotContains(t, got.GetExplanation(), "group")
 }

@@ -90,6 +90,10 @@ func examples(t *testing.T, path string, schema schemaProps, found func(path str
 var alongside = map[string]string{
 	"spec.queue.preset":                     "{image: mine}",
 	"spec.queue.keyPrefix":                  "{image: mine, queue: {preset: BullMQ}}",
+	"spec.queue.prioritySteps":              "{image: mine, queue: {preset: Celery}}",
+	"spec.queue.prioritySeparator":          "{image: mine, queue: {preset: Celery}}",
+	"spec.queue.inFlight":                   "{image: mine, queue: {preset: Celery}}",
+	"spec.queue.scheduled":                  "{image: mine, queue: {preset: RQ}}",
 	"spec.redis.sentinelMaster":             "{redis: {mode: Sentinel}}",
 	"spec.redis.usernameSecret":             "{redis: {passwordSecret: {name: redis-auth}}}",
 	"spec.redis.sentinelUsernameSecret":     "{redis: {mode: Sentinel, sentinelMaster: m, sentinelPasswordSecret: {name: sentinel-auth}}}",

@@ -76,7 +76,8 @@ func boundedFields(schema map[string]any, path ...string) (found []bounded) {
 // besides is what has to be there beside a field for the channel to be legal: of the object
 // that the path, as far as it is given, leads to.
 var besides = map[string]map[string]any{
-	"spec":                                   {"channelName": "messages"},
+	"spec":                                   {"channelName": "messages", "image": "mine"},
+	"spec.queue":                             {"preset": "Celery"},
 	"spec.autoScaling":                       {"maxReplicas": 1000000, "scaleUpThreshold": 1000, "scaleDownThreshold": 1},
 	"spec.autoScaling.fallback":              {"failureThreshold": 1, "replicas": 1},
 	"spec.autoScaling.schedules.[]":          {"name": "office", "timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "minReplicas": 1},

@@ -33,6 +33,14 @@ func keys(n int) []any {
 	return list
 }
 
+func numbers(n int) []any {
+	list := make([]any, n)
+	for i := range list {
+		list[i] = int64(i)
+	}
+	return list
+}
+
 var (
 	mine     = inSpec("image", "mine:1")
 	secret   = map[string]any{"name": "auth"}
@@ -50,7 +58,10 @@ func presetRules() map[string]rule {
 		all["preset "+f.Name] = rule{of(), ""}
 		all["keyPrefix of "+f.Name] = rule{of("keyPrefix", "shop"), refused(f.Prefix == nil, "keyPrefix belongs to the presets")}
 		all["maxAge of "+f.Name] = rule{of("maxAge", "1m"), refused(!f.HasAges(), "nothing records when a message of")}
-		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "do not work on a cluster")}
+		all["prioritySteps of "+f.Name] = rule{of("prioritySteps", []any{int64(0), int64(5)}, "prioritySeparator", ":"), refused(f.Priorities == nil, "prioritySteps and prioritySeparator belong to the preset")}
+		all["inFlight of "+f.Name] = rule{of("inFlight", "Queue"), refused(!f.SharesInFlight(), "inFlight belongs to the preset Celery")}
+		all["scheduled of "+f.Name] = rule{of("scheduled", "Ignore"), refused(!f.HasScheduler(), "scheduled belongs to the preset RQ")}
+		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "no cluster for")}
 	}
 	return all
 }
@@ -79,6 +90,22 @@ var queueRules = map[string]rule{
 	"keyPrefix alone":                      {in("queue", "keyPrefix", "x"), "keyPrefix belongs to the presets"},
 	"long keyPrefix":                       {both(mine, in("queue", "preset", "BullMQ", "keyPrefix", strings.Repeat("x", 129))), "spec.queue.keyPrefix"},
 	"empty keyPrefix":                      {both(mine, in("queue", "preset", "BullMQ", "keyPrefix", "")), "spec.queue.keyPrefix"},
+	"inFlight by default, alone":           {in("queue", "inFlight", "Database"), ""},
+	"inFlight alone":                       {in("queue", "inFlight", "None"), "inFlight belongs to the preset Celery"},
+	"inFlight of none":                     {both(mine, in("queue", "preset", "Celery", "inFlight", "Mine")), "Unsupported value"},
+	"scheduled by default, alone":          {in("queue", "scheduled", "Count"), ""},
+	"scheduled alone":                      {in("queue", "scheduled", "Ignore"), "scheduled belongs to the preset RQ"},
+	"scheduled of none":                    {both(mine, in("queue", "preset", "RQ", "scheduled", "Never")), "Unsupported value"},
+	"prioritySteps alone":                  {in("queue", "prioritySteps", []any{int64(0)}), "belong to the preset Celery"},
+	"prioritySeparator alone":              {in("queue", "prioritySeparator", ":"), "belong to the preset Celery"},
+	"no prioritySteps":                     {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{})), "spec.queue.prioritySteps"},
+	"too many prioritySteps":               {both(mine, in("queue", "preset", "Celery", "prioritySteps", numbers(33))), "Too many"},
+	"the most prioritySteps":               {both(mine, in("queue", "preset", "Celery", "prioritySteps", numbers(32))), ""},
+	"a negative prioritySteps":             {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(-1)})), "spec.queue.prioritySteps[0]"},
+	"too high prioritySteps":               {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(256)})), "spec.queue.prioritySteps[0]"},
+	"prioritySteps twice":                  {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(1), int64(1)})), "Duplicate value"},
+	"empty prioritySeparator":              {both(mine, in("queue", "preset", "Celery", "prioritySeparator", "")), "spec.queue.prioritySeparator"},
+	"long prioritySeparator":               {both(mine, in("queue", "preset", "Celery", "prioritySeparator", strings.Repeat("s", 33))), "spec.queue.prioritySeparator"},
 	"consumerGroup of a sorted set":        {both(mine, in("queue", "type", "SortedSet", "consumerGroup", "g")), "consumerGroup belongs to a stream"},
 	"empty consumerGroup":                  {in("queue", "consumerGroup", ""), "spec.queue.consumerGroup"},
 	"long consumerGroup":                   {in("queue", "consumerGroup", strings.Repeat("g", 513)), "spec.queue.consumerGroup"},

@@ -33,6 +33,8 @@ func queueSpec(channel *v1.PubSubChannel) v1.QueueSpec {
 	queue := ptr.Deref(channel.Spec.Queue, v1.QueueSpec{})
 	queue.Type = cmp.Or(queue.Type, v1.QueueTypeAuto)
 	queue.Score = cmp.Or(queue.Score, v1.ScoreAny)
+	queue.InFlight = cmp.Or(queue.InFlight, v1.InFlightOfDatabase)
+	queue.Scheduled = cmp.Or(queue.Scheduled, v1.ScheduledCount)
 	return queue
 }
 

@@ -82,5 +82,16 @@ func TestPresetsAreToldToWorkers(t *testing.T) {
 		c.Spec.Queue = &v1.QueueSpec{Preset: v1.PresetBullMQ, KeyPrefix: "shop"}
 	})
 	assert.Contains(t, envOf(t, channel), "QUEUE_PRESET=BullMQ")
-	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: "BullMQ", KeyPrefix: "shop", Score: trigger.AnyScore}, triggerFor(channel).Queue)
+	assert.Equal(t, trigger.Queue{Type: trigger.Auto, Preset: "BullMQ", KeyPrefix: "shop", InFlight: trigger.InFlightOfDatabase, Scheduled: trigger.ScheduledCount, Score: trigger.AnyScore}, triggerFor(channel).Queue)
+}
+
+func TestAPresetsOptionsReachTheTrigger(t *testing.T) {
+	channel := testChannel(func(c *v1.PubSubChannel) {
+		c.Spec.Queue = &v1.QueueSpec{Preset: v1.PresetCelery, PrioritySteps: []int32{0, 5}, PrioritySeparator: ":", InFlight: v1.InFlightOfQueues}
+	})
+	require.NoError(t, checkTrigger(triggerFor(channel)))
+	metadata := triggerFor(channel).Metadata()
+	for key, want := range map[string]string{"prioritySteps": "0,5", "prioritySeparator": ":", "inFlight": "Queue"} {
+		assert.Equal(t, want, metadata[key], key)
+	}
 }

@@ -38,6 +38,18 @@ func TestEveryValueOfTheAPIReachesTheTrigger(t *testing.T) {
 		})
 		assert.Equal(t, string(value), string(got.Queue.Score))
 	}
+	for _, value := range declared.Values[v1.InFlight](t) {
+		got := parsed(func(s *v1.PubSubChannelSpec) {
+			s.Queue = &v1.QueueSpec{Preset: v1.PresetCelery, InFlight: value}
+		})
+		assert.Equal(t, string(value), string(got.Queue.InFlight))
+	}
+	for _, value := range declared.Values[v1.Scheduled](t) {
+		got := parsed(func(s *v1.PubSubChannelSpec) {
+			s.Queue = &v1.QueueSpec{Preset: v1.PresetRQ, Scheduled: value}
+		})
+		assert.Equal(t, string(value), string(got.Queue.Scheduled))
+	}
 	for _, value := range declared.Values[v1.RedisMode](t) {
 		got := parsed(func(s *v1.PubSubChannelSpec) {
 			s.Redis = &v1.RedisSpec{Mode: value}
@@ -50,6 +62,8 @@ func TestEveryValueOfTheAPIReachesTheTrigger(t *testing.T) {
 	assert.Len(t, declared.Values[v1.QueueType](t), len(declared.Values[trigger.QueueType](t)))
 	assert.Len(t, declared.Values[v1.QueuePreset](t), len(framework.All()))
 	assert.Len(t, declared.Values[v1.SortedSetScore](t), len(declared.Values[trigger.Score](t)))
+	assert.Len(t, declared.Values[v1.InFlight](t), len(declared.Values[trigger.InFlight](t)))
+	assert.Len(t, declared.Values[v1.Scheduled](t), len(declared.Values[trigger.Scheduled](t)))
 	assert.Len(t, declared.Values[v1.RedisMode](t), len(declared.Values[trigger.Mode](t)))
 }
 

@@ -298,6 +298,11 @@ func (in *QueueSpec) DeepCopyInto(out *QueueSpec) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.PrioritySteps != nil {
+		in, out := &in.PrioritySteps, &out.PrioritySteps
+		*out = make([]int32, len(*in))
+		copy(*out, *in)
+	}
 	if in.MaxAge != nil {
 		in, out := &in.MaxAge, &out.MaxAge
 		*out = new(metav1.Duration)

@@ -141,6 +141,9 @@ func (s *sampler) record(l *lane, link *link, b batch, began time.Time) (elsewhe
 			err = l.failure
 		}
 		if err == nil {
+			if depth.Remark != "" && link != nil {
+				depth.Remark = link.words.line(depth.Remark)
+			}
 			w.sampled(depth, began)
 			w.err, w.validUntil = nil, validUntil
 		} else {

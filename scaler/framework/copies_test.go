@@ -71,12 +71,16 @@ func joined(words []string, before string) string {
 }
 
 var (
-	every     = framework.Names(func(framework.Framework) bool { return true })
-	prefixed  = framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
-	aged      = framework.Names(framework.Framework.HasAges)
-	ageless   = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
-	scattered = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
-	clustered = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
+	every       = framework.Names(func(framework.Framework) bool { return true })
+	prefixed    = framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
+	aged        = framework.Names(framework.Framework.HasAges)
+	ageless     = framework.Names(func(f framework.Framework) bool { return !f.HasAges() })
+	prioritized = framework.Names(func(f framework.Framework) bool { return f.Priorities != nil })
+	sharing     = framework.Names(framework.Framework.SharesInFlight)
+	tagged      = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.TaggedByPrefix })
+	scheduling  = framework.Names(framework.Framework.HasScheduler)
+	scattered   = framework.Names(func(f framework.Framework) bool { return f.Cluster == framework.SeveralNodes })
+	clustered   = framework.Names(func(f framework.Framework) bool { return f.Cluster != framework.SeveralNodes })
 )
 
 // The CRD's markers. That the API server refuses what these say, and nothing else, an
@@ -91,7 +95,7 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	constants := regexp.MustCompile(`Preset\w+\s+QueuePreset = `).FindAllString(api.text, -1)
 	assert.Len(t, constants, len(every), "%s: constants of presets that there are not", api.path)
 	api.has(fmt.Sprintf(`rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in %s)",fieldPath=".keyPrefix",`+
-		`message="keyPrefix belongs to the presets %s: leave it out, and write keys in full"`, set(prefixed), joined(prefixed, "and")))
+		`message="keyPrefix belongs to the presets %s: leave it out. Without a preset write keys in full; the keys of another preset have none"`, set(prefixed), joined(prefixed, "and")))
 	for _, name := range prefixed {
 		keyPrefix, _, _ := strings.Cut(api.text[strings.Index(api.text, "// keyPrefix is what"):], "KeyPrefix ")
 		assert.Contains(t, keyPrefix, name+"'s", "%s: what is keyPrefix of %s?", api.path, name)
@@ -99,8 +103,14 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	api.has(fmt.Sprintf(`rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in %s) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",`+
 		`message="nothing records when a message of %s came: leave maxAge out, or use a Stream"`, set(ageless), joined(append([]string{"a List", "a PubSub channel"}, ageless...), "or")))
 	api.has("and for the presets " + joined(aged, "and") + ".")
+	api.has(fmt.Sprintf(`rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in %s)",fieldPath=".prioritySteps",`+
+		`message="prioritySteps and prioritySeparator belong to the preset %s: leave them out"`, set(prioritized), joined(prioritized, "and")))
+	api.has(fmt.Sprintf(`rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in %s)",fieldPath=".inFlight",`+
+		`message="inFlight belongs to the preset %s, whose queues share what is in flight: leave inFlight out"`, set(sharing), joined(sharing, "and")))
+	api.has(fmt.Sprintf(`rule="!has(self.scheduled) || self.scheduled == 'Count' || (has(self.preset) && self.preset in %s)",fieldPath=".scheduled",`+
+		`message="scheduled belongs to the preset %s, whose scheduler is optional: leave scheduled out"`, set(scheduling), joined(scheduling, "and")))
 	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
-		`message="%s do not work on a cluster, because their keys are on several of its nodes: use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
+		`message="no cluster for %s: their keys are on several nodes there, so use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
 }
 
 // counted are the counts whose keys the documents name.
@@ -112,6 +122,7 @@ func TestTheDocumentsRepeatTheTable(t *testing.T) {
 	queues := open(t, "docs/queues.md")
 	queues.has("- [Presets](#presets): " + strings.Join(every, ", ") + "\n")
 	queues.has("not for " + joined(scattered, "and") + ", whose keys are on several nodes |")
+	queues.has(joined(tagged, "and") + " need a hash tag in `keyPrefix`")
 	queues.has("| List, PubSub, " + strings.Join(ageless, ", ") + ", SortedSet without times | nothing records it: refused |")
 	for _, f := range framework.All() {
 		queues.has("\n### " + f.Name + "\n")
@@ -120,7 +131,7 @@ func TestTheDocumentsRepeatTheTable(t *testing.T) {
 		if !assert.NotEmpty(t, row, "%s: a row of %s in the table of presets", queues.path, f.Name) {
 			continue
 		}
-		for _, key := range append(f.Queue, f.Shared...) {
+		for _, key := range append(f.QueueKeys(framework.Options{}), f.Shared...) {
 			if slices.Contains(counted, key.Counts) {
 				assert.Contains(t, row, distinct(key.Name), "%s: the row of %s has not %s", queues.path, f.Name, key.Name)
 			}

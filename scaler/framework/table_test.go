@@ -46,13 +46,15 @@ func TestEveryFrameworkIsComplete(t *testing.T) {
 			assert.True(t, ok)
 			assert.Equal(t, f.Name, named.Name)
 			assert.NotZero(t, f.Cluster, "does it work on a cluster?")
-			if f.Cluster == framework.TaggedByUser {
+			if f.Cluster == framework.TaggedByUser || f.Cluster == framework.TaggedByPrefix {
 				require.NotNil(t, f.Prefix)
 				assert.Regexp(t, `\{.+\}`, f.Prefix.Tagged, "an example of a prefix with a hash tag")
 			}
 			waiting := 0
-			for _, key := range f.Queue {
-				assert.Contains(t, key.Name, "<queue>", "what names no queue is Shared")
+			for _, key := range f.QueueKeys(framework.Options{}) {
+				if key.Counts != framework.Paused {
+					assert.Contains(t, key.Name, "<queue>", "what names no queue is Shared")
+				}
 				complete(t, f, key)
 				if key.Counts == framework.Waiting || key.Counts == framework.Due {
 					waiting++
@@ -65,7 +67,10 @@ func TestEveryFrameworkIsComplete(t *testing.T) {
 				assert.Nil(t, key.Oldest, "an age is of one queue")
 			}
 			for _, name := range []string{"q", "{q}"} {
-				onOneNode(t, f, name)
+				onOneNode(t, f, "", name)
+				if f.Prefix != nil && f.Prefix.Tagged != "" {
+					onOneNode(t, f, f.Prefix.Tagged, name)
+				}
 			}
 		})
 	}
@@ -77,14 +82,24 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 	holds := map[framework.Count][]framework.Type{
 		framework.Waiting: {framework.List, framework.SortedSet}, framework.Due: {framework.SortedSet},
 		framework.Held: {framework.List, framework.Hash, framework.SortedSet}, framework.Reserved: {framework.SortedSet},
-		framework.Paused: {framework.String, framework.Hash}, framework.Added: {framework.String}, framework.Processes: {framework.Set},
+		framework.Paused: {framework.String, framework.Hash, framework.Set}, framework.Orphans: {framework.Set}, framework.Limited: {framework.Hash}, framework.Added: {framework.String}, framework.Processes: {framework.Set},
 	}[key.Counts]
 	require.NotEmpty(t, holds, "%s counts nothing", key.Name)
 	assert.Contains(t, holds, key.Holds, key.Name)
 	timed := key.Counts == framework.Due || key.Counts == framework.Reserved
 	assert.Equal(t, timed, key.Clock.Latest != nil && key.Clock.Time != nil, "%s: a clock is of what has times as scores", key.Name)
 	assert.Equal(t, key.Counts == framework.Paused && key.Holds == framework.Hash, key.Field != "", key.Name)
+	assert.Equal(t, key.Counts == framework.Limited, key.Limits != nil, key.Name)
+	assert.Equal(t, key.Counts == framework.Orphans, key.List != nil, key.Name)
 	assert.Equal(t, key.Counts == framework.Processes, key.Serves != nil, key.Name)
+	if key.Scheduler {
+		assert.Equal(t, framework.Due, key.Counts, key.Name)
+	}
+	if key.Owner != nil {
+		assert.Equal(t, []any{framework.Held, framework.Hash}, []any{key.Counts, key.Holds}, key.Name)
+		assert.NotNil(t, key.Owner.Queue, key.Name)
+		assert.Equal(t, f.Prefix != nil, strings.HasPrefix(key.Owner.Index, "<prefix>"), key.Name)
+	}
 	assert.Equal(t, f.Prefix != nil, strings.HasPrefix(key.Name, "<prefix>"), "%s: what the user chooses precedes all keys", key.Name)
 	assert.LessOrEqual(t, strings.Count(key.Name, "<"), 2, key.Name)
 	if key.Marker != "" {
@@ -100,21 +115,26 @@ func complete(t *testing.T, f framework.Framework, key framework.Key) {
 }
 
 // onOneNode holds what a value says of clusters against the hash tags of its keys.
-func onOneNode(t *testing.T, f framework.Framework, queue string) {
+func onOneNode(t *testing.T, f framework.Framework, prefix, queue string) {
 	t.Helper()
 	tags := map[string]bool{}
-	for _, key := range append(f.Queue, f.Shared...) {
-		tags[tag(f.Render(key.Name, "", queue))] = true
+	for _, key := range append(f.QueueKeys(framework.Options{}), f.Shared...) {
+		tags[tag(f.Render(key.Name, prefix, queue))] = true
+		if key.Owner != nil {
+			tags[tag(f.Render(key.Owner.Index, prefix, queue))] = true
+		}
 		if key.Oldest != nil && key.Oldest.Hash != "" {
-			tags[tag(f.Render(key.Oldest.Hash+"job", "", queue))] = true
+			tags[tag(f.Render(key.Oldest.Hash+"job", prefix, queue))] = true
 		}
 	}
-	tagged := queue != strings.Trim(queue, "{}")
+	tagged := prefix != "" || queue != strings.Trim(queue, "{}")
 	switch f.Cluster {
 	case framework.OneNode:
 		assert.Len(t, tags, 1)
 	case framework.TaggedByUser:
 		assert.Equal(t, tagged, len(tags) == 1, "%v", tags)
+	case framework.TaggedByPrefix:
+		assert.Equal(t, prefix != "", len(tags) == 1, "%v", tags)
 	case framework.SeveralNodes:
 		assert.NotEmpty(t, tags)
 	}
@@ -152,6 +172,35 @@ func TestRender(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, test.render, test.f.Render(test.name, test.keyPrefix, "a<prefix>"))
 		})
+	}
+}
+
+// Celery's are the user's to choose; priority 0 has the queue's name alone (kombu, _q_for_pri).
+func TestAKeyForEachPriority(t *testing.T) {
+	tests := map[string]struct {
+		options framework.Options
+		want    []string
+	}{
+		"kombu's":               {framework.Options{}, []string{"p_q", "p_q\x06\x163", "p_q\x06\x166", "p_q\x06\x169"}},
+		"steps":                 {framework.Options{Steps: framework.StepsOf([]int32{0, 1, 10})}, []string{"p_q", "p_q\x06\x161", "p_q\x06\x1610"}},
+		"separator":             {framework.Options{Steps: "0,5", Separator: ":"}, []string{"p_q", "p_q:5"}},
+		"none without a number": {framework.Options{Steps: "1,2"}, []string{"p_q\x06\x161", "p_q\x06\x162"}},
+		"a separator like ours": {framework.Options{Steps: "0,1", Separator: "<queue><prefix><step>"}, []string{"p_q", "p_q<queue><prefix><step>1"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, key := range framework.Celery.QueueKeys(test.options) {
+				assert.Equal(t, []any{framework.List, framework.Waiting}, []any{key.Holds, key.Counts})
+				got = append(got, framework.Celery.Render(key.Name, "p_", "q"))
+			}
+			assert.Equal(t, test.want, got)
+		})
+	}
+	for _, f := range framework.All() {
+		if f.Priorities == nil {
+			assert.Len(t, f.QueueKeys(framework.Options{Steps: "0,1", Separator: ":"}), len(f.Queue), "%s has none", f.Name)
+		}
 	}
 }
 

@@ -2,7 +2,7 @@ package queue
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -54,11 +54,33 @@ type GroupError struct {
 }
 
 func (e *GroupError) Error() string {
-	names := e.Groups
-	if more := len(names) - maxGroups; more > 0 {
-		names = append(slices.Clone(names[:maxGroups]), fmt.Sprintf("and %d more", more))
+	return fmt.Sprintf("stream %q has %d consumer groups (%s): set consumerGroup to one of them", e.Key, len(e.Groups), groupNames(e.Groups))
+}
+
+// missingGroup says that a stream has no group of the name that is asked about, and which it has.
+func missingGroup(q *Queue, groups []string) string {
+	text := fmt.Sprintf("stream %q has no consumer group %q, so all its entries count as waiting; ", q.Key, q.Group)
+	if len(groups) == 0 {
+		return text + "it has no groups yet"
 	}
-	return fmt.Sprintf("stream %q has %d consumer groups (%s): set consumerGroup to one of them", e.Key, len(e.Groups), strings.Join(names, ", "))
+	return text + fmt.Sprintf("it has %s: correct consumerGroup, unless that one is yet to be made", groupNames(groups))
+}
+
+// maxGroupName is how many bytes of a group's name are told: a server may hold names of any length.
+const maxGroupName = 64
+
+func groupNames(groups []string) string {
+	var names []string
+	for _, name := range groups[:min(len(groups), maxGroups)] {
+		if len(name) > maxGroupName {
+			name = strings.ToValidUTF8(name[:maxGroupName], "") + "…"
+		}
+		names = append(names, strconv.Quote(name)[1:len(strconv.Quote(name))-1])
+	}
+	if more := len(groups) - maxGroups; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // AgeUnknownError is an age that was wanted of a queue where nothing tells when its oldest

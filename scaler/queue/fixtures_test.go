@@ -77,6 +77,7 @@ func sum(t *testing.T, client *redis.Client, queues []queue.Queue) (total queue.
 type presetCase struct {
 	prepare         steps
 	prefix          string
+	options         framework.Options
 	names           []string
 	ready, inFlight int64
 	oldest          time.Time
@@ -90,11 +91,14 @@ func testPreset(t *testing.T, client *redis.Client, preset framework.Framework, 
 			for _, step := range test.prepare {
 				step(t, client)
 			}
-			got := sum(t, client, queue.OfPreset(preset, test.prefix, test.names, false))
+			queues := func(age bool) []queue.Queue {
+				return queue.WithOptions(queue.OfPreset(preset, test.prefix, test.names, age), test.options)
+			}
+			got := sum(t, client, queues(false))
 			assert.Equal(t, []int64{test.ready, test.inFlight}, []int64{got.Ready, got.InFlight}, "ready and in flight")
 			assert.Zero(t, got.Oldest, "it was not wanted")
 			if ages {
-				got = sum(t, client, queue.OfPreset(preset, test.prefix, test.names, true))
+				got = sum(t, client, queues(true))
 				assert.Equal(t, []int64{test.ready, test.inFlight}, []int64{got.Ready, got.InFlight}, "ready and in flight, with ages")
 				assert.Equal(t, test.oldest, got.Oldest)
 			}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +20,15 @@ func SharedKindOf(f framework.Framework) Kind { return KindOf(f) + "-shared" }
 // layout is what a preset's kind stands for.
 type layout struct {
 	framework framework.Framework
-	keys      []framework.Key // of one queue, or of all together
 	shared    bool
+}
+
+// keys is those of one queue, or of all together.
+func (l layout) keys(o framework.Options) []framework.Key {
+	if l.shared {
+		return l.framework.SharedKeys(o)
+	}
+	return l.framework.QueueKeys(o)
 }
 
 // layouts is those of the frameworks' kinds; other kinds have none.
@@ -29,22 +37,26 @@ var layouts = layoutsOf(framework.All())
 func layoutsOf(frameworks []framework.Framework) map[Kind]layout {
 	layouts := make(map[Kind]layout, 2*len(frameworks))
 	for _, f := range frameworks {
-		layouts[KindOf(f)] = layout{framework: f, keys: f.Queue}
+		layouts[KindOf(f)] = layout{framework: f}
 		if len(f.Shared) > 0 {
-			layouts[SharedKindOf(f)] = layout{framework: f, keys: f.Shared, shared: true}
+			layouts[SharedKindOf(f)] = layout{framework: f, shared: true}
 		}
 	}
 	return layouts
 }
 
 // routing is the key by which the node of a cluster is told: what jobs wait in, else the first.
-func (l layout) routing() string {
-	for _, key := range l.keys {
+func (l layout) routing(o framework.Options) string {
+	keys := l.keys(o)
+	if len(keys) == 0 {
+		keys = l.framework.Shared // none of which is read
+	}
+	for _, key := range keys {
 		if key.Counts == framework.Waiting {
 			return key.Name
 		}
 	}
-	return l.keys[0].Name
+	return keys[0].Name
 }
 
 // OfPreset is the queues that a framework's names come to: one each, and what the framework
@@ -61,6 +73,15 @@ func OfPreset(f framework.Framework, prefix string, names []string, age bool) []
 	return queues
 }
 
+// WithOptions is those queues as a channel's options have them: without those of which nothing is
+// to be read.
+func WithOptions(queues []Queue, o framework.Options) []Queue {
+	for i := range queues {
+		queues[i].Options = o
+	}
+	return slices.DeleteFunc(queues, func(q Queue) bool { return len(layouts[q.Kind].keys(o)) == 0 })
+}
+
 // IsShared tells whether this is what a framework keeps for all queues together.
 func (q Queue) IsShared() bool { return layouts[q.Kind].shared }
 
@@ -68,13 +89,14 @@ func (q Queue) IsShared() bool { return layouts[q.Kind].shared }
 // the key itself, or one of a preset's.
 func (q Queue) RoutingKey() string {
 	if l, ok := layouts[q.Kind]; ok {
-		return l.framework.Render(l.routing(), q.Prefix, q.Key)
+		return l.framework.Render(l.routing(q.Options), q.Prefix, q.Key)
 	}
 	return q.Key
 }
 
 // presetReader reads the keys of a framework.
 type presetReader struct {
+	unheld  string // a remark where nothing is in flight
 	keys    []keyReader
 	ages    bool // of what waits can be known
 	depth   presetDepth
@@ -92,6 +114,7 @@ type keyReader interface {
 type presetDepth struct {
 	Depth
 	paused    bool // what waits is not runnable
+	limits    limits
 	noCounter bool // of the jobs that were added: the first one will make it
 }
 
@@ -102,8 +125,15 @@ func newPresetReader(q Queue) kindReader {
 	if !ok {
 		return nil
 	}
+	keys := l.keys(q.Options)
+	if len(keys) == 0 {
+		return nil
+	}
 	p := &presetReader{ages: l.framework.HasAges()}
-	for _, key := range l.keys {
+	if l.shared {
+		p.unheld = l.framework.Unheld
+	}
+	for _, key := range keys {
 		reader := newKeyReader(q, l.framework, key)
 		if reader == nil {
 			return nil
@@ -122,7 +152,7 @@ func (p *presetReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 
 func (p *presetReader) answer(r round) (Depth, bool, error) {
 	p.replies = replies{queue: r.queue}
-	p.depth = presetDepth{Depth: Depth{Kind: r.queue.Kind, Added: -1}}
+	p.depth = presetDepth{Depth: Depth{Kind: r.queue.Kind, Added: -1}, limits: noLimits}
 	done := true
 	for _, key := range p.keys {
 		known := key.add(&p.depth, &p.replies, r)
@@ -137,8 +167,9 @@ func (p *presetReader) answer(r round) (Depth, bool, error) {
 	if p.depth.noCounter && p.depth.Total() == 0 {
 		p.depth.Added = 0
 	}
-	if p.depth.paused {
-		p.depth.Ready, p.depth.Oldest = 0, time.Time{}
+	p.depth.hold(r.queue.Key)
+	if p.depth.InFlight == 0 && p.depth.Remark == "" {
+		p.depth.Remark = p.unheld
 	}
 	return p.depth.Depth, done, nil
 }

@@ -17,15 +17,24 @@ func newKeyReader(q Queue, f framework.Framework, key framework.Key) keyReader {
 	case framework.Due:
 		return &dueJobs{due: newDue(name, key.Clock, q.Age)}
 	case framework.Held:
+		if key.Owner != nil && q.Options.InFlight == framework.InFlightOfQueues {
+			return newOwnedJobs(q, f, key)
+		}
 		if length := lengthOf(key.Holds, name); length != nil {
 			return &heldJobs{count: length, holds: key.Holds}
 		}
 	case framework.Reserved:
 		return &reservedJobs{count: number("zcount", name, "", "+inf"), clock: key.Clock}
 	case framework.Paused:
-		return newPausedQueue(key, name)
+		if paused := newPausedQueue(q, key, name); paused != nil {
+			return paused
+		}
+	case framework.Limited:
+		return newLimitedQueue(key, name)
 	case framework.Added:
 		return &addedJobs{counter: text("get", name)}
+	case framework.Orphans:
+		return newOrphans(q, f, key)
 	case framework.Processes:
 		return newProcesses(q, f, key)
 	}
@@ -92,37 +101,6 @@ func (h *reservedJobs) ask(commands []redis.Cmder, r round) []redis.Cmder {
 
 func (h *reservedJobs) add(depth *presetDepth, replies *replies, _ round) bool {
 	depth.InFlight = Sum(depth.InFlight, replies.number(h.count, framework.SortedSet))
-	return true
-}
-
-// pausedQueue tells whether what waits is runnable.
-type pausedQueue struct {
-	exists *redis.IntCmd  // EXISTS of the key; nil: a field of a hash tells
-	field  *redis.BoolCmd // HEXISTS
-}
-
-func newPausedQueue(key framework.Key, name string) *pausedQueue {
-	if key.Field == "" {
-		return &pausedQueue{exists: number("exists", name)}
-	}
-	return &pausedQueue{field: keyed(redis.NewBoolCmd(unbound, "hexists", name, key.Field), 1)}
-}
-
-func (p *pausedQueue) ask(commands []redis.Cmder, _ round) []redis.Cmder {
-	if p.exists != nil {
-		return append(commands, fresh(p.exists))
-	}
-	return append(commands, fresh(p.field))
-}
-
-func (p *pausedQueue) add(depth *presetDepth, replies *replies, _ round) bool {
-	if p.exists != nil {
-		depth.paused = replies.number(p.exists, framework.String) > 0
-		return true
-	}
-	paused, err := p.field.Result()
-	replies.failed(p.field, framework.Hash, err)
-	depth.paused = paused
 	return true
 }
 

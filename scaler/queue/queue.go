@@ -3,6 +3,8 @@ package queue
 import (
 	"math"
 	"time"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
 // Kind is a kind of queue.
@@ -39,6 +41,8 @@ type Queue struct {
 	Group string
 	// Prefix of a preset's keys; empty: the framework's own (framework.Prefix). Other keys have none.
 	Prefix string
+	// Options is what a channel says of a preset's own settings.
+	Options framework.Options
 	// Score is what the scores of a sorted set say, or of an Auto that is one.
 	Score Score
 	// Age is set where the age of the oldest waiting message is wanted.
@@ -57,6 +61,9 @@ type Depth struct {
 	// what is measured in place of a depth; LowerBound is set, too.
 	Estimate bool
 	Added    int64 // messages ever added; -1 where nothing counts them
+	// Remark is what else is to be known of how the depth came to be, without anything that changes while
+	// nothing else does; empty: nothing.
+	Remark string
 	// Oldest is when the message that waits the longest came, or became due. Zero: none
 	// waits, or Age was not wanted.
 	Oldest time.Time

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -66,6 +67,16 @@ func TestSidekiqFixtures(t *testing.T) {
 		"a process that does not say whom it serves counts": {names: []string{"a"}, inFlight: 2 + 4 + 8,
 			prepare: all(process("", "p:1", "not JSON", 2), process("", "p:2", `{"pid":1}`, 4), steps{
 				do("SADD", "processes", "p:3"), do("HSET", "p:3", "busy", 8)})},
+		"trap: a queue that is paused (Sidekiq Pro) does not scale": {names: []string{"a", "b"}, ready: 2, inFlight: 1, oldest: ago(9 * time.Second),
+			prepare: all(waiting, enqueue("queue:b", seconds(-9), seconds(-5)), steps{do("SADD", "paused", "a", "c")}, process("", "p:1", serving(`"a"`), 1))},
+		"trap: what a super_fetch process left behind (Sidekiq Pro) waits": {names: []string{"a", "b"}, ready: 2 + 1, inFlight: 3,
+			prepare: all(process("", "p:1:alive", serving(`"a"`), 3), steps{
+				do("SADD", "super_processes", "p:1:alive", "p:2:gone", "p:3:gone"), push(3, "queue:sq|p:1:alive|a"),
+				push(2, "queue:sq|p:2:gone|a"), push(1, "queue:sq|p:3:gone|b"), push(9, "queue:sq|p:3:gone|other")})},
+		"super_fetch in a namespace": {prefix: "shop", names: []string{"a"}, ready: 4,
+			prepare: steps{do("SADD", "shop:super_processes", "p:2:gone"), push(4, "shop:queue:sq|p:2:gone|a"), push(9, "queue:sq|p:2:gone|a")}},
+		"another's keys of the names of Sidekiq Pro's": {names: []string{"a"}, ready: 3, oldest: ago(60 * time.Second),
+			prepare: all(waiting, steps{do("SET", "paused", "x"), do("SET", "super_processes", "x")})},
 		"queues by capsules": {names: []string{"a"}, inFlight: 2,
 			prepare: all(process("", "p:1", `{"capsules":{"default":{"weights":{"a":1}}}}`, 2),
 				process("", "p:2", `{"capsules":{"default":{"weights":{"mail":0}}}}`, 4))},
@@ -108,6 +119,48 @@ func TestSidekiqProcessesComeAndGo(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, queue.Depth{Kind: queue.SharedKindOf(framework.Sidekiq), InFlight: stage.inFlight, Added: -1}, depth, "stage %d", i)
 	}
+}
+
+// What a process holds is busy while it lives, and waits once it is gone, until another puts it back: at no time
+// nothing.
+func TestSidekiqProcessesLeaveJobsBehind(t *testing.T) {
+	client := redistest.Start(t).Client()
+	reader := newReader(queue.OfPreset(framework.Sidekiq, "", []string{"a", "b"}, false)[2])
+	batch := queue.NewBatch([]*queue.Reader{reader})
+	stages := []struct {
+		change          steps
+		ready, inFlight int64
+		rounds          int
+	}{
+		{nil, 0, 0, 1},
+		{all(process("", "p:1", serving(`"a"`), 2), steps{do("SADD", "super_processes", "p:1"), push(2, "queue:sq|p:1|a")}), 0, 2, 2},
+		{nil, 0, 2, 1},
+		{steps{do("DEL", "p:1")}, 2, 0, 2},
+		{nil, 2, 0, 1},
+		{steps{push(1, "queue:sq|p:1|b")}, 3, 0, 1},
+		{process("", "p:1", serving(`"a"`), 3), 0, 3, 1},
+		{steps{do("DEL", "p:1"), do("RPOP", "queue:sq|p:1|b")}, 2, 0, 2},
+		{steps{do("SREM", "super_processes", "p:1"), do("DEL", "queue:sq|p:1|a")}, 0, 0, 2},
+	}
+	for i, stage := range stages {
+		stage.change.take(t, client)
+		assert.Equal(t, stage.rounds, readAt(t, client, batch), "stage %d", i)
+		depth, err := reader.Result()
+		require.NoError(t, err)
+		assert.Equal(t, queue.Depth{Kind: queue.SharedKindOf(framework.Sidekiq), Ready: stage.ready, InFlight: stage.inFlight, Added: -1}, depth, "stage %d", i)
+	}
+}
+
+// A user whose rule has Sidekiq's own keys alone reads on: without Sidekiq Pro there are no others.
+func TestSidekiqWithoutTheRightToReadPros(t *testing.T) {
+	server := redistest.Start(t)
+	admin := server.Client()
+	do("ACL", "SETUSER", "narrow", "on", ">secret", "%R~queue:*", "%R~schedule", "%R~retry", "%R~processes", "+@all")(t, admin)
+	enqueue("queue:a", seconds(-5)).take(t, admin)
+	do("SADD", "paused", "a")(t, admin)
+	narrow := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "narrow", Password: "secret", Protocol: 2})
+	t.Cleanup(func() { _ = narrow.Close() })
+	assert.EqualValues(t, 1, sum(t, narrow, queue.OfPreset(framework.Sidekiq, "", []string{"a"}, false)).Ready)
 }
 
 func TestPresetsQueues(t *testing.T) {

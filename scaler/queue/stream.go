@@ -69,8 +69,9 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	info, err := infoOf(s.info)
 	s.info.SetVal(nil) // it holds two whole entries
 	var group *groupInfo
+	missing := ""
 	if err == nil {
-		group, err = groupNamed(r.queue, s.groups)
+		group, missing, err = groupNamed(r.queue, s.groups)
 	}
 	s.groups.SetVal(nil)
 	if noSuchKey(err) {
@@ -80,6 +81,7 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 		return Depth{}, true, err
 	}
 	s.told = weigh(&info, group, s.counter.follow(&info, group))
+	s.told.depth.Remark = missing
 	s.heads.tell(&info, s.told.certainty, r.now)
 	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != (entryID{})) {
 		s.waiting.forget()
@@ -96,7 +98,7 @@ func (s *streamReader) canBeBrief(q *Queue, now time.Time) bool { return !q.Age 
 // that is not enough.
 func (s *streamReader) answerBriefly(r round) (Depth, bool, error) {
 	s.brief = false
-	group, err := groupNamed(r.queue, s.groups)
+	group, _, err := groupNamed(r.queue, s.groups)
 	s.groups.SetVal(nil)
 	if noSuchKey(err) {
 		return s.absent(r)
@@ -190,38 +192,44 @@ func (s *streamReader) aged(depth Depth, first entryID, r round) (Depth, bool, e
 	return depth, true, nil
 }
 
-// groupNamed picks the group that is asked about; nil where it does not exist yet.
-func groupNamed(q *Queue, command *redis.Cmd) (*groupInfo, error) {
+// groupNamed picks the group that is asked about; nil where it does not exist yet. missing says so of one that was named.
+func groupNamed(q *Queue, command *redis.Cmd) (group *groupInfo, missing string, err error) {
 	replies, err := command.Slice()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var groups []groupInfo
 	for _, reply := range replies {
 		group, err := groupOf(reply)
 		if err != nil {
-			return nil, &ReplyError{Command: "XINFO GROUPS", Err: err}
+			return nil, "", &ReplyError{Command: "XINFO GROUPS", Err: err}
 		}
 		groups = append(groups, group)
 	}
 	if q.Group == "" {
-		if len(groups) > 1 {
-			names := make([]string, len(groups))
-			for i, group := range groups {
-				names[i] = group.name
-			}
-			return nil, &GroupError{Key: q.Key, Groups: names}
-		}
-		if len(groups) == 1 {
-			return &groups[0], nil
+		switch len(groups) {
+		case 0:
+			return nil, "", nil
+		case 1:
+			return &groups[0], "", nil
+		default:
+			return nil, "", &GroupError{Key: q.Key, Groups: namesOf(groups)}
 		}
 	}
 	for i := range groups {
 		if groups[i].name == q.Group {
-			return &groups[i], nil
+			return &groups[i], "", nil
 		}
 	}
-	return nil, nil
+	return nil, missingGroup(q, namesOf(groups)), nil
+}
+
+func namesOf(groups []groupInfo) []string {
+	names := make([]string, len(groups))
+	for i, group := range groups {
+		names[i] = group.name
+	}
+	return names
 }
 
 // sizeOf is the bytes of all strings of a reply.

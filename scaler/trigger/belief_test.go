@@ -45,6 +45,7 @@ func TestBelief(t *testing.T) {
 func TestEveryConnectingKeyIsGuarded(t *testing.T) {
 	elsewhere := map[string]bool{
 		KeyChannelName: true, KeyKeys: true, KeyQueueType: true, KeyPreset: true, KeyKeyPrefix: true, KeyConsumerGroup: true,
+		KeyPrioritySteps: true, KeyPrioritySeparator: true, KeyInFlight: true, KeyScheduled: true,
 		KeyScore: true, KeyMaxAge: true, KeyMinReplicas: true, KeyMaxReplicas: true, KeyTargetQueueDepth: true,
 		KeyScaleUpThreshold: true, KeyScaleDownThreshold: true, KeyCooldownPeriod: true, KeyActivationQueueDepth: true,
 		KeyMaxScaleUpStep: true, KeyMaxScaleDownStep: true, KeyCurrentReplicas: true, KeyLastScaleTime: true,

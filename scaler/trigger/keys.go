@@ -8,6 +8,10 @@ const (
 	KeyQueueType            = "queueType"            // Auto (default), List, Stream, SortedSet or PubSub
 	KeyPreset               = "preset"               // a framework's name (framework.All); default none
 	KeyKeyPrefix            = "keyPrefix"            // of a preset's keys; default the framework's
+	KeyPrioritySteps        = "prioritySteps"        // a preset's priorities with a key of their own; default the framework's
+	KeyPrioritySeparator    = "prioritySeparator"    // between a queue's name and a priority; default the framework's
+	KeyInFlight             = "inFlight"             // what of the work counts that a preset's queues share: Database (default), Queue or None
+	KeyScheduled            = "scheduled"            // whether due jobs count that only a scheduler moves: Count (default) or Ignore
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
 	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds
 	KeyMaxAge               = "maxAge"               // of the oldest message, 1s to 720h; default no limit
@@ -51,6 +55,17 @@ const (
 // KeyCertificatesHash has a value that changes whenever KEDA's certificates for the scaler
 // do, so that KEDA connects anew; it means nothing to the scaler.
 const KeyCertificatesHash = "certificatesHash"
+
+// ofKEDAsRedis are the keys of KEDA's own redis scalers that have another name here (KEDA 2.21, pkg/scalers/redis_scaler.go, redis_streams_scaler.go): many a trigger
+// was one of those before.
+var ofKEDAsRedis = map[string]string{
+	"address": KeyRedisAddress, "addresses": KeyRedisAddress, "host": KeyRedisAddress, "hosts": KeyRedisAddress,
+	"port": KeyRedisAddress + " (host:port)", "ports": KeyRedisAddress + " (host:port)",
+	"listName": KeyChannelName, "stream": KeyChannelName,
+	"listLength": KeyTargetQueueDepth, "streamLength": KeyTargetQueueDepth, "pendingEntriesCount": KeyTargetQueueDepth, "lagCount": KeyTargetQueueDepth,
+	"activationListLength": KeyActivationQueueDepth, "activationLagCount": KeyActivationQueueDepth,
+	"databaseIndex": KeyDatabase, "ca": KeyCAFromSecret, "cert": KeyClientCertificateFromSecret, "Cert": KeyClientCertificateFromSecret, "key": KeyClientCertificateFromSecret,
+}
 
 // kedaKeys are those that concern KEDA alone, most of them its own keys of an external trigger
 // (KEDA 2.21, pkg/scalers/external_scaler.go, externalScalerMetadata): it sends them along.

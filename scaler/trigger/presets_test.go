@@ -22,6 +22,12 @@ func TestEveryValueIsRead(t *testing.T) {
 	for _, value := range declared.Values[Score](t) {
 		assert.Equal(t, value, again(t, KeyScore, string(value)).Queue.Score)
 	}
+	for _, value := range declared.Values[InFlight](t) {
+		assert.Equal(t, value, again(t, KeyPreset, "Celery", KeyInFlight, string(value)).Queue.InFlight)
+	}
+	for _, value := range declared.Values[Scheduled](t) {
+		assert.Equal(t, value, again(t, KeyPreset, "RQ", KeyScheduled, string(value)).Queue.Scheduled)
+	}
 	for _, value := range declared.Values[Mode](t) {
 		got := again(t, KeyRedisMode, string(value), KeySentinelMaster, map[bool]string{true: "mymaster"}[value == Sentinel])
 		assert.Equal(t, value, got.Redis.Mode)
@@ -66,17 +72,23 @@ func TestWhatAPresetAllows(t *testing.T) {
 	for _, f := range framework.All() {
 		t.Run(f.Name, func(t *testing.T) {
 			allowed(t, f.HasAges(), "nothing records when a message of "+f.Name+" came", KeyPreset, f.Name, KeyMaxAge, "1m")
-			allowed(t, f.Prefix != nil, "it belongs to the presets Sidekiq, Celery", KeyPreset, f.Name, KeyKeyPrefix, "p")
-			words := map[framework.Cluster]string{framework.SeveralNodes: "its keys are on several nodes", framework.TaggedByUser: "on a cluster " + f.Name + " needs a hash tag"}[f.Cluster]
+			allowed(t, f.Prefix != nil, "; leave it out: the keys of "+f.Name+" have none", KeyPreset, f.Name, KeyKeyPrefix, "p")
+			allowed(t, f.SharesInFlight(), `inFlight is "None": it belongs to the preset Celery; leave it out`, KeyPreset, f.Name, KeyInFlight, "None")
+			allowed(t, true, "", KeyPreset, f.Name, KeyInFlight, "Database")
+			allowed(t, f.HasScheduler(), `scheduled is "Ignore": it belongs to the preset RQ; leave it out`, KeyPreset, f.Name, KeyScheduled, "Ignore")
+			for key, value := range map[string]string{KeyPrioritySteps: "0,5", KeyPrioritySeparator: ":"} {
+				allowed(t, f.Priorities != nil, key+" is \""+value+"\": it belongs to the preset Celery; leave it out", KeyPreset, f.Name, key, value)
+			}
+			words := map[framework.Cluster]string{framework.SeveralNodes: "its keys are on several nodes", framework.TaggedByUser: "on a cluster " + f.Name + " needs a hash tag, so", framework.TaggedByPrefix: "on a cluster " + f.Name + " needs a hash tag in it, so"}[f.Cluster]
 			allowed(t, f.Cluster == framework.OneNode, words, KeyPreset, f.Name, KeyRedisMode, "Cluster")
-			allowed(t, f.Cluster != framework.SeveralNodes, words, KeyPreset, f.Name, KeyRedisMode, "Cluster", KeyChannelName, "{q}")
-			if f.Cluster == framework.TaggedByUser {
+			allowed(t, f.Cluster == framework.OneNode || f.Cluster == framework.TaggedByUser, words, KeyPreset, f.Name, KeyRedisMode, "Cluster", KeyChannelName, "{q}")
+			if f.Cluster == framework.TaggedByUser || f.Cluster == framework.TaggedByPrefix {
 				assert.ErrorContains(t, parse(KeyPreset, f.Name, KeyRedisMode, "Cluster"), "make it "+f.Prefix.Tagged+", for example")
 				assert.NoError(t, parse(KeyPreset, f.Name, KeyRedisMode, "Cluster", KeyKeyPrefix, f.Prefix.Tagged))
 			}
 		})
 	}
-	allowed(t, false, "it belongs to the presets Sidekiq, Celery", KeyKeyPrefix, "p")
+	allowed(t, false, "it belongs to the presets Sidekiq, Celery, BullMQ, RQ, Laravel, Bull and BeeQueue; leave it out, and write keys in full", KeyKeyPrefix, "p")
 	allowed(t, false, "it must be Sidekiq, Celery", KeyPreset, "sidekiq")
 	p := parser{metadata: map[string]string{}}
 	p.checkClusterQueue(Trigger{Queue: Queue{Preset: "Resque"}})

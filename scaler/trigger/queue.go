@@ -47,23 +47,50 @@ const (
 
 var scores = []Score{AnyScore, UnixSeconds, UnixMilliseconds}
 
+// InFlight says which work counts, where a preset's framework keeps that of all queues of a database together.
+type InFlight string
+
+// The work that counts.
+const (
+	InFlightOfDatabase InFlight = "Database" // all of it
+	InFlightOfQueues   InFlight = "Queue"    // what is of the trigger's own queues
+	InFlightNone       InFlight = "None"
+)
+
+// Scheduled says whether a preset's jobs count that are due, but are moved to their queue by a scheduler alone.
+type Scheduled string
+
+// Whether they count.
+const (
+	ScheduledCount  Scheduled = "Count"
+	ScheduledIgnore Scheduled = "Ignore"
+)
+
+var scheduleds = []Scheduled{ScheduledCount, ScheduledIgnore}
+
+var inFlights = []InFlight{InFlightOfDatabase, InFlightOfQueues, InFlightNone}
+
 // MaxKeys is how many keys a trigger may sum.
 const MaxKeys = 32
 
 // Queue says what the queue is made of.
 type Queue struct {
-	Type          QueueType
-	Keys          []string // nil: channelName alone
-	Preset        Preset
-	KeyPrefix     string // empty: the framework's own
-	ConsumerGroup string // empty: the stream's only group
-	Score         Score
+	Type              QueueType
+	Keys              []string // nil: channelName alone
+	Preset            Preset
+	KeyPrefix         string  // empty: the framework's own
+	PrioritySteps     []int32 // of a preset's queues, in rising order; nil: the framework's own
+	InFlight          InFlight
+	Scheduled         Scheduled
+	PrioritySeparator string // empty: the framework's own
+	ConsumerGroup     string // empty: the stream's only group
+	Score             Score
 }
 
 // Equal tells whether both are made of the same.
 func (q Queue) Equal(other Queue) bool {
 	return q.Type == other.Type && slices.Equal(q.Keys, other.Keys) && q.Preset == other.Preset &&
-		q.KeyPrefix == other.KeyPrefix && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
+		q.KeyPrefix == other.KeyPrefix && slices.Equal(q.PrioritySteps, other.PrioritySteps) && q.PrioritySeparator == other.PrioritySeparator && q.InFlight == other.InFlight && q.Scheduled == other.Scheduled && q.ConsumerGroup == other.ConsumerGroup && q.Score == other.Score
 }
 
 // QueueKeys are the keys, or the names of a preset's queues: one at least.
@@ -129,10 +156,15 @@ func (p *parser) checkQueue(t Trigger) {
 	if q.Score != AnyScore && (q.Preset != "" || q.Type != Auto && q.Type != SortedSet) {
 		p.fail(KeyScore, "only a sorted set has scores; leave it out, or set queueType to SortedSet and leave preset out")
 	}
-	if f, _ := framework.Named(string(q.Preset)); q.KeyPrefix != "" && f.Prefix == nil {
+	if f, isPreset := framework.Named(string(q.Preset)); q.KeyPrefix != "" && f.Prefix == nil {
+		remedy := "leave it out, and write keys in full"
+		if isPreset {
+			remedy = "leave it out: the keys of " + f.Name + " have none"
+		}
 		prefixed := framework.Names(func(f framework.Framework) bool { return f.Prefix != nil })
-		p.fail(KeyKeyPrefix, "it belongs to the presets %s; leave it out, and write keys in full", joined(prefixed, "and"))
+		p.fail(KeyKeyPrefix, "it belongs to the presets %s; %s", joined(prefixed, "and"), remedy)
 	}
+	p.checkOptions(q)
 	if t.Policy.MaxAge > 0 {
 		p.checkMaxAge(q)
 	}
@@ -172,6 +204,11 @@ func (p *parser) checkClusterQueue(t Trigger) {
 				p.fail(KeyKeyPrefix, "on a cluster %s needs a hash tag, so that the keys of queue %q are on one node; make it %s, for example, or put the queue's name in braces",
 					f.Name, p.shownQueue(name), f.Prefix.Tagged)
 			}
+		}
+	case framework.TaggedByPrefix:
+		if !tagged(t.Queue.KeyPrefix) {
+			p.fail(KeyKeyPrefix, "on a cluster %s needs a hash tag in it, so that all its keys are on one node; make it %s, for example, here and in the workers' settings",
+				f.Name, f.Prefix.Tagged)
 		}
 	case framework.SeveralNodes:
 		p.fail(KeyPreset, "it does not work on a cluster, because its keys are on several nodes; use redisMode Standalone or Sentinel")

@@ -83,7 +83,8 @@ func (p *parser) checkRedis(r Redis) {
 	case r.Mode != Sentinel && r.SentinelMaster != "":
 		p.fail(KeySentinelMaster, "it belongs to redisMode Sentinel; leave it out, or set redisMode")
 	case r.Mode != Sentinel && (!r.SentinelUsername.IsZero() || !r.SentinelPassword.IsZero()):
-		p.fail(KeySentinelPasswordFromSecret, "sentinels' credentials belong to redisMode Sentinel; leave them out, or set redisMode")
+		p.fail(p.given(KeySentinelPasswordFromSecret, KeySentinelPassword, KeySentinelUsernameFromSecret, KeySentinelUsername),
+			"sentinels' credentials belong to redisMode Sentinel; leave them out, or set redisMode")
 	}
 	switch {
 	case r.Database < 0 || r.Database > maxDatabase:
@@ -98,6 +99,20 @@ func (p *parser) checkRedis(r Redis) {
 		p.fail(KeySentinelPasswordFromSecret, "an ACL user needs a password, too; set it, or leave the username out")
 	}
 	if !r.TLS && (r.TLSServerName != "" || !r.CA.IsZero() || r.ClientCertificate != "") {
-		p.fail(KeyTLS, "tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS; set tls to true, or leave them out")
+		words := ""
+		if p.metadata["enableTLS"] != "" {
+			words = " (enableTLS is KEDA's, for its connection to the scaler)"
+		}
+		p.fail(KeyTLS, "tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS; set tls to true%s, or leave them out", words)
 	}
+}
+
+// given is the first of some keys that has a value.
+func (p *parser) given(keys ...string) string {
+	for _, key := range keys {
+		if p.metadata[key] != "" {
+			return key
+		}
+	}
+	return keys[0]
 }

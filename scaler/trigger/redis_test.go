@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func TestQueueAndServerRoundTrip(t *testing.T) {
 		"a preset of several queues": {
 			map[string]string{"channelName": "default", "keys": "default, mail", "preset": "Sidekiq", "keyPrefix": "shop"},
 			func(t *testing.T, got Trigger) {
-				assert.Equal(t, Queue{Type: Auto, Preset: "Sidekiq", Keys: []string{"default", "mail"}, KeyPrefix: "shop", Score: AnyScore}, got.Queue)
+				assert.Equal(t, Queue{Type: Auto, Preset: "Sidekiq", Keys: []string{"default", "mail"}, KeyPrefix: "shop", InFlight: InFlightOfDatabase, Scheduled: ScheduledCount, Score: AnyScore}, got.Queue)
 			},
 		},
 		"keys with commas": {
@@ -86,14 +87,15 @@ func TestWhatDoesNotGoTogether(t *testing.T) {
 		"group of a sorted set":    {map[string]string{"queueType": "SortedSet", "consumerGroup": "w"}, `consumerGroup is "w": only a stream has consumer groups`},
 		"score of a list":          {map[string]string{"queueType": "List", "score": "UnixSeconds"}, `score is "UnixSeconds": only a sorted set has scores`},
 		"prefix without a preset":  {map[string]string{"keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets`},
-		"prefix of RQ":             {map[string]string{"preset": "RQ", "keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets`},
+		"prefix of Asynq":          {map[string]string{"preset": "Asynq", "keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets Sidekiq, Celery, BullMQ, RQ, Laravel, Bull and BeeQueue; leave it out: the keys of Asynq have none`},
 		"age of a list":            {map[string]string{"queueType": "List", "maxAge": "1m"}, `maxAge is "1m": nothing records when a message of a List came`},
 		"age of Celery":            {map[string]string{"preset": "Celery", "maxAge": "1m"}, `maxAge is "1m": nothing records when a message of Celery came`},
 		"age without scores":       {map[string]string{"queueType": "SortedSet", "maxAge": "1m"}, `maxAge is "1m": the age of a sorted set's members is known from their score only`},
 		"age without a unit":       {map[string]string{"maxAge": "60"}, `maxAge is "60": it must be a duration with its unit`},
 		"age too long":             {map[string]string{"maxAge": "721h"}, `maxAge is 721h0m0s: it must be from 1s to 720h0m0s`},
 		"Pub/Sub to zero":          {map[string]string{"queueType": "PubSub", "minReplicas": "0"}, `minReplicas is "0": it must be at least 1 for queueType PubSub`},
-		"Celery on a cluster":      {map[string]string{"preset": "Celery", "redisMode": "Cluster"}, `preset is "Celery": it does not work on a cluster`},
+		"Sidekiq on a cluster":     {map[string]string{"preset": "Sidekiq", "redisMode": "Cluster"}, `preset is "Sidekiq": it does not work on a cluster`},
+		"Celery without a tag":     {map[string]string{"preset": "Celery", "redisMode": "Cluster", "channelName": "{q}"}, `keyPrefix is "": on a cluster Celery needs a hash tag in it, so that all its keys are on one node; make it {celery}:, for example`},
 		"BullMQ without a tag":     {map[string]string{"preset": "BullMQ", "redisMode": "Cluster"}, `keyPrefix is "": on a cluster BullMQ needs a hash tag`},
 		"a key twice":              {map[string]string{"keys": "a,b,a"}, `keys is "a,b,a": a key is named twice`},
 		"an empty key":             {map[string]string{"keys": "a,,b"}, `keys is "a,,b": one of the keys is empty`},
@@ -108,6 +110,11 @@ func TestWhatDoesNotGoTogether(t *testing.T) {
 		"user without a password":  {map[string]string{"usernameFromSecret": "s"}, `passwordFromSecret is "": an ACL user needs a password`},
 		"a reference to nothing":   {map[string]string{"passwordFromSecret": "/password"}, `passwordFromSecret is "/password": it must be the name of a Secret`},
 		"a CA without TLS":         {map[string]string{"caFromSecret": "ca"}, `tls is "": tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS`},
+		"a CA, and KEDA's TLS":     {map[string]string{"caFromSecret": "ca", "enableTLS": "true"}, `set tls to true (enableTLS is KEDA's, for its connection to the scaler), or leave them out`},
+		"sentinels' user alone":    {map[string]string{"sentinelUsernameFromSecret": "su"}, `sentinelUsernameFromSecret is "su": sentinels' credentials belong to redisMode Sentinel`},
+		"sentinels' password, env": {map[string]string{"sentinelPasswordFromEnv": "hunter2"}, `sentinelPassword is "…": sentinels' credentials belong to redisMode Sentinel`},
+		"KEDA's name of the list":  {map[string]string{"listName": "orders"}, `listName is "…": KEDA's own redis scalers call it so; here it is channelName`},
+		"KEDA's address, from env": {map[string]string{"addressFromEnv": "REDIS"}, `addressFromEnv is "…": KEDA's own redis scalers call it so; here it is redisAddress`},
 		"TLS or not":               {map[string]string{"tls": "yes"}, `tls is "yes": it must be false or true`},
 		"a password in the open":   {map[string]string{"password": "hunter2"}, `password is "…": a ScaledObject is no place for a password`},
 		"a password given twice":   {map[string]string{"passwordFromSecret": "s", "passwordFromEnv": "hunter2"}, `password gives it too: leave one of the two out`},
@@ -116,7 +123,7 @@ func TestWhatDoesNotGoTogether(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			test.metadata["channelName"] = "q"
+			test.metadata["channelName"] = cmp.Or(test.metadata["channelName"], "q")
 			_, err := Parse(test.metadata)
 			require.ErrorContains(t, err, test.want)
 			assert.NotContains(t, err.Error(), "hunter2")

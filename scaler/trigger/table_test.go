@@ -28,6 +28,8 @@ func everything() []map[string]string {
 			KeyUsername: "u", KeyPassword + FromEnvSuffix: "p", KeySentinelUsername: "su", KeySentinelPassword + FromEnvSuffix: "sp",
 		},
 		{KeyChannelName: "q", KeyQueueType: "SortedSet", KeyScore: "UnixSeconds"},
+		{KeyChannelName: "q", KeyPreset: "Celery", KeyPrioritySteps: "0,1,255", KeyPrioritySeparator: ":", KeyInFlight: "Queue"},
+		{KeyChannelName: "q", KeyPreset: "RQ", KeyScheduled: "Ignore"},
 	}
 }
 

@@ -38,6 +38,7 @@ type Trigger struct {
 func Parse(metadata map[string]string) (Trigger, error) {
 	p := parser{metadata: metadata}
 	p.fromEnv()
+	p.checkEnds()
 	t := Trigger{Policy: policy.DefaultSpec()}
 	for _, row := range table {
 		row.read(&p, &t)
@@ -206,9 +207,14 @@ func (p *parser) check(t Trigger) {
 	p.checkQueue(t)
 	p.checkRedis(t.Redis)
 	for _, key := range p.others {
-		if !isFromEnv(key) {
-			p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		if isFromEnv(key) {
+			continue
 		}
+		if ours, ok := ofKEDAsRedis[strings.TrimSuffix(key, FromEnvSuffix)]; ok {
+			p.fail(key, "KEDA's own redis scalers call it so; here it is %s", ours)
+			continue
+		}
+		p.fail(key, "there is no such key; the keys are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 }
 

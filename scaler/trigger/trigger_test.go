@@ -16,7 +16,7 @@ func TestParseDefaults(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Trigger{
 		ChannelName: "orders",
-		Queue:       Queue{Type: Auto, Score: AnyScore},
+		Queue:       Queue{Type: Auto, InFlight: InFlightOfDatabase, Scheduled: ScheduledCount, Score: AnyScore},
 		Redis:       Redis{Address: "dragonfly:6379", Mode: Standalone},
 		Policy: policy.Spec{
 			MinReplicas: 1, MaxReplicas: 10, TargetQueueDepth: 100, ScaleUpThreshold: 150, ScaleDownThreshold: 50,
@@ -97,7 +97,7 @@ func TestParseNamesKeyValueAndRemedy(t *testing.T) {
 		"min above max":      {"minReplicas", "51", "minReplicas is 51, greater than maxReplicas 50"},
 		"step":               {"maxScaleDownStep", "-3", `maxScaleDownStep is "-3": it must be a number of replicas from 1, a percentage such as "20%", or "none"`},
 		"misspelt key":       {"targetQueuDepth", "5", `targetQueuDepth is "…": there is no such key; the keys are activationQueueDepth, caFromSecret, channelName`},
-		"a line break":       {"tlsServerName", "redis\n", `tlsServerName is "redis\n": it holds a line break`},
+		"a line break":       {"tlsServerName", "red\nis", `tlsServerName is "red\nis": it holds a line break`},
 		"a control":          {"sentinelMaster", "m\x00", `sentinelMaster is "m\x00": it holds a line break or another control character`},
 		"time":               {"lastScaleTime", "yesterday", `lastScaleTime is "yesterday": it must be a time of RFC 3339`},
 		"replicas":           {"currentReplicas", "-1", `currentReplicas is "-1": it must be from 0 to 1000000`},

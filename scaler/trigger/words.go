@@ -45,6 +45,30 @@ func (p *parser) shownQueue(name string) string {
 	return name
 }
 
+// checkEnds refuses white space at the beginning or the end of a value: as a rule it is a line break that a
+// YAML block or a file of the environment left there, and a key that ends in one is another key, which is empty.
+// Nothing is trimmed, because the workers, who get the same value, would not. A password may end in any
+// character. What follows reads the value without, so that it tells no second error of the same.
+func (p *parser) checkEnds() {
+	cloned := false
+	for _, row := range table {
+		value := p.metadata[row.key]
+		trimmed := strings.TrimSpace(value)
+		if trimmed == value || row.secret {
+			continue
+		}
+		remedy := "it begins or ends in white space: take it out (a block of YAML ends in a line break unless it begins with |- or >-, and so does what echo made)"
+		if row.key == KeyChannelName || row.key == KeyKeys {
+			remedy += `; a key that does have it is named by keys, as a JSON array: ["orders\n"]`
+		}
+		p.fail(row.key, "%s", remedy)
+		if !cloned {
+			p.metadata, cloned = maps.Clone(p.metadata), true
+		}
+		p.metadata[row.key] = trimmed
+	}
+}
+
 // checkSingleLine refuses line breaks and other control characters. Queues' keys may have them: Redis
 // takes any bytes as a key.
 func (p *parser) checkSingleLine() {

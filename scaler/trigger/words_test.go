@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
 // marker stands for a secret that somebody put into a trigger, wherever it does not belong.
@@ -104,4 +106,72 @@ func TestHideFromEnv(t *testing.T) {
 		many["k"+strconv.Itoa(i)+"FromEnv"] = strings.Repeat("x", i)
 	}
 	assert.NotContains(t, HideFromEnv(many, fmt.Sprint("y ", strings.Repeat("x", 19), " z")), "x", "a part of another is no matter")
+}
+
+// A line break that a YAML block or an environment's file left at the end would name another key, which is empty.
+func TestWhiteSpaceAtTheEndsIsRefused(t *testing.T) {
+	for _, row := range table {
+		for _, metadata := range everything() {
+			value, ok := metadata[row.key]
+			if !ok {
+				continue
+			}
+			for _, wrong := range []string{value + "\n", value + " ", " " + value, "\t" + value, value + "\r\n", value + "\u00a0"} {
+				metadata[row.key] = wrong
+				_, err := Parse(metadata)
+				require.EqualError(t, err, "trigger metadata: "+fmt.Sprintf("%s is %q: %s", row.key, shownAs(row.key, wrong), firstRemedy(row.key)), "%s", row.key)
+			}
+			metadata[row.key] = value
+			_, err := Parse(metadata)
+			require.NoError(t, err)
+		}
+	}
+	_, err := Parse(map[string]string{KeyChannelName: "q", KeyPassword + FromEnvSuffix: "ends in a blank "})
+	require.NoError(t, err, "a password is what it is")
+	_, err = Parse(map[string]string{KeyChannelName + FromEnvSuffix: "orders\n"})
+	require.ErrorContains(t, err, `channelName is "…": it begins or ends in white space`)
+	_, err = Parse(map[string]string{KeyChannelName: " \n"})
+	require.ErrorContains(t, err, `channelName is " \n": it begins or ends in white space`)
+}
+
+func shownAs(key, value string) string {
+	if key == KeyRedisAddress {
+		return address.Shown(value)
+	}
+	return value
+}
+
+func firstRemedy(key string) string {
+	remedy := "it begins or ends in white space: take it out (a block of YAML ends in a line break unless it begins with |- or >-, and so does what echo made)"
+	if key == KeyChannelName || key == KeyKeys {
+		remedy += `; a key that does have it is named by keys, as a JSON array: ["orders\n"]`
+	}
+	return remedy
+}
+
+// Redis takes any bytes as a key, so each can be named: one that has white space at an end, or a comma, by keys.
+func TestOddKeysAreRead(t *testing.T) {
+	odd := []string{
+		"a b", "a\tb", "a\r\nb", "a\x00b", "a\u00a0b", "ключ", "🚚", "{a}", "{", "}{", "a{b}c", "a,b", "[a]", `"a"`, `a\b`, "<prefix>",
+		strings.Repeat("k", 3000),
+	}
+	atTheEnds := []string{" a", "a ", "a\n", "a\r\n", "\t", " ", "\na"}
+	for _, key := range odd {
+		got, err := Parse(map[string]string{KeyChannelName: key})
+		require.NoError(t, err, "%q", key)
+		assert.Equal(t, []string{key}, got.QueueKeys())
+		assert.Equal(t, key, got.Metadata()[KeyChannelName])
+	}
+	for _, key := range append(odd, atTheEnds...) {
+		array := renderKeys([]string{key, "another"})
+		got, err := Parse(map[string]string{KeyChannelName: "q", KeyKeys: array})
+		require.NoError(t, err, "%q", key)
+		assert.Equal(t, []string{key, "another"}, got.QueueKeys())
+		again, err := Parse(got.Metadata())
+		require.NoError(t, err)
+		assert.Equal(t, got, again)
+	}
+	got, err := Parse(map[string]string{KeyChannelName: "q", KeyKeys: "a , b,\n  c"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a", "b", "c"}, got.QueueKeys(), "around a comma white space is none of a key's")
 }

@@ -63,15 +63,18 @@ func (d *deployment) fillEverything(t *testing.T) {
 var allowed = map[string]func(args []string) bool{
 	"auth": anyArgs, "hello": anyArgs, "ping": anyArgs, "select": anyArgs, "role": anyArgs, "asking": anyArgs,
 	"type": one, "llen": one, "zcard": one, "hlen": one, "xlen": one, "get": one,
-	"exists":   func(args []string) bool { return len(args) <= 100 },
-	"lindex":   func(args []string) bool { return slices.Contains([]string{"0", "-1", "-2"}, args[1]) },
-	"zcount":   func(args []string) bool { return len(args) == 3 },
-	"hexists":  func(args []string) bool { return len(args) == 2 },
-	"hget":     func(args []string) bool { return len(args) == 2 },
-	"hmget":    func(args []string) bool { return len(args) <= 3 },
-	"smembers": func(args []string) bool { return strings.HasSuffix(args[0], "processes") },
+	"exists":  func(args []string) bool { return len(args) <= 100 },
+	"lindex":  func(args []string) bool { return slices.Contains([]string{"0", "-1", "-2"}, args[1]) },
+	"zcount":  func(args []string) bool { return len(args) == 3 },
+	"hexists": func(args []string) bool { return len(args) == 2 },
+	"hget":    func(args []string) bool { return len(args) == 2 },
+	"hmget": func(args []string) bool {
+		return len(args) <= 4 || strings.HasSuffix(args[0], "unacked") && len(args) <= 257
+	},
+	"smembers": func(args []string) bool { return strings.HasSuffix(args[0], "processes") || args[0] == "paused" },
 	"zrange": func(args []string) bool {
-		return args[1] == "0" && (args[2] == "0" || args[2] == "-1" && strings.HasSuffix(args[0], ":consumers"))
+		return args[1] == "0" && (args[2] == "0" || args[2] == "-1" && strings.HasSuffix(args[0], ":consumers") ||
+			args[2] == "4095" && strings.HasSuffix(args[0], "unacked_index"))
 	},
 	"xinfo": func(args []string) bool { return len(args) == 2 && (args[0] == "stream" || args[0] == "groups") },
 	"xrange": func(args []string) bool {

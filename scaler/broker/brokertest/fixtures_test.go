@@ -50,14 +50,25 @@ func fixtures(t *testing.T) []fixture {
 	}
 	for _, f := range framework.All() {
 		example := frameworktest.Of(t, f, time.Now())
+		prefix := ""
+		if f.Cluster == framework.TaggedByPrefix {
+			prefix = f.Prefix.Tagged
+		}
 		fixture := fixture{
-			name: f.Name, queues: queue.OfPreset(f, "", example.Queues, false), ready: example.Ready, inFlight: example.InFlight,
-			fill: func(t *testing.T, d *deployment) { run(t, d.client, example.Commands...) },
+			name: f.Name, queues: queue.OfPreset(f, prefix, example.Queues, false), ready: example.Ready, inFlight: example.InFlight,
+			fill: func(t *testing.T, d *deployment) { run(t, d.client, example.Prefixed(prefix)...) },
 		}
 		if f.Cluster == framework.SeveralNodes {
 			fixture.alone = "its keys share no hash tag"
 		}
 		all = append(all, fixture)
+		if f.SharesInFlight() {
+			prefix := "{by-queue}:" + prefix
+			fixture.name += ", by queue"
+			fixture.queues = queue.WithOptions(queue.OfPreset(f, prefix, example.Queues, false), framework.Options{InFlight: framework.InFlightOfQueues})
+			fixture.fill = func(t *testing.T, d *deployment) { run(t, d.client, example.Prefixed(prefix)...) }
+			all = append(all, fixture)
+		}
 	}
 	return all
 }

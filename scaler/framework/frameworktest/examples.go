@@ -5,6 +5,7 @@ package frameworktest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -35,6 +36,16 @@ func Of(t testing.TB, f framework.Framework, now time.Time) Example {
 	return example(moment(now))
 }
 
+// Prefixed is the commands with a prefix before each key, for a framework whose own is empty.
+func (e Example) Prefixed(prefix string) [][]any {
+	commands := make([][]any, len(e.Commands))
+	for i, words := range e.Commands {
+		commands[i] = slices.Clone(words)
+		commands[i][1] = fmt.Sprint(prefix, words[1])
+	}
+	return commands
+}
+
 // examples has a row for each framework.
 var examples = map[string]func(moment) Example{
 	"Sidekiq":  sidekiq,
@@ -61,7 +72,7 @@ func sidekiq(now moment) Example {
 		return fmt.Sprintf(`{"class":"Mail","args":[],"queue":%q,"jid":"1","created_at":1,"enqueued_at":%s}`, queue, now.seconds(-time.Minute))
 	}
 	return Example{
-		Queues: []string{"default", "mailers"}, List: "queue:default", Ready: 5, InFlight: 2,
+		Queues: []string{"default", "mailers"}, List: "queue:default", Ready: 6, InFlight: 2,
 		Commands: [][]any{
 			{"SADD", "queues", "default", "mailers"},
 			{"LPUSH", "queue:default", job("default"), job("default")},
@@ -72,6 +83,10 @@ func sidekiq(now moment) Example {
 			{"SADD", "processes", "host:1:a", "host:2:b", "host:3:gone"},
 			{"HSET", "host:1:a", "info", `{"queues":["default"]}`, "busy", "2"},
 			{"HSET", "host:2:b", "info", `{"queues":["another"]}`, "busy", "4"},
+			{"SADD", "paused", "another"},
+			{"SADD", "super_processes", "host:1:a", "host:3:gone"},
+			{"LPUSH", "queue:sq|host:1:a|default", job("default"), job("default")},
+			{"LPUSH", "queue:sq|host:3:gone|mailers", job("mailers")},
 		},
 	}
 }
@@ -100,7 +115,7 @@ func bullMQ(now moment) Example {
 			{"ZADD", "bull:{mail}:delayed", score(-time.Minute), "4", score(time.Hour), "5"},
 			{"LPUSH", "bull:{mail}:active", "6"},
 			{"ZADD", "bull:{mail}:completed", "1", "7"}, {"ZADD", "bull:{mail}:failed", "1", "8"},
-			{"SET", "bull:{mail}:id", "8"}, {"HSET", "bull:{mail}:meta", "opts.maxLenEvents", "10000"},
+			{"SET", "bull:{mail}:id", "8"}, {"HSET", "bull:{mail}:meta", "opts.maxLenEvents", "10000", "concurrency", "100"},
 		},
 	}
 }
