@@ -22,16 +22,21 @@ type celeryApp struct {
 
 // newCeleryApp starts one. late tells whether tasks are acknowledged when they are done.
 func newCeleryApp(t *testing.T, prefix string, late bool) *celeryApp {
-	t.Parallel()
-	server := broker.Server{Address: redistest.Start(t).Addr}
 	transport := map[string]any{}
 	if prefix != "" {
 		transport["global_keyprefix"] = prefix
 	}
+	return newCeleryAppWith(t, transport, framework.Options{}, prefix, late)
+}
+
+// newCeleryAppWith has options of Celery's transport, which a channel repeats.
+func newCeleryAppWith(t *testing.T, transport map[string]any, options framework.Options, prefix string, late bool) *celeryApp {
+	t.Parallel()
+	server := broker.Server{Address: redistest.Start(t).Addr}
 	d := startDriver(t, "python", []string{python, "drive_celery.py"}, server, map[string]any{"transport": transport, "acksLate": late})
 	return &celeryApp{
 		driver: d,
-		reader: newReader(t, server, framework.Celery, prefix, mail),
+		reader: newReaderWith(t, server, framework.Celery, options, prefix, mail),
 		name:   "Celery " + ranVersion(t, "Celery", call[string](d, "version", nil)),
 	}
 }
@@ -106,4 +111,48 @@ func TestCeleryAcknowledgesEarly(t *testing.T) {
 	}
 	record(s)
 	assert.Equal(t, count{Ready: 1, InFlight: 2}, s.ours)
+}
+
+// The example of Celery's documentation: ten steps, and another separator.
+func TestCeleryPrioritySteps(t *testing.T) {
+	steps := []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+	options := framework.Options{Steps: framework.StepsOf(steps), Separator: ":"}
+	a := newCeleryAppWith(t, map[string]any{"priority_steps": steps, "sep": ":"}, options, "", true)
+	a.scenario = "priority_steps and sep"
+	for _, priority := range steps {
+		a.add(mail, 1, map[string]any{"priority": priority})
+	}
+	a.check("one of each priority", counts{"waiting": 10})
+	a.work(mail, 2)
+	a.check("run", counts{"waiting": 8, "unacked": 2, "active": 2})
+	a.of(mail, "kill")
+	a.check("the worker killed (SIGKILL)", counts{"waiting": 8, "unacked": 2})
+}
+
+// Two queues in one database, of which one is asked about: what workers of the other hold is not its own.
+func TestCeleryInFlightByQueue(t *testing.T) {
+	a := newCeleryAppWith(t, map[string]any{}, framework.Options{InFlight: framework.InFlightOfQueues}, "", true)
+	a.scenario = "inFlight: Queue"
+	a.add("image", 3, nil)
+	a.add(mail, 3, nil)
+	a.work("image", 2)
+	a.work(mail, 1)
+	check := func(name string, want counts) {
+		t.Helper()
+		tell := func() counts {
+			told := a.counts(mail)
+			delete(told, "unacked") // of both
+			return told
+		}
+		ours := settled(t, want, tell, func() count { return a.reader.total(t) }, name)
+		compare(t, step{
+			framework: a.name, scenario: a.scenario, step: name, queue: mail, states: want.String(),
+			theirs: count{Ready: want["waiting"], InFlight: want["active"]}, ours: ours,
+		})
+	}
+	check("run, and 2 of another queue", counts{"waiting": 2, "active": 1})
+	a.of("image", "kill")
+	check("the other's worker killed", counts{"waiting": 2, "active": 1})
+	a.release(mail, 1, "")
+	check("one done", counts{"waiting": 1, "active": 1})
 }

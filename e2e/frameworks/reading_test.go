@@ -39,11 +39,17 @@ type reader struct {
 
 func newReader(t *testing.T, server broker.Server, preset framework.Framework, prefix string, names ...string) *reader {
 	t.Helper()
+	return newReaderWith(t, server, preset, framework.Options{}, prefix, names...)
+}
+
+// newReaderWith repeats settings of the framework's.
+func newReaderWith(t *testing.T, server broker.Server, preset framework.Framework, options framework.Options, prefix string, names ...string) *reader {
+	t.Helper()
 	r := &reader{
 		pool:   broker.NewPool(broker.Options{Tick: tick}),
 		server: server,
 		names:  names,
-		queues: queue.OfPreset(preset, prefix, names, preset.HasAges()),
+		queues: queue.WithOptions(queue.OfPreset(preset, prefix, names, preset.HasAges()), options),
 	}
 	if len(r.queues) > len(names) { // what the framework keeps for all queues together
 		r.names = append(slices.Clone(names), shared)

@@ -28,11 +28,15 @@ func newRQApp(t *testing.T, scenario string) *rqApp {
 // check waits until RQ's registries tell this, and then compares what the scaler reads.
 func (a *rqApp) check(name string, want counts) {
 	a.t.Helper()
+	depth := count{Ready: want["queued"] + want["due"], InFlight: want["started"]}
+	if want["suspended"] > 0 {
+		depth.Ready = 0
+	}
 	tell := func() counts { return a.counts(mail) }
 	ours := settled(a.t, want, tell, func() count { return a.reader.total(a.t) }, name)
 	compare(a.t, step{
 		framework: a.name, scenario: a.scenario, step: name, queue: mail, states: want.String(),
-		theirs: count{Ready: want["queued"] + want["due"], InFlight: want["started"]}, ours: ours,
+		theirs: depth, ours: ours,
 	})
 }
 
@@ -77,4 +81,10 @@ func TestRQWorking(t *testing.T) {
 	a.check("the worker believed to be dead", counts{"runs": 6, "queued": 2, "scheduled": 2, "due": 1, "finished": 2, "failed": 1})
 	a.work(mail, 1)
 	a.check("the next worker", counts{"runs": 7, "queued": 1, "started": 1, "scheduled": 2, "due": 1, "finished": 2, "failed": 1})
+	a.of(mail, "suspend")
+	a.check("suspended with a job in flight", counts{"runs": 7, "queued": 1, "started": 1, "scheduled": 2, "due": 1, "finished": 2, "failed": 1, "suspended": 1})
+	a.release(mail, 1, "")
+	a.check("suspended, and nothing is taken", counts{"runs": 7, "queued": 1, "scheduled": 2, "due": 1, "finished": 3, "failed": 1, "suspended": 1})
+	a.of(mail, "resume")
+	a.check("resumed", counts{"runs": 8, "started": 1, "scheduled": 2, "due": 1, "finished": 3, "failed": 1})
 }

@@ -39,6 +39,10 @@ const operations = {
     await flow.close();
   },
 
+  async limit({ queue, concurrency }) {
+    await queueOf(queue).setGlobalConcurrency(concurrency);
+  },
+
   async schedule({ queue, repeat }) {
     await queueOf(queue).upsertJobScheduler('report', repeat, { name: 'work' });
   },

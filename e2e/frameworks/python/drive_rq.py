@@ -70,6 +70,6 @@ serve({
     "counts": counts,
     "work": start,
     "release": release,
-    "suspend": lambda: suspension.suspend(server) and None,
-    "resume": lambda: suspension.resume(server) and None,
+    "suspend": lambda queue: suspension.suspend(server) and None,  # workers of whatever queue
+    "resume": lambda queue: suspension.resume(server) and None,
 }, workers)
