@@ -88,14 +88,16 @@ conformance: test-packages ## Run the conformance suite for external scalers on 
 	$(call as_the_cluster,benchmarks) -timeout 20m -run TestSchedules .
 
 # npm writes this file last. Optional are only parts in machine code.
-node_modules := e2e/frameworks/bullmq/node_modules/.package-lock.json
-$(node_modules): $(addprefix e2e/frameworks/bullmq/,package.json package-lock.json .npmrc) | node-packages
-	cd e2e/frameworks/bullmq && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+node_modules := e2e/frameworks/node/node_modules/.package-lock.json
+$(node_modules): $(addprefix e2e/frameworks/node/,package.json package-lock.json .npmrc) | node-packages
+	cd e2e/frameworks/node && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: frameworks-test
-frameworks-test: test-packages $(node_modules) ## Hold the presets against asynq and BullMQ themselves
-	$(call as_the_cluster,frameworks) -timeout 10m -parallel 8 .
+frameworks-test: test-packages job-packages $(node_modules) ## Hold the presets against the job frameworks themselves, and tell both counts of each step
+	@mkdir -p dist
+	$(call as_the_cluster,frameworks) -timeout 10m -parallel 8 . -table $(CURDIR)/dist/frameworks.txt
+	@cat dist/frameworks.txt
 
 .PHONY: bench
 bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call

@@ -122,6 +122,7 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 # The race detector needs a C compiler.
 TEST_PACKAGES    := redis-server gcc libc6-dev
 NODE_PACKAGES    := nodejs npm
+JOB_PACKAGES     := python3-celery python3-redis python3-rq ruby-sidekiq ruby-redis-namespace php-cli php-redis php-illuminate-queue php-illuminate-redis
 CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
 
 define install_packages
@@ -140,8 +141,8 @@ echo "installing$$missing"; \
 apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing
 endef
 
-.PHONY: system-packages test-packages node-packages cluster-packages
-system-packages: test-packages node-packages cluster-packages ## Install every Debian package that the tests need
+.PHONY: system-packages test-packages node-packages job-packages cluster-packages
+system-packages: test-packages node-packages job-packages cluster-packages ## Install every Debian package that the tests need
 ifneq ($(shell for p in redis-server redis-cli $$($(GO) env CC); do command -v $$p >/dev/null || echo $$p; done),)
 test-packages: ## Install redis-server and a C compiler, which the race detector needs
 	$(call install_packages,$(TEST_PACKAGES))
@@ -154,5 +155,8 @@ node-packages: ## Install Node.js and npm, which the tests with BullMQ need
 else
 node-packages: # there already, from whatever source
 endif
+# Debian's Python, Ruby and PHP, whichever others there are.
+job-packages: ## Install Celery, RQ, Sidekiq and Laravel's queues, which the tests run
+	$(call install_packages,$(JOB_PACKAGES))
 cluster-packages: ## Install what the local test cluster's node runs on
 	$(call install_packages,$(CLUSTER_PACKAGES))

@@ -24,17 +24,20 @@ const (
 )
 
 // QueuePreset is a job framework whose keys the scaler knows.
-// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel
+// +kubebuilder:validation:Enum=Sidekiq;Celery;BullMQ;Asynq;RQ;Laravel;Bull;BeeQueue;Arq
 type QueuePreset string
 
 // The presets.
 const (
-	PresetSidekiq QueuePreset = "Sidekiq"
-	PresetCelery  QueuePreset = "Celery"
-	PresetBullMQ  QueuePreset = "BullMQ"
-	PresetAsynq   QueuePreset = "Asynq"
-	PresetRQ      QueuePreset = "RQ"
-	PresetLaravel QueuePreset = "Laravel"
+	PresetSidekiq  QueuePreset = "Sidekiq"
+	PresetCelery   QueuePreset = "Celery"
+	PresetBullMQ   QueuePreset = "BullMQ"
+	PresetAsynq    QueuePreset = "Asynq"
+	PresetRQ       QueuePreset = "RQ"
+	PresetLaravel  QueuePreset = "Laravel"
+	PresetBull     QueuePreset = "Bull"
+	PresetBeeQueue QueuePreset = "BeeQueue"
+	PresetArq      QueuePreset = "Arq"
 )
 
 // SortedSetScore is the meaning of the score of a sorted set's members.
@@ -81,8 +84,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerGroup) || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'Stream']))",fieldPath=".consumerGroup",message="consumerGroup belongs to a stream: leave consumerGroup out, or set type to Stream and leave preset out"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.type) || self.type == 'Auto'",fieldPath=".type",message="preset says what the keys hold: leave type out"
 // +kubebuilder:validation:XValidation:rule="!has(self.score) || self.score == 'Any' || (!has(self.preset) && (!has(self.type) || self.type in ['Auto', 'SortedSet']))",fieldPath=".score",message="score belongs to a sorted set: leave score out, or set type to SortedSet and leave preset out"
-// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'RQ', 'Laravel'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, RQ and Laravel: leave it out. Without a preset write keys in full; the keys of another preset have none"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery or Laravel came: leave maxAge out, or use a Stream"
+// +kubebuilder:validation:XValidation:rule="!has(self.keyPrefix) || (has(self.preset) && self.preset in ['Sidekiq', 'Celery', 'BullMQ', 'RQ', 'Laravel', 'Bull', 'BeeQueue'])",fieldPath=".keyPrefix",message="keyPrefix belongs to the presets Sidekiq, Celery, BullMQ, RQ, Laravel, Bull and BeeQueue: leave it out. Without a preset write keys in full; the keys of another preset have none"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || (has(self.preset) ? !(self.preset in ['Celery', 'Laravel', 'BeeQueue', 'Arq']) : (!has(self.type) || !(self.type in ['List', 'PubSub'])))",fieldPath=".maxAge",message="nothing records when a message of a List, a PubSub channel, Celery, Laravel, BeeQueue or Arq came: leave maxAge out, or use a Stream"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || !has(self.type) || self.type != 'SortedSet' || (has(self.score) && self.score != 'Any')",fieldPath=".maxAge",message="the age of a sorted set's members is known from their score only: set score to UnixSeconds or UnixMilliseconds, or leave maxAge out"
 // +kubebuilder:validation:XValidation:rule="(!has(self.prioritySteps) && !has(self.prioritySeparator)) || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".prioritySteps",message="prioritySteps and prioritySeparator belong to the preset Celery: leave them out"
 // +kubebuilder:validation:XValidation:rule="!has(self.inFlight) || self.inFlight == 'Database' || (has(self.preset) && self.preset in ['Celery'])",fieldPath=".inFlight",message="inFlight belongs to the preset Celery, whose queues share what is in flight: leave inFlight out"
@@ -118,10 +121,10 @@ type QueueSpec struct {
 	// +optional
 	Preset QueuePreset `json:"preset,omitempty"`
 
-	// keyPrefix is what the framework puts before its keys: BullMQ's prefix (default
-	// bull), Celery's global_keyprefix, Sidekiq's namespace, the prefix of Laravel's Redis
-	// connection (default none; a Laravel application has one, such as shop_database_), or
-	// what your own connection puts before RQ's keys.
+	// keyPrefix is what the framework puts before its keys: BullMQ's and Bull's prefix (default
+	// bull), BeeQueue's prefix (default bq), Celery's global_keyprefix, Sidekiq's namespace, the
+	// prefix of Laravel's Redis connection (default none; a Laravel application has one, such as
+	// shop_database_), or what your own connection puts before RQ's keys.
 	//
 	// Example: keyPrefix: shop
 	// +optional
@@ -192,7 +195,7 @@ type QueueSpec struct {
 	// 5m. If the oldest message waits longer, the queue counts as above its upper bound,
 	// whatever its depth. If unset, there is no limit. It works for streams (the age comes
 	// from the entry's id), for sorted sets whose score is a time,
-	// and for the presets Sidekiq, BullMQ, Asynq and RQ.
+	// and for the presets Sidekiq, BullMQ, Asynq, RQ and Bull.
 	//
 	// Example: maxAge: 90s
 	// +optional

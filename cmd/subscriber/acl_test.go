@@ -22,6 +22,9 @@ const (
 		" +xadd +xack +xreadgroup +xpending +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
 	clusterRule = "+cluster|slots +asking +command"
 
+	// DragonFly's rules know no subcommands.
+	workerRuleOfDragonFly = "+hello +auth +client +xgroup"
+
 	workerUser, workerPassword = "orders-worker", "worker-secret"
 )
 
@@ -100,6 +103,10 @@ func TestWorkerRule(t *testing.T) {
 			t.Errorf("docs/subscriber.md lacks %s", text)
 		}
 	}
+
+	withoutSubcommands := slices.DeleteFunc(strings.Fields(workerRule), func(part string) bool { return strings.Contains(part, "|") })
+	dragonFly := "ACL SETUSER " + workerUser + " ON ><password> " + strings.Join(withoutSubcommands, " ") + " " + workerRuleOfDragonFly + "\n"
+	assert.Contains(t, string(page), dragonFly, "docs/subscriber.md: the rule for DragonFly")
 
 	commands := map[string]bool{}
 	for _, kind := range kinds {

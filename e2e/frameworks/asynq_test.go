@@ -3,6 +3,8 @@ package frameworks
 import (
 	"context"
 	"errors"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ const (
 // asynqApp is an application that uses asynq.
 type asynqApp struct {
 	t         *testing.T
+	name      string // with the version
 	redis     asynq.RedisClientOpt
 	client    *asynq.Client
 	inspector *asynq.Inspector
@@ -33,6 +36,7 @@ type asynqApp struct {
 func newAsynqApp(t *testing.T, queues ...string) *asynqApp {
 	server := redistest.Start(t)
 	a := &asynqApp{t: t, redis: asynq.RedisClientOpt{Addr: server.Addr}}
+	a.name = "asynq " + ranVersion(t, "asynq", moduleVersion(t, "github.com/hibiken/asynq"))
 	a.client, a.inspector = asynq.NewClient(a.redis), asynq.NewInspector(a.redis)
 	t.Cleanup(func() {
 		assert.NoError(t, a.client.Close())
@@ -53,6 +57,15 @@ func (a *asynqApp) enqueue(queue string, n int, options ...asynq.Option) {
 
 // states are numbers of tasks, as asynq.QueueInfo has them.
 type states struct{ pending, active, scheduled, retry, aggregating, archived, completed int }
+
+func (s states) String() string {
+	told := counts{
+		"pending": int64(s.pending), "active": int64(s.active), "scheduled": int64(s.scheduled), "retry": int64(s.retry),
+		"aggregating": int64(s.aggregating), "archived": int64(s.archived), "completed": int64(s.completed),
+	}
+	maps.DeleteFunc(told, func(_ string, n int64) bool { return n == 0 })
+	return told.String()
+}
 
 // tell is what asynq tells of a queue.
 func (a *asynqApp) tell(queue string) *asynq.QueueInfo {
@@ -93,12 +106,15 @@ func (a *asynqApp) depth(queue string) count {
 
 // check waits until asynq tells these states of the queue and that depth, and then
 // compares what the scaler reads.
-func (a *asynqApp) check(step, queue string, want states, depth count) {
+func (a *asynqApp) check(name, queue string, want states, depth count) {
 	a.t.Helper()
-	eventually(a.t, want, func() states { return a.states(queue) }, step)
-	eventually(a.t, depth, func() count { return a.depth(queue) }, step)
-	assert.Equal(a.t, depth, a.reader.counts(a.t)[queue], step)
-	assert.Equal(a.t, want, a.states(queue), "%s: it changed meanwhile", step)
+	eventually(a.t, want, func() states { return a.states(queue) }, name)
+	ours := settled(a.t, depth, func() count { return a.depth(queue) }, func() count { return a.reader.counts(a.t)[queue] }, name)
+	compare(a.t, step{
+		framework: a.name, scenario: strings.ToLower(strings.TrimPrefix(a.t.Name(), "TestAsynq")), step: name, queue: queue, states: want.String(),
+		theirs: depth, ours: ours,
+	})
+	assert.Equal(a.t, want, a.states(queue), "%s: it changed meanwhile", name)
 }
 
 // work runs a worker of one queue until stop is called. Each task is held until one of

@@ -13,18 +13,14 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 )
 
-// counts are what BullMQ counts, by its own names of the states; and as due, those of the
-// delayed jobs whose time has come. What is zero is left out.
-type counts map[string]int64
-
-// options are those of a job.
-type options map[string]any
-
-// bullApp is an application that uses BullMQ.
+// bullApp is an application that uses BullMQ, or Bull.
 type bullApp struct {
 	*driver
 	reader *reader
+	name   string // with the version
 	major  string
+
+	scenario string
 }
 
 // place is where an application keeps its queues.
@@ -36,25 +32,45 @@ type place struct {
 
 var places = map[string]place{
 	"default prefix":            {},
-	"prefix of one's own":       {prefix: "acme:jobs"},
+	"prefix of one's own":       {prefix: "acme:jobs"}, // n8n's QUEUE_BULL_PREFIX
 	"cluster, tagged prefix":    {cluster: true, prefix: "{bull}"},
 	"cluster, queues in braces": {cluster: true, name: func(name string) string { return "{" + name + "}" }},
 }
 
-// TestBullMQ runs each scenario with each major of BullMQ in each place.
-func TestBullMQ(t *testing.T) {
-	scenarios := map[string]func(t *testing.T, app *bullApp, mail, image string){
-		"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "oldest": bullOldest,
-	}
-	for _, bullmq := range []string{"bullmq", "bullmq5"} {
-		for name, place := range places {
-			t.Run(bullmq+"/"+name, func(t *testing.T) {
+// bulls are what has these queues.
+var bulls = map[string]struct {
+	name, program string
+	argument      string // the package of Node.js
+	preset        framework.Framework
+}{
+	"bullmq":  {"BullMQ", "bullmq.js", "bullmq", framework.BullMQ},
+	"bullmq5": {"BullMQ", "bullmq.js", "bullmq5", framework.BullMQ},
+	"bull":    {"Bull", "bull.js", "bull", framework.Bull},
+}
+
+// bullScenarios are those of each of them, but that Bull has only what bothHave.
+var bullScenarios = map[string]func(t *testing.T, app *bullApp, mail, image string){
+	"waiting": bullWaiting, "working": bullWorking, "parents": bullParents, "schedulers": bullSchedulers, "limits": bullLimits, "oldest": bullOldest,
+}
+
+var bothHave = map[string]bool{"waiting": true, "working": true, "oldest": true}
+
+const bull4 = "4"
+
+// TestBulls runs each scenario with each of them in each place.
+func TestBulls(t *testing.T) {
+	for name, bull := range bulls {
+		for where, place := range places {
+			t.Run(name+"/"+where, func(t *testing.T) {
 				t.Parallel()
 				server := place.start(t)
-				driver := startDriver(t, bullmq, place.prefix, server)
-				version := call[string](driver, "version", nil)
-				t.Logf("BullMQ %s", version)
-				for name, scenario := range scenarios {
+				driver := startDriver(t, "node", []string{"node", bull.program}, server, map[string]any{"package": bull.argument, "prefix": place.prefix})
+				version := ranVersion(t, bull.name, call[string](driver, "version", nil))
+				major, _, _ := strings.Cut(version, ".")
+				for name, scenario := range bullScenarios {
+					if major == bull4 && !bothHave[name] {
+						continue
+					}
 					t.Run(name, func(t *testing.T) {
 						mail, image := "mail-"+name, "image-"+name
 						if place.name != nil {
@@ -62,8 +78,9 @@ func TestBullMQ(t *testing.T) {
 						}
 						app := &bullApp{
 							driver: driver.in(t),
-							reader: newReader(t, server, framework.BullMQ, place.prefix, mail, image),
-							major:  strings.Split(version, ".")[0],
+							reader: newReader(t, server, bull.preset, place.prefix, mail, image),
+							name:   bull.name + " " + version, scenario: name,
+							major: major,
 						}
 						scenario(t, app, mail, image)
 					})
@@ -90,30 +107,45 @@ func (c counts) depth(paused bool) count {
 	return depth
 }
 
-// jobCounts is what BullMQ counts now.
-func (a *bullApp) jobCounts(queue string) counts {
-	a.t.Helper()
-	counts := call[counts](a.driver, "counts", map[string]any{"queue": queue})
-	maps.DeleteFunc(counts, func(_ string, n int64) bool { return n == 0 })
-	return counts
-}
-
-// check waits until BullMQ counts this, and then compares what the scaler reads: the depth,
+// check waits until it counts this, and then compares what the scaler reads: the depth,
 // and how many jobs were ever added.
 func (a *bullApp) check(step, queue string, want counts, added int64) {
 	a.t.Helper()
-	eventually(a.t, want, func() counts { return a.jobCounts(queue) }, step)
-	a.compare(step, queue, want.depth(false), added)
-	assert.Equal(a.t, want, a.jobCounts(queue), "%s: it changed meanwhile", step)
+	states := a.states(want, false)
+	eventually(a.t, states, func() counts { return a.counts(queue) }, step)
+	a.compare(step, queue, states, want.depth(false), added)
+	assert.Equal(a.t, states, a.counts(queue), "%s: it changed meanwhile", step)
+}
+
+// states is what it tells where a queue holds that, by its own names: what waits in a queue that is paused is in a
+// list of its own up to version 5, and what is prioritized waits with all others up to version 4.
+func (a *bullApp) states(holds counts, paused bool) counts {
+	told := maps.Clone(holds)
+	move := func(from, to string) {
+		if n, ok := told[from]; ok {
+			delete(told, from)
+			told[to] += n
+		}
+	}
+	if a.major == bull4 {
+		move("prioritized", "waiting")
+	}
+	if paused && (a.major == bull4 || a.major == "5") {
+		move("waiting", "paused")
+	}
+	return told
 }
 
 // compare compares what the scaler reads.
-func (a *bullApp) compare(step, queue string, want count, added int64) {
+func (a *bullApp) compare(name, queue string, states counts, want count, added int64) {
 	a.t.Helper()
 	read := a.reader.read(a.t)[queue]
-	assert.False(a.t, read.LowerBound, step)
-	assert.Equal(a.t, want, count{Ready: read.Ready, InFlight: read.InFlight}, step)
-	assert.Equal(a.t, added, read.Added, "%s: how many were added", step)
+	assert.False(a.t, read.LowerBound, name)
+	compare(a.t, step{
+		framework: a.name, scenario: a.scenario, step: name, queue: queue, states: states.String(),
+		theirs: want, ours: count{Ready: read.Ready, InFlight: read.InFlight},
+	})
+	assert.Equal(a.t, added, read.Added, "%s: how many were added", name)
 }
 
 // pause pauses the queue, and checks that the scaler then counts what is in flight only.
@@ -126,14 +158,9 @@ func (a *bullApp) pause(queue string, want counts, added int64) {
 // checkPaused is check for a queue that is paused; want is what it holds if it were not.
 func (a *bullApp) checkPaused(queue string, want counts, added int64) {
 	a.t.Helper()
-	depth := want.depth(true)
-	if n, waits := want["waiting"]; waits && a.major == "5" { // which has a list for them
-		want = maps.Clone(want)
-		delete(want, "waiting")
-		want["paused"] = n
-	}
-	eventually(a.t, want, func() counts { return a.jobCounts(queue) }, "paused")
-	a.compare("paused", queue, depth, added)
+	states := a.states(want, true)
+	eventually(a.t, states, func() counts { return a.counts(queue) }, "paused")
+	a.compare("paused", queue, states, want.depth(true), added)
 	assert.Zero(a.t, a.reader.read(a.t)[queue].Oldest, "paused")
 }
 
@@ -184,7 +211,7 @@ func bullWorking(_ *testing.T, a *bullApp, mail, image string) {
 	a.check("a queue without a worker", image, counts{"waiting": 1}, 1)
 
 	a.add(image, 2, options{"jobId": "the-same"})
-	a.check("BullMQ's counter has what it refused, too", image, counts{"waiting": 2}, 3)
+	a.check("its counter has what it refused, too", image, counts{"waiting": 2}, 3)
 }
 
 // A job that waits for its child is not ready.
@@ -197,6 +224,38 @@ func bullParents(_ *testing.T, a *bullApp, mail, _ string) {
 	a.check("the child is done", mail, counts{"active": 1, "completed": 1}, 2)
 	a.release(mail, 1, "")
 	a.check("both are done", mail, counts{"completed": 2}, 2)
+	a.of(mail, "stop")
+}
+
+// The next job of a scheduler is delayed until its time, and one that is deduplicated is none.
+func bullSchedulers(_ *testing.T, a *bullApp, mail, image string) {
+	call[any](a.driver, "schedule", options{"queue": mail, "repeat": options{"pattern": "0 0 1 1 *"}})
+	a.check("a scheduler's job in January", mail, counts{"delayed": 1}, 1)
+	call[any](a.driver, "schedule", options{"queue": mail, "repeat": options{"every": later.Milliseconds()}})
+	a.check("a scheduler's job now", mail, counts{"waiting": 1}, 2)
+
+	a.add(image, 3, options{"deduplication": options{"id": "the-same"}})
+	a.check("three that are one", image, counts{"waiting": 1}, 3)
+	a.add(image, 2, options{"deduplication": options{"id": "another", "ttl": later.Milliseconds()}})
+	a.check("two more that are one for an hour", image, counts{"waiting": 2}, 5)
+}
+
+// Of what waits, no more is ready than the queue's global concurrency lets run.
+func bullLimits(_ *testing.T, a *bullApp, mail, _ string) {
+	a.add(mail, 5, nil)
+	a.check("added", mail, counts{"waiting": 5}, 5)
+	call[any](a.driver, "limit", options{"queue": mail, "concurrency": 2})
+	a.compare("of which 2 may run", mail, counts{"waiting": 5}, count{Ready: 2}, 5)
+	a.work(mail, 4)
+	states := counts{"waiting": 3, "active": 2}
+	eventually(a.t, states, func() counts { return a.counts(mail) }, "2 run")
+	a.compare("and no more than 2 run, of 4 that could", mail, states, count{InFlight: 2}, 5)
+	a.release(mail, 2, "")
+	states = counts{"waiting": 1, "active": 2, "completed": 2}
+	eventually(a.t, states, func() counts { return a.counts(mail) }, "2 more run")
+	a.compare("2 done", mail, states, count{InFlight: 2}, 5)
+	a.release(mail, 3, "")
+	a.check("all done", mail, counts{"completed": 5}, 5)
 	a.of(mail, "stop")
 }
 

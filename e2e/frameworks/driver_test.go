@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -17,37 +16,37 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 )
 
-// driver is a process of Node.js that uses BullMQ: bullmq/driver.js. It ends with the test.
+// driver is a process that uses a framework in the framework's own language. It ends with the test.
 type driver struct {
 	t       *testing.T
 	input   io.Writer
 	replies <-chan []byte
 }
 
-// startDriver has it use a package, which is bullmq or bullmq5, on that server.
-func startDriver(t *testing.T, bullmq, prefix string, server broker.Server) *driver {
+// Of Debian's own packages, whichever others there are.
+const python, ruby, php = "/usr/bin/python3", "/usr/bin/ruby", "/usr/bin/php"
+
+// startDriver runs a program in a folder here, which drives a framework on that server. What else
+// it must know is in argument.
+func startDriver(t *testing.T, folder string, program []string, server broker.Server, argument map[string]any) *driver {
 	t.Helper()
-	if _, err := os.Stat("bullmq/node_modules/" + bullmq); err != nil {
-		t.Fatal("BullMQ is not installed: make frameworks-test does that")
+	told := map[string]any{"cluster": server.Mode == broker.Cluster, "nodes": nodesOf(t, server)}
+	for name, value := range argument {
+		told[name] = value
 	}
-	var nodes []map[string]string
-	for address := range strings.SplitSeq(server.Address, ",") {
-		host, port, err := net.SplitHostPort(address)
-		require.NoError(t, err)
-		nodes = append(nodes, map[string]string{"host": host, "port": port})
-	}
-	argument, err := json.Marshal(map[string]any{
-		"bullmq": bullmq, "prefix": prefix, "cluster": server.Mode == broker.Cluster, "nodes": nodes,
-	})
+	text, err := json.Marshal(told)
 	require.NoError(t, err)
-	command := exec.CommandContext(t.Context(), "node", "driver.js", string(argument))
-	command.Dir = "bullmq"
+	// Without the test's context: it ends by its input, so that it ends its workers.
+	command := exec.Command(program[0], append(program[1:], string(text))...)
+	command.Dir = folder
+	command.Env = append(command.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	command.Stderr = t.Output()
+	command.WaitDelay = deadline // for whoever inherited Stderr
 	input, err := command.StdinPipe()
 	require.NoError(t, err)
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, command.Start())
+	require.NoError(t, command.Start(), "make frameworks-test installs what the tests need")
 	replies := make(chan []byte)
 	done := make(chan struct{})
 	go func() {
@@ -62,10 +61,24 @@ func startDriver(t *testing.T, bullmq, prefix string, server broker.Server) *dri
 	}()
 	t.Cleanup(func() {
 		close(done)
-		_ = input.Close()  // it ends by that
-		_ = command.Wait() // or was killed by the test's context
+		_ = input.Close()
+		killed := time.AfterFunc(deadline, func() { _ = command.Process.Kill() })
+		defer killed.Stop()
+		assert.NoError(t, command.Wait(), "the driver ends by its input")
 	})
 	return &driver{t: t, input: input, replies: replies}
+}
+
+// nodesOf is a server's addresses as the drivers read them.
+func nodesOf(t *testing.T, server broker.Server) []map[string]string {
+	t.Helper()
+	var nodes []map[string]string
+	for address := range strings.SplitSeq(server.Address, ",") {
+		host, port, err := net.SplitHostPort(address)
+		require.NoError(t, err)
+		nodes = append(nodes, map[string]string{"host": host, "port": port})
+	}
+	return nodes
 }
 
 // in is the same driver, used by a subtest.
@@ -90,7 +103,7 @@ func call[T any](d *driver, operation string, args map[string]any) T {
 	}
 	select {
 	case line, ok := <-d.replies:
-		require.True(d.t, ok, "the driver has ended")
+		require.True(d.t, ok, "the driver has ended (make frameworks-test installs what it needs)")
 		require.NoError(d.t, json.Unmarshal(line, &reply))
 	case <-time.After(deadline):
 		d.t.Fatalf("no reply to %s within %s", operation, deadline)
@@ -99,7 +112,26 @@ func call[T any](d *driver, operation string, args map[string]any) T {
 	return reply.Result
 }
 
-// job is what BullMQ tells of a job that it added.
+// counts are what a framework counts, by its own names of the states; and as due, those of the
+// delayed jobs whose time has come.
+type counts map[string]int64
+
+// options are those of a job.
+type options map[string]any
+
+// counts is what the framework counts now. What is zero is left out.
+func (d *driver) counts(queue string) counts {
+	d.t.Helper()
+	told := counts{}
+	for name, n := range call[counts](d, "counts", map[string]any{"queue": queue}) {
+		if n != 0 {
+			told[name] = n
+		}
+	}
+	return told
+}
+
+// job is what a framework tells of a job that was added.
 type job struct {
 	ID        string
 	Timestamp int64 // in ms since 1970
@@ -126,6 +158,7 @@ func (d *driver) of(queue, operation string) {
 	call[any](d, operation, map[string]any{"queue": queue})
 }
 
+// work starts a worker, of that many jobs at once.
 func (d *driver) work(queue string, concurrency int) {
 	d.t.Helper()
 	call[any](d, "work", map[string]any{"queue": queue, "concurrency": concurrency})

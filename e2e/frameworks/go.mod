@@ -5,7 +5,7 @@ module github.com/jawaracloud/pubsub-operator/e2e/frameworks
 go 1.26.0
 
 // Packages of Node.js.
-ignore ./bullmq/node_modules
+ignore ./node/node_modules
 
 replace github.com/jawaracloud/pubsub-operator => ../../
 
@@ -29,6 +29,7 @@ require (
 	github.com/spf13/cast v1.10.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect

@@ -2,6 +2,10 @@ package frameworks
 
 import (
 	"context"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,16 +40,28 @@ type reader struct {
 
 func newReader(t *testing.T, server broker.Server, preset framework.Framework, prefix string, names ...string) *reader {
 	t.Helper()
+	return newReaderWith(t, server, preset, framework.Options{}, prefix, names...)
+}
+
+// newReaderWith repeats settings of the framework's.
+func newReaderWith(t *testing.T, server broker.Server, preset framework.Framework, options framework.Options, prefix string, names ...string) *reader {
+	t.Helper()
 	r := &reader{
 		pool:   sampling.NewPool(sampling.Options{Tick: tick}),
 		server: server,
 		names:  names,
-		queues: queue.OfPreset(preset, prefix, names, true),
+		queues: queue.WithOptions(queue.OfPreset(preset, prefix, names, preset.HasAges()), options),
+	}
+	if len(r.queues) > len(names) { // what the framework keeps for all queues together
+		r.names = append(slices.Clone(names), shared)
 	}
 	t.Cleanup(r.pool.Close)
-	require.Len(t, r.queues, len(names), "one reading for each queue of these frameworks")
+	require.Len(t, r.queues, len(r.names))
 	return r
 }
+
+// shared is the name by which a reader has what is of all queues together.
+const shared = ""
 
 // read is what the scaler reads of each queue, by its name, in a read that begins later
 // than this call: what was told by an earlier one proves nothing.
@@ -85,6 +101,63 @@ func (r *reader) counts(t *testing.T) map[string]count {
 		counts[name] = count{Ready: depth.Ready, InFlight: depth.InFlight}
 	}
 	return counts
+}
+
+// total is what the scaler counts in all queues together, as of a channel that has them.
+func (r *reader) total(t *testing.T) count {
+	t.Helper()
+	var total count
+	for _, depth := range r.counts(t) {
+		total.Ready += depth.Ready
+		total.InFlight += depth.InFlight
+	}
+	return total
+}
+
+// compare records a step, and wants both depths to be one.
+func compare(t *testing.T, s step) {
+	t.Helper()
+	record(s)
+	assert.Equal(t, s.theirs, s.ours, "%s: %s: the framework tells %s", s.step, s.queue, s.states)
+}
+
+// ranVersion is the version that is run, of which docs/testing.md must tell.
+func ranVersion(t *testing.T, framework, version string) string {
+	t.Helper()
+	numbers := strings.SplitN(version, ".", 3)
+	require.GreaterOrEqual(t, len(numbers), 2, version)
+	text, err := os.ReadFile("../../docs/testing.md")
+	require.NoError(t, err)
+	run := framework + " " + strings.Join(numbers[:2], ".")
+	if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), run) {
+		t.Errorf("docs/testing.md says which versions are run: it must have %q", run)
+	}
+	return version
+}
+
+// moduleVersion is that of a module that the test is made of, by go.mod.
+func moduleVersion(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile("go.mod")
+	require.NoError(t, err)
+	version := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(path) + ` v(\S+)`).FindSubmatch(text)
+	require.NotNil(t, version, path)
+	return string(version[1])
+}
+
+// settled waits until what the framework itself tells is as wanted, before and after the scaler read,
+// and returns what that was.
+func settled[T, R any](t *testing.T, want T, tell func() T, read func() R, step string) R {
+	t.Helper()
+	for end := time.Now().Add(deadline); ; {
+		eventually(t, want, tell, step)
+		got := read()
+		after := tell()
+		if assert.ObjectsAreEqual(want, after) {
+			return got
+		}
+		require.True(t, time.Now().Before(end), "%s: the framework told %v, and then %v", step, want, after)
+	}
 }
 
 // eventually waits until what the framework itself tells is as wanted.

@@ -30,7 +30,7 @@ func open(t *testing.T, path string) copied {
 }
 
 // spaces are where words may be apart: at the end of a comment's line, too.
-var spaces = regexp.MustCompile(`(\s|\n\s*// )+`)
+var spaces = regexp.MustCompile(`(\n\s*// |\s)+`)
 
 // has demands words, and prints them as they should be.
 func (c copied) has(words string) {
@@ -88,7 +88,7 @@ var (
 func TestTheAPIRepeatsTheTable(t *testing.T) {
 	set := func(names []string) string { return "[" + strings.Join(quoted(names, "'"), ", ") + "]" }
 	api := open(t, "api/v1/queue_types.go")
-	api.has("// +kubebuilder:validation:Enum=" + strings.Join(every, ";") + "\ntype QueuePreset string")
+	api.has("+kubebuilder:validation:Enum=" + strings.Join(every, ";") + "\ntype QueuePreset string")
 	for _, name := range every {
 		api.has(fmt.Sprintf("Preset%s QueuePreset = %q", name, name))
 	}
@@ -110,7 +110,7 @@ func TestTheAPIRepeatsTheTable(t *testing.T) {
 	api.has(fmt.Sprintf(`rule="!has(self.scheduled) || self.scheduled == 'Count' || (has(self.preset) && self.preset in %s)",fieldPath=".scheduled",`+
 		`message="scheduled belongs to the preset %s, whose scheduler is optional: leave scheduled out"`, set(scheduling), joined(scheduling, "and")))
 	open(t, "api/v1/pubsubchannel_types.go").has(fmt.Sprintf(`self.queue.preset in %s",fieldPath=".queue.preset",`+
-		`message="no cluster for %s: its keys are on several nodes there, so use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
+		`message="no cluster for %s: their keys are on several nodes there, so use mode Standalone or Sentinel"`, set(clustered), joined(scattered, "and")))
 }
 
 // counted are the counts whose keys the documents name.
@@ -150,27 +150,35 @@ func distinct(name string) string {
 	return before
 }
 
-// Which frameworks are run for real, and which are not, the documents say of each.
+// Which frameworks are run for real, and which are not, the documents say of each, as the tests have it.
 func TestTheDocumentsSayWhichAreRun(t *testing.T) {
+	tests, err := filepath.Glob("../../e2e/frameworks/*_test.go")
+	require.NoError(t, err)
+	var source strings.Builder
+	for _, path := range tests {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		source.Write(text)
+	}
 	runs := open(t, "docs/testing.md")
-	_, run, found := strings.Cut(spaces.ReplaceAllString(runs.text, " "), "Of the presets, **")
-	require.True(t, found)
-	run, rest, found := strings.Cut(run, " are run for real**")
-	require.True(t, found)
-	_, fixtures, _ := strings.Cut(rest, " **")
-	fixtures, _, found = strings.Cut(fixtures, " are not run**")
-	require.True(t, found)
-	var said []string
-	for _, list := range []string{run, fixtures} {
-		said = append(said, regexp.MustCompile(`\w+`).FindAllString(strings.ReplaceAll(list, " and ", " "), -1)...)
+	text := spaces.ReplaceAllString(runs.text, " ")
+	said := map[bool][]string{}
+	run := regexp.MustCompile(`Of the presets, \*\*([\w, ]+) are run for real\*\*`).FindStringSubmatch(text)
+	require.NotNil(t, run, runs.path)
+	fixtures := regexp.MustCompile(`\*\*([\w, ]+) ((?:is|are) not run)\*\*`).FindStringSubmatch(text)
+	names := regexp.MustCompile(`\w+`)
+	said[true] = names.FindAllString(strings.ReplaceAll(run[1], " and ", " "), -1)
+	queues := open(t, "docs/queues.md")
+	if fixtures != nil {
+		said[false] = names.FindAllString(strings.ReplaceAll(fixtures[1], " and ", " "), -1)
+		queues.has(fixtures[1] + " " + strings.TrimSuffix(fixtures[2], "not run") + "tested with fixtures")
 	}
-	for i := range said {
-		said[i] = strings.ToLower(said[i])
+	queues.has(run[1] + " are run for real by the tests")
+	are := map[bool][]string{}
+	for _, f := range framework.All() {
+		isRun := regexp.MustCompile(`framework\.` + f.Name + `\b`).MatchString(source.String())
+		are[isRun] = append(are[isRun], f.Name)
 	}
-	var lower []string
-	for _, name := range every {
-		lower = append(lower, strings.ToLower(name))
-	}
-	assert.ElementsMatch(t, lower, said, runs.path)
-	open(t, "docs/queues.md").has(fixtures + " are tested with fixtures")
+	assert.ElementsMatch(t, are[true], said[true], "%s: run for real", runs.path)
+	assert.ElementsMatch(t, are[false], said[false], "%s: not run", runs.path)
 }

@@ -10,6 +10,9 @@ var frameworks = []Framework{
 	Asynq,
 	RQ,
 	Laravel,
+	Bull,
+	BeeQueue,
+	Arq,
 }
 
 // All is the presets that there are.

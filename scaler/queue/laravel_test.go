@@ -8,8 +8,8 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// Laravel is not run here: these are fixtures that follow its layout (illuminate/queue,
-// RedisQueue.php, LuaScripts.php).
+// These are fixtures that follow Laravel's layout (illuminate/queue, RedisQueue.php,
+// LuaScripts.php); it is run for real in an integration test.
 func TestLaravelFixtures(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client()

@@ -14,7 +14,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// Celery is not run here: these are fixtures that follow kombu's layout (kombu,
+// These are fixtures that follow kombu's layout (kombu,
 // transport/redis.py).
 func TestCeleryFixtures(t *testing.T) {
 	server := redistest.Start(t)
@@ -39,7 +39,7 @@ func TestCeleryFixtures(t *testing.T) {
 	})
 }
 
-// RQ is not run here: these are fixtures that follow its layout (rq/queue.py, registry.py,
+// These are fixtures that follow the layout of RQ (rq/queue.py, registry.py,
 // job.py).
 func TestRQFixtures(t *testing.T) {
 	server := redistest.Start(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// Sidekiq is not run here: these are fixtures that follow its layout (lib/sidekiq/api.rb,
+// These are fixtures that follow Sidekiq's layout (lib/sidekiq/api.rb,
 // launcher.rb, client.rb).
 
 // enqueue pushes jobs as Sidekiq's client does.

@@ -10,11 +10,13 @@ import (
 
 // streamReader reads how many entries wait for a consumer group, and its pending ones.
 type streamReader struct {
-	length *redis.IntCmd // XLEN: on a cluster, and where info is not asked for
+	length *redis.IntCmd // XLEN: on a cluster, where info is not asked for, and where doubt is
 	info   *redis.Cmd
 	groups *redis.Cmd
 	heads  heads
 	brief  bool // info is not asked for in this round
+	doubt  bool // XINFO knew of no such key in the round before
+	sized  bool // length is asked for in this round
 
 	told    told // by the first round of the read
 	counter counter
@@ -39,7 +41,8 @@ func (s *streamReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 		s.info = keyed(redis.NewCmd(unbound, "xinfo", "stream", r.queue.Key), 2)
 		s.groups = keyed(redis.NewCmd(unbound, "xinfo", "groups", r.queue.Key), 2)
 	}
-	if r.cluster || s.brief {
+	s.sized, s.doubt = r.cluster || s.brief || s.doubt, false
+	if s.sized {
 		if s.length == nil {
 			s.length = number("xlen", r.queue.Key)
 		}
@@ -55,7 +58,7 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if s.page > 0 {
 		return s.answerPage(r)
 	}
-	if r.cluster || s.brief {
+	if s.sized {
 		if _, err := countOf(s.length); err != nil { // whatever XINFO says, which does not redirect
 			return Depth{}, true, err
 		}
@@ -111,10 +114,18 @@ func (s *streamReader) answerBriefly(r round) (Depth, bool, error) {
 	return depth, true, nil
 }
 
-// absent is the depth of a stream that XINFO does not know. A node of a DragonFly cluster
-// says so of the keys of other nodes too, so there XLEN must agree.
+// absent is the depth of a stream that XINFO does not know. A node of a DragonFly cluster says so of the keys
+// of other nodes too, and of all keys until somebody has configured the cluster, whatever mode the channel has:
+// so XLEN must agree.
 func (s *streamReader) absent(r round) (Depth, bool, error) {
-	if r.cluster && s.length.Val() > 0 {
+	s.doubt = true
+	if !s.sized {
+		if r.last {
+			return Depth{}, true, &ReplyError{Command: "XINFO STREAM", Err: errors.New("the stream went while it was read")}
+		}
+		return Depth{}, false, nil
+	}
+	if s.length.Val() > 0 {
 		return Depth{}, true, &ElsewhereError{Key: r.queue.Key}
 	}
 	s.waiting.forget()

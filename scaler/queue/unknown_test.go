@@ -81,7 +81,7 @@ func TestEveryPresetIsKnown(t *testing.T) {
 				depth, _, err := read(t.Context(), client, newReader(q))
 				require.NoError(t, err)
 				assert.Zero(t, depth.Total())
-				assert.Equal(t, f.QueueKeys(framework.Options{})[0].Name == "<prefix><queue>" && !q.IsShared(), q.RoutingKey() == "a", "%s", q.RoutingKey())
+				assert.Equal(t, f.Render(f.QueueKeys(framework.Options{})[0].Name, "", "a") == "a" && !q.IsShared(), q.RoutingKey() == "a", "%s", q.RoutingKey())
 				words := (&queue.AgeUnknownError{Key: "a", Kind: q.Kind}).Error()
 				assert.Contains(t, words, f.Name+"'s queue")
 				assert.Equal(t, f.HasAges(), strings.Contains(words, "its oldest waiting job does not say"), words)

@@ -88,7 +88,7 @@ func TestWhatAPresetAllows(t *testing.T) {
 			}
 		})
 	}
-	allowed(t, false, "it belongs to the presets Sidekiq, Celery, BullMQ, RQ and Laravel; leave it out, and write keys in full", KeyKeyPrefix, "p")
+	allowed(t, false, "it belongs to the presets Sidekiq, Celery, BullMQ, RQ, Laravel, Bull and BeeQueue; leave it out, and write keys in full", KeyKeyPrefix, "p")
 	allowed(t, false, "it must be Sidekiq, Celery", KeyPreset, "sidekiq")
 	p := parser{metadata: map[string]string{}}
 	p.checkClusterQueue(Trigger{Queue: Queue{Preset: "Resque"}})

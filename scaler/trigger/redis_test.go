@@ -83,11 +83,11 @@ func TestWhatDoesNotGoTogether(t *testing.T) {
 		want     string
 	}{
 		"type and preset":          {map[string]string{"queueType": "List", "preset": "RQ"}, `queueType is "List": the preset RQ says what the keys hold`},
-		"unknown preset":           {map[string]string{"preset": "Bull"}, `preset is "Bull": it must be Sidekiq, Celery, BullMQ, Asynq`},
+		"unknown preset":           {map[string]string{"preset": "Kue"}, `preset is "Kue": it must be Sidekiq, Celery, BullMQ, Asynq`},
 		"group of a sorted set":    {map[string]string{"queueType": "SortedSet", "consumerGroup": "w"}, `consumerGroup is "w": only a stream has consumer groups`},
 		"score of a list":          {map[string]string{"queueType": "List", "score": "UnixSeconds"}, `score is "UnixSeconds": only a sorted set has scores`},
 		"prefix without a preset":  {map[string]string{"keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets`},
-		"prefix of Asynq":          {map[string]string{"preset": "Asynq", "keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets Sidekiq, Celery, BullMQ, RQ and Laravel; leave it out: the keys of Asynq have none`},
+		"prefix of Asynq":          {map[string]string{"preset": "Asynq", "keyPrefix": "x"}, `keyPrefix is "x": it belongs to the presets Sidekiq, Celery, BullMQ, RQ, Laravel, Bull and BeeQueue; leave it out: the keys of Asynq have none`},
 		"age of a list":            {map[string]string{"queueType": "List", "maxAge": "1m"}, `maxAge is "1m": nothing records when a message of a List came`},
 		"age of Celery":            {map[string]string{"preset": "Celery", "maxAge": "1m"}, `maxAge is "1m": nothing records when a message of Celery came`},
 		"age without scores":       {map[string]string{"queueType": "SortedSet", "maxAge": "1m"}, `maxAge is "1m": the age of a sorted set's members is known from their score only`},

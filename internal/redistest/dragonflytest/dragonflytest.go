@@ -1,6 +1,6 @@
 // Package dragonflytest models how DragonFly's answers differ from those of Redis: a
 // server that hands each command to a real redis-server and alters what comes back. The
-// differences were read from DragonFly's source (v1.40.1); this is no DragonFly, and what
+// differences are those that a real DragonFly 1.40.1 showed; this is no DragonFly, and what
 // a test proves with it holds as far as the model does.
 package dragonflytest
 
@@ -33,6 +33,7 @@ type Server struct {
 	mu          sync.Mutex
 	connections redistest.Connections
 	stale       map[groupName]value // the lag as StaleLag keeps it
+	arbitrary   map[groupName]bool  // made at another id than 0, for NilLag
 }
 
 type groupName struct{ key, group string }
@@ -52,7 +53,7 @@ func Front(t testing.TB, server *redistest.Server, traits ...Trait) *Server {
 	}
 	s := &Server{
 		Addr: listener.Addr().String(), Redis: server, t: t, traits: traits,
-		stale: map[groupName]value{},
+		stale: map[groupName]value{}, arbitrary: map[groupName]bool{},
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -86,7 +87,7 @@ func (s *Server) Client() *redis.Client {
 // does while another takes over, and while it loads its data.
 func (s *Server) SetLoading(loading bool) { s.loading.Store(loading) }
 
-// Demote has ROLE say "replica" of a master at that address, while everything else is
+// Demote has ROLE say that it is a replica of a master at that address, while everything else is
 // answered as before, as after a failover in which a Service's selector moved on.
 func (s *Server) Demote(master string) { s.demoted.Store(&master) }
 
@@ -148,7 +149,7 @@ func (c *session) answer(command value) (value, error) {
 	}
 	if master := c.server.demoted.Load(); master != nil && name == "ROLE" {
 		host, port, _ := net.SplitHostPort(*master)
-		return value{kind: '*', items: []value{bulk("replica"), bulk(host), bulk(port), bulk("online"), integer(0)}}, nil
+		return replicaOf(host, port, "online"), nil
 	}
 	for _, trait := range c.server.traits {
 		if trait.refuse == nil {

@@ -42,13 +42,37 @@ func TestLag(t *testing.T) {
 		redis     any
 		dragonfly any
 	}{
-		"of a group at $": {
-			dragonflytest.NilLag(), []string{"XADD s 1-0 a b", "XGROUP CREATE s g $"}, int64(0), nil,
+		"of a group at $, before anything came": {
+			dragonflytest.NilLag(), []string{"XADD s 1-0 a b", "XGROUP CREATE s g $"}, int64(0), int64(0),
+		},
+		"of a group at $, after something came": {
+			dragonflytest.NilLag(), []string{"XADD s 1-0 a b", "XADD s 2-0 a b", "XGROUP CREATE s g $", "XADD s 3-0 a b"}, nil, nil,
+		},
+		"of a group at the first entry, after something came": {
+			dragonflytest.NilLag(), []string{"XADD s 1-0 a b", "XGROUP CREATE s g $", "XADD s 2-0 a b"}, int64(1), nil,
+		},
+		"of a group at $ that has read all, after something came": {
+			dragonflytest.NilLag(),
+			[]string{"XADD s 1-0 a b", "XGROUP CREATE s g $", "XADD s 2-0 a b", "XREADGROUP GROUP g c STREAMS s >", "XADD s 3-0 a b"},
+			int64(1), nil,
+		},
+		"of a group at 0": {
+			dragonflytest.NilLag(), []string{"XADD s 1-0 a b", "XGROUP CREATE s g 0", "XADD s 2-0 a b"}, int64(2), int64(2),
 		},
 		"after XDEL of what was not delivered": {
-			dragonflytest.PhantomLag(),
+			dragonflytest.ZeroLag(),
 			[]string{"XADD s 1-0 a b", "XADD s 2-0 a b", "XADD s 3-0 a b", "XGROUP CREATE s g 0", "XREADGROUP GROUP g c COUNT 1 STREAMS s >", "XDEL s 2-0"},
-			nil, int64(2),
+			nil, nil,
+		},
+		"after XTRIM of what was not delivered": {
+			dragonflytest.ZeroLag(),
+			[]string{"XADD s 1-0 a b", "XADD s 2-0 a b", "XADD s 3-0 a b", "XADD s 4-0 a b", "XADD s 5-0 a b", "XGROUP CREATE s g 0", "XREADGROUP GROUP g c COUNT 1 STREAMS s >", "XTRIM s MAXLEN 2"},
+			int64(4), int64(4),
+		},
+		"after XDEL of all": {
+			dragonflytest.ZeroLag(),
+			[]string{"XADD s 1-0 a b", "XADD s 2-0 a b", "XGROUP CREATE s g 0", "XREADGROUP GROUP g c COUNT 1 STREAMS s >", "XDEL s 1-0 2-0"},
+			int64(1), int64(0),
 		},
 		"after SETID": {
 			dragonflytest.StaleLag(),
@@ -84,12 +108,14 @@ func TestRefusals(t *testing.T) {
 		command []any
 		error   string
 	}{
-		"a filter of CLIENT LIST":    {dragonflytest.OldClientList(), []any{"CLIENT", "LIST", "TYPE", "pubsub"}, "syntax error"},
-		"OBJECT":                     {dragonflytest.UnknownCommands(), []any{"OBJECT", "HELP"}, "unknown command"},
-		"CLIENT MAINT_NOTIFICATIONS": {dragonflytest.UnknownCommands(), []any{"client", "maint_notifications", "on"}, "Unknown subcommand"},
-		"CLIENT SETINFO":             {dragonflytest.UnknownCommands(), []any{"client", "setinfo", "lib-name", "x"}, "Unknown subcommand"},
-		"an undeclared key":          {dragonflytest.DeclaredKeysOnly(), []any{"EVAL", "return redis.call('get', 'k')", 0}, "undeclared key"},
-		"a rule for a subcommand":    {dragonflytest.FlatACL(), []any{"ACL", "SETUSER", "u", "+client|list"}, "+client|list"},
+		"a filter of CLIENT LIST":                {dragonflytest.OldClientList(), []any{"CLIENT", "LIST", "TYPE", "pubsub"}, "syntax error"},
+		"OBJECT":                                 {dragonflytest.UnknownCommands(), []any{"OBJECT", "HELP"}, "unknown command"},
+		"CLIENT MAINT_NOTIFICATIONS":             {dragonflytest.UnknownCommands(), []any{"client", "maint_notifications", "on"}, "Unknown subcommand"},
+		"an undeclared key":                      {dragonflytest.DeclaredKeysOnly(), []any{"EVAL", "return redis.call('get', 'k')", 0}, "undeclared key"},
+		"the rule reset":                         {dragonflytest.FlatACL(), []any{"ACL", "SETUSER", "u", "reset"}, "reset"},
+		"a key before the cluster is configured": {dragonflytest.Unconfigured(), []any{"XLEN", "s"}, "ERR Cluster is not yet configured"},
+		"XINFO before the cluster is configured": {dragonflytest.Unconfigured(), []any{"XINFO", "STREAM", "s"}, "ERR no such key"},
+		"a rule for a subcommand":                {dragonflytest.FlatACL(), []any{"ACL", "SETUSER", "u", "+client|list"}, "+client|list"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -116,6 +142,8 @@ func TestReplies(t *testing.T) {
 	assert.Contains(t, clients, " addr=")
 	assert.NotContains(t, clients, "omem=")
 	assert.NotContains(t, clients, "tot-mem=")
+	assert.Contains(t, clients, " send-wait-time=0\n")
+	assert.NoError(t, client.Do(t.Context(), "CLIENT", "SETINFO", "lib-name", "x").Err())
 
 	patterns := server.Redis.Client().PSubscribe(t.Context(), "c*")
 	defer patterns.Close()
@@ -127,19 +155,19 @@ func TestReplies(t *testing.T) {
 
 func TestRoleAndLoading(t *testing.T) {
 	t.Parallel()
-	server := dragonflytest.Start(t, dragonflytest.RoleReplica())
-	role := func() any {
+	server := dragonflytest.Start(t, dragonflytest.ShortRole())
+	role := func() []any {
 		reply, err := server.Client().Do(t.Context(), "ROLE").Slice()
 		require.NoError(t, err)
-		return reply[0]
+		return reply
 	}
-	assert.Equal(t, "master", role())
+	assert.Equal(t, "master", role()[0])
 	server.Demote("127.0.0.1:1")
-	assert.Equal(t, "replica", role())
+	assert.Equal(t, []any{"slave", "127.0.0.1", "1", "online"}, role())
 	server.Promote()
-	assert.Equal(t, "master", role())
+	assert.Equal(t, "master", role()[0])
 	do(t, server.Redis.Client(), "REPLICAOF 127.0.0.1 1")
-	assert.Equal(t, "replica", role())
+	assert.Equal(t, []any{"slave", "127.0.0.1", "1", "full_sync"}, role())
 
 	server.SetLoading(true)
 	assert.True(t, redis.HasErrorPrefix(server.Client().LLen(t.Context(), "q").Err(), "LOADING"))

@@ -19,36 +19,59 @@ type Trait struct {
 // wait for its subscribers.
 func All(subscriberBytes int64) []Trait {
 	return []Trait{
-		NilLag(), PhantomLag(), StaleLag(), PatternSubscribers(), OldClientList(), Info(subscriberBytes),
-		DeclaredKeysOnly(), PlainHello(), UnknownCommands(), FlatACL(), RoleReplica(),
+		NilLag(), ZeroLag(), StaleLag(), PatternSubscribers(), OldClientList(), Info(subscriberBytes),
+		DeclaredKeysOnly(), PlainHello(), UnknownCommands(), FlatACL(), ShortRole(),
 	}
 }
 
-// NilLag is a lag that is nil from a group's creation at $ or at an arbitrary id until its
-// first read. (Redis says 0 while nothing came since the creation at $.)
+// NilLag is a lag that stays nil, of a group made at an arbitrary id or at $, from when something came
+// after it until the group has read all there is: a read of a part does not mend it, and one of all only
+// for as long as nothing comes. XGROUP CREATE must come through the model. (Redis 7.0 mends it for good
+// when all was read.)
 func NilLag() Trait {
-	return onGroups(func(_ *session, _ string, group value) error {
-		if read := group.field("entries-read"); read != nil && read.kind != ':' {
-			setLag(group, null())
-		}
-		return nil
-	})
-}
-
-// PhantomLag is a lag that counts entries that were deleted before they were delivered.
-// (Redis 7.0 does so for XTRIM, and says nil after XDEL.)
-func PhantomLag() Trait {
-	return onGroups(func(c *session, key string, group value) error {
-		delivered, known := group.number("entries-read")
-		if _, exact := group.number("lag"); exact || !known {
+	trait := onGroups(func(c *session, key string, group value) error {
+		c.server.mu.Lock()
+		arbitrary := c.server.arbitrary[groupName{key, group.field("name").text}]
+		c.server.mu.Unlock()
+		if !arbitrary {
 			return nil
 		}
 		stream, err := c.do("XINFO", "STREAM", key)
 		if err != nil {
 			return err
 		}
-		if added, ok := stream.number("entries-added"); ok {
-			setLag(group, integer(added-delivered))
+		delivered, generated := group.field("last-delivered-id"), stream.field("last-generated-id")
+		if delivered == nil || generated == nil || delivered.text == generated.text {
+			return nil
+		}
+		setLag(group, null())
+		return nil
+	})
+	trait.before = func(c *session, name string, args *[]string) error {
+		a := *args
+		if name != "XGROUP" || len(a) < 5 || !strings.EqualFold(a[1], "CREATE") {
+			return nil
+		}
+		c.server.mu.Lock()
+		defer c.server.mu.Unlock()
+		c.server.arbitrary[groupName{a[2], a[3]}] = a[4] != "0" && a[4] != "0-0"
+		return nil
+	}
+	return trait
+}
+
+// ZeroLag is a lag of 0 where XDEL left nothing of a stream. (Redis says how many were deleted before
+// they were delivered.) XTRIM is as on Redis.
+func ZeroLag() Trait {
+	return onGroups(func(c *session, key string, group value) error {
+		stream, err := c.do("XINFO", "STREAM", key)
+		if err != nil {
+			return err
+		}
+		length, known := stream.number("length")
+		deleted := stream.field("max-deleted-entry-id")
+		if known && length == 0 && deleted != nil && deleted.text != "0-0" {
+			setLag(group, integer(0))
 		}
 		return nil
 	})
@@ -151,8 +174,9 @@ func PatternSubscribers() Trait {
 	}}
 }
 
-// OldClientList is CLIENT LIST before 1.39: no filters, and at all versions without what
-// tells of a client's output buffers and subscriptions.
+// OldClientList is CLIENT LIST before 1.39: no filters; and at all versions without what
+// tells of a client's output buffers and subscriptions, but with the seconds for which it
+// keeps the server waiting, a slow subscriber for one (send-wait-time). Of the model, nobody does.
 func OldClientList() Trait {
 	return Trait{
 		refuse: func(name string, args []string) string {
@@ -181,7 +205,7 @@ func withoutBuffers(list string) string {
 				kept = append(kept, field)
 			}
 		}
-		text.WriteString(strings.Join(kept, " ") + "\n")
+		text.WriteString(strings.Join(kept, " ") + " send-wait-time=0\n")
 	}
 	return text.String()
 }
@@ -208,13 +232,40 @@ func Info(subscriberBytes int64) Trait {
 	}}
 }
 
-// RoleReplica is ROLE that says "replica" where Redis says "slave".
-func RoleReplica() Trait {
+// ShortRole is the ROLE of a replica in 4 items: without an offset, with the port as text, and with
+// other names of its states.
+func ShortRole() Trait {
 	return Trait{alter: func(_ *session, name string, _ []string, reply *value) error {
-		if name == "ROLE" && len(reply.items) > 0 && reply.items[0].text == "slave" {
-			reply.items[0] = bulk("replica")
+		if name == "ROLE" && len(reply.items) > 3 && reply.items[0].text == "slave" {
+			state := "full_sync"
+			if reply.items[3].text == "connected" {
+				state = "online"
+			}
+			*reply = replicaOf(reply.items[1].text, reply.items[2].text, state)
 		}
 		return nil
+	}}
+}
+
+func replicaOf(host, port, state string) value {
+	return value{kind: '*', items: []value{bulk("slave"), bulk(host), bulk(port), bulk(state)}}
+}
+
+// Unconfigured is a server in cluster mode before it was told of the cluster: each command with a key is
+// refused but for XINFO, to which no key exists.
+func Unconfigured() Trait {
+	keyless := map[string]bool{
+		"ACL": true, "AUTH": true, "CLIENT": true, "CLUSTER": true, "CONFIG": true, "HELLO": true, "INFO": true,
+		"PING": true, "PUBSUB": true, "ROLE": true, "SELECT": true,
+	}
+	return Trait{refuse: func(name string, _ []string) string {
+		switch {
+		case name == "XINFO":
+			return "ERR no such key"
+		case keyless[name]:
+			return ""
+		}
+		return "ERR Cluster is not yet configured"
 	}}
 }
 
@@ -250,17 +301,16 @@ func PlainHello() Trait {
 	}}
 }
 
-// UnknownCommands are those that DragonFly does not have: OBJECT, CLIENT
-// MAINT_NOTIFICATIONS, CLIENT SETINFO, and PUBSUB SHARDNUMSUB outside cluster
-// mode.
+// UnknownCommands are those that DragonFly does not have: OBJECT, CLIENT MAINT_NOTIFICATIONS, and PUBSUB
+// SHARDNUMSUB outside cluster mode. CLIENT SETINFO, which Redis 7.0 has not, it has.
 func UnknownCommands() Trait {
-	return Trait{refuse: func(name string, args []string) string {
+	trait := Trait{refuse: func(name string, args []string) string {
 		subcommand := ""
 		if len(args) > 1 {
 			subcommand = strings.ToUpper(args[1])
 		}
 		switch name + " " + subcommand {
-		case "CLIENT MAINT_NOTIFICATIONS", "CLIENT SETINFO":
+		case "CLIENT MAINT_NOTIFICATIONS":
 			return fmt.Sprintf("ERR Unknown subcommand or wrong number of arguments for '%s'. Try CLIENT HELP.", subcommand)
 		case "PUBSUB SHARDNUMSUB":
 			return "ERR PUBSUB SHARDNUMSUB is not supported in non cluster mode"
@@ -270,16 +320,23 @@ func UnknownCommands() Trait {
 		}
 		return ""
 	}}
+	trait.alter = func(_ *session, name string, args []string, reply *value) error {
+		if name == "CLIENT" && len(args) == 4 && strings.EqualFold(args[1], "SETINFO") && reply.failed() {
+			*reply = value{kind: '+', text: "OK"}
+		}
+		return nil
+	}
+	return trait
 }
 
-// FlatACL refuses rules for subcommands.
+// FlatACL refuses rules for subcommands, and reset.
 func FlatACL() Trait {
 	return Trait{refuse: func(name string, args []string) string {
 		if name != "ACL" || len(args) < 3 || !strings.EqualFold(args[1], "SETUSER") {
 			return ""
 		}
 		for _, rule := range args[3:] {
-			if strings.HasPrefix(rule, "+") && strings.Contains(rule, "|") {
+			if strings.EqualFold(rule, "reset") || strings.HasPrefix(rule, "+") && strings.Contains(rule, "|") {
 				return fmt.Sprintf("ERR Error in ACL SETUSER modifier '%s': Unknown command or category name in ACL", rule)
 			}
 		}

@@ -48,12 +48,15 @@ func (e Example) Prefixed(prefix string) [][]any {
 
 // examples has a row for each framework.
 var examples = map[string]func(moment) Example{
-	"Sidekiq": sidekiq,
-	"Celery":  celery,
-	"BullMQ":  bullMQ,
-	"Asynq":   asynq,
-	"RQ":      rq,
-	"Laravel": laravel,
+	"Sidekiq":  sidekiq,
+	"Celery":   celery,
+	"BullMQ":   bullMQ,
+	"Asynq":    asynq,
+	"RQ":       rq,
+	"Laravel":  laravel,
+	"Bull":     bull,
+	"BeeQueue": beeQueue,
+	"Arq":      arq,
 }
 
 // moment is the time of an example.
@@ -156,6 +159,50 @@ func laravel(now moment) Example {
 			{"RPUSH", "queues:{mail}:notify", "1", "1"},
 			{"ZADD", "queues:{mail}:delayed", now.seconds(-time.Minute), "3", now.seconds(time.Hour), "4"},
 			{"ZADD", "queues:{mail}:reserved", now.seconds(time.Minute), "5", now.seconds(time.Minute), "6", now.seconds(-time.Minute), "7"}, // that one's worker is gone
+		},
+	}
+}
+
+func bull(now moment) Example {
+	score := func(in time.Duration) string { return strconv.FormatInt(now.in(in).UnixMilli()*4096, 10) }
+	came := now.in(-time.Minute).UnixMilli()
+	return Example{
+		Queues: []string{"{jobs}"}, List: "bull:{jobs}:wait", Ready: 3, InFlight: 1,
+		Commands: [][]any{
+			{"LPUSH", "bull:{jobs}:wait", "1", "2"},
+			{"HSET", "bull:{jobs}:1", "timestamp", came}, {"HSET", "bull:{jobs}:2", "timestamp", came},
+			{"ZADD", "bull:{jobs}:priority", "5", "2"}, // which waits in the list
+			{"ZADD", "bull:{jobs}:delayed", score(-time.Minute), "3", score(time.Hour), "4"},
+			{"LPUSH", "bull:{jobs}:active", "5"}, {"SADD", "bull:{jobs}:stalled", "5"},
+			{"ZADD", "bull:{jobs}:completed", "1", "6"}, {"ZADD", "bull:{jobs}:failed", "1", "7"},
+			{"SET", "bull:{jobs}:id", "7"},
+		},
+	}
+}
+
+func beeQueue(now moment) Example {
+	milliseconds := func(in time.Duration) int64 { return now.in(in).UnixMilli() }
+	return Example{
+		Queues: []string{"mail"}, List: "bq:mail:waiting", Ready: 3, InFlight: 1,
+		Commands: [][]any{
+			{"LPUSH", "bq:mail:waiting", "1", "2"},
+			{"ZADD", "bq:mail:delayed", milliseconds(-time.Minute), "3", milliseconds(time.Hour), "4"},
+			{"LPUSH", "bq:mail:active", "5"}, {"SADD", "bq:mail:stalling", "5"},
+			{"SADD", "bq:mail:succeeded", "6"}, {"SADD", "bq:mail:failed", "7"},
+			{"HSET", "bq:mail:jobs", "1", "{}", "2", "{}", "3", "{}", "4", "{}", "5", "{}", "6", "{}", "7", "{}"},
+			{"SET", "bq:mail:id", "7"},
+		},
+	}
+}
+
+func arq(now moment) Example {
+	milliseconds := func(in time.Duration) int64 { return now.in(in).UnixMilli() }
+	return Example{
+		Queues: []string{"arq:queue"}, List: "arq:queue", Ready: 2,
+		Commands: [][]any{
+			{"ZADD", "arq:queue", milliseconds(-time.Minute), "1", milliseconds(-time.Second), "2", milliseconds(time.Hour), "3"},
+			{"SET", "arq:in-progress:1", "1"}, // and in the queue
+			{"SET", "arq:result:4", "pickled"},
 		},
 	}
 }

@@ -303,8 +303,9 @@ func TestDragonflyReadOnlyRule(t *testing.T) {
 	model := dragonflytest.Front(t, d.nodes[0], dragonflytest.All(queue.BytesPerMessage)...)
 	admin := redis.NewClient(&redis.Options{Addr: model.Addr, Username: redistest.AdminUser, Password: redistest.AdminPassword})
 	defer admin.Close()
-	setUser := func(rule string) error {
-		args := []any{"ACL", "SETUSER", redistest.ReaderUser, "reset", "on", ">" + redistest.ReaderPassword}
+	setUser := func(rule string) error { // DragonFly takes no reset
+		require.NoError(t, admin.Do(t.Context(), "ACL", "DELUSER", redistest.ReaderUser).Err())
+		args := []any{"ACL", "SETUSER", redistest.ReaderUser, "on", ">" + redistest.ReaderPassword}
 		for part := range strings.FieldsSeq(rule) {
 			args = append(args, part)
 		}

@@ -26,7 +26,7 @@ func TestTrapOfADemotedMaster(t *testing.T) {
 		"Redis says slave": func(t *testing.T, model *dragonflytest.Server) {
 			run(t, model.Redis.Client(), []any{"REPLICAOF", "127.0.0.1", "1"}) // where nothing is: it keeps what it has
 		},
-		"DragonFly says replica": func(_ *testing.T, model *dragonflytest.Server) { model.Demote("127.0.0.1:1") },
+		"DragonFly says slave, in fewer items": func(_ *testing.T, model *dragonflytest.Server) { model.Demote("127.0.0.1:1") },
 	}
 	for name, demote := range demote {
 		t.Run(name, func(t *testing.T) {
