@@ -23,8 +23,16 @@ def _die_with_the_driver():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def _with_descendants(process):
+    """A process and all that it forked, whatever sessions they made: a job of an RQ worker has one of its own."""
+    yield process
+    with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as children:
+        for child in children.read().split():
+            yield from _with_descendants(int(child))
+
+
 class Workers:
-    """The workers' processes, each in a group of its own, with what it forks."""
+    """The workers' processes."""
 
     def __init__(self):
         self._running = {}
@@ -39,7 +47,11 @@ class Workers:
 
     def kill(self, queue):
         worker = self._running.pop(queue)
-        os.killpg(worker.pid, signal.SIGKILL)
+        for process in list(_with_descendants(worker.pid)):
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         worker.wait()
 
     def kill_all(self):
