@@ -40,8 +40,8 @@ func TestSeveralQueuesTakeTurns(t *testing.T) {
 	worker.awaitLog("waiting for the queue to exist")
 	require.NoError(t, client.LPush(t.Context(), "late", ofQueue("late", 0)).Err())
 	require.Eventually(t, func() bool { return h.count(ofQueue("late", 0)) == 1 }, patient, often)
-	for key, want := range map[string]string{"a": "30", "b": "30", "late": "1"} {
-		require.Eventually(t, func() bool { return client.Get(t.Context(), queue.FinishedKey(key)).Val() == want }, patient, often)
+	for key, want := range map[string]float64{"a": 30, "b": 30, "late": 1} {
+		require.Eventually(t, func() bool { return client.ZScore(t.Context(), queue.DoneKey(key), queue.DoneMember).Val() == want }, patient, often)
 	}
 	worker.terminate()
 	require.Zero(t, worker.exitCode())

@@ -200,7 +200,7 @@ func TestDeadLetters(t *testing.T) {
 		require.Equal(t, []string{payload(0)}, kind.dead(t, client))
 		require.Equal(t, 2, h.count(payload(0)))
 		require.Equal(t, 1, h.count(payload(1)))
-		require.Zero(t, client.Exists(t.Context(), queue.ConsumersKey(key)+":deliveries").Val(), "no counts are left")
+		require.Empty(t, client.Keys(t.Context(), queue.UncountedKey(key, "*")).Val(), "no tokens are left")
 	})
 }
 

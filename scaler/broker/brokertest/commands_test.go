@@ -63,7 +63,7 @@ func (d *deployment) fillEverything(t *testing.T) {
 var allowed = map[string]func(args []string) bool{
 	"auth": anyArgs, "hello": anyArgs, "ping": anyArgs, "select": anyArgs, "role": anyArgs, "asking": anyArgs,
 	"type": one, "llen": one, "zcard": one, "hlen": one, "xlen": one, "get": one,
-	"exists":   func(args []string) bool { return len(args) <= 100 },
+	"exists":   func(args []string) bool { return len(args) <= 300 },
 	"lindex":   func(args []string) bool { return slices.Contains([]string{"0", "-1", "-2"}, args[1]) },
 	"zcount":   func(args []string) bool { return len(args) == 3 },
 	"hexists":  func(args []string) bool { return len(args) == 2 },

@@ -106,12 +106,12 @@ func (s *Stream) Retry(ctx context.Context, m Message, after time.Duration) erro
 	return s.giveUp(ctx, m, max(0, s.claimIdle-after), m.Deliveries)
 }
 
-// Release gives back entries whose work has not begun: they can be claimed at once, and
-// the delivery is not counted.
-func (s *Stream) Release(ctx context.Context, messages []Message) error {
+// Release gives back entries whose work has not begun, or was not to blame: they can be claimed
+// after that time, and the delivery is not counted.
+func (s *Stream) Release(ctx context.Context, messages []Message, after time.Duration) error {
 	var errs []error
 	for _, m := range messages {
-		errs = append(errs, s.giveUp(ctx, m, s.claimIdle, m.Deliveries-1))
+		errs = append(errs, s.giveUp(ctx, m, max(0, s.claimIdle-after), m.Deliveries-1))
 	}
 	return errors.Join(errs...)
 }

@@ -115,7 +115,7 @@ func TestStreamReleaseIsNotCountedAndComesAtOnce(t *testing.T) {
 	b := newTestbed(t)
 	b.add(t, "m")
 	s := b.stream(t)
-	require.NoError(t, s.Release(t.Context(), []Message{fetchOne(t, s)}))
+	require.NoError(t, s.Release(t.Context(), []Message{fetchOne(t, s)}, 0))
 	other := b.Options
 	other.Consumer = "other"
 	o := NewStream(other)

@@ -139,7 +139,7 @@ func (l *lane) begin(ctx context.Context, batch []source.Message) {
 func (l *lane) release(ctx context.Context, messages []source.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := l.source.Release(ctx, messages); err != nil {
+	if err := l.source.Release(ctx, messages, 0); err != nil {
 		l.log.Debug("giving back messages failed; others will claim them", "messages", len(messages), "error", err)
 	}
 }

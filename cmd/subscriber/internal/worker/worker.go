@@ -30,8 +30,9 @@ type Source interface {
 	Bury(ctx context.Context, m source.Message) error
 	// Retry has a message delivered again, not before that time has passed.
 	Retry(ctx context.Context, m source.Message, after time.Duration) error
-	// Release gives back messages whose work has not begun.
-	Release(ctx context.Context, messages []source.Message) error
+	// Release gives back messages whose work has not begun, or was not to blame, to be
+	// delivered again, uncounted, not before that time has passed.
+	Release(ctx context.Context, messages []source.Message, after time.Duration) error
 	// Maintain does what must go on beside, until ctx ends.
 	Maintain(ctx context.Context)
 	// Close gives back what is left; after an error it may be called again.
@@ -71,9 +72,11 @@ const (
 	firstPause, lastPause = 100 * time.Millisecond, 5 * time.Second
 	// firstRetry and lastRetry bound the time before a failed message's next delivery.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
-	// quick is how long the messages of one batch may take altogether: slow messages
-	// are fetched as they can begin, so that none waits here while other workers idle.
-	quick = 200 * time.Millisecond
+	// quick is how long the messages of one batch may take altogether: slower ones are
+	// fetched as they can begin, so that none waits here while other workers idle, and what
+	// is in flight is what is in work. It is some exchanges with the server, which a batch
+	// saves.
+	quick = 5 * time.Millisecond
 	// firstIdle and lastIdle bound the pauses between looks at an empty queue, where there
 	// are several.
 	firstIdle, lastIdle = 10 * time.Millisecond, 250 * time.Millisecond

@@ -88,7 +88,7 @@ func (f *fake) Retry(_ context.Context, m source.Message, after time.Duration) e
 	f.call("retry " + m.ID)
 	return nil
 }
-func (f *fake) Release(_ context.Context, messages []source.Message) error {
+func (f *fake) Release(_ context.Context, messages []source.Message, _ time.Duration) error {
 	for _, m := range messages {
 		f.call("release " + m.ID)
 	}
@@ -197,7 +197,8 @@ func TestSlowMessagesAreFetchedAsTheyCanBegin(t *testing.T) {
 		"nothing known":       {0, 0, 4},
 		"quick":               {time.Millisecond, 0, 10},
 		"quick, one in work":  {time.Millisecond, 1, 10},
-		"200 ms each":         {quick, 3, 4},
+		"10 ms each":          {10 * time.Millisecond, 3, 1},
+		"5 ms each":           {quick, 3, 4},
 		"slow":                {time.Second, 0, 4},
 		"slow, three in work": {time.Second, 3, 1},
 	}
