@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -127,6 +128,14 @@ func TestWorkerRule(t *testing.T) {
 			t.Errorf("docs/subscriber.md lacks %s", text)
 		}
 	}
+
+	assert.Contains(t, string(page), "`+xgroup +client +hello +auth` in place of `+xgroup|create +xgroup|delconsumer +client|setname`")
+	flat := strings.NewReplacer("+xgroup|create +xgroup|delconsumer", "+xgroup", "+client|setname", "+client +hello +auth").Replace(workerRule)
+	args := []any{"ACL", "SETUSER", workerUser, "on", ">" + workerPassword}
+	for part := range strings.FieldsSeq(flat) {
+		args = append(args, part)
+	}
+	require.NoError(t, dragonflytest.Start(t, dragonflytest.FlatACL()).Client().Do(t.Context(), args...).Err(), "DragonFly takes it")
 
 	commands := map[string]bool{}
 	for _, kind := range kinds {

@@ -73,7 +73,9 @@ var kinds = []kindOfQueue{
 		consumers: func(t *testing.T, client *redis.Client) []string {
 			var names []string
 			for _, consumer := range client.XInfoConsumers(t.Context(), key, queue.DefaultConsumerGroup).Val() {
-				names = append(names, consumer.Name)
+				if consumer.Name != queue.WaitingConsumer {
+					names = append(names, consumer.Name)
+				}
 			}
 			return names
 		},

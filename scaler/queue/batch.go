@@ -125,35 +125,35 @@ func (b *Batch) askConsumers(r *Reader, kind consumed) {
 		return
 	}
 	question.shared = nil
-	if question.named || question.apart || b.cluster {
+	if question.named {
 		b.commands = kind.askConsumers(b.commands, &r.queue)
 		return
 	}
+	alone := question.apart || b.cluster // whose keys have one slot
+	if alone || len(b.sharing) == sharedKeys {
+		b.askTogether()
+	}
 	b.sharing = append(b.sharing, sharer{kind, &r.queue})
-	if len(b.sharing) == sharedKeys {
+	if alone {
 		b.askTogether()
 	}
 }
 
-// askTogether appends the question whether any of several lists has consumers.
+// askTogether appends the question whether any of those lists has consumers.
 func (b *Batch) askTogether() {
-	switch len(b.sharing) {
-	case 0:
+	if len(b.sharing) == 0 {
 		return
-	case 1:
-		b.commands = b.sharing[0].askConsumers(b.commands, b.sharing[0].queue)
-	default:
-		args := make([]any, 0, 1+consumersKeys*len(b.sharing))
-		args = append(args, "exists")
-		for _, s := range b.sharing {
-			args = append(args, s.question(s.queue).keysOf(s.queue)...)
-		}
-		command := fresh(number(args...))
-		for _, s := range b.sharing {
-			s.question(s.queue).shared = command
-		}
-		b.commands = append(b.commands, command)
 	}
+	args := make([]any, 0, 1+consumersKeys*len(b.sharing))
+	args = append(args, "exists")
+	for _, s := range b.sharing {
+		args = append(args, s.question(s.queue).keysOf(s.queue)...)
+	}
+	command := fresh(number(args...))
+	for _, s := range b.sharing {
+		s.question(s.queue).shared = command
+	}
+	b.commands = append(b.commands, command)
 	b.sharing = b.sharing[:0]
 }
 

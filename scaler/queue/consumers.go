@@ -47,6 +47,10 @@ func (c *question) read(alone *redis.IntCmd) (named, certain bool, err error) {
 		c.apart = true
 		return false, false, nil
 	}
+	if err != nil && c.shared != nil && redis.HasErrorPrefix(err, "TRYAGAIN") {
+		c.named = true // the keys are on two nodes while their slot moves: each is asked for alone
+		return false, false, nil
+	}
 	if err != nil {
 		return false, true, err
 	}

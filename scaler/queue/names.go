@@ -95,3 +95,8 @@ func ClientName(channel string) string {
 // DefaultConsumerGroup is the group in which cmd/subscriber reads a stream when the
 // channel names none.
 const DefaultConsumerGroup = "pubsub-subscriber"
+
+// WaitingConsumer is the name in a stream's group to which cmd/subscriber gives entries that wait
+// for another delivery: they are pending, and not in work. It has a character that no pod's
+// name may have.
+const WaitingConsumer = "pubsub-subscriber:waiting"

@@ -10,11 +10,12 @@ import (
 
 // streamReader reads how many entries wait for a consumer group, and its pending ones.
 type streamReader struct {
-	length *redis.IntCmd // XLEN: on a cluster, and where info is not asked for
-	info   *redis.Cmd
-	groups *redis.Cmd
-	heads  heads
-	brief  bool // info is not asked for in this round
+	length  *redis.IntCmd // XLEN: on a cluster, and where info is not asked for
+	info    *redis.Cmd
+	groups  *redis.Cmd
+	heads   heads
+	retries retries
+	brief   bool // info is not asked for in this round
 
 	told    told // by the first round of the read
 	counter counter
@@ -48,10 +49,11 @@ func (s *streamReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 	if !s.brief {
 		commands = append(commands, fresh(s.info))
 	}
-	return append(commands, fresh(s.groups))
+	return s.retries.ask(append(commands, fresh(s.groups)), r.queue)
 }
 
-func (s *streamReader) answer(r round) (Depth, bool, error) {
+// read is the depth with all that is pending in flight.
+func (s *streamReader) read(r round) (Depth, bool, error) {
 	if s.page > 0 {
 		return s.answerPage(r)
 	}
@@ -76,6 +78,7 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
+	s.retries.of(group)
 	s.told = weigh(&info, group, s.counter.follow(&info, group))
 	s.heads.tell(&info, s.told.certainty, r.now)
 	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != (entryID{})) {
@@ -101,6 +104,7 @@ func (s *streamReader) answerBriefly(r round) (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
+	s.retries.of(group)
 	depth, known := s.heads.briefly(s.length.Val(), group, &s.counter)
 	if !known {
 		return Depth{}, false, nil

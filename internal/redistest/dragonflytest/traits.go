@@ -21,6 +21,7 @@ func All(subscriberBytes int64) []Trait {
 	return []Trait{
 		NilLag(), PhantomLag(), StaleLag(), PatternSubscribers(), OldClientList(), Info(subscriberBytes),
 		DeclaredKeysOnly(), PlainHello(), UnknownCommands(), FlatACL(), RoleReplica(),
+		ClaimIdle(), EmptyEntries(),
 	}
 }
 

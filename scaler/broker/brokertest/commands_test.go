@@ -73,7 +73,8 @@ var allowed = map[string]func(args []string) bool{
 	"zrange": func(args []string) bool {
 		return args[1] == "0" && (args[2] == "0" || args[2] == "-1" && strings.HasSuffix(args[0], ":consumers"))
 	},
-	"xinfo": func(args []string) bool { return len(args) == 2 && (args[0] == "stream" || args[0] == "groups") },
+	"xinfo":    func(args []string) bool { return len(args) == 2 && (args[0] == "stream" || args[0] == "groups") },
+	"xpending": func(args []string) bool { return len(args) == 2 },
 	"xrange": func(args []string) bool {
 		if len(args) != 5 || args[3] != "count" {
 			return false

@@ -29,8 +29,6 @@ const (
 	BeginWithin = 2 * time.Second
 	// OperationTimeout bounds each exchange with the server, without BlockTime.
 	OperationTimeout = 4 * time.Second
-	// doubtTime is how long after an error a command that was sent may yet be executed.
-	doubtTime = 10 * time.Second
 )
 
 // Message is one message, or one entry of a stream.
