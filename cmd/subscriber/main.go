@@ -91,6 +91,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	})
 	err := worker.New(worker.Options{
 		Queues: queues, Deliver: deliverer.Deliver,
+		Unreached:   func(err error) bool { return errors.Is(err, delivery.ErrUnreached) },
 		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
 		Log: log, Metrics: measures,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -201,6 +202,28 @@ func TestDeadLetters(t *testing.T) {
 		require.Equal(t, 2, h.count(payload(0)))
 		require.Equal(t, 1, h.count(payload(1)))
 		require.Empty(t, client.Keys(t.Context(), queue.UncountedKey(key, "*")).Val(), "no tokens are left")
+	})
+}
+
+// While the handler is away no message is counted as failed, nor given up.
+func TestAHandlerThatIsAwayBuriesNothing(t *testing.T) {
+	forEachKind(t, func(t *testing.T, kind kindOfQueue) {
+		const messages = 20
+		server := redistest.Start(t)
+		client := server.Client()
+		publish(t, client, kind, messages)
+		reserved, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := reserved.Addr().String()
+		require.NoError(t, reserved.Close())
+		worker := start(t, server.Addr, "pod", "HANDLER_URL=http://"+address, "MAX_DELIVERIES=1")
+		worker.awaitLog("the handler can't be reached")
+		h := handle(t, ok)
+		redistest.StartProxyAt(t, address, strings.TrimPrefix(h.URL, "http://"))
+		require.Eventually(t, func() bool { return h.received() == messages && kind.left(t, client) == 0 }, patient, often)
+		require.Empty(t, kind.dead(t, client))
+		require.Equal(t, 1, strings.Count(worker.log.String(), "no messages are taken"))
+		require.Equal(t, 1, strings.Count(worker.log.String(), "can be reached again"))
 	})
 }
 

@@ -5,10 +5,12 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -43,7 +45,9 @@ type Deliverer struct {
 	client *http.Client
 
 	mu      sync.Mutex
-	failing bool // the handler's last answer; its changes are logged
+	failing bool      // the handler's last answer; its changes are logged
+	told    time.Time // when a failure last was
+	quiet   bool      // this one was not, so soon after
 }
 
 // New returns a Deliverer.
@@ -101,7 +105,13 @@ func work(ctx context.Context, duration time.Duration) error {
 // used again, in bytes.
 const maxReply = 64 << 10
 
+// ErrUnreached is in the chain of an error of a handler to which there was no connection: not the
+// message's fault.
+var ErrUnreached = errors.New("the handler can't be reached")
+
 func (d *Deliverer) post(ctx context.Context, m source.Message) error {
+	connected := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.HandlerURL.String(), strings.NewReader(m.Payload))
 	if err != nil {
 		return err
@@ -110,6 +120,9 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	request.Header.Set(HeaderMessageID, m.ID)
 	request.Header.Set(HeaderChannel, m.Key)
 	response, err := d.client.Do(request)
+	if err != nil && !connected {
+		return fmt.Errorf("%w: %w", ErrUnreached, err)
+	}
 	if err != nil {
 		return err // it names the URL, without a password
 	}
@@ -122,11 +135,24 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	return nil
 }
 
-// note logs the handler's failure once, and its return.
+// quietAfterLog is how long a handler that fails now and then is not told of again.
+const quietAfterLog = time.Minute
+
+// note logs the handler's failure once, and its return. Whether it can be reached is another's to
+// tell.
 func (d *Deliverer) note(err error) {
+	if errors.Is(err, ErrUnreached) {
+		return
+	}
 	d.mu.Lock()
 	changed := d.failing != (err != nil)
 	d.failing = err != nil
+	if changed && err != nil {
+		if d.quiet = !d.told.IsZero() && time.Since(d.told) < quietAfterLog; !d.quiet {
+			d.told = time.Now()
+		}
+	}
+	changed = changed && !d.quiet
 	d.mu.Unlock()
 	switch {
 	case changed && err != nil:

@@ -19,6 +19,7 @@ import (
 const (
 	ResultAcknowledged = "acknowledged" // the work was done
 	ResultFailed       = "failed"       // it failed or took too long
+	ResultUnreached    = "unreached"    // the handler could not be reached
 )
 
 // Metrics of one worker. It is safe for concurrent use.
@@ -31,6 +32,8 @@ type Metrics struct {
 	Seconds prometheus.Histogram
 	// InWork is how many messages are in work now.
 	InWork prometheus.Gauge
+	// HandlerReachable is 1 until the handler can't be reached, and again once it can.
+	HandlerReachable prometheus.Gauge
 	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected prometheus.Gauge
 	// Events counts messages that went another way than delivery: reclaimed from a
@@ -52,6 +55,9 @@ func New() *Metrics {
 		InWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pubsub_subscriber_in_work", Help: "Messages in work.",
 		}),
+		HandlerReachable: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pubsub_subscriber_handler_reachable", Help: "0 while the handler can't be reached and no messages are taken, else 1.",
+		}),
 		Connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, else 0.",
 		}),
@@ -59,7 +65,7 @@ func New() *Metrics {
 			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.",
 		}, []string{"event"}),
 	}
-	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.Connected, m.Events,
+	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.HandlerReachable, m.Connected, m.Events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

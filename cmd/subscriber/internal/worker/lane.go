@@ -83,25 +83,51 @@ func (l *lane) next(ctx, detached context.Context, maintain func(Source)) error 
 			maintain(l.source)
 		}
 	}
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
+	return l.fetch(ctx, detached)
+}
+
+// fetch fetches and begins one batch, once a slot is free and the handler can be reached, or is to
+// be tried.
+func (l *lane) fetch(ctx, detached context.Context) error {
+	probe, ok := l.gate.enter(ctx)
+	if !ok {
 		return nil
 	}
-	// Only where no other queue needs the slot may it be held while nothing is there.
-	alone := len(l.Queues) == 1
-	batch, err := l.source.Fetch(detached, l.limit(), alone)
-	if err != nil || len(batch) == 0 {
-		<-l.slots
-		if err == nil && !alone {
-			pause(ctx, backOff(firstIdle, lastIdle, l.idle))
-			l.idle++
+	batch, err := l.fetchInto(ctx, detached, probe)
+	if len(batch) == 0 {
+		if probe {
+			l.gate.abandon()
 		}
 		return err
 	}
 	l.idle = 0
 	l.begin(ctx, batch)
 	return nil
+}
+
+// fetchInto takes a slot, which the batch has where there is one.
+func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Message, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil
+	}
+	limit := l.limit()
+	if probe {
+		limit = 1
+	}
+	// Only where no other queue needs the slot may it be held while nothing is there.
+	alone := len(l.Queues) == 1
+	batch, err := l.source.Fetch(detached, limit, alone)
+	if err == nil && len(batch) > 0 {
+		return batch, nil
+	}
+	<-l.slots
+	if err == nil && !alone {
+		pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+		l.idle++
+	}
+	return nil, err
 }
 
 // awaitQueue waits a little for the queue to exist.
@@ -153,20 +179,36 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 	err := l.Deliver(work, m)
 	cancel()
 	took := time.Since(began)
-	l.Metrics.Seconds.Observe(took.Seconds())
-	l.learn(took)
-	if err == nil {
-		l.Metrics.Deliveries.WithLabelValues(metrics.ResultAcknowledged).Inc()
-		err = l.source.Ack(ctx, m)
-	} else {
-		l.Metrics.Deliveries.WithLabelValues(metrics.ResultFailed).Inc()
-		l.log.Debug("a delivery failed", "id", m.ID, "deliveries", m.Deliveries, "error", err)
-		err = l.failed(ctx, m)
+	unreached := err != nil && l.Unreached != nil && l.Unreached(err)
+	l.gate.settle(!unreached, err)
+	if !unreached {
+		l.Metrics.Seconds.Observe(took.Seconds())
+		l.learn(took)
 	}
-	if err != nil {
+	if err = l.conclude(ctx, m, err, unreached); err != nil {
 		l.log.Debug("the server did not take the end of a message; it will be told again", "id", m.ID, "error", err)
 		l.recover.Store(true)
 	}
+}
+
+// conclude tells the source how the work on a message ended.
+func (l *lane) conclude(ctx context.Context, m source.Message, err error, unreached bool) error {
+	result := metrics.ResultFailed
+	switch {
+	case err == nil:
+		result = metrics.ResultAcknowledged
+	case unreached:
+		result = metrics.ResultUnreached
+	}
+	l.Metrics.Deliveries.WithLabelValues(result).Inc()
+	if err == nil {
+		return l.source.Ack(ctx, m)
+	}
+	l.log.Debug("a delivery failed", "id", m.ID, "deliveries", m.Deliveries, "error", err)
+	if unreached {
+		return l.source.Release(ctx, []source.Message{m}, firstRetry)
+	}
+	return l.failed(ctx, m)
 }
 
 func (l *lane) failed(ctx context.Context, m source.Message) error {

@@ -51,6 +51,9 @@ type Options struct {
 	// Queues are consumed side by side, in turn where the slots are scarce; one at least.
 	Queues  []Queue
 	Deliver func(ctx context.Context, m source.Message) error
+	// Unreached tells of an error of Deliver that whoever does the work could not be reached,
+	// so that the message is not to blame; nil: it never is so.
+	Unreached func(err error) bool
 	// Concurrency is how many messages are in work at once, of all queues together;
 	// BatchSize is how many are fetched at once; both from 1.
 	Concurrency, BatchSize int
@@ -90,6 +93,7 @@ type Worker struct {
 	slots   chan struct{} // a token for each message in work
 	inWork  sync.WaitGroup
 	average atomic.Int64 // time of a message, in nanoseconds; 0 until known
+	gate    gate
 
 	mu sync.Mutex
 	up int // queues whose server answers
@@ -97,7 +101,12 @@ type Worker struct {
 
 // New returns a worker.
 func New(o Options) *Worker {
-	return &Worker{Options: o, slots: make(chan struct{}, o.Concurrency)}
+	w := &Worker{Options: o, slots: make(chan struct{}, o.Concurrency)}
+	if o.Metrics != nil {
+		w.gate = gate{log: o.Log, reachable: o.Metrics.HandlerReachable}
+		o.Metrics.HandlerReachable.Set(1)
+	}
+	return w
 }
 
 // Run consumes until ctx ends or an error comes that no retry can mend, which it returns.

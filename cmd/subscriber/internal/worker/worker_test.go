@@ -1,14 +1,19 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
@@ -23,7 +28,8 @@ type fake struct {
 	calls    []string
 	fetchErr error
 	recovers int
-	waited   bool // a fetch was told to wait
+	waited   bool          // a fetch was told to wait
+	empty    time.Duration // that a fetch takes which finds none
 	retries  map[string]time.Duration
 	changed  chan struct{}
 }
@@ -72,6 +78,11 @@ func (f *fake) Fetch(_ context.Context, limit int, wait bool) ([]source.Message,
 		return nil, err
 	}
 	if len(f.batches) == 0 {
+		if f.empty > 0 {
+			f.mu.Unlock()
+			<-time.After(f.empty)
+			f.mu.Lock()
+		}
 		return nil, nil
 	}
 	batch := f.batches[0]
@@ -311,4 +322,68 @@ func TestAQueueThatDoesNotExistIsLookedForAgain(t *testing.T) {
 	require.NoError(t, <-ended)
 	require.EqualValues(t, 2, looks.Load())
 	require.True(t, f.waited, "alone, it waits on the server")
+}
+
+// gauge is one that tells its value.
+type gauge struct {
+	prometheus.Gauge
+	value float64
+}
+
+func (g *gauge) Set(value float64) { g.value = value }
+
+// A handler that can't be reached is no fault of the messages: none is counted, and but a few are
+// taken to see whether it is back.
+func TestIntakePausesWhileTheHandlerIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const messages = 100
+		var batches [][]source.Message
+		for i := range messages {
+			batches = append(batches, batch(strconv.Itoa(i)))
+		}
+		f := newFake(batches...)
+		f.empty = time.Second
+		away := errors.New("connection refused")
+		var isAway atomic.Bool
+		isAway.Store(true)
+		var log bytes.Buffer
+		o := Options{
+			Concurrency: 2, BatchSize: 10, MessageTimeout: time.Minute, MaxDeliveries: 1, Queues: []Queue{f.queue()},
+			Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: metrics.New(),
+			Unreached: func(err error) bool { return errors.Is(err, away) },
+			Deliver: func(context.Context, source.Message) error {
+				if isAway.Load() {
+					return away
+				}
+				return nil
+			},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		w := New(o)
+		reachable := gauge{}
+		w.gate.reachable = &reachable
+		go func() { ended <- w.Run(ctx) }()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		require.Zero(t, reachable.value)
+		f.mu.Lock()
+		left := len(f.batches)
+		f.mu.Unlock()
+		require.Greater(t, left, messages-25, "one every 5 s, and a few before")
+		require.Less(t, left, messages-10, "it is tried")
+		require.Len(t, f.calls, messages-left)
+		for _, call := range f.calls {
+			require.Contains(t, call, "release ")
+		}
+		isAway.Store(false)
+		<-time.After(lastProbe + time.Second)
+		synctest.Wait()
+		require.Empty(t, f.batches)
+		require.EqualValues(t, 1, reachable.value)
+		cancel()
+		require.NoError(t, <-ended)
+		require.Equal(t, 1, strings.Count(log.String(), "no messages are taken"), log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "can be reached again"), log.String())
+	})
 }
