@@ -87,6 +87,23 @@ func TestLateWaitAfterACleanEnd(t *testing.T) {
 	require.Zero(t, b.depth(t).Total())
 }
 
+// Workers that have been there all the time find it, too.
+func TestLateWaitIsFoundByThoseWhoAreThere(t *testing.T) {
+	b := newTestbed(t)
+	l := b.list(t)
+	none, err := l.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	b.push(t, "m")
+	require.NoError(t, b.client.LMove(t.Context(), b.Key, l.next, "RIGHT", "LEFT").Err())
+	require.Eventually(t, func() bool {
+		b.clock.advance(lookInterval)
+		found, err := l.Fetch(t.Context(), 1, false)
+		return err == nil && len(found) == 1 && l.Ack(t.Context(), found[0]) == nil
+	}, 10*time.Second, time.Millisecond)
+	require.Zero(t, b.depth(t).Total())
+}
+
 // The server gets the end of a message late, when it has been told once more. An equal message
 // is in work by then.
 func TestLateEndOfAMessage(t *testing.T) {
@@ -194,7 +211,7 @@ func (b *testbed) endLeases(t *testing.T) {
 	t.Helper()
 	now, err := b.client.Time(t.Context()).Result()
 	require.NoError(t, err)
-	members, err := b.client.ZRangeByScore(t.Context(), queue.TakenKey(b.Key), &redis.ZRangeBy{Min: score(queue.InWork), Max: "+inf"}).Result()
+	members, err := b.client.ZRangeArgs(t.Context(), redis.ZRangeArgs{Key: queue.TakenKey(b.Key), Start: score(queue.InWork), Stop: "+inf", ByScore: true}).Result()
 	require.NoError(t, err)
 	for _, member := range members {
 		require.NoError(t, b.client.ZAdd(t.Context(), queue.TakenKey(b.Key), redis.Z{Score: inWork(now.Add(-time.Second)), Member: member}).Err())

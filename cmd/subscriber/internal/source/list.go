@@ -39,6 +39,7 @@ type List struct {
 	// For Fetch's goroutine alone.
 	left       int64     // how many waited in the queue after the last look
 	unattended bool      // a message may wait in next
+	sawNext    bool      // one did at the last look
 	nextLook   time.Time // for messages that are due again
 	newFirst   bool      // the last fetch was of such
 	adopted    bool      // what an earlier process held has been looked for

@@ -58,7 +58,9 @@ func (l *List) fetchDue(ctx context.Context, limit int) ([]Message, error) {
 func (l *List) due(ctx context.Context, n int) (members []string, gone map[string]bool, err error) {
 	now := l.serverNow()
 	var waiting, ended *redis.StringSliceCmd
+	var next *redis.IntCmd
 	_, err = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		next = pipe.LLen(ctx, l.next)
 		waiting = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: "-inf", Max: score(waitingUntil(now)), Count: int64(n)})
 		if l.mayReclaim() {
 			ended = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: score(queue.InWork), Max: score(inWork(now)), Count: int64(n)})
@@ -68,6 +70,9 @@ func (l *List) due(ctx context.Context, n int) (members []string, gone map[strin
 	if err != nil {
 		return nil, nil, l.classify(fmt.Errorf("ZRANGEBYSCORE %s: %w", l.taken, err))
 	}
+	// What is there at two looks nobody is about to take: its worker is gone, or the move came late.
+	l.unattended = l.unattended || l.sawNext && next.Val() > 0
+	l.sawNext = next.Val() > 0
 	members, gone = waiting.Val(), map[string]bool{}
 	if ended == nil {
 		return members, gone, nil
