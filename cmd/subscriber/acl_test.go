@@ -12,13 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // The rules of docs/subscriber.md, for the channel orders: what a worker may do with its
 // keys, and what else it needs in a cluster.
 const (
 	workerRule = "~orders ~orders:dead ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
-		" +llen +lrange +lpush +lrem +lmove +blmove +zadd +zrem +zscore +zrangebyscore +incrby +hincrby +hdel" +
+		" +llen +lindex +lrem +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zunionstore +zincrby" +
 		" +xadd +xack +xreadgroup +xpending +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
 	clusterRule = "+cluster|slots +asking +command"
 
@@ -89,8 +91,34 @@ func liveThrough(t *testing.T, server *redistest.Server, kind kindOfQueue) {
 	done := handle(t, ok)
 	survivor := start(t, server.Addr, "survivor", append(settings, "HANDLER_URL="+done.URL)...)
 	require.Eventually(t, func() bool { return done.received() == 8 && kind.left(t, client) == 0 }, patient, often)
+	if kind.name == "List" {
+		liveThroughMore(t, client, done)
+	}
 	survivor.terminate()
 	require.Zero(t, survivor.exitCode())
+}
+
+// liveThroughMore is what happens to workers of lists alone: one of an older version is gone,
+// and the server refuses to write for a while.
+func liveThroughMore(t *testing.T, client *redis.Client, done *handler) {
+	require.NoError(t, client.ZAdd(t.Context(), queue.ConsumersKey(key), redis.Z{Score: 1, Member: "ancient"}).Err())
+	require.Eventually(t, func() bool {
+		return client.ZScore(t.Context(), queue.ConsumersKey(key), "ancient").Err() != nil
+	}, patient, often)
+	before := client.ZScore(t.Context(), queue.DoneKey(key), queue.DoneMember).Val()
+	_, err := client.TxPipelined(t.Context(), func(tx redis.Pipeliner) error {
+		tx.LPush(t.Context(), key, "full-1", "full-2", "full-3")
+		tx.ConfigSet(t.Context(), "maxmemory", "1")
+		return nil
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return done.received() == 11 && client.Exists(t.Context(), key, queue.NextKey(key)).Val() == 0
+	}, patient, often)
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	require.Eventually(t, func() bool {
+		return client.ZScore(t.Context(), queue.DoneKey(key), queue.DoneMember).Val() == before+3
+	}, patient, often)
 }
 
 // With the rule of docs/subscriber.md no command of a worker's is refused, whatever
@@ -107,6 +135,11 @@ func TestWorkerRule(t *testing.T) {
 	withoutSubcommands := slices.DeleteFunc(strings.Fields(workerRule), func(part string) bool { return strings.Contains(part, "|") })
 	dragonFly := "ACL SETUSER " + workerUser + " ON ><password> " + strings.Join(withoutSubcommands, " ") + " " + workerRuleOfDragonFly + "\n"
 	assert.Contains(t, string(page), dragonFly, "docs/subscriber.md: the rule for DragonFly")
+	args := []any{"ACL", "SETUSER", workerUser, "on", ">" + workerPassword}
+	for part := range strings.FieldsSeq(strings.Join(withoutSubcommands, " ") + " " + workerRuleOfDragonFly) {
+		args = append(args, part)
+	}
+	require.NoError(t, dragonflytest.Start(t, dragonflytest.FlatACL()).Client().Do(t.Context(), args...).Err(), "DragonFly takes it")
 
 	commands := map[string]bool{}
 	for _, kind := range kinds {

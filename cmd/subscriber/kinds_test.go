@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -18,14 +19,18 @@ var kinds = []kindOfQueue{
 			require.NoError(t, client.LPush(t.Context(), key, payload).Err())
 		},
 		left: func(t *testing.T, client *redis.Client) int64 {
-			left := client.LLen(t.Context(), key).Val()
+			left := client.LLen(t.Context(), key).Val() + client.LLen(t.Context(), queue.NextKey(key)).Val() + client.ZCard(t.Context(), queue.TakenKey(key)).Val()
 			for _, processing := range client.Keys(t.Context(), queue.ProcessingKey(key, "*")).Val() {
 				left += client.LLen(t.Context(), processing).Val()
 			}
 			return left
 		},
 		abandon: func(t *testing.T, client *redis.Client, worker string) {
-			require.NoError(t, client.ZAdd(t.Context(), queue.ConsumersKey(key), redis.Z{Score: 1, Member: worker}).Err())
+			for _, member := range client.ZRange(t.Context(), queue.TakenKey(key), 0, -1).Val() {
+				if strings.HasSuffix(member, ":"+worker) {
+					require.NoError(t, client.ZAdd(t.Context(), queue.TakenKey(key), redis.Z{Score: queue.InWork + 1, Member: member}).Err())
+				}
+			}
 		},
 		dead: func(t *testing.T, client *redis.Client) []string {
 			return client.LRange(t.Context(), key+":dead", 0, -1).Val()
@@ -68,7 +73,9 @@ var kinds = []kindOfQueue{
 		consumers: func(t *testing.T, client *redis.Client) []string {
 			var names []string
 			for _, consumer := range client.XInfoConsumers(t.Context(), key, queue.DefaultConsumerGroup).Val() {
-				names = append(names, consumer.Name)
+				if consumer.Name != queue.WaitingConsumer {
+					names = append(names, consumer.Name)
+				}
 			}
 			return names
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,8 +41,8 @@ func TestSeveralQueuesTakeTurns(t *testing.T) {
 	worker.awaitLog("waiting for the queue to exist")
 	require.NoError(t, client.LPush(t.Context(), "late", ofQueue("late", 0)).Err())
 	require.Eventually(t, func() bool { return h.count(ofQueue("late", 0)) == 1 }, patient, often)
-	for key, want := range map[string]string{"a": "30", "b": "30", "late": "1"} {
-		require.Eventually(t, func() bool { return client.Get(t.Context(), queue.FinishedKey(key)).Val() == want }, patient, often)
+	for key, want := range map[string]float64{"a": 30, "b": 30, "late": 1} {
+		require.Eventually(t, func() bool { return client.ZScore(t.Context(), queue.DoneKey(key), queue.DoneMember).Val() == want }, patient, often)
 	}
 	worker.terminate()
 	require.Zero(t, worker.exitCode())
@@ -65,8 +66,12 @@ func TestSIGTERMGivesBackTheMessagesOfAllQueues(t *testing.T) {
 	close(release)
 	require.Zero(t, worker.exitCode())
 	require.Equal(t, 3, h.received())
-	require.EqualValues(t, 2*messages-3, client.LLen(t.Context(), "a").Val()+client.LLen(t.Context(), "b").Val())
-	require.Empty(t, client.Keys(t.Context(), "*:processing:*").Val())
+	left := int64(0)
+	for _, key := range []string{"a", "b"} {
+		left += client.LLen(t.Context(), key).Val() + client.LLen(t.Context(), queue.NextKey(key)).Val() + client.ZCount(t.Context(), queue.TakenKey(key), "0", "("+strconv.FormatInt(queue.InWork, 10)).Val()
+		require.Equal(t, client.ZCard(t.Context(), queue.TakenKey(key)).Val(), int64(len(client.Keys(t.Context(), queue.TakenKey(key)+":*").Val())), "each name has its message")
+	}
+	require.EqualValues(t, 2*messages-3, left, "all of it waits")
 	require.Empty(t, client.Keys(t.Context(), "*:consumers").Val())
 }
 

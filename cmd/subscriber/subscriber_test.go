@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -200,7 +201,29 @@ func TestDeadLetters(t *testing.T) {
 		require.Equal(t, []string{payload(0)}, kind.dead(t, client))
 		require.Equal(t, 2, h.count(payload(0)))
 		require.Equal(t, 1, h.count(payload(1)))
-		require.Zero(t, client.Exists(t.Context(), queue.ConsumersKey(key)+":deliveries").Val(), "no counts are left")
+		require.Empty(t, client.Keys(t.Context(), queue.UncountedKey(key, "*")).Val(), "no tokens are left")
+	})
+}
+
+// While the handler is away no message is counted as failed, nor given up.
+func TestAHandlerThatIsAwayBuriesNothing(t *testing.T) {
+	forEachKind(t, func(t *testing.T, kind kindOfQueue) {
+		const messages = 20
+		server := redistest.Start(t)
+		client := server.Client()
+		publish(t, client, kind, messages)
+		reserved, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := reserved.Addr().String()
+		require.NoError(t, reserved.Close())
+		worker := start(t, server.Addr, "pod", "HANDLER_URL=http://"+address, "MAX_DELIVERIES=1")
+		worker.awaitLog("the handler is away or overloaded")
+		h := handle(t, ok)
+		redistest.StartProxyAt(t, address, strings.TrimPrefix(h.URL, "http://"))
+		require.Eventually(t, func() bool { return h.received() == messages && kind.left(t, client) == 0 }, patient, often)
+		require.Empty(t, kind.dead(t, client))
+		require.Equal(t, 1, strings.Count(worker.log.String(), "no messages are taken"))
+		require.Equal(t, 1, strings.Count(worker.log.String(), "is available again"))
 	})
 }
 

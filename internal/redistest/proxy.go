@@ -60,7 +60,19 @@ func StartProxy(t testing.TB, target string) *Proxy {
 // Pump is nil everything is moved.
 func StartProxyWith(t testing.TB, target string, pumps func() (requests, replies Pump)) *Proxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	return startProxy(t, "127.0.0.1:0", target, pumps)
+}
+
+// StartProxyAt is StartProxy with an address of its own that is known before, such as that of a
+// server that is yet to come.
+func StartProxyAt(t testing.TB, address, target string) *Proxy {
+	t.Helper()
+	return startProxy(t, address, target, func() (requests, replies Pump) { return nil, nil })
+}
+
+func startProxy(t testing.TB, address, target string, pumps func() (requests, replies Pump)) *Proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

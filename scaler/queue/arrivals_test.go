@@ -36,6 +36,10 @@ func TestArrivalsOfAList(t *testing.T) {
 		{"the list is emptied", steps{do("DEL", "q")}, 4},
 		{"the counter is no number", steps{do("SET", queue.FinishedKey("q"), "x")}, -1},
 		{"the counter is no string", steps{do("DEL", queue.FinishedKey("q")), push(1, queue.FinishedKey("q"))}, -1},
+		{"workers count by tokens", steps{do("ZADD", queue.DoneKey("q"), 40, queue.DoneMember)}, 40},
+		{"and those of an older version beside them", steps{do("DEL", queue.FinishedKey("q")), do("SET", queue.FinishedKey("q"), 3)}, 43},
+		{"that of the tokens is none of ours", steps{do("DEL", queue.DoneKey("q")), do("ZADD", queue.DoneKey("q"), 40, "x")}, 43},
+		{"nor is it one at all", steps{do("DEL", queue.DoneKey("q")), push(100, queue.DoneKey("q")), push(100, "q")}, 103},
 	}
 	reader := newReader(queue.Queue{Key: "q", Kind: queue.Auto})
 	batch := queue.NewBatch([]*queue.Reader{reader})

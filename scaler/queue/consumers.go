@@ -16,7 +16,7 @@ type consumed interface {
 
 // question is what is known of whether a list has consumers.
 type question struct {
-	key any // ConsumersKey, as an argument of a command, once it was needed
+	keys []any // as arguments of a command, once they were needed
 	// shared is this round's question whether any of several lists has consumers; nil
 	// where this queue is asked alone.
 	shared *redis.IntCmd
@@ -26,12 +26,13 @@ type question struct {
 	apart bool
 }
 
-// keyOf is the key of the list's consumers, as an argument of a command.
-func (c *question) keyOf(q *Queue) any {
-	if c.key == nil {
-		c.key = ConsumersKey(q.Key)
+// keysOf are the keys of which a list has one at least that has consumers, as arguments of a
+// command: ConsumersKey first.
+func (c *question) keysOf(q *Queue) []any {
+	if c.keys == nil {
+		c.keys = []any{ConsumersKey(q.Key), NextKey(q.Key), TakenKey(q.Key)}
 	}
-	return c.key
+	return c.keys
 }
 
 // read reads the answer whether a queue whose consumers are not known has any. Where
@@ -44,6 +45,10 @@ func (c *question) read(alone *redis.IntCmd) (named, certain bool, err error) {
 	count, err := countOf(command)
 	if err != nil && c.shared != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
 		c.apart = true
+		return false, false, nil
+	}
+	if err != nil && c.shared != nil && redis.HasErrorPrefix(err, "TRYAGAIN") {
+		c.named = true // the keys are on two nodes while their slot moves: each is asked for alone
 		return false, false, nil
 	}
 	if err != nil {

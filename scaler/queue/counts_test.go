@@ -92,7 +92,7 @@ func TestANegativeCountIsAnError(t *testing.T) {
 
 func TestANegativeLengthNamesTheCommandAndTheKey(t *testing.T) {
 	reader := newReader(queue.Queue{Key: "orders", Kind: queue.List})
-	script{"llen orders": -50, "zrange {orders}:consumers 0 -1": []string{}}.play(t, queue.NewBatch([]*queue.Reader{reader}), now)
+	script{"llen orders": -50, "exists {orders}:consumers {orders}:next {orders}:taken": 0}.play(t, queue.NewBatch([]*queue.Reader{reader}), now)
 	_, err := reader.Result()
 	assert.EqualError(t, err, "the reply to LLEN orders can't be read: -50 is not a count")
 }

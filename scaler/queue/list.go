@@ -4,10 +4,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// listReader reads LLEN of a list, and of what each of its consumers holds.
+// listReader reads LLEN of a list, and what its consumers hold: those of cmd/subscriber
+// together, others each in a list of its own.
 type listReader struct {
 	consumers question
 	length    *redis.IntCmd
+	taken     takenMessages
 	names     *redis.StringSliceCmd // the consumers'; used where there are any
 	known     []consumer            // as of the round before
 	arrivals  *arrivals             // nil: it has had no consumers
@@ -33,9 +35,9 @@ func (l *listReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 
 func (l *listReader) askConsumers(commands []redis.Cmder, q *Queue) []redis.Cmder {
 	if l.names == nil {
-		l.names = keyed(redis.NewStringSliceCmd(unbound, "zrange", l.consumers.keyOf(q), 0, -1), 1)
+		l.names = keyed(redis.NewStringSliceCmd(unbound, "zrange", l.consumers.keysOf(q)[0], 0, -1), 1)
 	}
-	commands = append(commands, fresh(l.names))
+	commands = append(l.taken.ask(commands, q), fresh(l.names))
 	for i := range l.known {
 		c := &l.known[i]
 		if c.held == nil {
@@ -45,9 +47,9 @@ func (l *listReader) askConsumers(commands []redis.Cmder, q *Queue) []redis.Cmde
 	}
 	if len(l.known) > 0 {
 		if l.arrivals == nil {
-			l.arrivals = &arrivals{command: text("get", FinishedKey(q.Key)), finished: -1, highest: -1}
+			l.arrivals = newArrivals(q)
 		}
-		commands = append(commands, fresh(l.arrivals.command))
+		commands = append(commands, fresh(l.arrivals.command), fresh(l.arrivals.done))
 	}
 	return commands
 }
@@ -65,7 +67,9 @@ func (l *listReader) answer(r round) (Depth, bool, error) {
 	if l.consumers.shared != nil {
 		_, done, err = l.consumers.read(nil)
 	} else {
-		depth.InFlight, done, err = l.held()
+		var waiting int64
+		waiting, depth.InFlight, done, err = l.held()
+		depth.Ready = Sum(depth.Ready, waiting)
 		l.consumers.named = err == nil && (!done || len(l.known) > 0)
 	}
 	if err != nil {
@@ -79,28 +83,29 @@ func (l *listReader) answer(r round) (Depth, bool, error) {
 	return depth, done || r.last, nil
 }
 
-// held is what the known consumers hold. Where it is not complete, there are others now,
-// and they must be asked in another round.
-func (l *listReader) held() (held int64, complete bool, err error) {
+// held is what consumers have taken that waits for another delivery, and what they hold. Where
+// it is not complete, there are others now, and they must be asked in another round.
+func (l *listReader) held() (waiting, held int64, complete bool, err error) {
 	names, err := l.names.Result()
 	if err != nil {
-		return 0, true, err
+		return 0, 0, true, err
+	}
+	if waiting, held, err = l.taken.answer(); err != nil {
+		return 0, 0, true, err
 	}
 	for _, c := range l.known {
 		length, err := countOf(c.held)
 		if err != nil {
-			return 0, true, err
+			return 0, 0, true, err
 		}
 		held = Sum(held, length)
 	}
 	if len(l.known) > 0 {
-		if l.arrivals.finished, err = counted(l.arrivals.command); wrongType(err) {
-			l.arrivals.finished = -1 // it is something else that bears this name
-		} else if err != nil {
-			return 0, true, err
+		if err = l.arrivals.count(); err != nil {
+			return 0, 0, true, err
 		}
 	}
-	return held, l.know(names), nil
+	return waiting, held, l.know(names), nil
 }
 
 // know tells whether the consumers are still those of that name, and else takes them over.
@@ -117,32 +122,4 @@ func (l *listReader) know(names []string) bool {
 		l.known[i].name = name
 	}
 	return false
-}
-
-// arrivals counts what ever came to a list whose consumers count what they have finished.
-// While there are no consumers nothing is finished, so the last count is good until some
-// come: it was asked for after the names of those who left.
-type arrivals struct {
-	command  *redis.StringCmd // GET of FinishedKey
-	finished int64            // -1: they don't count
-	highest  int64            // that was told; -1: none was
-}
-
-// movingMessages is how many messages may be counted twice because they moved between the
-// commands of one read. A count that falls by more is that of a list that was emptied.
-const movingMessages = 64
-
-// added is how many messages ever came. A read is not atomic: where the next one finds a
-// few messages less, the count stands still instead of falling.
-func (a *arrivals) added(depth Depth) int64 {
-	if a.finished < 0 {
-		a.highest = -1
-		return -1
-	}
-	added := Sum(depth.Total(), a.finished)
-	if depth.LowerBound || added < a.highest && a.highest-added <= movingMessages {
-		return a.highest
-	}
-	a.highest = added
-	return added
 }

@@ -139,16 +139,34 @@ func TestNoMomentOfAReadMissesAMessage(t *testing.T) {
 		return do("LMOVE", "q0", queue.ProcessingKey("q0", consumer), "RIGHT", "LEFT")
 	}
 	leave := func(consumer string) step { return do("ZREM", queue.ConsumersKey("q0"), consumer) }
+	// As cmd/subscriber does.
+	wait := do("LMOVE", "q0", queue.NextKey("q0"), "RIGHT", "LEFT")
+	work := func(member string) step {
+		return func(t *testing.T, client *redis.Client) {
+			t.Helper()
+			_, err := client.TxPipelined(t.Context(), func(tx redis.Pipeliner) error {
+				tx.ZAdd(t.Context(), queue.TakenKey("q0"), redis.Z{Score: queue.InWork + 1, Member: member})
+				tx.LMove(t.Context(), queue.NextKey("q0"), queue.TakenKey("q0")+":"+member, "RIGHT", "LEFT")
+				return nil
+			})
+			if !errors.Is(err, redis.Nil) { // it was taken before
+				require.NoError(t, err)
+			}
+		}
+	}
+	fail := func(member string) step { return do("ZADD", queue.TakenKey("q0"), 1, member) }
 	const messages = 6
 	tests := map[string]struct{ before, during steps }{
-		"a worker comes and takes":          {nil, steps{name("a"), take("a"), take("a")}},
-		"two come and take":                 {nil, steps{name("a"), take("a"), name("b"), take("b")}},
-		"one that is there takes":           {steps{name("a"), take("a")}, steps{take("a"), take("a"), take("a")}},
-		"another comes":                     {steps{name("a"), take("a")}, steps{name("b"), take("b"), take("a"), take("b")}},
-		"one without messages is replaced":  {steps{name("a")}, steps{leave("a"), name("b"), take("b"), take("b")}},
-		"all is taken":                      {steps{name("a"), take("a"), take("a"), take("a")}, steps{take("a"), take("a"), take("a")}},
-		"all is taken by one who comes":     {nil, steps{name("a"), take("a"), take("a"), take("a"), take("a"), take("a"), take("a")}},
-		"they come faster than one can ask": {nil, steps{name("a"), take("a"), name("b"), take("b"), name("c"), take("c"), name("d"), take("d"), name("e"), take("e")}},
+		"a worker comes and takes":                          {nil, steps{name("a"), take("a"), take("a")}},
+		"two come and take":                                 {nil, steps{name("a"), take("a"), name("b"), take("b")}},
+		"one that is there takes":                           {steps{name("a"), take("a")}, steps{take("a"), take("a"), take("a")}},
+		"another comes":                                     {steps{name("a"), take("a")}, steps{name("b"), take("b"), take("a"), take("b")}},
+		"one without messages is replaced":                  {steps{name("a")}, steps{leave("a"), name("b"), take("b"), take("b")}},
+		"all is taken":                                      {steps{name("a"), take("a"), take("a"), take("a")}, steps{take("a"), take("a"), take("a")}},
+		"all is taken by one who comes":                     {nil, steps{name("a"), take("a"), take("a"), take("a"), take("a"), take("a"), take("a")}},
+		"one is taken into work, fails, and is taken again": {nil, steps{wait, work("1"), fail("1"), work("1"), fail("1"), work("1"), wait, work("2")}},
+		"the same, and waits before":                        {steps{wait, work("1"), fail("1")}, steps{work("1"), fail("1"), wait, work("2"), work("1"), fail("2")}},
+		"they come faster than one can ask":                 {nil, steps{name("a"), take("a"), name("b"), take("b"), name("c"), take("c"), name("d"), take("d"), name("e"), take("e")}},
 	}
 	for name, test := range tests {
 		for _, others := range []int{0, 2} {

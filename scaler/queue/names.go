@@ -11,8 +11,9 @@ import (
 // subscriber keeps what it holds in lists of its own, and names them in a sorted set:
 // a reader of depths needs neither KEYS nor SCAN to find work in flight.
 
-// ProcessingKey is the list of messages that one consumer of a list holds. The hash tag
-// puts it on the cluster node of key, as an atomic move demands.
+// ProcessingKey is the list of messages that one consumer of a list holds, of workers of
+// other makes and older ones of ours. The hash tag puts it on the cluster node of key, as
+// an atomic move demands.
 func ProcessingKey(key, consumer string) string {
 	return hashTagged(key) + ":processing:" + consumer
 }
@@ -23,11 +24,45 @@ func ConsumersKey(key string) string {
 	return hashTagged(key) + ":consumers"
 }
 
-// FinishedKey is the counter of a list's messages that workers have finished: its growth
-// and that of the depth are what has arrived. It is raised with the removal of a message,
-// in one transaction.
+// FinishedKey is the counter of a list's messages that workers with a ProcessingKey have
+// finished: its growth, that of DoneKey and that of the depth are what has arrived. It is
+// raised with the removal of a message, in one transaction.
 func FinishedKey(key string) string {
 	return hashTagged(key) + ":finished"
+}
+
+// TakenKey is the sorted set of a list's messages that workers have taken and not finished.
+// The message itself is the only element of the list <TakenKey>:<member>. The score is in
+// milliseconds since 1970 by the server's clock: of a message that waits for another
+// delivery when it is due; of one in work InWork and the end of its lease. So one ZCARD and
+// one ZCOUNT tell both, however many workers there are.
+func TakenKey(key string) string {
+	return hashTagged(key) + ":taken"
+}
+
+// InWork is what the scores of messages in work begin with: far beyond any time.
+const InWork = 1_000_000_000_000_000
+
+// NextKey is the list into which a worker's wait for a list's next message moves it, at once
+// to be taken from there. A move that the server gets late leaves it there, where all look.
+func NextKey(key string) string {
+	return hashTagged(key) + ":next"
+}
+
+// DoneKey is the sorted set whose member DoneMember has as its score how many of a list's
+// messages are finished, those of FinishedKey not among them. A message that is taken has a
+// token, the sorted set UncountedKey, which ZUNIONSTORE adds to the score as it ends: so
+// it counts once, however often a server is told of its end.
+func DoneKey(key string) string {
+	return hashTagged(key) + ":done"
+}
+
+// DoneMember is the member of DoneKey and of UncountedKey.
+const DoneMember = "messages"
+
+// UncountedKey is the token of the message of that ID.
+func UncountedKey(key, id string) string {
+	return hashTagged(key) + ":uncounted:" + id
 }
 
 // hashTagged makes key the hash tag, unless it has one already (Redis Cluster
@@ -60,3 +95,8 @@ func ClientName(channel string) string {
 // DefaultConsumerGroup is the group in which cmd/subscriber reads a stream when the
 // channel names none.
 const DefaultConsumerGroup = "pubsub-subscriber"
+
+// WaitingConsumer is the name in a stream's group to which cmd/subscriber gives entries that wait
+// for another delivery: they are pending, and not in work. It has a character that no pod's
+// name may have.
+const WaitingConsumer = "pubsub-subscriber:waiting"

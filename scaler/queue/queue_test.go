@@ -69,6 +69,15 @@ func readGroup(n int, key, group string) func(*testing.T, *redis.Client) {
 	}
 }
 
+// giveUp has the group's first pending entry wait for another delivery.
+func giveUp(key, group string) step {
+	return func(t *testing.T, c *redis.Client) {
+		pending, err := c.XPending(t.Context(), key, group).Result()
+		require.NoError(t, err)
+		do("XCLAIM", key, group, queue.WaitingConsumer, 0, pending.Lower, "JUSTID")(t, c)
+	}
+}
+
 type step = func(*testing.T, *redis.Client)
 
 type steps []step
@@ -104,6 +113,14 @@ func TestDepth(t *testing.T) {
 		"all of it in flight, of a kind not known yet": {steps{push(1, "q"), do("ZADD", queue.ConsumersKey("q"), 1, "a"),
 			do("LMOVE", "q", queue.ProcessingKey("q", "a"), "RIGHT", "LEFT")},
 			queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.List, InFlight: 1, Added: -1}},
+		"a list's messages in work, waiting for another delivery, and on their way to a worker": {steps{push(7, "q"),
+			do("LMOVE", "q", queue.NextKey("q"), "RIGHT", "LEFT"),
+			do("ZADD", queue.TakenKey("q"), 1_700_000_000_000, "waits", queue.InWork+1_700_000_000_000, "a", queue.InWork+1_700_000_000_000, "b")},
+			queue.Queue{Kind: queue.List}, queue.Depth{Kind: queue.List, Ready: 8, InFlight: 2, Added: -1}},
+		"nothing but a message on its way": {steps{push(1, queue.NextKey("q"))},
+			queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.List, Ready: 1, Added: -1}},
+		"nothing but a message in work": {steps{do("ZADD", queue.TakenKey("q"), queue.InWork+1_700_000_000_000, "a")},
+			queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.List, InFlight: 1, Added: -1}},
 		"stream without a group": {steps{add(5, "q")}, queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.Stream, Ready: 5, Added: 5}},
 		"stream with another group than the one named": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "other", "$")},
 			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 5, Added: 5,
@@ -112,6 +129,8 @@ func TestDepth(t *testing.T) {
 			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 5, Added: 5,
 				Remark: `stream "q" has no consumer group "g", so all its entries count as waiting; it has no groups yet`}},
 		"stream, un-acked messages count": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(2, "q", "g")},
+			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 3, InFlight: 2, Added: 5}},
+		"stream, entries that wait for another delivery are ready": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(3, "q", "g"), giveUp("q", "g")},
 			queue.Queue{Kind: queue.Stream, Group: "g"}, queue.Depth{Kind: queue.Stream, Ready: 3, InFlight: 2, Added: 5}},
 		"stream, its only group": {steps{add(5, "q"), do("XGROUP", "CREATE", "q", "g", "0"), readGroup(5, "q", "g")},
 			queue.Queue{Kind: queue.Auto}, queue.Depth{Kind: queue.Stream, InFlight: 5, Added: 5}},
@@ -206,7 +225,7 @@ func TestReaderFollowsTheKey(t *testing.T) {
 		{"absent", func(*testing.T, *redis.Client) {}, queue.None, 0, 1},
 		{"a list appears", push(3, "q"), queue.List, 3, 2},
 		{"and stays", push(1, "q"), queue.List, 4, 1},
-		{"a consumer comes", do("ZADD", queue.ConsumersKey("q"), 1, "a"), queue.List, 4, 2},
+		{"a consumer comes", do("ZADD", queue.ConsumersKey("q"), 1, "a"), queue.List, 4, 3},
 		{"and stays", do("LMOVE", "q", queue.ProcessingKey("q", "a"), "RIGHT", "LEFT"), queue.List, 4, 1},
 		{"all is taken", do("LTRIM", "q", 1, 0), queue.List, 1, 1},
 		{"a stream takes its place", add(2, "q"), queue.Stream, 2, 3},

@@ -10,13 +10,14 @@ import (
 
 // streamReader reads how many entries wait for a consumer group, and its pending ones.
 type streamReader struct {
-	length *redis.IntCmd // XLEN: on a cluster, where info is not asked for, and where doubt is
-	info   *redis.Cmd
-	groups *redis.Cmd
-	heads  heads
-	brief  bool // info is not asked for in this round
-	doubt  bool // XINFO knew of no such key in the round before
-	sized  bool // length is asked for in this round
+	length  *redis.IntCmd // XLEN: on a cluster, where info is not asked for, and where doubt is
+	info    *redis.Cmd
+	groups  *redis.Cmd
+	heads   heads
+	retries retries
+	brief   bool // info is not asked for in this round
+	doubt   bool // XINFO knew of no such key in the round before
+	sized   bool // length is asked for in this round
 
 	told    told // by the first round of the read
 	counter counter
@@ -51,10 +52,11 @@ func (s *streamReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 	if !s.brief {
 		commands = append(commands, fresh(s.info))
 	}
-	return append(commands, fresh(s.groups))
+	return s.retries.ask(append(commands, fresh(s.groups)), r.queue)
 }
 
-func (s *streamReader) answer(r round) (Depth, bool, error) {
+// read is the depth with all that is pending in flight.
+func (s *streamReader) read(r round) (Depth, bool, error) {
 	if s.page > 0 {
 		return s.answerPage(r)
 	}
@@ -80,6 +82,7 @@ func (s *streamReader) answer(r round) (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
+	s.retries.of(group)
 	s.told = weigh(&info, group, s.counter.follow(&info, group))
 	s.told.depth.Remark = missing
 	s.heads.tell(&info, s.told.certainty, r.now)
@@ -106,6 +109,7 @@ func (s *streamReader) answerBriefly(r round) (Depth, bool, error) {
 	if err != nil {
 		return Depth{}, true, err
 	}
+	s.retries.of(group)
 	depth, known := s.heads.briefly(s.length.Val(), group, &s.counter)
 	if !known {
 		return Depth{}, false, nil

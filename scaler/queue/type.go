@@ -9,7 +9,7 @@ import (
 type typeReader struct {
 	consumers question
 	typed     *redis.StatusCmd // TYPE
-	exists    *redis.IntCmd    // EXISTS of the key of the list's consumers
+	exists    *redis.IntCmd    // EXISTS of the keys of the list's consumers
 	found     Kind             // once it is
 }
 
@@ -31,7 +31,7 @@ func (t *typeReader) question(q *Queue) *question {
 
 func (t *typeReader) askConsumers(commands []redis.Cmder, q *Queue) []redis.Cmder {
 	if t.exists == nil {
-		t.exists = number("exists", t.consumers.keyOf(q))
+		t.exists = number(append([]any{"exists"}, t.consumers.keysOf(q)...)...)
 	}
 	return append(commands, fresh(t.exists))
 }

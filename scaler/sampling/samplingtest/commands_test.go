@@ -64,7 +64,7 @@ func (d *deployment) fillEverything(t *testing.T) {
 var allowed = map[string]func(args []string) bool{
 	"auth": anyArgs, "hello": anyArgs, "ping": anyArgs, "select": anyArgs, "role": anyArgs, "asking": anyArgs,
 	"type": one, "llen": one, "zcard": one, "hlen": one, "xlen": one, "get": one,
-	"exists":  func(args []string) bool { return len(args) <= 100 },
+	"exists":  func(args []string) bool { return len(args) <= 300 },
 	"lindex":  func(args []string) bool { return slices.Contains([]string{"0", "-1", "-2"}, args[1]) },
 	"zcount":  func(args []string) bool { return len(args) == 3 },
 	"hexists": func(args []string) bool { return len(args) == 2 },
@@ -77,7 +77,8 @@ var allowed = map[string]func(args []string) bool{
 		return args[1] == "0" && (args[2] == "0" || args[2] == "-1" && strings.HasSuffix(args[0], ":consumers") ||
 			args[2] == "4095" && strings.HasSuffix(args[0], "unacked_index"))
 	},
-	"xinfo": func(args []string) bool { return len(args) == 2 && (args[0] == "stream" || args[0] == "groups") },
+	"xinfo":    func(args []string) bool { return len(args) == 2 && (args[0] == "stream" || args[0] == "groups") },
+	"xpending": func(args []string) bool { return len(args) == 2 },
 	"xrange": func(args []string) bool {
 		if len(args) != 5 || args[3] != "count" {
 			return false

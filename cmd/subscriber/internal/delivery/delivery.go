@@ -100,7 +100,9 @@ func (d *Deliverer) Deliver(ctx context.Context, m source.Message) error {
 	var refused *Refused
 	final := errors.As(err, &refused)
 	d.failures.note(m, err, final || d.AtMostOnce)
-	d.note(err, err != nil && !final)
+	if !errors.As(err, new(*Unavailable)) { // which the worker tells, who stops the intake
+		d.note(err, err != nil && !final)
+	}
 	return err
 }
 

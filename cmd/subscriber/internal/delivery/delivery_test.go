@@ -75,7 +75,7 @@ func TestOnlyChangesOfTheHandlerAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	status := http.StatusOK
 	d := post(t, &log, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) })
-	for _, next := range []int{200, 500, 500, 503, 200, 200} {
+	for _, next := range []int{200, 500, 500, 503, 200, 200, 500, 200, 500} {
 		status = next
 		_ = d.Deliver(t.Context(), message) // its result is another test's
 	}
@@ -124,4 +124,24 @@ func TestWorkTimeIsCutShort(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, d.Deliver(ctx, message), context.Canceled)
+}
+
+// Where there was no connection the message is not to blame; where one ended, it may be.
+func TestAHandlerThatCantBeReached(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_ = connection.Close()
+		}
+	}))
+	handlerURL, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	var log bytes.Buffer
+	d := delivery.New(delivery.Options{HandlerURL: handlerURL, Concurrency: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	err = d.Deliver(t.Context(), message)
+	require.Error(t, err)
+	require.NotErrorAs(t, err, new(*delivery.Unavailable), "it broke off")
+	server.Close()
+	require.ErrorAs(t, d.Deliver(t.Context(), message), new(*delivery.Unavailable))
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 }

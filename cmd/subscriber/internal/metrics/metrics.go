@@ -14,6 +14,7 @@ import (
 const (
 	ResultAcknowledged = "acknowledged" // the work was done
 	ResultFailed       = "failed"       // it failed or took too long
+	ResultUnavailable  = "unavailable"  // the handler was away or overloaded
 )
 
 // Metrics of one worker. It is safe for concurrent use.
@@ -26,6 +27,8 @@ type Metrics struct {
 	Seconds prometheus.Histogram
 	// InWork is how many messages are in flight now.
 	InWork prometheus.Gauge
+	// HandlerAvailable is 0 while the handler is away or overloaded, otherwise 1.
+	HandlerAvailable prometheus.Gauge
 	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected *Connection
 	// Events counts messages that went another way than delivery: reclaimed from a
@@ -47,6 +50,9 @@ func New() *Metrics {
 		InWork: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pubsub_subscriber_in_work", Help: "Messages in flight.",
 		}),
+		HandlerAvailable: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pubsub_subscriber_handler_available", Help: "0 while the handler is away or overloaded and no messages are taken, otherwise 1.",
+		}),
 		Connected: &Connection{Gauge: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, otherwise 0.",
 		})},
@@ -54,7 +60,7 @@ func New() *Metrics {
 			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.",
 		}, []string{"event"}),
 	}
-	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.Connected, m.Events,
+	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.HandlerAvailable, m.Connected, m.Events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // The scaler adds what is finished to what is left: each message must count once.
@@ -18,17 +16,15 @@ func TestListCountsWhatIsFinished(t *testing.T) {
 		l := b.list(t)
 		require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
 		require.NoError(t, l.Bury(t.Context(), fetchOne(t, l)))
-		require.NoError(t, l.Release(t.Context(), []Message{fetchOne(t, l)}))
+		require.NoError(t, l.Release(t.Context(), []Message{fetchOne(t, l)}, 0))
 		require.NoError(t, l.Close(t.Context()))
 		require.EqualValues(t, 2, b.finished(t))
-		require.Len(t, b.items(t, b.Key), 1)
+		require.EqualValues(t, 1, b.depth(t).Ready)
 	})
 	t.Run("of a worker that died", func(t *testing.T) {
 		b := newTestbed(t)
-		b.dies(t, "gone", time.Hour, "1", "2")
-		l := b.list(t)
-		require.NoError(t, l.reclaim(t.Context()))
-		require.Zero(t, b.finished(t))
+		b.dies(t, "gone", time.Second, "1", "2")
+		l := b.survivor(t)
 		for range 2 {
 			require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
 		}
@@ -39,25 +35,14 @@ func TestListCountsWhatIsFinished(t *testing.T) {
 		b.push(t, "m")
 		frozen := b.list(t)
 		late := fetchOne(t, frozen)
-		b.dies(t, "me", time.Hour)
-		other := b.Options
-		other.Consumer = "other"
-		l := NewList(other)
-		require.NoError(t, l.Recover(t.Context()))
-		require.NoError(t, l.reclaim(t.Context()))
+		b.endLeases(t)
+		l := b.survivor(t)
+		again := fetchOne(t, l)
+		require.Equal(t, late.ID, again.ID)
 		require.NoError(t, frozen.Ack(t.Context(), late))
-		require.Zero(t, b.finished(t), "it is in the queue again")
-		require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
+		require.EqualValues(t, 1, b.depth(t).InFlight, "it is the other's")
+		require.NoError(t, l.Ack(t.Context(), again))
 		require.EqualValues(t, 1, b.finished(t))
-	})
-	t.Run("the correction waits for the server", func(t *testing.T) {
-		b := newTestbed(t)
-		l := b.list(t)
-		require.NoError(t, b.client.Set(t.Context(), queue.FinishedKey(b.Key), 8, 0).Err())
-		l.excess = 1 // as after a connection that could not be had
-		require.NoError(t, l.Recover(t.Context()))
-		require.EqualValues(t, 7, b.finished(t))
-		require.NoError(t, l.Recover(t.Context()))
-		require.EqualValues(t, 7, b.finished(t))
+		require.Zero(t, b.depth(t).Total())
 	})
 }

@@ -2,12 +2,12 @@ package source
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,308 +16,264 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// maxWaiting is how many messages may wait for another delivery before no new ones are
-// taken: a few bad messages must not stop the queue, and a handler that is down must not
-// draw all of it into one worker.
-const maxWaiting = 100
-
-// recheckInterval is the time between two comparisons with the server while nothing fails:
-// after a failover a removal that the new master never heard of must not leave a message
-// in the consumer's list for ever.
-const recheckInterval = 15 * time.Second
-
-// settleTokens bounds how many acknowledgements are on their way at once.
-const settleTokens = 64
-
-// List consumes a list whose publishers LPUSH. BLMOVE takes a message from the right and
-// keeps it in the consumer's own list (queue.ProcessingKey) until LREM acknowledges it and
-// the queue's counter of finished messages (queue.FinishedKey) is raised with it.
-// Each consumer is named in queue.ConsumersKey with its last heartbeat, so that others
-// move its messages back when it is gone.
+// List consumes a list whose publishers LPUSH. A message is taken from the right into a
+// list of its own, and named in queue.TakenKey in the same transaction, with the end of a
+// lease that this worker extends: so whatever a worker may hold is found there once its
+// lease has ended, however late the server got the command. There it stays, too, while it
+// waits for another delivery.
+//
+// Each holding of a message has a name that no other ever has (taken), which its end, its
+// retry and its takeover refer to. So a command that comes late, or twice, finds nothing
+// to do.
 //
 // Fetch, Recover and Close are for one goroutine; the others are safe beside them.
 type List struct {
 	Options
-	processing, consumers, deliveries, dead, finished string
+	next, taken, done, consumers, dead string
 
-	// settling holds a token for each acknowledgement on its way; Recover takes all, so
-	// that it sees none half done.
-	settling chan struct{}
+	// process tells this process from an earlier one with its consumer's name, and serial
+	// one holding from another.
+	process string
+	serial  atomic.Int64
+
+	// For Fetch's goroutine alone.
+	left       int64     // how many waited in the queue after the last look
+	unattended bool      // a message may wait in next
+	sawNext    bool      // one did at the last look
+	nextLook   time.Time // for messages that are due again
+	newFirst   bool      // the last fetch was of such
+	adopted    bool      // what an earlier process held has been looked for
 
 	mu        sync.Mutex
-	held      map[string]int // copies of each payload that are known here and not finished
-	unsettled []removal      // finished, but the server may still hold them
-	waiting   []waiting      // held, for a later delivery
-	moved     bool           // a BLMOVE that failed may have moved a message that is not known here
-	doubtful  time.Time      // a command sent before this may yet be executed until then
-	recheck   bool           // compare with the server again after that time
-	checked   time.Time      // last comparison with the server
-	beat      time.Time      // last heartbeat
-	excess    int64          // finished messages that the counter has too many
+	held      map[string]bool // members whose message is held here, or whose end is not settled
+	unsettled []ending        // the server may not know of these
+	doubtful  map[string]doubt
+	offset    time.Duration // of the server's clock to Now
+	beat      time.Time     // last heartbeat
+	since     time.Time     // what others hold may be taken from reclaimGrace after it
+	full      fullness      // the server is at maxmemory
 }
 
-// removal is a message to be taken off the consumer's list.
-type removal struct {
-	payload string
-	dead    bool // and put on the dead-letter queue
-}
-
-type waiting struct {
-	message Message
-	due     time.Time
+// doubt is about a holding: whether the server made it, or will.
+type doubt struct {
+	holding taken
+	until   time.Time
 }
 
 // NewList returns the source of a list. Recover must succeed before the first Fetch.
 func NewList(o Options) *List {
+	var process [8]byte
+	_, _ = rand.Read(process[:]) // it never fails
 	return &List{
-		Options:    o,
-		processing: queue.ProcessingKey(o.Key, o.Consumer),
-		consumers:  queue.ConsumersKey(o.Key),
-		deliveries: queue.ConsumersKey(o.Key) + ":deliveries",
-		dead:       o.deadKey(),
-		finished:   queue.FinishedKey(o.Key),
-		settling:   make(chan struct{}, settleTokens),
-		held:       map[string]int{},
+		Options: o,
+		next:    queue.NextKey(o.Key), taken: queue.TakenKey(o.Key), done: queue.DoneKey(o.Key),
+		consumers: queue.ConsumersKey(o.Key), dead: o.deadKey(),
+		process: hex.EncodeToString(process[:]),
+		held:    map[string]bool{}, doubtful: map[string]doubt{},
 	}
 }
 
-// Fetch returns a message, for which it waits up to BlockTime where wait is set, or none.
-// limit is of no effect: a list's message is fetched when its work can begin.
-func (l *List) Fetch(ctx context.Context, _ int, wait bool) ([]Message, error) {
+// Fetch returns up to limit messages, for which it waits up to BlockTime where wait is set,
+// or none. Those that are due for another delivery and new ones take turns.
+func (l *List) Fetch(ctx context.Context, limit int, wait bool) ([]Message, error) {
+	messages, err := l.fetch(ctx, limit, wait)
+	if isFull(err) {
+		return l.fetchInPlace(ctx, limit, wait)
+	}
+	return messages, err
+}
+
+func (l *List) fetch(ctx context.Context, limit int, wait bool) ([]Message, error) {
 	if err := l.freshen(ctx); err != nil {
 		return nil, err
 	}
-	message, due, full := l.next()
-	if due {
-		return l.deliver(ctx, message)
-	}
-	if full {
-		if !wait {
-			return nil, nil
+	look := !l.Now().Before(l.nextLook)
+	if look && !l.newFirst {
+		if again, err := l.fetchDue(ctx, limit); err != nil || len(again) > 0 {
+			return again, err
 		}
-		return nil, l.pause(ctx)
+		look = false
 	}
-	ctx, cancel := context.WithTimeout(ctx, BlockTime+OperationTimeout)
-	defer cancel()
-	payload, err := l.move(ctx, wait).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
+	l.newFirst = false
+	fresh, err := l.fetchNew(ctx, limit, wait && !look)
+	if err != nil || len(fresh) > 0 || !look {
+		return fresh, err
 	}
-	if err != nil {
-		if connection.MayHaveHappened(err) {
-			l.doubt()
-		}
-		return nil, l.classify(fmt.Errorf("BLMOVE %s: %w", l.Key, err))
-	}
-	l.mu.Lock()
-	l.held[payload]++
-	l.mu.Unlock()
-	return l.deliver(ctx, l.message(payload))
+	return l.fetchDue(ctx, limit)
 }
 
-func (l *List) move(ctx context.Context, wait bool) *redis.StringCmd {
-	if !wait {
-		return l.Client.LMove(ctx, l.Key, l.processing, "RIGHT", "LEFT")
-	}
-	return l.Client.BLMove(ctx, l.Key, l.processing, "RIGHT", "LEFT", BlockTime)
-}
-
-func (l *List) message(payload string) Message {
-	return Message{Key: l.Key, ID: payloadID(payload), Payload: payload}
-}
-
-// freshen does what must precede a move: the others must know of this consumer, and what
-// an earlier error left open must be settled.
+// freshen sees to it that leases are extended before anything else after a pause: of the
+// process, for one.
 func (l *List) freshen(ctx context.Context) error {
-	now := l.Now()
 	l.mu.Lock()
-	stale := now.Sub(l.beat) > lease/2
-	recheck := l.recheck && now.After(l.doubtful) || now.Sub(l.checked) > recheckInterval
+	stale := l.Now().Sub(l.beat) > lease/2
 	l.mu.Unlock()
-	if recheck {
-		return l.Recover(ctx)
-	}
 	if stale {
 		return l.heartbeat(ctx)
 	}
 	return nil
 }
 
-// next returns a message that is due for another delivery, and whether as many wait as
-// may.
-func (l *List) next() (message Message, due, full bool) {
-	now := l.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, w := range l.waiting {
-		if !w.due.After(now) {
-			l.waiting = slices.Delete(l.waiting, i, i+1)
-			return w.message, true, false
+// fetchNew takes messages that have not been delivered yet.
+func (l *List) fetchNew(ctx context.Context, limit int, wait bool) ([]Message, error) {
+	if l.unattended {
+		l.unattended = false
+		if messages, err := l.take(ctx, l.next, 1); err != nil || len(messages) > 0 {
+			return messages, err
 		}
 	}
-	return Message{}, false, len(l.waiting) >= maxWaiting
+	if l.left > 0 {
+		messages, err := l.take(ctx, l.Key, min(limit, int(min(l.left, maxBatch))))
+		if err != nil || len(messages) > 0 {
+			return messages, err
+		}
+	}
+	moved, err := l.await(ctx, wait)
+	if err != nil || !moved {
+		return nil, err
+	}
+	return l.take(ctx, l.next, 1)
 }
 
-// pause stands in for a fetch when no message may be taken.
-func (l *List) pause(ctx context.Context) error {
-	timer := time.NewTimer(BlockTime)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
+// maxBatch bounds how many messages are taken in one transaction.
+const maxBatch = 1000
 
-// deliver counts the delivery of a message that is held.
-func (l *List) deliver(ctx context.Context, m Message) ([]Message, error) {
-	m.fetched = l.Now()
-	m.Deliveries++
-	if l.MaxDeliveries == 0 {
-		return []Message{m}, nil
+// await moves the list's next message to where all workers look, once there is one. The
+// move itself names nobody: where its reply is lost, or the server gets it after this
+// worker's end, the message is found all the same.
+func (l *List) await(ctx context.Context, wait bool) (moved bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, BlockTime+OperationTimeout)
+	defer cancel()
+	if wait {
+		err = l.Client.BLMove(ctx, l.Key, l.next, "RIGHT", "LEFT", BlockTime).Err()
+	} else {
+		err = l.Client.LMove(ctx, l.Key, l.next, "RIGHT", "LEFT").Err()
 	}
-	// Counted on the server before the work begins, so that a message which ends its
-	// worker is counted too.
-	count, err := l.Client.HIncrBy(ctx, l.deliveries, m.ID, 1).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
 	if err != nil {
-		m.Deliveries--
-		l.wait(m, l.Now())
-		return nil, l.classify(fmt.Errorf("HINCRBY %s: %w", l.deliveries, err))
+		l.unattended = connection.MayHaveHappened(err)
+		return false, l.classify(fmt.Errorf("BLMOVE %s: %w", l.Key, err))
 	}
-	m.Deliveries = count
-	if count > l.MaxDeliveries {
-		return nil, l.Bury(ctx, m)
-	}
-	return []Message{m}, nil
+	return true, nil
 }
 
-// Ack takes the message off the consumer's list. After an error the message is done all
-// the same, and Recover settles it.
+// take takes up to n new messages from the queue, or from next.
+func (l *List) take(ctx context.Context, from string, n int) ([]Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	holdings := make([]taken, n)
+	moves := make([]*redis.StringCmd, n)
+	end := l.leaseEnd()
+	var left *redis.IntCmd
+	err := l.transact(ctx, func(tx redis.Pipeliner) {
+		for i := range holdings {
+			holdings[i] = l.holding("", 0)
+			id := holdings[i].id
+			tx.ZAdd(ctx, l.taken, redis.Z{Score: end, Member: holdings[i].String()})
+			moves[i] = tx.LMove(ctx, from, l.home(holdings[i]), "RIGHT", "LEFT")
+			tx.ZAdd(ctx, queue.UncountedKey(l.Key, id), redis.Z{Score: 1, Member: queue.DoneMember})
+		}
+		left = tx.LLen(ctx, l.Key)
+	})
+	if err != nil {
+		l.doubt(err, holdings)
+		return nil, l.classify(fmt.Errorf("MULTI, LMOVE %s: %w", from, err))
+	}
+	l.left = left.Val()
+	return l.deliver(ctx, holdings, moves, true), nil
+}
+
+// deliver makes messages of those holdings whose move found one; of the others nothing may
+// be left. fresh says that nobody has held them before.
+func (l *List) deliver(ctx context.Context, holdings []taken, moves []*redis.StringCmd, fresh bool) []Message {
+	now := l.Now()
+	var messages []Message
+	var none []taken
+	l.mu.Lock()
+	for i, h := range holdings {
+		payload, err := moves[i].Result()
+		if err != nil {
+			none = append(none, h)
+			continue
+		}
+		l.held[h.String()] = true
+		messages = append(messages, Message{
+			Key: l.Key, ID: h.id, Payload: payload, Deliveries: h.deliveries + 1, holding: h, fetched: now,
+		})
+	}
+	l.mu.Unlock()
+	if len(none) > 0 {
+		// Where this fails, whoever finds the name finds no message, and takes it away.
+		_, _ = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for _, h := range none {
+				pipe.ZRem(ctx, l.taken, h.String())
+				if fresh {
+					pipe.Del(ctx, queue.UncountedKey(l.Key, h.id))
+				}
+			}
+			return nil
+		})
+	}
+	return messages
+}
+
+// doubt notes that the server may have made those holdings, or may yet.
+func (l *List) doubt(err error, holdings []taken) {
+	if !connection.MayHaveHappened(err) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range holdings {
+		l.doubtful[h.String()] = doubt{h, l.Now().Add(lease)}
+	}
+}
+
+// Ack ends the message. After an error it is done all the same, and Recover tells the
+// server.
 func (l *List) Ack(ctx context.Context, m Message) error {
-	return l.settle(ctx, removal{payload: m.Payload})
+	if m.place != "" {
+		return l.ackInPlace(ctx, m)
+	}
+	return l.settle(ctx, ending{message: m})
 }
 
 // Bury moves the message to the dead-letter queue, as Ack does otherwise.
 func (l *List) Bury(ctx context.Context, m Message) error {
+	if m.place != "" {
+		l.leaveInPlace(m) // there is no room for it elsewhere
+		return nil
+	}
 	l.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", l.dead)
 	l.event(DeadLettered, 1)
-	return l.settle(ctx, removal{payload: m.Payload, dead: true})
+	return l.settle(ctx, ending{message: m, dead: true})
 }
 
-func (l *List) settle(ctx context.Context, r removal) error {
-	select {
-	case l.settling <- struct{}{}:
-		defer func() { <-l.settling }()
-	case <-ctx.Done():
-		l.finish(r, ctx.Err())
-		return ctx.Err()
-	}
-	removed, err := l.remove(ctx, r)
-	l.finish(r, err)
-	if err == nil && removed == 0 {
-		l.Log.Warn("the server no longer had a message when its work ended: another worker took it over, or the server lost it", "id", payloadID(r.payload))
-	}
-	return err
+// Retry has the message delivered again after that time, by this worker or another.
+func (l *List) Retry(ctx context.Context, m Message, after time.Duration) error {
+	return l.giveBack(ctx, m, m.Deliveries, l.serverNow().Add(after))
 }
 
-// finish notes the end of the work on a message, whose removal failed where err is set.
-func (l *List) finish(r removal, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.held[r.payload]--; l.held[r.payload] <= 0 {
-		delete(l.held, r.payload)
-	}
-	if err != nil {
-		l.unsettled = append(l.unsettled, r)
-	}
-}
-
-// remove takes a message off the consumer's list and counts it as finished, in one
-// transaction: where its reply is lost, the message's absence says that it was counted. It
-// returns how many copies were removed, 0 or 1.
-func (l *List) remove(ctx context.Context, r removal) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
-	defer cancel()
-	var removed *redis.IntCmd
-	_, err := l.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-		removed = tx.LRem(ctx, l.processing, 1, r.payload)
-		tx.IncrBy(ctx, l.finished, 1)
-		if r.dead || l.MaxDeliveries > 0 {
-			tx.HDel(ctx, l.deliveries, payloadID(r.payload))
-		}
-		if r.dead {
-			tx.LPush(ctx, l.dead, r.payload)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, l.classify(fmt.Errorf("MULTI, LREM %s: %w", l.processing, err))
-	}
-	if removed.Val() == 0 {
-		// Whoever has it now counts it.
-		l.mu.Lock()
-		l.excess++
-		l.mu.Unlock()
-		l.correct(ctx)
-	}
-	return removed.Val(), nil
-}
-
-// correct takes back what was counted for messages that were not there any more. Where the
-// server can't be reached, Recover does it later.
-func (l *List) correct(ctx context.Context) {
-	l.mu.Lock()
-	excess := l.excess
-	l.excess = 0
-	l.mu.Unlock()
-	if excess == 0 {
-		return
-	}
-	err := l.Client.DecrBy(ctx, l.finished, excess).Err()
-	if err != nil && !connection.MayHaveHappened(err) {
-		l.mu.Lock()
-		l.excess += excess
-		l.mu.Unlock()
-	}
-}
-
-// Retry delivers the message again after that time, here or, when this worker stops
-// before, elsewhere.
-func (l *List) Retry(_ context.Context, m Message, after time.Duration) error {
-	l.wait(m, l.Now().Add(after))
-	return nil
-}
-
-// Release gives back messages whose work has not begun.
-func (l *List) Release(ctx context.Context, messages []Message) error {
+// Release gives back messages whose work has not begun, or was not to blame, to be
+// delivered again after that time. The delivery is not counted.
+func (l *List) Release(ctx context.Context, messages []Message, after time.Duration) error {
 	var errs []error
+	due := l.serverNow().Add(after)
 	for _, m := range messages {
-		m.Deliveries--
-		if l.MaxDeliveries > 0 {
-			errs = append(errs, wrap("HINCRBY "+l.deliveries, l.Client.HIncrBy(ctx, l.deliveries, m.ID, -1).Err()))
-		}
-		l.wait(m, l.Now())
+		errs = append(errs, l.giveBack(ctx, m, m.Deliveries-1, due))
 	}
 	return errors.Join(errs...)
 }
 
-func (l *List) wait(m Message, due time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting = append(l.waiting, waiting{m, due})
-}
-
-// doubt notes that a move may have happened, or may yet.
-func (l *List) doubt() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.moved, l.recheck, l.doubtful = true, true, l.Now().Add(doubtTime)
-}
-
-func payloadID(payload string) string {
-	sum := sha256.Sum256([]byte(payload))
-	return hex.EncodeToString(sum[:16])
+func (l *List) giveBack(ctx context.Context, m Message, deliveries int64, due time.Time) error {
+	if m.place != "" {
+		l.leaveInPlace(m)
+		return nil
+	}
+	waiting := l.holding(m.ID, deliveries)
+	return l.settle(ctx, ending{message: m, waiting: &waiting, due: due})
 }
 
 func wrap(what string, err error) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,24 +13,33 @@ import (
 )
 
 const (
-	// heartbeatInterval is the time between two heartbeats of a consumer. They don't
-	// depend on its work, so the lease need not cover a message's time.
+	// heartbeatInterval is the time between two heartbeats of a worker. They don't depend
+	// on its work, so the lease need not cover a message's time.
 	heartbeatInterval = 5 * time.Second
-	// lease is how old a heartbeat may be before others take a consumer's messages over.
+	// lease is how long after a worker's last heartbeat others take its messages over.
 	lease = 30 * time.Second
-	// forgetAfter is how old a heartbeat must be before the name of a consumer without
-	// messages is removed. It is much longer than the lease, so that the name of one
-	// that was only frozen is still there when a late move of its fills its list.
+	// forgetAfter is how old a heartbeat must be before the name of a worker is removed. It
+	// is much longer than the lease, so that the name of one of an older version that was
+	// only frozen is still there when a late move of its fills its list.
 	forgetAfter = 2 * time.Minute
 )
 
-// Maintain keeps this consumer's heartbeat and takes over the messages of those that are
-// gone, until ctx ends. Errors are told at the debug level alone: Fetch meets them too.
+// Maintain keeps this worker's leases, and takes over the messages of older versions' workers
+// that are gone, until ctx ends. Errors are told at the debug level alone: Fetch meets them
+// too.
 func (l *List) Maintain(ctx context.Context) {
 	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
 	for {
-		if err := errors.Join(l.heartbeat(ctx), l.reclaim(ctx)); err != nil {
+		err := errors.Join(l.heartbeat(ctx), l.reclaim(ctx), l.mendLeases(ctx))
+		l.mu.Lock()
+		refused := len(l.unsettled) > 0 && l.full.logged
+		l.mu.Unlock()
+		if refused {
+			err = errors.Join(err, l.settleAll(ctx))
+		}
+		l.countInPlace(ctx)
+		if err != nil {
 			l.Log.Debug("heartbeat or takeover failed", "error", err)
 		}
 		select {
@@ -42,7 +50,8 @@ func (l *List) Maintain(ctx context.Context) {
 	}
 }
 
-// heartbeat says that this consumer is alive, by the server's clock.
+// heartbeat says that this worker is alive, and extends the leases of what it holds, by the
+// server's clock.
 func (l *List) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
@@ -51,8 +60,25 @@ func (l *List) heartbeat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	score := redis.Z{Score: float64(now.Unix()), Member: l.Consumer}
-	if err := l.Client.ZAdd(ctx, l.consumers, score).Err(); err != nil {
+	l.mu.Lock()
+	l.offset = now.Sub(l.Now())
+	if asked.Sub(l.beat) > lease/2 {
+		l.since = asked
+	}
+	var leases []redis.Z
+	end := inWork(now.Add(lease))
+	for member := range l.held {
+		leases = append(leases, redis.Z{Score: end, Member: member})
+	}
+	l.mu.Unlock()
+	_, err = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.ZAdd(ctx, l.consumers, redis.Z{Score: float64(now.Unix()), Member: l.Consumer})
+		for part := range slices.Chunk(leases, maxBatch) {
+			pipe.ZAddXX(ctx, l.taken, part...) // what others took over stays theirs
+		}
+		return nil
+	})
+	if err != nil {
 		return l.classify(fmt.Errorf("ZADD %s: %w", l.consumers, err))
 	}
 	l.mu.Lock()
@@ -61,19 +87,50 @@ func (l *List) heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// reclaim moves the messages of consumers whose lease has ended back to the queue.
-func (l *List) reclaim(ctx context.Context) error {
+// mendLeases shortens leases that end later than any that a worker gives: the server's clock
+// was ahead, before a failover for one.
+func (l *List) mendLeases(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	now, err := l.serverTime(ctx)
-	if err != nil {
-		return err
-	}
-	gone, err := l.Client.ZRangeByScoreWithScores(ctx, l.consumers, &redis.ZRangeBy{
-		Min: "-inf", Max: unixSeconds(now.Add(-lease)),
+	end := l.serverNow().Add(lease)
+	ahead, err := l.Client.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{
+		Min: "(" + score(inWork(end.Add(lease))), Max: "+inf", Count: maxBatch,
 	}).Result()
+	if err != nil || len(ahead) == 0 {
+		return wrap("ZRANGEBYSCORE "+l.taken, err)
+	}
+	ends := make([]redis.Z, len(ahead))
+	for i, member := range ahead {
+		ends[i] = redis.Z{Score: inWork(end), Member: member}
+	}
+	return wrap("ZADD "+l.taken, l.Client.ZAddXX(ctx, l.taken, ends...).Err())
+}
+
+// reclaim moves the messages of older versions' workers whose lease has ended back to the
+// queue: each has what it holds in one list.
+func (l *List) reclaim(ctx context.Context) error {
+	if !l.mayReclaim() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	now := l.serverNow()
+	all, err := l.Client.ZRangeWithScores(ctx, l.consumers, 0, -1).Result()
 	if err != nil {
-		return fmt.Errorf("ZRANGEBYSCORE %s: %w", l.consumers, err)
+		return fmt.Errorf("ZRANGE %s: %w", l.consumers, err)
+	}
+	var gone []redis.Z
+	for _, consumer := range all {
+		switch beat := time.Unix(int64(consumer.Score), 0); {
+		case beat.Before(now.Add(-lease)):
+			gone = append(gone, consumer)
+		case beat.After(now.Add(lease)):
+			// The server's clock was ahead. Who is alive says so again.
+			mended := redis.Z{Score: float64(now.Unix()), Member: consumer.Member}
+			if err := l.Client.ZAddXX(ctx, l.consumers, mended).Err(); err != nil {
+				return fmt.Errorf("ZADD %s: %w", l.consumers, err)
+			}
+		}
 	}
 	if len(gone) == 0 {
 		return nil
@@ -89,15 +146,15 @@ func (l *List) reclaim(ctx context.Context) error {
 	}
 	// The longest gone comes last, so that its messages come first.
 	for i, consumer := range slices.Backward(gone) {
-		if err := l.takeOver(ctx, consumer, lengths[i].Val(), now); err != nil {
+		if err := l.putBack(ctx, consumer, lengths[i].Val(), now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeOver puts back what a consumer held that is gone, or in the end forgets it.
-func (l *List) takeOver(ctx context.Context, consumer redis.Z, holds int64, now time.Time) error {
+// putBack puts back what a consumer held that is gone, or in the end forgets it.
+func (l *List) putBack(ctx context.Context, consumer redis.Z, holds int64, now time.Time) error {
 	name := consumer.Member.(string) // go-redis reads no other type
 	if name == l.Consumer {
 		return nil
@@ -145,5 +202,3 @@ func (l *List) forget(ctx context.Context, name string, old func(beat float64) b
 	}, l.consumers, processing)
 	return wrap("ZREM "+l.consumers, err)
 }
-
-func unixSeconds(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,113 +13,138 @@ import (
 
 // Recover makes what is known here and what the server holds agree. It must succeed
 // before the first Fetch, and again after each error of Fetch, Ack or Bury. It takes over
-// what an earlier process of the same name held, and removes what is finished.
+// what an earlier process of the same name held, and tells the server what is finished.
 func (l *List) Recover(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*OperationTimeout)
 	defer cancel()
 	if err := l.checkKind(ctx, queue.List); err != nil {
 		return err
 	}
-	if err := l.heartbeat(ctx); err != nil {
-		return err
-	}
-	for taken := range cap(l.settling) {
-		select {
-		case l.settling <- struct{}{}:
-			defer func() { <-l.settling }()
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %d acknowledgements: %w", cap(l.settling)-taken, ctx.Err())
+	for _, step := range []func(context.Context) error{l.heartbeat, l.settleAll, l.adoptDoubtful, l.adoptFormer} {
+		if err := step(ctx); err != nil && !isFull(err) {
+			return err
 		}
 	}
-	l.correct(ctx)
-	present, err := l.Client.LRange(ctx, l.processing, 0, -1).Result()
-	if err != nil {
-		return l.classify(fmt.Errorf("LRANGE %s: %w", l.processing, err))
-	}
+	l.left, l.unattended = 0, true
+	return nil
+}
+
+// settleAll tells the server the ends that it did not take.
+func (l *List) settleAll(ctx context.Context) error {
 	l.mu.Lock()
-	adopt, remove := reconcile(present, l.held, l.unsettled, l.moved)
+	open := l.unsettled
+	l.unsettled = nil
 	l.mu.Unlock()
-	for _, r := range remove {
-		if _, err := l.remove(ctx, r); err != nil {
-			return err // the next Recover finds what is left
+	for i, e := range open {
+		_, err := l.end(ctx, e)
+		l.mu.Lock()
+		if err != nil {
+			l.unsettled = append(l.unsettled, open[i:]...)
+			l.mu.Unlock()
+			return err
 		}
-	}
-	now := l.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.unsettled, l.checked = nil, now
-	if now.After(l.doubtful) {
-		l.moved, l.recheck = false, false
-	}
-	for _, payload := range adopt {
-		l.held[payload]++
-		l.waiting = append(l.waiting, waiting{l.message(payload), now})
+		delete(l.held, e.message.holding.String())
+		l.mu.Unlock()
 	}
 	return nil
 }
 
-// reconcile compares the consumer's list on the server with what is known here. held
-// counts the copies in flight or waiting; finished are those whose removal is not certain;
-// moved says that one unknown message may have been moved, which then is the first of
-// the list. adopt are the messages that nobody knows, the oldest first; remove are
-// the removals that did not happen.
-//
-// Equal payloads can't be told apart. Where the first of the list may be either an unknown
-// message or a finished one, it is taken for unknown: delivered twice rather than lost.
-func reconcile(present []string, held map[string]int, finished []removal, moved bool) (adopt []string, remove []removal) {
-	extra := map[string]int{}
-	for _, payload := range present {
-		extra[payload]++
-	}
-	for payload, count := range held {
-		extra[payload] -= count
-	}
-	var newest []string
-	if moved && len(present) > 0 && extra[present[0]] > 0 {
-		newest = []string{present[0]}
-		extra[present[0]]--
-	}
-	for _, r := range finished {
-		if extra[r.payload] > 0 {
-			extra[r.payload]--
-			remove = append(remove, r)
-		}
-	}
-	for i := len(present) - 1; i >= 0; i-- {
-		if payload := present[i]; extra[payload] > 0 {
-			extra[payload]--
-			adopt = append(adopt, payload)
-		}
-	}
-	return append(adopt, newest...), remove
-}
-
-// Close gives back what this consumer still holds, and takes its name off the list of
-// consumers. The work on all messages must have ended. After an error, Close may be
-// called again; failing that, the others take over what is left.
-func (l *List) Close(ctx context.Context) error {
-	if err := l.Recover(ctx); err != nil {
-		return err
-	}
-	returned, err := l.moveBack(ctx, l.processing)
-	if err != nil {
-		return err
-	}
+// adoptDoubtful finds what the server gave this worker without its knowing. Nobody has worked
+// on it.
+func (l *List) adoptDoubtful(ctx context.Context) error {
+	now := l.Now()
 	l.mu.Lock()
-	l.waiting, l.held = nil, map[string]int{}
-	doubtful := l.Now().Before(l.doubtful)
-	l.mu.Unlock()
-	if returned > 0 {
-		l.Log.Info("messages given back", "messages", returned)
+	doubtful := make([]taken, 0, len(l.doubtful))
+	for _, d := range l.doubtful {
+		doubtful = append(doubtful, d.holding)
 	}
-	if doubtful {
-		// A move that failed may yet happen: the others must know where to look.
+	l.mu.Unlock()
+	if len(doubtful) == 0 {
 		return nil
 	}
-	return l.forget(ctx, l.Consumer, func(float64) bool { return true })
+	present := make([]*redis.IntCmd, len(doubtful))
+	if _, err := l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, h := range doubtful {
+			present[i] = pipe.LLen(ctx, l.home(h))
+		}
+		return nil
+	}); err != nil {
+		return l.classify(fmt.Errorf("LLEN of %d messages: %w", len(doubtful), err))
+	}
+	for i, h := range doubtful {
+		if present[i].Val() > 0 {
+			back := ending{message: Message{ID: h.id, holding: h}, due: l.serverNow(), unsure: true}
+			waiting := l.holding(h.id, h.deliveries)
+			back.waiting = &waiting
+			if err := l.settle(ctx, back); err != nil {
+				return err
+			}
+			l.nextLook = now
+		}
+		l.mu.Lock()
+		if present[i].Val() > 0 || now.After(l.doubtful[h.String()].until) {
+			delete(l.doubtful, h.String())
+		}
+		l.mu.Unlock()
+	}
+	return nil
 }
 
-// moveBack returns the messages of a consumer's list to the end that is consumed next, in
+// adoptFormer makes due at once what an earlier process of this name held: no other may have the
+// name at the same time, so it is gone.
+func (l *List) adoptFormer(ctx context.Context) error {
+	if l.adopted {
+		return nil
+	}
+	if _, err := l.moveBack(ctx, queue.ProcessingKey(l.Key, l.Consumer)); err != nil { // of an older version
+		return err
+	}
+	members, err := l.Client.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: score(queue.InWork), Max: "+inf"}).Result()
+	if err != nil {
+		return l.classify(fmt.Errorf("ZRANGEBYSCORE %s: %w", l.taken, err))
+	}
+	for part := range slices.Chunk(members, maxBatch) {
+		var from []string
+		var to []taken
+		for _, member := range part {
+			if h, ok := parseTaken(member); ok && h.consumer == l.Consumer && !l.mine(h) {
+				from, to = append(from, member), append(to, l.holding(h.id, h.deliveries+1))
+			}
+		}
+		if len(from) == 0 {
+			continue
+		}
+		// What had no message is found to have none when it is due, which it is.
+		if _, _, err := l.passAll(ctx, from, to, waitingUntil(l.serverNow())); err != nil {
+			return err
+		}
+		l.event(Reclaimed, len(from))
+	}
+	l.adopted = true
+	return nil
+}
+
+// mine tells whether this process made the holding.
+func (l *List) mine(h taken) bool {
+	return len(h.token) > len(l.process) && h.token[:len(l.process)] == l.process
+}
+
+// Close takes leave: what is given back waits for the others, and what the server could not be
+// told is found by them when its lease ends. The work on all messages must have ended. After
+// an error, Close may be called again.
+func (l *List) Close(ctx context.Context) error {
+	if err := l.settleAll(ctx); err != nil && !isFull(err) {
+		return err
+	}
+	if err := l.adoptDoubtful(ctx); err != nil && !isFull(err) {
+		return err
+	}
+	l.countInPlace(ctx)
+	err := l.Client.ZRem(ctx, l.consumers, l.Consumer).Err()
+	return l.classify(wrap("ZREM "+l.consumers, err))
+}
+
+// moveBack returns the messages of an older version's list to the end that is consumed next, in
 // their order. Each is moved atomically, so that two that do it at once do no harm.
 func (l *List) moveBack(ctx context.Context, processing string) (int, error) {
 	for moved := 0; ; moved++ {

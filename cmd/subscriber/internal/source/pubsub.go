@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -185,7 +187,7 @@ func (s *PubSub) Retry(_ context.Context, m Message, _ time.Duration) error {
 }
 
 // Release drops the messages: the server can't take them back.
-func (s *PubSub) Release(_ context.Context, messages []Message) error {
+func (s *PubSub) Release(_ context.Context, messages []Message, _ time.Duration) error {
 	for _, m := range messages {
 		s.drop(m)
 	}
@@ -201,4 +203,10 @@ func (s *PubSub) drop(m Message) {
 func (s *PubSub) Close(context.Context) error {
 	s.unsubscribe()
 	return nil
+}
+
+// payloadID stands in for the ID that a message of Pub/Sub does not have.
+func payloadID(payload string) string {
+	sum := sha256.Sum256([]byte(payload))
+	return hex.EncodeToString(sum[:16])
 }

@@ -126,7 +126,7 @@ func TestPubSubDropsWhatFails(t *testing.T) {
 	require.NoError(t, s.Ack(t.Context(), Message{}))
 	require.NoError(t, s.Retry(t.Context(), Message{}, time.Second))
 	require.NoError(t, s.Bury(t.Context(), Message{}))
-	require.NoError(t, s.Release(t.Context(), []Message{{}, {}}))
+	require.NoError(t, s.Release(t.Context(), []Message{{}, {}}, 0))
 	require.Equal(t, 4, dropped)
 }
 

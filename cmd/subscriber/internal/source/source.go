@@ -29,17 +29,15 @@ const (
 	BeginWithin = 2 * time.Second
 	// OperationTimeout bounds each exchange with the server, without BlockTime.
 	OperationTimeout = 4 * time.Second
-	// doubtTime is how long after an error a command that was sent may yet be executed.
-	doubtTime = 10 * time.Second
 )
 
 // Message is one message, or one entry of a stream.
 type Message struct {
 	// Key is the queue's.
 	Key string
-	// ID is the entry's ID. Other messages have none of their own: theirs is made of
-	// the payload's SHA-256, so that it is the same at each delivery and for equal
-	// payloads.
+	// ID is the entry's ID, or given to a list's message when it is first taken: the same at
+	// each delivery, and another for each message. One of Pub/Sub, or of a list on a
+	// server that refuses to write, has none that lasts.
 	ID string
 	// Payload of a stream's entry is its field "payload", else the value of its only
 	// field, else all fields as a JSON object.
@@ -50,6 +48,8 @@ type Message struct {
 	Reason string
 
 	fields  map[string]any // of a stream's entry
+	holding taken          // of a list's message
+	place   string         // the list that a message is still in, which could not be taken; else empty
 	fetched time.Time
 }
 
@@ -151,7 +151,7 @@ func (o Options) classify(err error) error {
 
 // Detect asks the server whether the key is a List or a Stream; None while there is
 // neither. A list is absent once its last message is taken, but then its consumers are
-// known.
+// known, or what they took.
 func (o Options) Detect(ctx context.Context) (queue.Kind, error) {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
@@ -165,11 +165,11 @@ func (o Options) Detect(ctx context.Context) (queue.Kind, error) {
 	case queue.List, queue.Stream:
 		return kind, nil
 	case queue.None:
-		consumers, err := o.Client.Exists(ctx, queue.ConsumersKey(o.Key)).Result()
+		traces, err := o.Client.Exists(ctx, queue.ConsumersKey(o.Key), queue.TakenKey(o.Key), queue.NextKey(o.Key)).Result()
 		if err != nil {
 			return queue.None, o.classify(fmt.Errorf("EXISTS %s: %w", queue.ConsumersKey(o.Key), err))
 		}
-		if consumers > 0 {
+		if traces > 0 {
 			return queue.List, nil
 		}
 		return queue.None, nil

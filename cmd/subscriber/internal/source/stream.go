@@ -24,7 +24,9 @@ const PayloadField = "payload"
 
 // Stream consumes a stream by a consumer group. What a consumer read stays in the group's
 // pending entries until XACK; XAUTOCLAIM takes over what has been pending for longer than
-// the message timeout and ClaimMargin.
+// the message timeout and ClaimMargin. What waits for another delivery is given to a name
+// of its own, queue.WaitingConsumer, with a delivery time by which it is claimed when it
+// is due: so it is neither in flight, nor taken for what an error left open.
 //
 // Fetch, Recover and Close are for one goroutine; the others are safe beside them.
 type Stream struct {
@@ -34,13 +36,18 @@ type Stream struct {
 
 	// For Fetch's goroutine alone.
 	history   string // own pending entries after this ID are still to be looked at
+	adopted   bool   // what an earlier process of this name held has been looked for
 	cursor    string // of XAUTOCLAIM
 	nextClaim time.Time
+	newFirst  bool // the last fetch was of claimed entries
 
 	mu        sync.Mutex
 	held      map[string]bool // IDs of entries whose work has not ended here
 	unsettled []burial        // finished, but perhaps pending still
-	doubtful  time.Time       // an XREADGROUP sent before this may yet be executed until then
+	doubtful  bool            // an XREADGROUP got no answer: it may yet be executed, at any time
+	offset    time.Duration   // of the server's clock to Now
+	contact   time.Time       // when the server last told its time
+	since     time.Time       // what others hold may be claimed from reclaimGrace after it
 }
 
 // burial is an entry that is finished: acknowledged, or moved to the dead-letter queue.
@@ -57,9 +64,48 @@ func NewStream(o Options) *Stream {
 	}
 }
 
-// Maintain does nothing until ctx ends: Fetch looks after entries of consumers that are
-// gone, and the server knows how long each entry has been pending.
-func (s *Stream) Maintain(ctx context.Context) { <-ctx.Done() }
+// Maintain keeps an eye on the server's clock until ctx ends. Fetch looks after entries of
+// consumers that are gone, and the server knows how long each entry has been pending.
+func (s *Stream) Maintain(ctx context.Context) {
+	ticker := time.NewTicker(heartbeatInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.lookAtClock(ctx); err != nil {
+			s.Log.Debug("the server did not tell its time", "error", err)
+		}
+	}
+}
+
+// lookAtClock notes the server's time. After an outage what others hold is left alone for a while:
+// the time that it is pending has gone on, and they must first be able to acknowledge it.
+func (s *Stream) lookAtClock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	now, err := s.serverTime(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	here := s.Now()
+	if !s.contact.IsZero() && here.Sub(s.contact) > 3*heartbeatInterval {
+		s.since = here
+	}
+	s.offset, s.contact = now.Sub(here), here
+	return nil
+}
+
+// mayClaim tells whether entries that were given up may be claimed.
+func (s *Stream) mayClaim() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Now().Sub(s.since) >= reclaimGrace
+}
 
 // Recover creates the group where there is none, at the start of the stream, so that no
 // entry that waits is passed over. It acknowledges what is finished, and makes Fetch look
@@ -71,38 +117,56 @@ func (s *Stream) Recover(ctx context.Context) error {
 	if err := s.checkKind(ctx, queue.Stream); err != nil {
 		return err
 	}
-	err := s.Client.XGroupCreateMkStream(ctx, s.Key, s.Group, "0").Err()
-	if err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
-		return s.classify(fmt.Errorf("XGROUP CREATE %s %s: %w", s.Key, s.Group, err))
+	if err := s.lookAtClock(ctx); err != nil {
+		return err
+	}
+	if err := s.createGroup(ctx); err != nil {
+		return err
 	}
 	if err := s.settleAll(ctx); err != nil {
 		return err
 	}
-	s.history = "0-0"
+	s.history = "-"
 	return nil
 }
 
-// Fetch returns up to limit entries: what this consumer held before, then what others
-// gave up, then what is new, for which it waits up to BlockTime where wait is set.
+// createGroup creates the group unless it is there: a server at maxmemory refuses to, even then.
+func (s *Stream) createGroup(ctx context.Context) error {
+	if s.Client.XPending(ctx, s.Key, s.Group).Err() == nil {
+		return nil
+	}
+	err := s.Client.XGroupCreateMkStream(ctx, s.Key, s.Group, "0").Err()
+	if err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
+		return s.classify(fmt.Errorf("XGROUP CREATE %s %s: %w", s.Key, s.Group, err))
+	}
+	return nil
+}
+
+// Fetch returns up to limit entries: what this consumer held before; then what was given up,
+// or is due again, and what is new, in turn. It waits for new ones up to BlockTime where wait
+// is set.
 func (s *Stream) Fetch(ctx context.Context, limit int, wait bool) ([]Message, error) {
 	if s.history != "" {
 		if found, err := s.fetchHistory(ctx, limit); err != nil || len(found) > 0 {
 			return found, err
 		}
 	}
-	if now := s.Now(); !now.Before(s.nextClaim) {
-		s.nextClaim = now.Add(claimInterval)
+	look := s.mayClaim() && !s.Now().Before(s.nextClaim)
+	if look && !s.newFirst {
 		if found, err := s.claim(ctx, limit); err != nil || len(found) > 0 {
 			return found, err
 		}
+		look = false
 	}
-	block := noBlock
-	if wait {
-		block = BlockTime
-	}
-	entries, err := s.read(ctx, ">", limit, block)
+	s.newFirst = false
+	// Where the pending entries have not been looked through, there is no time to wait.
+	wait = wait && !look && s.Now().Before(s.nextClaim)
+	entries, err := s.read(ctx, limit, wait)
 	if err != nil {
 		return nil, err
+	}
+	if len(entries) == 0 && look {
+		return s.claim(ctx, limit)
 	}
 	return s.take(ctx, entries, func(int) int64 { return 1 })
 }
@@ -110,13 +174,16 @@ func (s *Stream) Fetch(ctx context.Context, limit int, wait bool) ([]Message, er
 // noBlock has go-redis leave BLOCK out of XREADGROUP.
 const noBlock time.Duration = -1
 
-// read reads entries for this consumer: new ones after ">", else its own pending ones
-// after that ID, which are there or not: they must not block.
-func (s *Stream) read(ctx context.Context, after string, limit int, block time.Duration) ([]redis.XMessage, error) {
+// read reads new entries for this consumer.
+func (s *Stream) read(ctx context.Context, limit int, wait bool) ([]redis.XMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, BlockTime+OperationTimeout)
 	defer cancel()
+	block := noBlock
+	if wait {
+		block = BlockTime
+	}
 	streams, err := s.Client.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: s.Group, Consumer: s.Consumer, Streams: []string{s.Key, after},
+		Group: s.Group, Consumer: s.Consumer, Streams: []string{s.Key, ">"},
 		Count: int64(limit), Block: block,
 	}).Result()
 	if errors.Is(err, redis.Nil) {
@@ -125,7 +192,7 @@ func (s *Stream) read(ctx context.Context, after string, limit int, block time.D
 	if err != nil {
 		if connection.MayHaveHappened(err) {
 			s.mu.Lock()
-			s.doubtful = s.Now().Add(doubtTime)
+			s.doubtful = true
 			s.mu.Unlock()
 		}
 		return nil, s.classify(fmt.Errorf("XREADGROUP %s %s: %w", s.Key, s.Group, err))
@@ -151,7 +218,7 @@ func (s *Stream) take(ctx context.Context, entries []redis.XMessage, deliveries 
 		s.mu.Unlock()
 		var err error
 		switch {
-		case entry.Values == nil:
+		case len(entry.Values) == 0: // deleted: nil on Redis, empty on DragonFly
 			err = s.Ack(ctx, m)
 		case s.MaxDeliveries > 0 && m.Deliveries > s.MaxDeliveries:
 			err = s.Bury(ctx, m)
@@ -198,7 +265,8 @@ func payloadOf(fields map[string]any) string {
 // settles it.
 func (s *Stream) Ack(ctx context.Context, m Message) error { return s.settle(ctx, burial{message: m}) }
 
-// Bury moves the entry to the dead-letter queue, as Ack does otherwise.
+// Bury moves the entry to the dead-letter queue, as Ack does otherwise. A server at maxmemory
+// refuses that: the entry is delivered once more.
 func (s *Stream) Bury(ctx context.Context, m Message) error {
 	s.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", s.dead)
 	s.event(DeadLettered, 1)
@@ -207,6 +275,9 @@ func (s *Stream) Bury(ctx context.Context, m Message) error {
 
 func (s *Stream) settle(ctx context.Context, b burial) error {
 	err := s.remove(ctx, b)
+	if isFull(err) {
+		return s.giveUp(ctx, b.message, 0, b.message.Deliveries-1)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -226,11 +297,14 @@ func (s *Stream) remove(ctx context.Context, b burial) error {
 	for _, field := range slices.Sorted(maps.Keys(b.message.fields)) {
 		values = append(values, field, b.message.fields[field])
 	}
-	_, err := s.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	cmds, err := s.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		tx.XAck(ctx, s.Key, s.Group, b.message.ID)
 		tx.XAdd(ctx, &redis.XAddArgs{Stream: s.dead, Values: values})
 		return nil
 	})
+	if err != nil && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return isFull(cmd.Err()) }) {
+		err = cmds[0].Err() // EXECABORT does not say why
+	}
 	return s.classify(wrap("MULTI, XACK "+s.Key, err))
 }
 

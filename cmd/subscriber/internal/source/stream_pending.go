@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // maxClaimScans bounds the calls of one look for entries that were given up: a call scans
@@ -14,22 +16,71 @@ import (
 const maxClaimScans = 10
 
 // fetchHistory returns entries that this consumer's name has pending but that are not
-// held here: of an earlier process of that name, or of a reply that was lost.
+// held here: of a reply that was lost, whose delivery was counted and never came about; or of
+// an earlier process of that name, whose deliveries count.
 func (s *Stream) fetchHistory(ctx context.Context, limit int) ([]Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
+	defer cancel()
 	for {
-		entries, err := s.read(ctx, s.history, limit, noBlock)
+		pending, err := s.Client.XPendingExt(ctx, &redis.XPendingExtArgs{
+			Stream: s.Key, Group: s.Group, Consumer: s.Consumer, Start: s.history, End: "+", Count: int64(limit),
+		}).Result()
 		if err != nil {
-			return nil, err
+			return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 		}
-		if len(entries) == 0 {
-			s.history = ""
+		if len(pending) == 0 {
+			s.history, s.adopted = "", true
 			return nil, nil
 		}
-		s.history = entries[len(entries)-1].ID
-		if unknown := s.unknown(entries); len(unknown) > 0 {
-			return s.takeAgain(ctx, unknown)
+		s.history = "(" + pending[len(pending)-1].ID
+		found, err := s.adopt(ctx, pending)
+		if err != nil || len(found) > 0 {
+			return found, err
 		}
 	}
+}
+
+// adopt takes those of this consumer's pending entries that are not held here. Where another
+// claims one meanwhile, it is the other's.
+func (s *Stream) adopt(ctx context.Context, pending []redis.XPendingExt) ([]Message, error) {
+	var claims []*redis.XMessageSliceCmd
+	counts := map[string]int64{}
+	now := s.serverNow().UnixMilli()
+	_, err := s.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, p := range pending {
+			if !s.isUnknown(p.ID) {
+				continue
+			}
+			counts[p.ID] = p.RetryCount
+			if !s.adopted {
+				counts[p.ID]++
+			}
+			claim := redis.NewXMessageSliceCmd(ctx, "xclaim", s.Key, s.Group, s.Consumer, p.Idle.Milliseconds(), p.ID,
+				"time", now, "retrycount", counts[p.ID])
+			claims = append(claims, claim)
+			_ = pipe.Process(ctx, claim)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.classify(fmt.Errorf("XCLAIM %s %s: %w", s.Key, s.Group, err))
+	}
+	var entries []redis.XMessage
+	for _, claim := range claims {
+		entries = append(entries, claim.Val()...)
+	}
+	return s.take(ctx, entries, func(i int) int64 { return counts[entries[i].ID] })
+}
+
+func (s *Stream) serverNow() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Now().Add(s.offset)
+}
+
+// isUnknown tells whether an entry is neither in work here nor finished.
+func (s *Stream) isUnknown(id string) bool {
+	return len(s.unknown([]redis.XMessage{{ID: id}})) > 0
 }
 
 func (s *Stream) unknown(entries []redis.XMessage) []redis.XMessage {
@@ -48,8 +99,8 @@ func (s *Stream) unknown(entries []redis.XMessage) []redis.XMessage {
 	return unknown
 }
 
-// claim takes over entries that were given up, by a worker that is gone or by one that
-// failed.
+// claim takes over entries that were given up, by a worker that is gone or by one that failed.
+// While it finds some, or has not looked through all, it is due again at the next fetch.
 func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
 	defer cancel()
@@ -64,9 +115,11 @@ func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 		s.cursor = next
 		if unknown := s.unknown(entries); len(unknown) > 0 {
 			s.event(Reclaimed, len(unknown))
+			s.newFirst = true
 			return s.takeAgain(ctx, unknown)
 		}
 		if next == "0-0" {
+			s.nextClaim = s.Now().Add(claimInterval)
 			return nil, nil
 		}
 	}
@@ -103,32 +156,39 @@ func (s *Stream) takeAgain(ctx context.Context, entries []redis.XMessage) ([]Mes
 // Retry gives the entry up so that it can be claimed after that time, at most after the
 // message timeout and ClaimMargin, by this worker or another.
 func (s *Stream) Retry(ctx context.Context, m Message, after time.Duration) error {
-	return s.giveUp(ctx, m, max(0, s.claimIdle-after), m.Deliveries)
+	return s.giveUp(ctx, m, after, m.Deliveries)
 }
 
-// Release gives back entries whose work has not begun: they can be claimed at once, and
-// the delivery is not counted.
-func (s *Stream) Release(ctx context.Context, messages []Message) error {
+// Release gives back entries whose work has not begun, or was not to blame: they can be claimed
+// after that time, and the delivery is not counted.
+func (s *Stream) Release(ctx context.Context, messages []Message, after time.Duration) error {
 	var errs []error
 	for _, m := range messages {
-		errs = append(errs, s.giveUp(ctx, m, s.claimIdle, m.Deliveries-1))
+		errs = append(errs, s.giveUp(ctx, m, after, m.Deliveries-1))
 	}
 	return errors.Join(errs...)
 }
 
-// giveUp makes the entry look as if it had been pending for that long. Where that fails,
-// the entry is claimed later.
-func (s *Stream) giveUp(ctx context.Context, m Message, idle time.Duration, deliveries int64) error {
+// giveUp has the entry wait until it is due. Its delivery time is set so that it has been pending
+// for claimIdle then: by TIME, for DragonFly takes IDLE for a time. An entry that another has
+// claimed since is left alone. Where giving up fails, the entry is claimed later.
+func (s *Stream) giveUp(ctx context.Context, m Message, after time.Duration, deliveries int64) error {
 	defer s.drop([]Message{m})
-	if s.Now().Sub(m.fetched) >= s.claimIdle {
+	held := s.Now().Sub(m.fetched)
+	if held >= s.claimIdle {
 		return nil // others may have it by now
 	}
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	err := s.Client.Do(ctx, "XCLAIM", s.Key, s.Group, s.Consumer, 0, m.ID,
-		"IDLE", idle.Milliseconds(), "RETRYCOUNT", max(0, deliveries), "JUSTID").Err()
+	delivered := s.serverNow().Add(min(after, s.claimIdle) - s.claimIdle)
+	err := s.Client.Do(ctx, "XCLAIM", s.Key, s.Group, queue.WaitingConsumer, max(0, held-clockTolerance).Milliseconds(), m.ID,
+		"TIME", delivered.UnixMilli(), "RETRYCOUNT", max(0, deliveries), "JUSTID").Err()
 	return s.classify(wrap("XCLAIM "+s.Key, err))
 }
+
+// clockTolerance is by how much this worker's and the server's idea of how long an entry has been
+// pending may differ.
+const clockTolerance = time.Second
 
 // Close takes this consumer off the group where it has nothing pending; what it has, the
 // others claim. The work on all messages must have ended.
@@ -137,10 +197,10 @@ func (s *Stream) Close(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	doubtful := s.Now().Before(s.doubtful)
+	doubtful := s.doubtful
 	s.mu.Unlock()
 	if doubtful {
-		return nil // a read that failed may yet give it entries
+		return nil // a read that failed may yet give it entries, which would go with its name
 	}
 	pending, err := s.Client.XPendingExt(ctx, &redis.XPendingExtArgs{
 		Stream: s.Key, Group: s.Group, Start: "-", End: "+", Count: 1, Consumer: s.Consumer,

@@ -6,6 +6,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/internal/redistest/dragonflytest"
 )
 
 func (b *testbed) stream(t *testing.T) *Stream {
@@ -60,11 +63,12 @@ func TestStreamLostReplies(t *testing.T) {
 	t.Run("XREADGROUP, then a clean end: the consumer stays", func(t *testing.T) {
 		b := newTestbed(t)
 		s := b.stream(t)
-		_, err := s.Fetch(t.Context(), 1, true)
-		require.NoError(t, err)
+		b.add(t, "m")
+		require.NoError(t, s.Ack(t.Context(), fetchOne(t, s)))
 		b.lost.lose("xreadgroup")
-		_, err = s.Fetch(t.Context(), 1, true)
+		_, err := s.Fetch(t.Context(), 1, true)
 		require.Error(t, err)
+		b.clock.advance(longAfter)
 		require.NoError(t, s.Close(t.Context()))
 		require.Len(t, b.client.XInfoConsumers(t.Context(), b.Key, b.Group).Val(), 1)
 	})
@@ -111,11 +115,169 @@ func TestStreamRetryWaitsForItsTime(t *testing.T) {
 	require.EqualValues(t, 2, again.Deliveries)
 }
 
+// A reconnect is no delivery, and does not cut a wait short.
+func TestStreamReconnectsDontCount(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "waits", "in work")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	work := fetchOne(t, s)
+	require.NoError(t, s.Retry(t.Context(), m, 5*time.Second))
+	for range 5 {
+		require.NoError(t, s.Recover(t.Context()))
+		none, err := s.Fetch(t.Context(), 1, false)
+		require.NoError(t, err)
+		require.Empty(t, none, "it waits for its time")
+	}
+	for _, entry := range b.pendingEntries(t) {
+		require.EqualValues(t, 1, entry.RetryCount)
+	}
+	require.NoError(t, s.Retry(t.Context(), work, 0))
+	b.clock.advance(claimInterval)
+	require.EqualValues(t, 2, fetchOne(t, s).Deliveries)
+}
+
+// A lost reply, however often, is no delivery either.
+func TestStreamLostRepliesDontCount(t *testing.T) {
+	b := newTestbed(t)
+	s := b.stream(t)
+	b.add(t, "m")
+	for _, command := range []string{"xreadgroup", "xclaim", "xclaim", "xclaim"} {
+		b.lost.lose(command)
+		_, err := s.Fetch(t.Context(), 1, false)
+		require.ErrorIs(t, err, errLost)
+		require.NoError(t, s.Recover(t.Context()))
+	}
+	require.EqualValues(t, 1, fetchOne(t, s).Deliveries)
+}
+
+// What an earlier process of that name held was delivered.
+func TestStreamFindsWhatAnEarlierProcessHeld(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	fetchOne(t, b.stream(t))
+	require.EqualValues(t, 2, fetchOne(t, b.stream(t)).Deliveries)
+}
+
+// What waits for another delivery is ready, and what is in work in flight.
+func TestStreamInFlightIsWhatIsInWork(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "1", "2", "3")
+	s := b.stream(t)
+	failed := fetchOne(t, s)
+	fetchOne(t, s)
+	require.NoError(t, s.Retry(t.Context(), failed, 5*time.Second))
+	depth := b.depth(t)
+	require.EqualValues(t, 1, depth.InFlight)
+	require.EqualValues(t, 2, depth.Ready)
+	require.NoError(t, s.Retry(t.Context(), failed, 0))
+}
+
+// However many wait and are due, they are all delivered as fast as they can be, and new ones with
+// them in turn.
+func TestStreamRetriesAndNewEntriesTakeTurns(t *testing.T) {
+	const waiting = 300
+	b := newTestbed(t)
+	s := b.stream(t)
+	for range waiting {
+		b.add(t, "bad")
+	}
+	for taken := 0; taken < waiting; {
+		batch, err := s.Fetch(t.Context(), 100, false)
+		require.NoError(t, err)
+		for _, m := range batch {
+			require.NoError(t, s.Retry(t.Context(), m, 0))
+		}
+		taken += len(batch)
+	}
+	for range waiting {
+		b.add(t, "good")
+	}
+	b.clock.advance(claimInterval)
+	counts := map[string]int{}
+	for range 20 {
+		batch, err := s.Fetch(t.Context(), 10, true)
+		require.NoError(t, err)
+		for _, m := range batch {
+			counts[m.Payload]++
+			require.NoError(t, s.Ack(t.Context(), m))
+		}
+	}
+	require.InDelta(t, 100, counts["bad"], 20, counts)
+	require.InDelta(t, 100, counts["good"], 20, counts)
+}
+
+// Of a server that is full, an entry can be taken, ended, and given up.
+func TestStreamIsDrainedWhenTheServerIsFull(t *testing.T) {
+	b := newTestbed(t)
+	b.MaxDeliveries = 1
+	b.add(t, "good", "bad")
+	require.NoError(t, b.client.XGroupCreate(t.Context(), b.Key, b.Group, "0").Err())
+	require.NoError(t, b.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	s := b.stream(t)
+	require.NoError(t, s.Ack(t.Context(), fetchOne(t, s)))
+	require.NoError(t, s.Bury(t.Context(), fetchOne(t, s)), "it waits until there is room")
+	b.clock.advance(claimInterval)
+	again := fetchOne(t, s)
+	require.EqualValues(t, 1, again.Deliveries)
+	b.makeRoom(t)
+	require.NoError(t, s.Bury(t.Context(), again))
+	require.EqualValues(t, 1, b.client.XLen(t.Context(), "q:dead").Val())
+	require.Zero(t, b.depth(t).Total())
+}
+
+// After an outage all entries have been pending for long, and those who have them must be able to
+// say that they are done.
+func TestStreamWaitsAfterAnOutage(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "m")
+	busy, idle := b.stream(t), NewStream(b.other("idle"))
+	require.NoError(t, idle.Recover(t.Context()))
+	m := fetchOne(t, busy)
+	require.NoError(t, b.client.Do(t.Context(), "XCLAIM", b.Key, b.Group, b.Consumer, 0, m.ID, "IDLE", 600_000, "JUSTID").Err())
+	b.clock.advance(longAfter) // without a server
+	require.NoError(t, idle.Recover(t.Context()))
+	none, err := idle.Fetch(t.Context(), 1, true)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	require.NoError(t, busy.Ack(t.Context(), m))
+	b.clock.advance(reclaimGrace)
+	none, err = idle.Fetch(t.Context(), 1, true)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
+// As DragonFly has it.
+func TestStreamOnDragonfly(t *testing.T) {
+	b := newTestbed(t)
+	front := dragonflytest.Start(t, dragonflytest.All(0)...)
+	b.client = front.Redis.Client()
+	client := connection.Settings{Mode: connection.Standalone, Addresses: []string{front.Addr}}.New(connection.Options{PoolSize: 6})
+	t.Cleanup(func() { _ = client.Close() })
+	b.Client = client
+	b.add(t, "m", "deleted")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	require.NoError(t, s.Retry(t.Context(), m, 4*time.Second))
+	b.clock.advance(claimInterval)
+	deleted := fetchOne(t, s)
+	require.Equal(t, "deleted", deleted.Payload, "the other waits for its time")
+	require.NoError(t, b.client.XDel(t.Context(), b.Key, deleted.ID).Err())
+	again := b.stream(t)
+	none, err := again.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	empty, err := again.take(t.Context(), []redis.XMessage{{ID: deleted.ID, Values: map[string]any{}}}, func(int) int64 { return 1 })
+	require.NoError(t, err)
+	require.Empty(t, empty)
+	require.Len(t, b.pendingEntries(t), 1)
+}
+
 func TestStreamReleaseIsNotCountedAndComesAtOnce(t *testing.T) {
 	b := newTestbed(t)
 	b.add(t, "m")
 	s := b.stream(t)
-	require.NoError(t, s.Release(t.Context(), []Message{fetchOne(t, s)}))
+	require.NoError(t, s.Release(t.Context(), []Message{fetchOne(t, s)}, 0))
 	other := b.Options
 	other.Consumer = "other"
 	o := NewStream(other)

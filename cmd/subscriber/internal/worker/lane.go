@@ -84,25 +84,51 @@ func (l *lane) next(ctx, detached context.Context, maintain func(Source)) error 
 			maintain(l.source)
 		}
 	}
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
+	return l.fetch(ctx, detached)
+}
+
+// fetch fetches and begins one batch, once a slot is free and the handler can be reached, or is to
+// be tried.
+func (l *lane) fetch(ctx, detached context.Context) error {
+	probe, ok := l.gate.enter(ctx)
+	if !ok {
 		return nil
 	}
-	// Only where no other queue needs the slot may it be held while nothing is there.
-	alone := len(l.Queues) == 1
-	batch, err := l.source.Fetch(detached, l.limit(), alone)
-	if err != nil || len(batch) == 0 {
-		<-l.slots
-		if err == nil && !alone {
-			pause(ctx, backOff(firstIdle, lastIdle, l.idle))
-			l.idle++
+	batch, err := l.fetchInto(ctx, detached, probe)
+	if len(batch) == 0 {
+		if probe {
+			l.gate.abandon()
 		}
 		return err
 	}
 	l.idle = 0
 	l.begin(ctx, batch)
 	return nil
+}
+
+// fetchInto takes a slot, which the batch has where there is one.
+func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Message, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil
+	}
+	limit := l.limit()
+	if probe {
+		limit = 1
+	}
+	// Only where no other queue needs the slot may it be held while nothing is there.
+	alone := len(l.Queues) == 1
+	batch, err := l.source.Fetch(detached, limit, alone)
+	if err == nil && len(batch) > 0 {
+		return batch, nil
+	}
+	<-l.slots
+	if err == nil && !alone {
+		pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+		l.idle++
+	}
+	return nil, err
 }
 
 // awaitQueue waits a little for the queue to exist.
@@ -140,7 +166,7 @@ func (l *lane) begin(ctx context.Context, batch []source.Message) {
 func (l *lane) release(ctx context.Context, messages []source.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := l.source.Release(ctx, messages); err != nil {
+	if err := l.source.Release(ctx, messages, 0); err != nil {
 		l.log.Debug("giving back messages failed; others will claim them", "messages", len(messages), "error", err)
 	}
 }
@@ -154,20 +180,41 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 	err := l.Deliver(work, m)
 	cancel()
 	took := time.Since(began)
-	l.Metrics.Seconds.Observe(took.Seconds())
-	l.learn(took)
-	if err == nil {
-		l.Metrics.Deliveries.WithLabelValues(metrics.ResultAcknowledged).Inc()
-		err = l.source.Ack(ctx, m)
-	} else {
-		l.Metrics.Deliveries.WithLabelValues(metrics.ResultFailed).Inc()
-		l.log.Debug("a delivery failed", "id", m.ID, "deliveries", m.Deliveries, "error", err)
-		err = l.failed(ctx, m, err)
+	away := unavailable(err)
+	l.gate.settle(away)
+	if away == nil {
+		l.Metrics.Seconds.Observe(took.Seconds())
+		l.learn(took)
 	}
-	if err != nil {
+	if err = l.conclude(ctx, m, err, away); err != nil {
 		l.log.Debug("the server did not record the end of a message; trying again", "id", m.ID, "error", err)
 		l.recover.Store(true)
 	}
+}
+
+// unavailable is the error of a handler that is away or overloaded, which is not the fault of
+// the message; nil for any other.
+func unavailable(err error) *delivery.Unavailable {
+	var away *delivery.Unavailable
+	if !errors.As(err, &away) {
+		return nil
+	}
+	return away
+}
+
+// conclude tells the source how the work on a message ended.
+func (l *lane) conclude(ctx context.Context, m source.Message, err error, away *delivery.Unavailable) error {
+	if err == nil {
+		l.Metrics.Deliveries.WithLabelValues(metrics.ResultAcknowledged).Inc()
+		return l.source.Ack(ctx, m)
+	}
+	l.log.Debug("a delivery failed", "id", m.ID, "deliveries", m.Deliveries, "error", err)
+	if away != nil {
+		l.Metrics.Deliveries.WithLabelValues(metrics.ResultUnavailable).Inc()
+		return l.source.Release(ctx, []source.Message{m}, max(firstRetry, away.RetryAfter))
+	}
+	l.Metrics.Deliveries.WithLabelValues(metrics.ResultFailed).Inc()
+	return l.failed(ctx, m, err)
 }
 
 // failed has the message delivered again, or ends it where that mends nothing.
@@ -178,12 +225,7 @@ func (l *lane) failed(ctx context.Context, m source.Message, cause error) error 
 		return l.source.Bury(ctx, m)
 	}
 	most := min(lastRetry, l.MessageTimeout+source.ClaimMargin)
-	after := backOff(firstRetry, most, int(min(m.Deliveries-1, 30)))
-	var away *delivery.Unavailable
-	if errors.As(cause, &away) {
-		after = max(after, away.RetryAfter)
-	}
-	return l.source.Retry(ctx, m, after)
+	return l.source.Retry(ctx, m, backOff(firstRetry, most, int(min(m.Deliveries-1, 30))))
 }
 
 func (l *lane) close(ctx context.Context) {

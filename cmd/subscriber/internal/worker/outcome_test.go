@@ -25,9 +25,9 @@ func TestWhatTheHandlerSaysDecides(t *testing.T) {
 		}
 		return &delivery.Unavailable{Err: errors.New("connection refused")}
 	}})
-	eventually(t, func() bool { return f.seen("bury refused")+f.seen("retry overloaded")+f.seen("retry away") == 3 })
+	eventually(t, func() bool { return f.seen("bury refused")+f.seen("release overloaded")+f.seen("release away") == 3 })
 	require.NoError(t, stop())
 	require.Equal(t, time.Minute, f.retries["overloaded"], "as the handler asks")
-	require.InDelta(t, 0.875, f.retries["away"].Seconds(), 0.13, "as after any failure")
+	require.Equal(t, firstRetry, f.retries["away"])
 	require.Contains(t, f.reasons["refused"], "no such customer")
 }

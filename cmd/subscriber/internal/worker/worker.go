@@ -30,8 +30,9 @@ type Source interface {
 	Bury(ctx context.Context, m source.Message) error
 	// Retry has a message delivered again, not before that time has passed.
 	Retry(ctx context.Context, m source.Message, after time.Duration) error
-	// Release gives back messages whose work has not begun.
-	Release(ctx context.Context, messages []source.Message) error
+	// Release gives back messages whose work has not begun, or was not to blame, to be
+	// delivered again, uncounted, not before that time has passed.
+	Release(ctx context.Context, messages []source.Message, after time.Duration) error
 	// Maintain does what must go on beside, until ctx ends.
 	Maintain(ctx context.Context)
 	// Close gives back what is left; after an error it may be called again.
@@ -71,9 +72,11 @@ const (
 	firstPause, lastPause = 100 * time.Millisecond, 5 * time.Second
 	// firstRetry and lastRetry bound the time before a failed message's next delivery.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
-	// quick is how long the messages of one batch may take altogether: slow messages
-	// are fetched as they can begin, so that none waits here while other workers idle.
-	quick = 200 * time.Millisecond
+	// quick is how long the messages of one batch may take altogether: slower ones are
+	// fetched as they can begin, so that none waits here while other workers idle, and what
+	// is in flight is what is in work. It is some exchanges with the server, which a batch
+	// saves.
+	quick = 5 * time.Millisecond
 	// firstIdle and lastIdle bound the pauses between looks at an empty queue, where there
 	// are several.
 	firstIdle, lastIdle = 10 * time.Millisecond, 250 * time.Millisecond
@@ -87,6 +90,7 @@ type Worker struct {
 	slots   chan struct{} // a token for each message in flight
 	inWork  sync.WaitGroup
 	average atomic.Int64 // time of a message, in nanoseconds; 0 until known
+	gate    gate
 
 	mu sync.Mutex
 	up int // queues whose server answers
@@ -94,7 +98,12 @@ type Worker struct {
 
 // New returns a worker.
 func New(o Options) *Worker {
-	return &Worker{Options: o, slots: make(chan struct{}, o.Concurrency)}
+	w := &Worker{Options: o, slots: make(chan struct{}, o.Concurrency)}
+	if o.Metrics != nil {
+		w.gate = gate{log: o.Log, available: o.Metrics.HandlerAvailable}
+		o.Metrics.HandlerAvailable.Set(1)
+	}
+	return w
 }
 
 // Run consumes until ctx ends or an error comes that no retry can mend, which it returns.

@@ -1,17 +1,23 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
@@ -105,8 +111,11 @@ func (f *fake) Retry(_ context.Context, m source.Message, after time.Duration) e
 	f.call("retry " + m.ID)
 	return nil
 }
-func (f *fake) Release(_ context.Context, messages []source.Message) error {
+func (f *fake) Release(_ context.Context, messages []source.Message, after time.Duration) error {
 	for _, m := range messages {
+		f.mu.Lock()
+		f.retries[m.ID] = after
+		f.mu.Unlock()
 		f.call("release " + m.ID)
 	}
 	return nil
@@ -209,7 +218,8 @@ func TestSlowMessagesAreFetchedAsTheyCanBegin(t *testing.T) {
 		"nothing known":       {0, 0, 4},
 		"quick":               {time.Millisecond, 0, 10},
 		"quick, one in work":  {time.Millisecond, 1, 10},
-		"200 ms each":         {quick, 3, 4},
+		"10 ms each":          {10 * time.Millisecond, 3, 1},
+		"5 ms each":           {quick, 3, 4},
 		"slow":                {time.Second, 0, 4},
 		"slow, three in work": {time.Second, 3, 1},
 	}
@@ -322,4 +332,67 @@ func TestAQueueThatDoesNotExistIsLookedForAgain(t *testing.T) {
 	require.NoError(t, <-ended)
 	require.EqualValues(t, 2, looks.Load())
 	require.True(t, f.waited, "alone, it waits on the server")
+}
+
+// gauge is one that tells its value.
+type gauge struct {
+	prometheus.Gauge
+	value float64
+}
+
+func (g *gauge) Set(value float64) { g.value = value }
+
+// A handler that can't be reached is no fault of the messages: none is counted, and but a few are
+// taken to see whether it is back.
+func TestIntakePausesWhileTheHandlerIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const messages = 100
+		var batches [][]source.Message
+		for i := range messages {
+			batches = append(batches, batch(strconv.Itoa(i)))
+		}
+		f := newFake(batches...)
+		f.waits = time.Second
+		away := fmt.Errorf("wrapped: %w", &delivery.Unavailable{Err: errors.New("connection refused")})
+		var isAway atomic.Bool
+		isAway.Store(true)
+		var log bytes.Buffer
+		o := Options{
+			Concurrency: 2, BatchSize: 10, MessageTimeout: time.Minute, MaxDeliveries: 1, Queues: []Queue{f.queue()},
+			Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: metrics.New(),
+			Deliver: func(context.Context, source.Message) error {
+				if isAway.Load() {
+					return away
+				}
+				return nil
+			},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		w := New(o)
+		available := gauge{}
+		w.gate.available = &available
+		go func() { ended <- w.Run(ctx) }()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		require.Zero(t, available.value)
+		f.mu.Lock()
+		left := len(f.batches)
+		f.mu.Unlock()
+		require.Greater(t, left, messages-25, "one every 5 s, and a few before")
+		require.Less(t, left, messages-10, "it is tried")
+		require.Len(t, f.calls, messages-left)
+		for _, call := range f.calls {
+			require.Contains(t, call, "release ")
+		}
+		isAway.Store(false)
+		<-time.After(lastProbe + time.Second)
+		synctest.Wait()
+		require.Empty(t, f.batches)
+		require.InDelta(t, 1, available.value, 0)
+		cancel()
+		require.NoError(t, <-ended)
+		require.Equal(t, 1, strings.Count(log.String(), "no messages are taken"), log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "is available again"), log.String())
+	})
 }

@@ -1,0 +1,81 @@
+package source
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// fill has the server refuse to write from now on, with those messages in the queue.
+func (b *testbed) fill(t *testing.T, payloads ...any) {
+	t.Helper()
+	b.push(t, payloads...)
+	require.NoError(t, b.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.True(t, redis.IsOOMError(b.client.LPush(t.Context(), b.Key, "x").Err()))
+}
+
+func (b *testbed) makeRoom(t *testing.T) {
+	t.Helper()
+	require.NoError(t, b.client.ConfigSet(t.Context(), "maxmemory", "0").Err())
+}
+
+// A list can be drained where the server refuses all commands that may need memory, which is when
+// it has to be: by workers that were there, and by one that comes.
+func TestListIsDrainedWhenTheServerIsFull(t *testing.T) {
+	const messages = 100
+	b := newTestbed(t)
+	old := b.list(t)
+	b.push(t, "taken before")
+	before := fetchOne(t, old)
+	var payloads []any
+	for i := range messages {
+		payloads = append(payloads, strconv.Itoa(i))
+	}
+	b.fill(t, payloads...)
+	require.NoError(t, old.Ack(t.Context(), before))
+	fresh := NewList(b.other("fresh"))
+	require.NoError(t, fresh.Recover(t.Context()))
+	got := map[string]int{}
+	for _, l := range []*List{old, fresh} {
+		for range messages / 2 {
+			m := fetchOne(t, l)
+			got[m.Payload]++
+			require.NoError(t, l.Ack(t.Context(), m))
+		}
+	}
+	require.Len(t, got, messages)
+	require.Zero(t, b.depth(t).Total())
+	b.makeRoom(t)
+	require.NoError(t, old.Close(t.Context()))
+	require.NoError(t, fresh.Close(t.Context()))
+	require.EqualValues(t, messages+1, b.finished(t), "counted when there is room")
+	require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
+}
+
+// What can't be given back is kept until it can.
+func TestListKeepsWhatFailsWhileTheServerIsFull(t *testing.T) {
+	b := newTestbed(t)
+	l := b.list(t)
+	b.push(t, "m")
+	m := fetchOne(t, l)
+	b.fill(t, "in place")
+	require.NoError(t, l.Retry(t.Context(), m, 0))
+	placed := fetchOne(t, l)
+	require.Equal(t, "in place", placed.Payload)
+	require.NoError(t, l.Retry(t.Context(), placed, 0))
+	none, err := l.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none, "it is left alone for a while")
+	b.clock.advance(leftAlone)
+	require.Equal(t, "in place", fetchOne(t, l).Payload)
+	b.makeRoom(t)
+	require.NoError(t, l.Recover(t.Context()))
+	require.EqualValues(t, 2, b.depth(t).Total())
+	b.clock.advance(lookInterval + time.Second)
+	require.EqualValues(t, 2, fetchOne(t, l).Deliveries)
+}

@@ -1,0 +1,151 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+const (
+	// lookInterval is the time between two looks for messages that are due again, while
+	// there are none.
+	lookInterval = time.Second
+	// lookAhead times the messages that are wanted are looked at, of which some are chosen
+	// at random: workers that look at the same time then rarely want the same.
+	lookAhead = 4
+	// reclaimGrace is how long a worker that lost sight of the server leaves alone what
+	// others hold: after an outage all leases have ended, and those who are alive must first
+	// be able to extend theirs. It covers heartbeatInterval, or the pause before a lane
+	// tries again, and a connection's making.
+	reclaimGrace = 8 * time.Second
+)
+
+// fetchDue takes messages that have waited until their time, and those of workers that are
+// gone.
+func (l *List) fetchDue(ctx context.Context, limit int) ([]Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	wanted := min(limit, maxBatch)
+	members, gone, err := l.due(ctx, wanted*lookAhead)
+	if err != nil {
+		return nil, err
+	}
+	if len(members) == 0 {
+		l.nextLook = l.Now().Add(lookInterval)
+		return nil, nil
+	}
+	if len(members) > wanted {
+		rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		members = members[:wanted]
+	}
+	messages, err := l.takeOver(ctx, members, gone)
+	if err != nil {
+		return nil, err
+	}
+	l.newFirst = true
+	return l.buryFailed(ctx, messages)
+}
+
+// due are up to n members whose time has come, the oldest first; gone are those among them of
+// workers that are gone.
+func (l *List) due(ctx context.Context, n int) (members []string, gone map[string]bool, err error) {
+	now := l.serverNow()
+	var waiting, ended *redis.StringSliceCmd
+	var next *redis.IntCmd
+	_, err = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		next = pipe.LLen(ctx, l.next)
+		waiting = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: "-inf", Max: score(waitingUntil(now)), Count: int64(n)})
+		if l.mayReclaim() {
+			ended = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: score(queue.InWork), Max: score(inWork(now)), Count: int64(n)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, l.classify(fmt.Errorf("ZRANGEBYSCORE %s: %w", l.taken, err))
+	}
+	// What is there at two looks nobody is about to take: its worker is gone, or the move came late.
+	l.unattended = l.unattended || l.sawNext && next.Val() > 0
+	l.sawNext = next.Val() > 0
+	members, gone = waiting.Val(), map[string]bool{}
+	if ended == nil {
+		return members, gone, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, member := range ended.Val() {
+		if !l.held[member] { // else it is the heartbeat that is late
+			members, gone[member] = append(members, member), true
+		}
+	}
+	return members, gone, nil
+}
+
+func score(value float64) string { return strconv.FormatFloat(value, 'f', 0, 64) }
+
+// mayReclaim tells whether what others hold may be taken, now that its lease has ended.
+func (l *List) mayReclaim() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Now().Sub(l.since) >= reclaimGrace
+}
+
+// takeOver takes messages from those holdings. Of a worker that is gone the delivery counts,
+// since its message may be what ended it.
+func (l *List) takeOver(ctx context.Context, members []string, gone map[string]bool) ([]Message, error) {
+	holdings := make([]taken, len(members))
+	for i, member := range members {
+		before, ok := parseTaken(member)
+		if !ok {
+			before = taken{} // it gets an ID of its own
+		}
+		if gone[member] {
+			before.deliveries++
+		}
+		holdings[i] = l.holding(before.id, before.deliveries)
+	}
+	_, moves, err := l.passAll(ctx, members, holdings, l.leaseEnd())
+	if err != nil {
+		l.doubt(err, holdings)
+		return nil, err
+	}
+	messages := l.deliver(ctx, holdings, moves, false)
+	reclaimed := 0
+	for i, move := range moves {
+		if move.Err() == nil && gone[members[i]] {
+			reclaimed++
+		}
+	}
+	if reclaimed > 0 {
+		l.Log.Info("messages of workers that are gone taken over", "messages", reclaimed)
+		l.event(Reclaimed, reclaimed)
+	}
+	return messages, nil
+}
+
+// buryFailed takes out the messages that have been delivered as often as they may.
+func (l *List) buryFailed(ctx context.Context, messages []Message) ([]Message, error) {
+	if l.MaxDeliveries == 0 {
+		return messages, nil
+	}
+	var err error
+	messages = slices.DeleteFunc(messages, func(m Message) bool {
+		if m.Deliveries <= l.MaxDeliveries {
+			return false
+		}
+		if buried := l.Bury(ctx, m); buried != nil {
+			err = buried // it is told again; the others are good
+		}
+		return true
+	})
+	if err != nil {
+		l.Log.Debug("the server did not take the end of a message; it will be told again", "error", err)
+	}
+	return messages, nil
+}

@@ -1,0 +1,186 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// taken names one holding of a message: a worker's, or its wait for another delivery. As a
+// member of queue.TakenKey it is written <id>:<deliveries>:<token>:<consumer>.
+type taken struct {
+	// id is the message's, given to it when it is first taken and kept until its end: equal
+	// payloads are different messages.
+	id string
+	// deliveries are those that count, before this holding.
+	deliveries int64
+	// token is <process>-<number>, and unique.
+	token    string
+	consumer string
+}
+
+func (t taken) String() string {
+	return t.id + ":" + strconv.FormatInt(t.deliveries, 10) + ":" + t.token + ":" + t.consumer
+}
+
+// parseTaken reads a member. What nobody of ours wrote is a holding all the same: its list may
+// have a message.
+func parseTaken(member string) (taken, bool) {
+	parts := strings.SplitN(member, ":", 4)
+	if len(parts) < 4 {
+		return taken{}, false
+	}
+	deliveries, err := strconv.ParseInt(parts[1], 10, 64)
+	return taken{parts[0], deliveries, parts[2], parts[3]}, err == nil && deliveries >= 0
+}
+
+// holding is a new one, of a new message where id is empty.
+func (l *List) holding(id string, deliveries int64) taken {
+	token := l.process + "-" + strconv.FormatInt(l.serial.Add(1), 36)
+	if id == "" {
+		id = token
+	}
+	return taken{id, max(0, deliveries), token, l.Consumer}
+}
+
+// home is the list that has a holding's message.
+func (l *List) home(t taken) string { return l.homeOf(t.String()) }
+
+func (l *List) homeOf(member string) string { return l.taken + ":" + member }
+
+// serverNow is the time by the server's clock, as of the last heartbeat.
+func (l *List) serverNow() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Now().Add(l.offset)
+}
+
+// leaseEnd is the score of a message that is in work from now on.
+func (l *List) leaseEnd() float64 { return inWork(l.serverNow().Add(lease)) }
+
+func inWork(end time.Time) float64 { return queue.InWork + waitingUntil(end) }
+
+func waitingUntil(due time.Time) float64 { return float64(due.UnixMilli()) }
+
+// transact runs commands in one transaction. That one of them finds nothing is no error.
+func (l *List) transact(ctx context.Context, commands func(tx redis.Pipeliner)) error {
+	cmds, err := l.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+		commands(tx)
+		return nil
+	})
+	if err == nil || errors.Is(err, redis.Nil) && !refused(cmds) {
+		return nil
+	}
+	for _, cmd := range cmds {
+		if redis.IsOOMError(cmd.Err()) {
+			return cmd.Err() // EXECABORT does not say why
+		}
+	}
+	return err
+}
+
+// refused tells whether a command has an error beside finding nothing.
+func refused(cmds []redis.Cmder) bool {
+	return slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool {
+		return cmd.Err() != nil && !errors.Is(cmd.Err(), redis.Nil)
+	})
+}
+
+// ending is the end of a holding: the message's own, or its wait for another delivery.
+type ending struct {
+	message Message
+	dead    bool   // to the dead-letter queue
+	waiting *taken // or it waits, until due by the server's clock
+	due     time.Time
+	unsure  bool // it was told, and no answer came
+}
+
+// settle ends a holding. Where the server does not take it, Recover and Maintain tell it again.
+func (l *List) settle(ctx context.Context, e ending) error {
+	found, err := l.end(ctx, e)
+	member := e.message.holding.String()
+	l.mu.Lock()
+	if err != nil {
+		e.unsure = e.unsure || connection.MayHaveHappened(err)
+		l.unsettled = append(l.unsettled, e) // and held, so that nobody else takes it meanwhile
+	} else {
+		delete(l.held, member)
+	}
+	l.mu.Unlock()
+	if err == nil && !found {
+		l.Log.Warn("the server no longer held a message when its work ended: another worker took it over, or the server lost it", "id", e.message.ID)
+	}
+	if isFull(err) {
+		return nil // it answers, and is told again when there is room
+	}
+	return err
+}
+
+// end tells the server, in one transaction, so often as need be: a second time it finds
+// nothing to do. found is false where the first time did.
+func (l *List) end(ctx context.Context, e ending) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	h := e.message.holding
+	if e.waiting != nil {
+		return l.pass(ctx, e)
+	}
+	var deleted *redis.IntCmd
+	var buried *redis.StringCmd
+	token := queue.UncountedKey(l.Key, h.id)
+	err = l.transact(ctx, func(tx redis.Pipeliner) {
+		if e.dead {
+			buried = tx.LMove(ctx, l.home(h), l.dead, "RIGHT", "LEFT")
+		} else {
+			deleted = tx.Del(ctx, l.home(h))
+		}
+		tx.ZRem(ctx, l.taken, h.String())
+		tx.ZUnionStore(ctx, l.done, &redis.ZStore{Keys: []string{l.done, token}})
+		tx.Del(ctx, token)
+	})
+	switch {
+	case isFull(err) && !e.dead:
+		return l.endUncounted(ctx, h)
+	case err != nil:
+		return false, l.classify(fmt.Errorf("MULTI, DEL %s: %w", l.home(h), err))
+	case e.dead:
+		return buried.Err() == nil, nil
+	}
+	return deleted.Val() > 0, nil
+}
+
+// pass has a message wait.
+func (l *List) pass(ctx context.Context, e ending) (found bool, err error) {
+	_, moves, err := l.passAll(ctx, []string{e.message.holding.String()}, []taken{*e.waiting}, waitingUntil(e.due))
+	if err != nil || moves[0].Err() == nil {
+		return err == nil, err
+	}
+	if e.unsure {
+		return true, nil // it may wait already: who finds no message takes the name away
+	}
+	return false, l.classify(wrap("ZREM "+l.taken, l.Client.ZRem(ctx, l.taken, e.waiting.String()).Err()))
+}
+
+// passAll passes messages from one holding to another, in one transaction. Of each name that
+// was passed from nothing is left; where it had no message, the other's name is to be taken away,
+// which is safe where no other transaction had it.
+func (l *List) passAll(ctx context.Context, from []string, to []taken, score float64) ([]taken, []*redis.StringCmd, error) {
+	moves := make([]*redis.StringCmd, len(from))
+	err := l.transact(ctx, func(tx redis.Pipeliner) {
+		for i := range from {
+			moves[i] = tx.LMove(ctx, l.homeOf(from[i]), l.home(to[i]), "RIGHT", "LEFT")
+			tx.ZRem(ctx, l.taken, from[i])
+			tx.ZAdd(ctx, l.taken, redis.Z{Score: score, Member: to[i].String()})
+		}
+	})
+	return to, moves, l.classify(wrap("MULTI, LMOVE "+l.taken, err))
+}
