@@ -226,22 +226,31 @@ func orElse(text, other string) string {
 }
 
 const (
-	// volumesPatience is how long volumes and network may take without being told: the
-	// kubelet's messages about them are in an event alone, and neither takes long.
+	// volumesPatience is how long volumes that need something, such as a Secret, may take
+	// without being reported: only an event has the kubelet's message about them, and they
+	// don't take long.
 	volumesPatience = 8 * time.Second
+	// networkPatience is the same for a pod whose volumes need nothing that could be missing.
+	// A busy node may take that long to set up a pod, which is nothing to warn of.
+	networkPatience = 30 * time.Second
 	// claimPatience is the same where a disk must be attached.
 	claimPatience = time.Minute
 )
 
 // ofVolumes is the symptom of a pod whose volumes, or network, are not set up.
 func (d Circumstances) ofVolumes(pod *corev1.Pod) *symptom {
-	patience := volumesPatience
 	var needs []string
+	attached := false
 	for _, volume := range pod.Spec.Volumes {
-		if volume.PersistentVolumeClaim != nil || volume.Ephemeral != nil || volume.CSI != nil {
-			patience = claimPatience
-		}
+		attached = attached || volume.PersistentVolumeClaim != nil || volume.Ephemeral != nil || volume.CSI != nil
 		needs = append(needs, neededBy(volume)...)
+	}
+	patience := volumesPatience
+	switch {
+	case attached:
+		patience = claimPatience
+	case len(needs) == 0:
+		patience = networkPatience
 	}
 	c := podCondition(pod, corev1.PodReadyToStartContainers)
 	if c.Status != corev1.ConditionFalse || pod.Status.StartTime == nil || d.Now.Sub(pod.Status.StartTime.Time) < patience {

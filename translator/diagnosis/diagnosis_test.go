@@ -223,4 +223,11 @@ func TestPatience(t *testing.T) {
 	got := d.Worst([]corev1.Pod{pod})
 	require.NotNil(t, got)
 	assert.Contains(t, got.Details, "Secret missing, PersistentVolumeClaim disk")
+
+	// A busy node takes its time for a pod that needs nothing: that was a Warning after 8 s.
+	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	d.Now = pod.Status.StartTime.Add(networkPatience - time.Second)
+	assert.Nil(t, d.Worst([]corev1.Pod{pod}))
+	d.Now = pod.Status.StartTime.Add(networkPatience)
+	assert.NotNil(t, d.Worst([]corev1.Pod{pod}))
 }
