@@ -79,7 +79,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	serving.Go(func() {
 		defer stopWorking()
 		servingErr = status.Serve(untilDone, status.Options{
-			HealthPort: settings.HealthPort, MetricsPort: settings.MetricsPort, Metrics: measures.Handler(),
+			HealthPort: settings.HealthPort, HealthOptional: settings.HealthOptional, MetricsPort: settings.MetricsPort, Metrics: measures.Handler(),
 			Ready: func() error { return ready(ctx, measures) }, Log: log,
 		})
 	})

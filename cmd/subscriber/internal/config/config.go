@@ -74,6 +74,8 @@ type Config struct {
 	LogFormat   string // program.LogJSON or program.LogText
 	MetricsPort int    // 0: no metrics
 	HealthPort  int    // 0: any that is free
+	// HealthOptional is set if HealthPort is the default.
+	HealthOptional bool
 }
 
 // Parse reads the settings by getenv, such as os.Getenv; an empty variable counts as
@@ -106,6 +108,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		c.MetricsPort = port
 	}
 	c.HealthPort = int(p.number(EnvHealthPort, 9091, 0, 65535))
+	c.HealthOptional = getenv(EnvHealthPort) == ""
 	if c.Consumer == "" {
 		p.fail(EnvPodName, "the host has no name either: set it to a name that is unique among the workers")
 	}

@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		Channel: "orders", Keys: []string{"orders"}, QueueType: config.Auto,
 		ConsumerGroup: "pubsub-subscriber", Consumer: "host-1",
 		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10, LogFormat: "json",
-		Handler: config.Handler{Format: delivery.Raw, Protocol: delivery.Auto}, HealthPort: 9091,
+		Handler: config.Handler{Format: delivery.Raw, Protocol: delivery.Auto}, HealthPort: 9091, HealthOptional: true,
 	}, got)
 }
 

@@ -24,6 +24,9 @@ const (
 type Options struct {
 	// HealthPort serves /healthz and /readyz; 0: on a port that is free.
 	HealthPort int
+	// HealthOptional is set if nobody chose HealthPort. If the port is taken, by a sidecar of the
+	// pod for example, health is not served there, and the log says so.
+	HealthOptional bool
 	// MetricsPort serves /metrics, and what HealthPort does; 0: nothing. It may be the same.
 	MetricsPort int
 	// Metrics answers /metrics.
@@ -59,6 +62,10 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	if o.MetricsPort == 0 || o.MetricsPort != o.HealthPort {
 		add(EnvHealthPort, o.HealthPort, health)
+		if err != nil && o.HealthOptional {
+			o.Log.Warn("health is not served", "error", err)
+			err = nil
+		}
 	}
 	if o.MetricsPort != 0 {
 		add(EnvMetricsPort, o.MetricsPort, withMetrics)

@@ -1,6 +1,7 @@
 package status_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -134,4 +135,21 @@ func TestAPortThatIsTakenIsNamed(t *testing.T) {
 		require.NoError(t, err, "the other port is given back")
 		require.NoError(t, again.Close())
 	}
+}
+
+// A sidecar may have the default port, as a second worker in a pod had: nobody chose it, so the
+// worker does its work all the same.
+func TestADefaultPortThatIsTakenEndsNothing(t *testing.T) {
+	listener, err := net.Listen("tcp", ":0")
+	require.NoError(t, err)
+	defer listener.Close()
+	taken := listener.Addr().(*net.TCPAddr).Port
+	var log bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.NoError(t, status.Serve(ctx, status.Options{
+		HealthPort: taken, HealthOptional: true, Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: http.NotFoundHandler(),
+	}))
+	require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded, "it goes on until it is told to stop")
+	require.Contains(t, log.String(), fmt.Sprintf("HEALTH_PORT is %d", taken))
 }
