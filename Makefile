@@ -59,7 +59,7 @@ ROWS ?= .
 
 .PHONY: mutation-test
 mutation-test: test-packages ## Take away each row of the tables that join the rooms, and see that a test notices (ROWS)
-	$(GO) test -vet=off -tags mutation -count 1 -parallel 2 -timeout 120m ./internal/mutation -rows '$(ROWS)'
+	$(GO) test -vet=off -tags mutation -v -count 1 -parallel 2 -timeout 120m ./internal/mutation -rows '$(ROWS)'
 
 PAIRS ?= 10000
 
