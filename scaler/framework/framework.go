@@ -21,7 +21,7 @@ type Framework struct {
 	// Shared is the keys that are of all queues together, in the same order. They count once for a
 	// channel.
 	Shared []Key
-	// Unheld is what is to be known where nothing is in flight in Shared; empty: nothing.
+	// Unheld is what is to be known where no queue has anything in flight in Shared; empty: nothing.
 	Unheld string
 }
 

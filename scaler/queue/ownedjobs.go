@@ -70,7 +70,7 @@ func (o *ownedJobs) add(depth *presetDepth, replies *replies, r round) (done boo
 	}
 	o.index.SetVal(nil)
 	ours, unread := o.sort(index)
-	depth.InFlight = Sum(depth.InFlight, ours)
+	depth.InFlight, depth.held = Sum(depth.InFlight, ours), depth.held || all > 0
 	if len(unread) > 0 || all > int64(len(index)) {
 		depth.LowerBound = true
 	}

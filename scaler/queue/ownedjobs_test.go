@@ -169,8 +169,10 @@ func TestCeleryWithoutTasksInFlight(t *testing.T) {
 	words := "no task is in Celery's unacked, where one that runs is only with task_acks_late: without it a task is acknowledged as it begins, and does not keep its worker"
 	assert.Equal(t, words, remark(framework.Options{}))
 	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightNone}), "who says that none counts knows")
-	held(2, "", "celery", 1).take(t, client)
+	held(2, "", "mail", 1).take(t, client)
 	assert.Empty(t, remark(framework.Options{}))
+	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightOfQueues}), "another queue's tasks are there")
+	held(2, "", "celery", 1).take(t, client)
 	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightOfQueues}))
 }
 
