@@ -91,7 +91,7 @@ type Key struct {
 	Serves func(info string, queues []string) bool
 	// List is the name, but for the prefix, of the list in which a process keeps what it works on of a queue, for Orphans.
 	List func(process, queue string) string
-	// Optional is a key that not everybody who uses the framework has. Where a user may not read it, or something else bears its
+	// Optional is a key that not everybody who uses the framework has, or that was not always read. Where a user may not read it, or something else bears its
 	// name, it is as if there were none.
 	Optional bool
 	// Owner tells of which queue each job of a hash is, for Held; nil: nothing tells.
