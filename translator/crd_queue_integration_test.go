@@ -104,6 +104,7 @@ var queueRules = map[string]rule{
 	"a negative prioritySteps":             {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(-1)})), "spec.queue.prioritySteps[0]"},
 	"too high prioritySteps":               {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(256)})), "spec.queue.prioritySteps[0]"},
 	"prioritySteps twice":                  {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(1), int64(1)})), "Duplicate value"},
+	"prioritySteps in falling order":       {both(mine, in("queue", "preset", "Celery", "prioritySteps", []any{int64(9), int64(3)})), "prioritySteps must be in rising order"},
 	"empty prioritySeparator":              {both(mine, in("queue", "preset", "Celery", "prioritySeparator", "")), "spec.queue.prioritySeparator"},
 	"long prioritySeparator":               {both(mine, in("queue", "preset", "Celery", "prioritySeparator", strings.Repeat("s", 33))), "spec.queue.prioritySeparator"},
 	"consumerGroup of a sorted set":        {both(mine, in("queue", "type", "SortedSet", "consumerGroup", "g")), "consumerGroup belongs to a stream"},

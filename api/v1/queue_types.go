@@ -143,6 +143,7 @@ type QueueSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:Minimum=0
 	// +kubebuilder:validation:items:Maximum=255
+	// +kubebuilder:validation:XValidation:rule="self.isSorted()",message="prioritySteps must be in rising order, as Celery's priority_steps: for example [0, 3, 6, 9]"
 	PrioritySteps []int32 `json:"prioritySteps,omitempty"`
 
 	// prioritySeparator is Celery's transport option sep, between a queue's name and a

@@ -15,13 +15,13 @@ const (
 // ACL SETUSER <name> on ><password> <rule>. A test holds it against the commands that a
 // server sees: none is missing, and none is needless.
 const ReadOnlyRule = "%R~* +ping +select +role +type +exists +get" +
-	" +llen +lindex +zcard +zcount +zrange +smembers +hlen +hget +hmget +hexists +xlen +xinfo|stream +xinfo|groups +xpending +xrange" +
+	" +llen +lindex +zcard +zcount +zrange +smembers +hlen +hget +hmget +hstrlen +hexists +xlen +xinfo|stream +xinfo|groups +xpending +xrange" +
 	" +pubsub|numsub +client|list +cluster|slots +asking"
 
 // DragonflyReadOnlyRule is the same for DragonFly, whose rules know no subcommands. It
 // wants INFO for the backlog of subscribers, and no CLIENT LIST.
 const DragonflyReadOnlyRule = "%R~* +ping +hello +auth +select +role +type +exists +get" +
-	" +llen +lindex +zcard +zcount +zrange +smembers +hlen +hget +hmget +hexists +xlen +xinfo +xpending +xrange" +
+	" +llen +lindex +zcard +zcount +zrange +smembers +hlen +hget +hmget +hstrlen +hexists +xlen +xinfo +xpending +xrange" +
 	" +pubsub +client +info +cluster"
 
 // SentinelReadOnlyRule is what the same user needs on a sentinel, to find the master and

@@ -21,7 +21,7 @@ type Framework struct {
 	// Shared is the keys that are of all queues together, in the same order. They count once for a
 	// channel.
 	Shared []Key
-	// Unheld is what is to be known where nothing is in flight in Shared; empty: nothing.
+	// Unheld is what is to be known where no queue has anything in flight in Shared; empty: nothing.
 	Unheld string
 }
 
@@ -91,7 +91,7 @@ type Key struct {
 	Serves func(info string, queues []string) bool
 	// List is the name, but for the prefix, of the list in which a process keeps what it works on of a queue, for Orphans.
 	List func(process, queue string) string
-	// Optional is a key that not everybody who uses the framework has. Where a user may not read it, or something else bears its
+	// Optional is a key that not everybody who uses the framework has, or that was not always read. Where a user may not read it, or something else bears its
 	// name, it is as if there were none.
 	Optional bool
 	// Owner tells of which queue each job of a hash is, for Held; nil: nothing tells.

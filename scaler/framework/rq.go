@@ -13,7 +13,7 @@ var RQ = Framework{
 		{Name: "<prefix>rq:scheduled:<queue>", Holds: SortedSet, Counts: Due, Clock: Seconds, Scheduler: true},
 		{Name: "<prefix>rq:queue:<queue>", Holds: List, Counts: Waiting,
 			Oldest: &Oldest{At: 0, Hash: "<prefix>rq:job:", Field: "enqueued_at", Read: iso8601}},
-		{Name: "<prefix>rq:suspended", Holds: String, Counts: Paused},
+		{Name: "<prefix>rq:suspended", Holds: String, Counts: Paused, Optional: true},
 		{Name: "<prefix>rq:queue:<queue>:intermediate", Holds: List, Counts: Held},
 		{Name: "<prefix>rq:wip:<queue>", Holds: SortedSet, Counts: Reserved, Clock: Seconds},
 	},

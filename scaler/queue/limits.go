@@ -21,6 +21,14 @@ type limits struct {
 // noLimits is where the queue has none.
 var noLimits = limits{concurrency: math.MaxInt64, max: math.MaxInt64}
 
+// rate is the limit of the rate as the framework's fields have it.
+func (l limits) rate() string {
+	if l.window == math.MaxInt64 {
+		return fmt.Sprintf("max %d", l.max) // nothing says in how long
+	}
+	return fmt.Sprintf("max %d, duration %d ms", l.max, l.window)
+}
+
 // hold takes from what is ready what no worker may take, because workers for it would find nothing to do. How long that
 // has waited tells nothing of the workers either:
 //   - Of a paused queue it is all.
@@ -37,7 +45,7 @@ func (d *presetDepth) hold(queue string) {
 		d.Remark = fmt.Sprintf("queue %q is paused, so what waits there does not count", queue)
 	case d.Ready > d.limits.max && d.limits.max < free:
 		d.Ready, d.Oldest = d.limits.max, time.Time{}
-		d.Remark = fmt.Sprintf("queue %q has a global rate limit of %d jobs in %d ms, so no more of what waits count", queue, d.limits.max, d.limits.window)
+		d.Remark = fmt.Sprintf("queue %q has a global rate limit (%s), so no more of what waits counts", queue, d.limits.rate())
 	case d.Ready > free:
 		d.Ready = free
 		d.Remark = fmt.Sprintf("queue %q has a global concurrency of %d, so what waits counts only as far as it may run", queue, d.limits.concurrency)

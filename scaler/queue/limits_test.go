@@ -21,7 +21,7 @@ func TestBullMQsGlobalLimits(t *testing.T) {
 	concurrency := func(n int) string {
 		return fmt.Sprintf(`queue "a" has a global concurrency of %d, so what waits counts only as far as it may run`, n)
 	}
-	rate := `queue "a" has a global rate limit of 2 jobs in 1000 ms, so no more of what waits count`
+	rate := `queue "a" has a global rate limit (max 2, duration 1000 ms), so no more of what waits counts`
 	tests := map[string]struct {
 		waiting, active int
 		limits          step
@@ -39,7 +39,8 @@ func TestBullMQsGlobalLimits(t *testing.T) {
 		"nothing waits":                            {0, 3, meta("concurrency", 1, "paused", 1), 0, false, ""},
 		"a rate":                                   {50, 1, meta("max", 2, "duration", 1000), 2, false, rate},
 		"a rate that is far":                       {2, 1, meta("max", 2, "duration", 1000), 2, true, ""},
-		"a rate of none is one of one":             {9, 0, meta("max", 0, "duration", 5), 1, false, `queue "a" has a global rate limit of 1 jobs in 5 ms, so no more of what waits count`},
+		"a rate of none is one of one":             {9, 0, meta("max", 0, "duration", 5), 1, false, `queue "a" has a global rate limit (max 1, duration 5 ms), so no more of what waits counts`},
+		"a rate of no time":                        {9, 0, meta("max", 1), 1, false, `queue "a" has a global rate limit (max 1), so no more of what waits counts`},
 		"rate and concurrency, of which this less": {50, 3, meta("concurrency", 4, "max", 2, "duration", 1000), 1, true, concurrency(4)},
 		"rate and concurrency, of which that less": {50, 3, meta("concurrency", 9, "max", 2, "duration", 1000), 2, false, rate},
 		"paused": {50, 3, meta("paused", 1, "concurrency", 100), 0, false, `queue "a" is paused, so what waits there does not count`},

@@ -12,9 +12,14 @@ import (
 // is beyond it is not known whose it is.
 const maxOwned = 4096
 
+// maxJob is the bytes of the largest job that is read. A job of any size may be in the hash, of any queue, and a reply that
+// is too large ends the read of all queues of the server. This one takes 16 s of lookRate.
+const maxJob = 1 << 20
+
 // ownedJobs is a hash with the jobs in work of all queues, of which those of some queues count. Whose a job is, the
 // job itself tells, which may be large: each is read once, in pages, at the pace at which entries of streams are
-// (lookRate). What was not read yet, or is beyond maxOwned, makes the depth a lower bound.
+// (lookRate). How large they are is asked for before they are. What was not read yet, or is beyond maxOwned, makes the
+// depth a lower bound.
 type ownedJobs struct {
 	names string // of the queues, each between commas
 	owner func(value string) (queue string, known bool)
@@ -24,8 +29,9 @@ type ownedJobs struct {
 	ours    map[string]bool // of each job that was read
 	allowed allowance
 	mean    int             // bytes of a job in the last page
-	page    []string        // the jobs that are asked for in the round under way
-	jobs    *redis.SliceCmd // HMGET of those
+	page    []string        // the jobs that the round under way is about
+	sizes   []*redis.IntCmd // HSTRLEN of each of those, before they are asked for
+	jobs    *redis.SliceCmd // HMGET of those; nil while their sizes are asked for
 	hash    string
 }
 
@@ -41,23 +47,21 @@ func newOwnedJobs(q Queue, f framework.Framework, key framework.Key) keyReader {
 
 func (o *ownedJobs) ask(commands []redis.Cmder, r round) []redis.Cmder {
 	if r.first {
-		o.page = nil
+		o.page, o.sizes, o.jobs = nil, nil, nil
 	}
 	commands = append(commands, fresh(o.count), fresh(o.index))
-	if len(o.page) == 0 {
-		return commands
+	for _, size := range o.sizes {
+		commands = append(commands, fresh(size))
 	}
-	args := make([]any, 0, 2+len(o.page))
-	args = append(args, "hmget", o.hash)
-	for _, name := range o.page {
-		args = append(args, name)
+	if o.jobs != nil {
+		commands = append(commands, fresh(o.jobs))
 	}
-	o.jobs = fresh(keyed(redis.NewSliceCmd(unbound, args...), 1))
-	return append(commands, o.jobs)
+	return commands
 }
 
 func (o *ownedJobs) add(depth *presetDepth, replies *replies, r round) (done bool) {
 	o.read(replies)
+	o.measure(replies, r)
 	all := replies.number(o.count, framework.Hash)
 	index, err := o.index.Result()
 	replies.failed(o.index, framework.SortedSet, err)
@@ -66,17 +70,50 @@ func (o *ownedJobs) add(depth *presetDepth, replies *replies, r round) (done boo
 	}
 	o.index.SetVal(nil)
 	ours, unread := o.sort(index)
-	depth.InFlight = Sum(depth.InFlight, ours)
-	o.page = unread[:o.next(len(unread), r)]
+	depth.InFlight, depth.held = Sum(depth.InFlight, ours), depth.held || all > 0
 	if len(unread) > 0 || all > int64(len(index)) {
 		depth.LowerBound = true
+	}
+	if o.jobs == nil {
+		o.turn(unread[:o.next(len(unread), r)])
 	}
 	return len(o.page) == 0 || r.last
 }
 
+// turn begins a page, with the question how large its jobs are.
+func (o *ownedJobs) turn(page []string) {
+	o.page, o.sizes = page, make([]*redis.IntCmd, len(page))
+	for i, name := range page {
+		o.sizes[i] = number("hstrlen", o.hash, name)
+	}
+}
+
+// measure leaves of a page what may be read by the sizes of its jobs, and has that asked for. A job that is too large
+// is not read: it does not say whose it is.
+func (o *ownedJobs) measure(replies *replies, r round) {
+	if len(o.sizes) == 0 {
+		return
+	}
+	left, args := o.allowed.of(r.now), []any{"hmget", o.hash}
+	page := o.page[:0]
+	for i, name := range o.page {
+		switch size := replies.number(o.sizes[i], framework.Hash); {
+		case size > maxJob:
+			o.ours[name] = true
+		case left > 0:
+			left -= int(size)
+			page, args = append(page, name), append(args, name)
+		}
+	}
+	o.page, o.sizes = page, nil
+	if len(page) > 0 {
+		o.jobs = keyed(redis.NewSliceCmd(unbound, args...), 1)
+	}
+}
+
 // read takes over whose the jobs of a page are. One that is gone meanwhile is nobody's.
 func (o *ownedJobs) read(replies *replies) {
-	if len(o.page) == 0 {
+	if o.jobs == nil {
 		return
 	}
 	values, err := o.jobs.Result()

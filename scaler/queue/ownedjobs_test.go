@@ -123,6 +123,40 @@ func TestTasksInFlightAreReadOnceAndAtAPace(t *testing.T) {
 	assert.True(t, depth.AtLeast(), "of what the index has not, it is not known whose it is")
 }
 
+// A reply that is too large ends the read of all queues of a server, so how large tasks are is known before any is fetched.
+func TestLargeTasksAreFetchedOneByOneOrNotAtAll(t *testing.T) {
+	client := redistest.Start(t).Client()
+	reader, at := newReader(owned("celery")), now
+	held(16, "", "celery", 10).take(t, client)
+	_, err := readOwned(t, client, reader, at) // small ones, by which many might be fetched at once
+	require.NoError(t, err)
+	all(held(40, "", "mail", 900<<10), held(2, "", "video", 9<<20)).take(t, client)
+
+	for range 1000 {
+		at = at.Add(time.Second)
+		batch := queue.NewBatch([]*queue.Reader{reader})
+		batch.Begin(at)
+		for commands := batch.Ask(); len(commands) > 0; commands = batch.Ask() {
+			for _, command := range commands {
+				_ = client.Process(t.Context(), command)
+				if jobs, ok := command.(*redis.SliceCmd); ok {
+					require.Less(t, len(fmt.Sprint(jobs.Val())), 2<<20, "bytes of one reply")
+				}
+			}
+			batch.Answer(nil)
+		}
+		depth, err := reader.Result()
+		require.NoError(t, err)
+		if !depth.LowerBound {
+			break
+		}
+	}
+	depth, err := reader.Result()
+	require.NoError(t, err)
+	assert.Equal(t, queue.Depth{Kind: reader.Queue().Kind, InFlight: 16 + 2, Added: -1}, depth,
+		"what is too large to be read does not say whose it is, and counts")
+}
+
 // A task that runs is not in unacked without task_acks_late. Redis does not tell which, so where nothing is, the words say so.
 func TestCeleryWithoutTasksInFlight(t *testing.T) {
 	client := redistest.Start(t).Client()
@@ -135,8 +169,10 @@ func TestCeleryWithoutTasksInFlight(t *testing.T) {
 	words := "no task is in Celery's unacked, where one that runs is only with task_acks_late: without it a task is acknowledged as it begins, and does not keep its worker"
 	assert.Equal(t, words, remark(framework.Options{}))
 	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightNone}), "who says that none counts knows")
-	held(2, "", "celery", 1).take(t, client)
+	held(2, "", "mail", 1).take(t, client)
 	assert.Empty(t, remark(framework.Options{}))
+	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightOfQueues}), "another queue's tasks are there")
+	held(2, "", "celery", 1).take(t, client)
 	assert.Empty(t, remark(framework.Options{InFlight: framework.InFlightOfQueues}))
 }
 

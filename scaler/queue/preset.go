@@ -114,6 +114,7 @@ type keyReader interface {
 type presetDepth struct {
 	Depth
 	paused    bool // what waits is not runnable
+	held      bool // something is in work, of whichever queue
 	limits    limits
 	noCounter bool // of the jobs that were added: the first one will make it
 }
@@ -168,7 +169,7 @@ func (p *presetReader) answer(r round) (Depth, bool, error) {
 		p.depth.Added = 0
 	}
 	p.depth.hold(r.queue.Key)
-	if p.depth.InFlight == 0 && p.depth.Remark == "" {
+	if !p.depth.held && p.depth.Remark == "" {
 		p.depth.Remark = p.unheld
 	}
 	return p.depth.Depth, done, nil

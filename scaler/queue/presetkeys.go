@@ -84,7 +84,8 @@ func (h *heldJobs) ask(commands []redis.Cmder, _ round) []redis.Cmder {
 }
 
 func (h *heldJobs) add(depth *presetDepth, replies *replies, _ round) bool {
-	depth.InFlight = Sum(depth.InFlight, replies.number(h.count, h.holds))
+	count := replies.number(h.count, h.holds)
+	depth.InFlight, depth.held = Sum(depth.InFlight, count), depth.held || count > 0
 	return true
 }
 

@@ -75,6 +75,17 @@ func TestRQFixtures(t *testing.T) {
 	})
 }
 
+// A user whose rule was written before suspensions counted, with the keys of the queues alone, reads on.
+func TestRQWithoutTheRightToReadSuspensions(t *testing.T) {
+	server := redistest.Start(t)
+	admin := server.Client()
+	do("ACL", "SETUSER", "narrow", "on", ">secret", "%R~rq:queue:*", "%R~rq:scheduled:*", "%R~rq:wip:*", "%R~rq:job:*", "+@all")(t, admin)
+	steps{do("RPUSH", "rq:queue:a", "j1"), do("SET", "rq:suspended", 1)}.take(t, admin)
+	narrow := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "narrow", Password: "secret", Protocol: 2})
+	t.Cleanup(func() { _ = narrow.Close() })
+	assert.EqualValues(t, 1, sum(t, narrow, queue.OfPreset(framework.RQ, "", []string{"a"}, false)).Ready)
+}
+
 // These are fixtures that follow Asynq's layout (internal/base/base.go, internal/rdb); it
 // is run for real in an integration test.
 func TestAsynqFixtures(t *testing.T) {

@@ -30,7 +30,7 @@ func everyKind(t *testing.T, age bool) []queue.Queue {
 		names := frameworktest.Of(t, f, now).Queues
 		queues = append(queues, queue.OfPreset(f, "", names, age && f.HasAges())...)
 	}
-	return queues
+	return append(queues, owned("celery"))
 }
 
 // fillEveryKey fills what everyKind names.
@@ -55,7 +55,7 @@ var everyKey = steps{
 	do("ZADD", "{k}zset", 1, "a"), do("ZADD", "{k}due", seconds(-9), "a")}
 
 // aclRule is all that a user of the scaler needs, on Redis 7.
-const aclRule = "+type +exists +llen +zrange +get +xlen +xinfo +xpending +xrange +zcard +zcount +pubsub +client|list +info +lindex +smembers +hmget +hlen +hget +hexists"
+const aclRule = "+type +exists +llen +zrange +get +xlen +xinfo +xpending +xrange +zcard +zcount +pubsub +client|list +info +lindex +smembers +hmget +hlen +hget +hstrlen +hexists"
 
 // A user who may read, and nothing else, can read each kind; and each command is needed.
 // None of them costs the server more with the number of messages: no KEYS, SCAN or EVAL.

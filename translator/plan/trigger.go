@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"k8s.io/utils/ptr"
 
@@ -43,7 +44,8 @@ func triggerFor(channel *v1.PubSubChannel) trigger.Trigger {
 func redisOf(channel *v1.PubSubChannel) trigger.Redis {
 	spec := ptr.Deref(channel.Spec.Redis, v1.RedisSpec{})
 	r := trigger.Redis{
-		Address:          cmp.Or(channel.Spec.RedisAddress, trigger.DefaultRedisAddress),
+		// The CRD permits spaces around it, which the trigger does not.
+		Address:          cmp.Or(strings.Trim(channel.Spec.RedisAddress, " "), trigger.DefaultRedisAddress),
 		Mode:             trigger.Mode(cmp.Or(spec.Mode, v1.RedisModeStandalone)),
 		SentinelMaster:   spec.SentinelMaster,
 		Database:         int(spec.Database),

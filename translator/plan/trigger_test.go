@@ -33,6 +33,15 @@ func TestTriggerReadsBack(t *testing.T) {
 	}
 }
 
+// The CRD permits spaces there, and scaler and workers have always passed them over: such a channel goes on after an upgrade.
+func TestSpacesAroundTheAddressAreNoneOfIt(t *testing.T) {
+	channel := channeltest.Channel()
+	channel.Spec.RedisAddress = " dragonfly:6379 "
+	p := Of(channel)
+	assert.Nil(t, p.Invalid)
+	assert.Equal(t, "dragonfly:6379", p.Trigger.Redis.Address, "for the scaler and the workers alike")
+}
+
 func TestCheckTriggerFindsWhatTheSchemaCannot(t *testing.T) {
 	require.Nil(t, Of(channeltest.Channel()).Invalid)
 	err := Of(channeltest.Channel(func(c *v1.PubSubChannel) { c.Spec.RedisAddress = "redis:99999" })).Invalid

@@ -123,16 +123,6 @@ func (c *session) keepLag(name groupName) error {
 	return nil
 }
 
-// NilEntriesRead is entries-read that is nil, with a lag.
-func NilEntriesRead() Trait {
-	return onGroups(func(_ *session, _ string, group value) error {
-		if read := group.field("entries-read"); read != nil {
-			*read = null()
-		}
-		return nil
-	})
-}
-
 // onGroups alters each group of a reply to XINFO GROUPS.
 func onGroups(alter func(c *session, key string, group value) error) Trait {
 	return Trait{alter: func(c *session, name string, args []string, reply *value) error {

@@ -69,6 +69,7 @@ var allowed = map[string]func(args []string) bool{
 	"zcount":  func(args []string) bool { return len(args) == 3 },
 	"hexists": func(args []string) bool { return len(args) == 2 },
 	"hget":    func(args []string) bool { return len(args) == 2 },
+	"hstrlen": func(args []string) bool { return len(args) == 2 && strings.HasSuffix(args[0], "unacked") },
 	"hmget": func(args []string) bool {
 		return len(args) <= 4 || strings.HasSuffix(args[0], "unacked") && len(args) <= 257
 	},

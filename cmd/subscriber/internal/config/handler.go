@@ -1,7 +1,6 @@
 package config
 
 import (
-	"mime"
 	"net/url"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
@@ -48,8 +47,8 @@ func (p *parser) handler() Handler {
 	}
 	p.checkTLS(h)
 	if h.ContentType != "" {
-		if _, _, err := mime.ParseMediaType(h.ContentType); err != nil {
-			p.fail(EnvHandlerContentType, "set it to a media type, for example application/json")
+		if err := delivery.CheckMediaType(h.ContentType); err != nil {
+			p.fail(EnvHandlerContentType, "%v: set it to a media type alone, for example application/json", err)
 		}
 	}
 	if _, err := url.Parse(h.EventSource); err != nil {

@@ -31,6 +31,7 @@ func TestBadValuesOfTheHandlerAreNamedWithTheRemedy(t *testing.T) {
 	}{
 		"format":         {"HANDLER_FORMAT", "Avro", []string{`HANDLER_FORMAT is "Avro"`, "Raw, CloudEventsBinary, CloudEventsStructured"}},
 		"media type":     {"HANDLER_CONTENT_TYPE", "a b", []string{`HANDLER_CONTENT_TYPE is "a b"`, "application/json"}},
+		"a line break":   {"HANDLER_CONTENT_TYPE", "text/plain\n", []string{`HANDLER_CONTENT_TYPE is "text/plain\n"`, "line break"}},
 		"protocol":       {"HANDLER_PROTOCOL", "h2c", []string{`HANDLER_PROTOCOL is "h2c"`, "Auto, HTTP1, HTTP2"}},
 		"no key":         {"HANDLER_TLS_CERT_FILE", "/crt", []string{`HANDLER_TLS_KEY_FILE is ""`, "HANDLER_TLS_CERT_FILE"}},
 		"no certificate": {"HANDLER_TLS_KEY_FILE", "/key", []string{`HANDLER_TLS_CERT_FILE is ""`, "HANDLER_TLS_KEY_FILE"}},

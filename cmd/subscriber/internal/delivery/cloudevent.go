@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,7 +99,7 @@ func setAttribute(e *event.Event, name, value string) error {
 	case "dataschema":
 		e.SetDataSchema(value)
 	case "datacontenttype":
-		if _, _, err := mime.ParseMediaType(value); err != nil {
+		if err := CheckMediaType(value); err != nil {
 			return fmt.Errorf("it must be a media type: %w", err)
 		}
 		e.SetDataContentType(value)

@@ -104,6 +104,7 @@ func TestEntriesThatAreNoEvent(t *testing.T) {
 		"no UTF-8":           {"ce_subject", "\xff", "UTF-8"},
 		"data":               {"ce_data", "x", "payload"},
 		"media type":         {"ce_datacontenttype", "\n", "datacontenttype"},
+		"no header":          {"ce_datacontenttype", "text/plain\n", "line break"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, format := range []delivery.Format{delivery.CloudEventsBinary, delivery.CloudEventsStructured} {

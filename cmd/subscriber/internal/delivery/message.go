@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"encoding/hex"
+	"errors"
 	"maps"
 	"mime"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
@@ -65,7 +68,7 @@ func content(m source.Message, byDefault string) (mediaType, body string) {
 	fields := m.Fields()
 	if !manifold(fields) {
 		if named, ok := fields[fieldContentType].(string); ok {
-			if _, _, err := mime.ParseMediaType(named); err == nil {
+			if CheckMediaType(named) == nil {
 				return named, m.Payload
 			}
 		}
@@ -82,6 +85,18 @@ func content(m source.Message, byDefault string) (mediaType, body string) {
 		return inJSON, m.Payload
 	}
 	return inForm, form.Encode()
+}
+
+// CheckMediaType tells what is wrong with a media type. One that is well-formed may still be no header: a line break at
+// its end, for example. No request could be made with it, which must not look as if the handler was away.
+func CheckMediaType(value string) error {
+	if _, _, err := mime.ParseMediaType(value); err != nil {
+		return err //nolint:wrapcheck // the caller names what holds it
+	}
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return errors.New("it holds a line break or another control character")
+	}
+	return nil
 }
 
 // manifold tells whether all fields together are the payload.

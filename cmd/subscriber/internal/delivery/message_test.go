@@ -73,6 +73,8 @@ func TestBodiesAreWhatWasPublished(t *testing.T) {
 		"several fields, one of bytes":    {entry(map[string]any{"a": binary, "b": "1 &"}), "application/x-www-form-urlencoded", "a=%00%FF%FE%0D%0A%80&b=1+%26"},
 		"several fields, a name of bytes": {entry(map[string]any{"\xff": "a", "b": "1"}), "application/x-www-form-urlencoded", "b=1&%FF=a"},
 		"a payload that names its type":   {entry(map[string]any{"payload": "{}", "content-type": "application/json"}), "application/json", "{}"},
+		"a type that is no header":        {entry(map[string]any{"payload": "{}", "content-type": "application/json\n"}), "application/octet-stream", "{}"},
+		"a type that holds a NUL":         {entry(map[string]any{"payload": "{}", "content-type": "text/plain; x=\"\x00\""}), "application/octet-stream", "{}"},
 		"a type that is none":             {entry(map[string]any{"payload": "{}", "content-type": "\n"}), "application/octet-stream", "{}"},
 	} {
 		t.Run(name, func(t *testing.T) {
