@@ -33,9 +33,10 @@ func (s *Service) server(r *request) (broker.Server, error) {
 		SentinelUsername: broker.Secret(redis.SentinelUsername),
 		SentinelPassword: broker.Secret(redis.SentinelPassword),
 	}
-	if redis.TLS {
+	if redis.TLS || redis.SentinelTLS {
 		server.TLS = broker.TLS{
-			Enabled:     true,
+			Enabled:     redis.TLS,
+			Sentinels:   redis.SentinelTLS,
 			ServerName:  redis.TLSServerName,
 			CA:          broker.Secret(redis.CA),
 			Certificate: broker.Secret{Name: redis.ClientCertificate},

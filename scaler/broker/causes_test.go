@@ -25,6 +25,7 @@ func TestEveryErrorHasACause(t *testing.T) {
 		cause Cause
 	}
 	own := map[string]row{
+		"AtSentinelError":     {&AtSentinelError{}, NotRedis},
 		"MasterAddressError":  {&MasterAddressError{}, NotRedis},
 		"ModeError":           {&ModeError{}, Fault},
 		"NodesError":          {&NodesError{}, ReplyTooLarge},
@@ -77,7 +78,9 @@ func TestEveryReplyHasACause(t *testing.T) {
 	known := map[string]Cause{
 		"WRONGTYPE": WrongType, "LOADING": Loading, "MASTERDOWN": Loading, "BUSY": Loading, "READONLY": StaleReplica,
 		"CLUSTERDOWN": ClusterDown, "TRYAGAIN": ClusterDown, "MOVED": ClusterDown, "ASK": ClusterDown,
-		"NOAUTH": Unauthorized, "WRONGPASS": Unauthorized, "invalid password": Unauthorized, "NOPERM": Forbidden,
+		"NOAUTH": Unauthorized, "WRONGPASS": Unauthorized, "invalid password": Unauthorized, "NOPERM": Forbidden, "DENIED": Forbidden,
+		"AUTH <password> called without any password configured": Unauthorized, "Client sent AUTH, but no password is set": Unauthorized,
+		"max number of clients": Unreachable,
 	}
 	for _, row := range replies {
 		assert.Contains(t, known, row.prefix)
@@ -124,20 +127,28 @@ func TestEveryMistakeHasItsOwnRemedy(t *testing.T) {
 		err  error
 		want string
 	}{
-		"an environment":       {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
-		"a Secret":             {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
-		"no right":             {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
-		"too many at a time":   {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
-		"no such master":       {Sentinel, redis.Nil, "correct sentinelMaster"},
-		"no sentinel":          {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
-		"no cluster":           {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
-		"a cluster":            {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
-		"a slot that moves":    {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
-		"a command of another": {Standalone, reply("NOPERM x"), remedies[Forbidden]},
+		"an environment":        {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
+		"a Secret":              {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
+		"no right":              {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
+		"too many at a time":    {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
+		"no such master":        {Sentinel, redis.Nil, "correct sentinelMaster"},
+		"no sentinel":           {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
+		"no cluster":            {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
+		"no cluster, DragonFly": {Cluster, reply("ERR Cluster is disabled. Enabled via passing --cluster_mode=emulated|yes"), "the server is not in a cluster: leave redisMode out"},
+		"no password":           {Standalone, reply("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"), "the server's default user has no password: leave passwordFromSecret out"},
+		"no password, Redis 5":  {Standalone, reply("ERR Client sent AUTH, but no password is set"), "the server's default user has no password: leave passwordFromSecret out"},
+		"sentinels' password":   {Sentinel, &sentinelError{reply("ERR Client sent AUTH, but no password is set")}, "the sentinels have no password: leave sentinelPasswordFromSecret out"},
+		"sentinels' rights":     {Sentinel, &sentinelError{reply("NOPERM x")}, "give the sentinels' user the rights that docs/queues.md names for sentinels"},
+		"sentinels' TLS":        {Sentinel, &sentinelError{&TLSError{}}, "make sentinelTLS (by default as tls), caFromSecret"},
+		"sentinels' clients":    {Sentinel, &sentinelError{reply("ERR max number of clients reached")}, "the sentinels take no more connections: raise their maxclients"},
+		"a node's address":      {Cluster, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "the cluster names this node: check that it runs"},
+		"a cluster":             {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
+		"a slot that moves":     {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
+		"a command of another":  {Standalone, reply("NOPERM x"), remedies[Forbidden]},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.ErrorContains(t, &ReadError{Server: Server{Mode: test.mode}, Err: test.err}, test.want)
+			assert.ErrorContains(t, &ReadError{Server: Server{Mode: test.mode}, Node: "node", Err: test.err}, test.want)
 		})
 	}
 }

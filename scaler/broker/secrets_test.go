@@ -186,7 +186,7 @@ func TestNoTLSForAServerWithTLS(t *testing.T) {
 	pool := newPool(t, sampling.Options{})
 	_, err := pool.Depth(t.Context(), broker.Server{Address: server.Addr}, list("q"))
 	assert.Contains(t, []broker.Cause{broker.TLSFailed, broker.Unreachable}, causeOf(err))
-	assert.ErrorContains(t, err, "expects TLS there")
+	assert.ErrorContains(t, err, "expects TLS there: set tls to true")
 }
 
 func TestSecretsThatAreNotAsTheyShouldBe(t *testing.T) {
