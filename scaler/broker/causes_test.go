@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -127,24 +128,34 @@ func TestEveryMistakeHasItsOwnRemedy(t *testing.T) {
 		err  error
 		want string
 	}{
-		"an environment":        {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
-		"a Secret":              {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
-		"no right":              {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
-		"too many at a time":    {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
-		"no such master":        {Sentinel, redis.Nil, "correct sentinelMaster"},
-		"no sentinel":           {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
-		"no cluster":            {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
-		"no cluster, DragonFly": {Cluster, reply("ERR Cluster is disabled. Enabled via passing --cluster_mode=emulated|yes"), "the server is not in a cluster: leave redisMode out"},
-		"no password":           {Standalone, reply("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"), "the server's default user has no password: leave passwordFromSecret out"},
-		"no password, Redis 5":  {Standalone, reply("ERR Client sent AUTH, but no password is set"), "the server's default user has no password: leave passwordFromSecret out"},
-		"sentinels' password":   {Sentinel, &sentinelError{reply("ERR Client sent AUTH, but no password is set")}, "the sentinels have no password: leave sentinelPasswordFromSecret out"},
-		"sentinels' rights":     {Sentinel, &sentinelError{reply("NOPERM x")}, "give the sentinels' user the rights that docs/queues.md names for sentinels"},
-		"sentinels' TLS":        {Sentinel, &sentinelError{&TLSError{}}, "make sentinelTLS (by default as tls), caFromSecret"},
-		"sentinels' clients":    {Sentinel, &sentinelError{reply("ERR max number of clients reached")}, "the sentinels take no more connections: raise their maxclients"},
-		"a node's address":      {Cluster, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "the cluster names this node: check that it runs"},
-		"a cluster":             {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
-		"a slot that moves":     {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
-		"a command of another":  {Standalone, reply("NOPERM x"), remedies[Forbidden]},
+		"an environment":         {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
+		"a Secret":               {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
+		"no right":               {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
+		"too many at a time":     {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
+		"no such master":         {Sentinel, redis.Nil, "correct sentinelMaster"},
+		"no sentinel":            {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
+		"no cluster":             {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
+		"no cluster, DragonFly":  {Cluster, reply("ERR Cluster is disabled. Enabled via passing --cluster_mode=emulated|yes"), "the server is not in a cluster: leave redisMode out"},
+		"no password":            {Standalone, reply("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"), "the server's default user has no password: leave passwordFromSecret out"},
+		"no password, Redis 5":   {Standalone, reply("ERR Client sent AUTH, but no password is set"), "the server's default user has no password: leave passwordFromSecret out"},
+		"sentinels' password":    {Sentinel, &sentinelError{reply("ERR Client sent AUTH, but no password is set")}, "the sentinels have no password: leave sentinelPasswordFromSecret out"},
+		"sentinels' rights":      {Sentinel, &sentinelError{reply("NOPERM x")}, "give the sentinels' user the rights that docs/queues.md names for sentinels"},
+		"sentinels' TLS":         {Sentinel, &sentinelError{&TLSError{}}, "make sentinelTLS (by default as tls), caFromSecret"},
+		"sentinels' clients":     {Sentinel, &sentinelError{reply("ERR max number of clients reached")}, "the sentinels take no more connections: raise their maxclients"},
+		"sentinels' stale word":  {Sentinel, &StaleReplicaError{}, "the sentinels name a replica: compare SENTINEL MASTER"},
+		"an API server's rest":   {Standalone, &SecretError{Name: "auth", Err: context.DeadlineExceeded}, "the API server does not answer the scaler: it is asked again by itself"},
+		"no cluster for Secrets": {Standalone, unreadable("auth", errNoSecrets), "give the credentials by the environment"},
+		"another name":           {Standalone, &TLSError{Err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "redis"}}, "set tlsServerName to a name that the server's certificate has"},
+		"another authority":      {Standalone, &TLSError{Err: x509.UnknownAuthorityError{}}, "let caFromSecret name the authority"},
+		"an old certificate":     {Standalone, &TLSError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}, "renew the server's certificate"},
+		"a renamed command":      {Standalone, reply("ERR unknown command 'llen'"), "the server may have the command renamed"},
+		"a script":               {Standalone, reply("BUSY Redis is busy running a script."), "end it (SCRIPT KILL)"},
+		"a replica alone":        {Standalone, reply("MASTERDOWN Link with MASTER is down"), "the server is a replica without its master"},
+		"an odd reply":           {Standalone, &queue.ReplyError{Command: "LLEN q", Err: errNoReply}, "report it as a fault, with the server's version"},
+		"a node's address":       {Cluster, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "the cluster names this node: check that it runs"},
+		"a cluster":              {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
+		"a slot that moves":      {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
+		"a command of another":   {Standalone, reply("NOPERM x"), remedies[Forbidden]},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -29,7 +29,7 @@ func (e *ReadError) Error() string {
 		text += "node " + e.Node + ": "
 	}
 	text += e.Err.Error()
-	if remedy := e.remedy(); remedy != "" {
+	if remedy := e.Remedy(); remedy != "" {
 		text += ": " + remedy
 	}
 	return oneLine(text)

@@ -1,11 +1,15 @@
 package broker
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // remedies has one for each cause; empty where the error itself has it.
@@ -29,7 +33,7 @@ var remedies = map[Cause]string{
 	NotRedis:         "",
 	Fault:            "",
 	Unreadable:       "",
-	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself",
+	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself; where that lasts, look at the cluster's CLUSTER INFO",
 }
 
 // What servers answer, by how it begins or what it has in it.
@@ -44,10 +48,10 @@ const (
 	unknownCommand       = "unknown command"
 )
 
-// remedy is what to do about the error: what its circumstances tell, else what its cause does;
+// Remedy is what to do about the error: what its circumstances tell, else what its cause does;
 // empty where the error says it itself.
-func (e *ReadError) remedy() string {
-	for _, of := range []func() string{e.ofSecret, e.ofTopology, e.ofSentinels, e.ofReply, e.ofNode} {
+func (e *ReadError) Remedy() string {
+	for _, of := range []func() string{e.ofSecret, e.ofCertificate, e.ofTopology, e.ofSentinels, e.ofReply, e.ofNode} {
 		if remedy := of(); remedy != "" {
 			return remedy
 		}
@@ -63,8 +67,27 @@ func (e *ReadError) ofSecret() string {
 		return "correct the variable in the environment of the target's container"
 	case errors.Is(e.Err, ErrForbidden):
 		return "let the scaler get it: name the namespace in the chart's scaler.secrets.namespaces, or bind the ClusterRole of the scaler's Secrets to its ServiceAccount there"
+	case errors.Is(e.Err, errNoSecrets):
+		return "give the credentials by the environment of the target's container (passwordFromEnv), or run the scaler with access to a cluster"
+	case errors.As(e.Err, &secret) && secret.Key == "" && errors.As(secret.Err, new(net.Error)):
+		return "the API server does not answer the scaler: it is asked again by itself"
 	case errors.Is(e.Err, errSecretsBusy):
 		return "it is tried again by itself; triggers that share a Secret are read with one"
+	default:
+		return ""
+	}
+}
+
+// ofCertificate is the remedy where what is wrong with the server's certificate is known.
+func (e *ReadError) ofCertificate() string {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(e.Err, new(x509.HostnameError)):
+		return "set tlsServerName to a name that the server's certificate has, or give it a certificate for its address"
+	case errors.As(e.Err, new(x509.UnknownAuthorityError)):
+		return "let caFromSecret name the authority that signed the server's certificate"
+	case errors.As(e.Err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the server's certificate, or correct the clocks"
 	default:
 		return ""
 	}
@@ -100,12 +123,15 @@ func (e *ReadError) ofSentinels() string {
 	}
 	cause := e.Cause()
 	if !errors.As(e.Err, new(*sentinelError)) {
-		if cause == Unreachable || cause == UnknownHost {
+		switch cause { //nolint:exhaustive // the others' remedies are as for any server
+		case StaleReplica:
+			return "the master is looked for by itself; where that lasts, the sentinels name a replica: compare SENTINEL MASTER with the servers' ROLE"
+		case Unreachable, UnknownHost:
 			return "check that the sentinels at redisAddress run, and that the master that they name does and can be reached from the scaler at the address that it announces to them (replica-announce-ip)"
 		}
 		return ""
 	}
-	switch cause {
+	switch cause { //nolint:exhaustive // as above
 	case Unauthorized:
 		if e.answers(authWithoutPassword) || e.answers(authWithoutPassword5) {
 			return "the sentinels have no password: leave sentinelPasswordFromSecret out"
@@ -136,6 +162,14 @@ func (e *ReadError) ofReply() string {
 		return "the server's default user has no password: leave passwordFromSecret out, or set usernameFromSecret to the user whose password it is"
 	case redis.HasErrorPrefix(e.Err, "WRONGPASS"):
 		return remedies[Unauthorized] + " (a Secret's value is sent as it is, and must not end in a space)"
+	case redis.HasErrorPrefix(e.Err, unknownCommand), redis.HasErrorPrefix(e.Err, "unknown subcommand"), redis.HasErrorPrefix(e.Err, "Unknown subcommand"):
+		return "the server may have the command renamed (rename-command), or be none of those that docs/queues.md names"
+	case redis.HasErrorPrefix(e.Err, "BUSY "):
+		return "a script keeps the server busy: end it (SCRIPT KILL); the server is asked again by itself"
+	case redis.HasErrorPrefix(e.Err, "MASTERDOWN"):
+		return "the server is a replica without its master: correct redisAddress, or bring the master back"
+	case e.isReplyError():
+		return "it is read again by itself; where that lasts, report it as a fault, with the server's version (INFO server)"
 	case redis.HasErrorPrefix(e.Err, "DENIED"):
 		return "the server is in protected mode: give it a password or ACL users, or set its protected-mode to no"
 	default:
@@ -154,6 +188,11 @@ func (e *ReadError) ofNode() string {
 // answers reports whether an error of the server has words in it.
 func (e *ReadError) answers(words string) bool {
 	return errors.As(e.Err, new(redis.Error)) && strings.Contains(e.Err.Error(), words)
+}
+
+// isReplyError reports whether it is a reply of another shape, not one that tells of an error.
+func (e *ReadError) isReplyError() bool {
+	return errors.As(e.Err, new(*queue.ReplyError)) && !errors.As(e.Err, new(redis.Error))
 }
 
 func (e *ReadError) tooManyClients() bool { return redis.HasErrorPrefix(e.Err, tooManyClients) }

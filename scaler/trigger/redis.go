@@ -113,8 +113,11 @@ func (p *parser) checkRedis(r Redis) {
 	}
 	if !r.TLS && !r.SentinelTLS && (r.TLSServerName != "" || !r.CA.IsZero() || r.ClientCertificate != "") {
 		words := ""
+		if r.Mode == Sentinel {
+			words = ", or sentinelTLS for the sentinels,"
+		}
 		if p.metadata["enableTLS"] != "" {
-			words = " (enableTLS is KEDA's, for its connection to the scaler)"
+			words += " (enableTLS is KEDA's, for its connection to the scaler)"
 		}
 		p.fail(KeyTLS, "tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS; set tls to true%s, or leave them out", words)
 	}
