@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
-// Mode is how servers are set up. The zero value is Standalone.
-type Mode string
+// Mode is how the servers are set up. The zero value is Standalone.
+type Mode = address.Mode
 
 // The modes.
 const (
-	Standalone Mode = "Standalone"
-	Sentinel   Mode = "Sentinel"
-	Cluster    Mode = "Cluster"
+	Standalone = address.Standalone
+	Sentinel   = address.Sentinel
+	Cluster    = address.Cluster
 )
 
 // ModeError is a Mode that the scaler does not know: a fault of its own.

@@ -7,13 +7,13 @@ import (
 )
 
 // Mode is how the servers are set up.
-type Mode string
+type Mode = address.Mode
 
 // The modes.
 const (
-	Standalone Mode = "Standalone"
-	Sentinel   Mode = "Sentinel"
-	Cluster    Mode = "Cluster"
+	Standalone = address.Standalone
+	Sentinel   = address.Sentinel
+	Cluster    = address.Cluster
 )
 
 var modes = []Mode{Standalone, Sentinel, Cluster}

@@ -12,14 +12,14 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
-// Mode is the topology of the servers.
-type Mode string
+// Mode is how the servers are set up.
+type Mode = address.Mode
 
 // The modes.
 const (
-	Standalone Mode = "Standalone"
-	Sentinel   Mode = "Sentinel" // the addresses are the sentinels'
-	Cluster    Mode = "Cluster"  // the addresses are those of some nodes
+	Standalone = address.Standalone
+	Sentinel   = address.Sentinel
+	Cluster    = address.Cluster
 )
 
 // The environment variables.
