@@ -39,8 +39,8 @@ var remedies = map[Cause]string{
 // What servers answer, by how it begins or what it has in it.
 const (
 	tooManyClients       = "max number of clients"                                  // Redis and DragonFly, beyond maxclients
-	authWithoutPassword  = "AUTH <password> called without any password configured" // Redis from 6 on
-	authWithoutPassword5 = "Client sent AUTH, but no password is set"               // Redis before 6
+	authWithoutPassword  = "AUTH <password> called without any password configured" //nolint:gosec // what Redis says from 6 on
+	authWithoutPassword5 = "Client sent AUTH, but no password is set"               //nolint:gosec // what Redis said before 6
 	noSuchDatabase       = "DB index is out of range"
 	selectInCluster      = "SELECT is not allowed in cluster mode"
 	clusterDisabled      = "cluster support disabled" // Redis
