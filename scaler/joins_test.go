@@ -19,10 +19,6 @@ func TestAValueWithoutARowIsAFault(t *testing.T) {
 		_, err := queuesOf(trigger.Trigger{ChannelName: "q", Queue: q})
 		return err
 	}
-	ofMode := func(mode trigger.Mode) error {
-		_, err := s.server(&request{trigger: trigger.Trigger{Redis: trigger.Redis{Mode: mode}}})
-		return err
-	}
 	ofDecision := func(action policy.Action, reason policy.Reason) error {
 		out, err := s.explanation(&request{}, evaluation{decision: policy.Decision{Action: action, Reason: reason}})
 		assert.Nil(t, out)
@@ -34,7 +30,6 @@ func TestAValueWithoutARowIsAFault(t *testing.T) {
 		`preset "" and score "UnixMinutes"`:                 ofQueue(trigger.Queue{Type: trigger.SortedSet, Score: "UnixMinutes"}),
 		`inFlight "Mine" and scheduled "Count"`:             ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "RQ", Score: trigger.AnyScore, InFlight: "Mine", Scheduled: "Count"}),
 		`scheduled "Never"`:                                 ofQueue(trigger.Queue{Type: trigger.Auto, Preset: "RQ", Score: trigger.AnyScore, InFlight: "Queue", Scheduled: "Never"}),
-		`redisMode "Ring"`:                                  ofMode("Ring"),
 		`action 99 for reason "WithinBand"`:                 ofDecision(99, policy.WithinBand),
 		`action 1 for reason "Whim"`:                        ofDecision(policy.Hold, "Whim"),
 		`action 0 for reason ""`:                            ofDecision(0, ""),

@@ -17,14 +17,10 @@ import (
 // server is the trigger's server. A host without a dot is a Service in the namespace of the
 // ScaledObject, as it is for the pods of its target. The scaler itself runs in another
 // namespace.
-func (s *Service) server(r *request) (broker.Server, error) {
+func (s *Service) server(r *request) broker.Server {
 	redis := r.trigger.Redis
-	mode, known := modes[redis.Mode]
-	if !known {
-		return broker.Server{}, fault("connect to redisMode %q", redis.Mode)
-	}
 	server := broker.Server{
-		Mode:             mode,
+		Mode:             redis.Mode,
 		Address:          s.addresses(redis.Address, r.namespace),
 		SentinelMaster:   redis.SentinelMaster,
 		Database:         redis.Database,
@@ -33,9 +29,10 @@ func (s *Service) server(r *request) (broker.Server, error) {
 		SentinelUsername: broker.Secret(redis.SentinelUsername),
 		SentinelPassword: broker.Secret(redis.SentinelPassword),
 	}
-	if redis.TLS {
+	if redis.TLS || redis.SentinelTLS {
 		server.TLS = broker.TLS{
-			Enabled:     true,
+			Enabled:     redis.TLS,
+			Sentinels:   redis.SentinelTLS,
 			ServerName:  redis.TLSServerName,
 			CA:          broker.Secret(redis.CA),
 			Certificate: broker.Secret{Name: redis.ClientCertificate},
@@ -45,7 +42,7 @@ func (s *Service) server(r *request) (broker.Server, error) {
 		// Without Secrets, the namespaces share the server's connections.
 		server.Namespace = r.namespace
 	}
-	return server, nil
+	return server
 }
 
 func (s *Service) addresses(list, namespace string) string {
@@ -66,10 +63,6 @@ func (s *Service) addresses(list, namespace string) string {
 }
 
 // The tables that connect the rooms. A value without a row is an error, never a default.
-var modes = map[trigger.Mode]broker.Mode{
-	trigger.Standalone: broker.Standalone, trigger.Sentinel: broker.Sentinel, trigger.Cluster: broker.Cluster,
-}
-
 var kinds = map[trigger.QueueType]queue.Kind{
 	trigger.Auto: queue.Auto, trigger.List: queue.List, trigger.Stream: queue.Stream,
 	trigger.SortedSet: queue.SortedSet, trigger.PubSub: queue.PubSub,

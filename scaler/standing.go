@@ -69,9 +69,7 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 	if len(trigger.FromEnv(metadata)) > 0 {
 		r.environment = metadata
 	}
-	if r.server, err = s.server(r); err != nil {
-		return nil, err
-	}
+	r.server = s.server(r)
 	if r.queues, err = queuesOf(t); err != nil {
 		return nil, err
 	}

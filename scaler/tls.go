@@ -78,7 +78,7 @@ func (f *tlsFiles) config() *tls.Config {
 func loadTLS(dir string) (*tls.Config, error) {
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
 	if err != nil {
-		return nil, fmt.Errorf("loading tls.crt and tls.key from %s: %w", dir, err)
+		return nil, fmt.Errorf("loading tls.crt and tls.key from %s: %w: mount a Secret of type kubernetes.io/tls there, whose key fits its certificate", dir, err)
 	}
 	config := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -90,11 +90,11 @@ func loadTLS(dir string) (*tls.Config, error) {
 		return config, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading ca.crt: %w", err)
+		return nil, fmt.Errorf("loading ca.crt from %s: %w: let the scaler read it, or take it out", dir, err)
 	}
 	config.ClientCAs = x509.NewCertPool()
 	if !config.ClientCAs.AppendCertsFromPEM(authorities) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", filepath.Join(dir, "ca.crt"))
+		return nil, fmt.Errorf("%s holds no certificate in PEM form: put those of the authorities there that sign the callers' certificates", filepath.Join(dir, "ca.crt"))
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	return config, nil

@@ -98,6 +98,8 @@ var alongside = map[string]string{
 	"spec.redis.usernameSecret":             "{redis: {passwordSecret: {name: redis-auth}}}",
 	"spec.redis.sentinelUsernameSecret":     "{redis: {mode: Sentinel, sentinelMaster: m, sentinelPasswordSecret: {name: sentinel-auth}}}",
 	"spec.redis.sentinelPasswordSecret":     "{redis: {mode: Sentinel, sentinelMaster: m}}",
+	"spec.redis.sentinelTLS":                "{redis: {mode: Sentinel, sentinelMaster: m, tls: {}}}",
+	"spec.redis.tls.enabled":                "{redis: {mode: Sentinel, sentinelMaster: m, sentinelTLS: true}}",
 	"spec.redis.usernameSecret.key":         "{redis: {usernameSecret: {name: redis-auth}}}",
 	"spec.redis.passwordSecret.key":         "{redis: {passwordSecret: {name: redis-auth}}}",
 	"spec.redis.sentinelUsernameSecret.key": "{redis: {sentinelUsernameSecret: {name: sentinel-auth}}}",

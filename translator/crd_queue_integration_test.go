@@ -156,6 +156,11 @@ var queueRules = map[string]rule{
 	"tls with everything": {in("redis", "tls", map[string]any{
 		"caSecret": map[string]any{"name": "ca", "key": "ca.pem"}, "clientCertificateSecret": secret, "serverName": "redis",
 	}), ""},
+	"sentinelTLS":                       {in("redis", append(sentinel, "sentinelTLS", true)...), ""},
+	"sentinelTLS without sentinels":     {in("redis", "sentinelTLS", true), "sentinelTLS belongs to mode Sentinel"},
+	"tls of the sentinels alone":        {in("redis", append(sentinel, "sentinelTLS", true, "tls", map[string]any{"enabled": false, "caSecret": secret})...), ""},
+	"tls of nobody":                     {in("redis", append(sentinel, "tls", map[string]any{"enabled": false})...), "tls.enabled is false, so no connection would use TLS"},
+	"tls of nobody, said twice":         {in("redis", append(sentinel, "sentinelTLS", false, "tls", map[string]any{"enabled": false})...), "tls.enabled is false, so no connection would use TLS"},
 	"tls with an empty server name":     {in("redis", "tls", map[string]any{"serverName": ""}), "spec.redis.tls.serverName"},
 	"tls with a long server name":       {in("redis", "tls", map[string]any{"serverName": strings.Repeat("s", 254)}), "spec.redis.tls.serverName"},
 	"a client certificate without name": {in("redis", "tls", map[string]any{"clientCertificateSecret": map[string]any{}}), "clientCertificateSecret.name"},

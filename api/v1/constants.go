@@ -92,7 +92,8 @@ const (
 	EnvRedisPassword         = "REDIS_PASSWORD"
 	EnvRedisSentinelUsername = "REDIS_SENTINEL_USERNAME"
 	EnvRedisSentinelPassword = "REDIS_SENTINEL_PASSWORD"
-	EnvRedisTLS              = "REDIS_TLS" // true
+	EnvRedisTLS              = "REDIS_TLS"          // true
+	EnvRedisSentinelTLS      = "REDIS_SENTINEL_TLS" // true or false
 	EnvRedisTLSCAFile        = "REDIS_TLS_CA_FILE"
 	EnvRedisTLSCertFile      = "REDIS_TLS_CERT_FILE"
 	EnvRedisTLSKeyFile       = "REDIS_TLS_KEY_FILE"

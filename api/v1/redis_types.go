@@ -19,6 +19,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.mode) && self.mode == 'Sentinel' ? has(self.sentinelMaster) : !has(self.sentinelMaster)",fieldPath=".sentinelMaster",message="sentinelMaster belongs to mode Sentinel, which needs it: set both or neither"
 // +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.mode != 'Cluster' || !has(self.database) || self.database == 0",fieldPath=".database",message="a cluster has database 0 only: leave database out"
 // +kubebuilder:validation:XValidation:rule="(!has(self.sentinelUsernameSecret) && !has(self.sentinelPasswordSecret)) || (has(self.mode) && self.mode == 'Sentinel')",fieldPath=".sentinelPasswordSecret",message="sentinelUsernameSecret and sentinelPasswordSecret belong to mode Sentinel: leave them out"
+// +kubebuilder:validation:XValidation:rule="!has(self.sentinelTLS) || (has(self.mode) && self.mode == 'Sentinel')",fieldPath=".sentinelTLS",message="sentinelTLS belongs to mode Sentinel: leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.tls) || !has(self.tls.enabled) || self.tls.enabled || (has(self.sentinelTLS) && self.sentinelTLS)",fieldPath=".tls",message="tls.enabled is false, so no connection would use TLS: leave tls out, or set sentinelTLS to true"
 // +kubebuilder:validation:XValidation:rule="!has(self.usernameSecret) || has(self.passwordSecret)",fieldPath=".passwordSecret",message="usernameSecret is set, but passwordSecret is not: an ACL user needs both"
 // +kubebuilder:validation:XValidation:rule="!has(self.sentinelUsernameSecret) || has(self.sentinelPasswordSecret)",fieldPath=".sentinelPasswordSecret",message="sentinelUsernameSecret is set, but sentinelPasswordSecret is not: an ACL user needs both"
 type RedisSpec struct {
@@ -83,10 +85,24 @@ type RedisSpec struct {
 	// Example: tls: {caSecret: {name: redis-ca}}
 	// +optional
 	TLS *RedisTLS `json:"tls,omitempty"`
+
+	// sentinelTLS is whether the sentinels are spoken to by TLS, if that differs from the servers that they name. It
+	// defaults to true if tls is set and not switched off. Workers get it as REDIS_SENTINEL_TLS.
+	//
+	// Example: sentinelTLS: false
+	// +optional
+	SentinelTLS *bool `json:"sentinelTLS,omitempty"`
 }
 
 // RedisTLS says which certificates to trust, and which client certificate to use.
 type RedisTLS struct {
+	// enabled is whether the servers are spoken to by TLS; it defaults to true. Set it to false if only the sentinels
+	// are (sentinelTLS: true).
+	//
+	// Example: enabled: false
+	// +optional
+	Enabled *bool `json:"enabled,omitempty"`
+
 	// caSecret holds the certificates of the authorities to trust, in PEM; key defaults to
 	// ca.crt. If unset, those of the system are trusted. Workers get the file as
 	// REDIS_TLS_CA_FILE.

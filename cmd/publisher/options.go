@@ -64,6 +64,7 @@ var redisFlags = []struct{ env, flag, byDefault, help string }{
 	{connection.EnvSentinelMaster, "redis-sentinel-master", "", "the master's `name` with the sentinels"},
 	{connection.EnvDatabase, "redis-database", "", "the database's `number` (default 0)"},
 	{connection.EnvTLS, "redis-tls", "", "true or false (default false)"},
+	{connection.EnvSentinelTLS, "redis-sentinel-tls", "", "true or false, for the sentinels (default as --redis-tls)"},
 	{connection.EnvTLSServerName, "redis-tls-server-name", "", "`host` in the server's certificate (default that of the address)"},
 }
 

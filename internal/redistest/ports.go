@@ -31,6 +31,10 @@ func (s *Server) choosePorts() error {
 	if s.cluster {
 		s.busPort, err = freePort()
 	}
+	if s.certificates != nil && err == nil {
+		port, err = freePort()
+		s.other = net.JoinHostPort("127.0.0.1", port)
+	}
 	return err
 }
 

@@ -27,6 +27,10 @@ type Server struct {
 	cluster bool   // listens on busPort, too
 	busPort string // of the cluster's bus
 	config  string // a sentinel's file, which it rewrites; empty: not a sentinel
+	// other is a sentinel's second address, where it speaks the other way of TLS and plain
+	// text; certificates are for that. Both are empty where it has one address only.
+	other        string
+	certificates arguments
 	// monitored are the name and the address of a sentinel's first master.
 	monitored [2]string
 

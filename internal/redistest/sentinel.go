@@ -32,7 +32,8 @@ type Sentinel struct {
 	Data       []*Server // the first master, then its replicas
 	Sentinels  []*Server
 
-	t testing.TB
+	t            testing.TB
+	certificates arguments // of the sentinels' second addresses; nil: they have one
 }
 
 // StartSentinel runs it, and waits until the sentinels know each other and the replicas.
@@ -40,7 +41,25 @@ type Sentinel struct {
 // TLS, --requirepass, and with ACLArgs the same users (the reader with SentinelReadOnlyRule).
 func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
-	s := &Sentinel{t: t, MasterName: "mymaster"}
+	return (&Sentinel{t: t, MasterName: "mymaster"}).start(args)
+}
+
+// StartSentinelOfBoth is StartSentinel, without users, of sentinels that are spoken to in another way than the
+// servers: by plain text if those take TLS connections only (serversTLS), else by TLS. Sentinels speak to servers
+// and to each other in the same way (Redis 7, src/sentinel.c: by tls-replication), so they listen for both.
+// OtherAddrs is where they are spoken to in the other way.
+func StartSentinelOfBoth(t testing.TB, authority *Authority, serversTLS bool) *Sentinel {
+	t.Helper()
+	s := &Sentinel{t: t, MasterName: "mymaster", certificates: authority.Args()}
+	if serversTLS {
+		return s.start(authority.Args())
+	}
+	return s.start(nil)
+}
+
+func (s *Sentinel) start(args []string) *Sentinel {
+	t := s.t
+	t.Helper()
 	args = slices.Clone(args)
 	if password := arguments(args).value("--requirepass"); password != "" {
 		args = append(args, "--masterauth", password)
@@ -72,7 +91,7 @@ func StartSentinel(t testing.TB, args ...string) *Sentinel {
 func (s *Sentinel) startSentinel(master *Server) *Server {
 	s.t.Helper()
 	dir := s.t.TempDir()
-	sentinel := &Server{args: master.args, dir: dir, config: filepath.Join(dir, "sentinel.conf"), monitored: [2]string{s.MasterName, master.Addr}}
+	sentinel := &Server{args: master.args, certificates: s.certificates, dir: dir, config: filepath.Join(dir, "sentinel.conf"), monitored: [2]string{s.MasterName, master.Addr}}
 	start(s.t, sentinel)
 	for _, period := range []string{"INFO-PERIOD", "PUBLISH-PERIOD", "ASK-PERIOD"} {
 		if err := sentinel.Client().Do(s.t.Context(), "SENTINEL", "DEBUG", period, sentinelPeriod.Milliseconds()).Err(); err != nil {
@@ -102,12 +121,7 @@ func (s *Server) writeConfig() error {
 		fmt.Sprintf("sentinel failover-timeout %s %d", name, failoverTimeout.Milliseconds()),
 		fmt.Sprintf("sentinel parallel-syncs %s %d", name, replicaCount),
 	}
-	if s.args.tls() {
-		lines = append(lines, "port 0", "tls-replication yes")
-		for _, option := range []string{"tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-auth-clients", "tls-client-cert-file", "tls-client-key-file"} {
-			lines = append(lines, option+" "+s.args.value("--"+option))
-		}
-	}
+	lines = append(lines, s.encryption()...)
 	user, password := s.args.credentials()
 	if user != "" {
 		lines = append(lines, "user default off",
@@ -123,6 +137,27 @@ func (s *Server) writeConfig() error {
 		lines = append(lines, "requirepass "+password, "sentinel sentinel-pass "+password)
 	}
 	return os.WriteFile(s.config, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+}
+
+// encryption are the lines of a sentinel's file about TLS.
+func (s *Server) encryption() []string {
+	_, otherPort, _ := net.SplitHostPort(s.other)
+	certificates := s.args
+	var lines []string
+	switch {
+	case s.args.tls() && s.other != "":
+		lines = []string{"port " + otherPort, "tls-replication yes"}
+	case s.args.tls():
+		lines = []string{"port 0", "tls-replication yes"}
+	case s.other != "":
+		lines, certificates = []string{"tls-port " + otherPort}, s.certificates
+	default:
+		return nil
+	}
+	for _, option := range []string{"tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-auth-clients", "tls-client-cert-file", "tls-client-key-file"} {
+		lines = append(lines, option+" "+certificates.value("--"+option))
+	}
+	return lines
 }
 
 // ask returns a client of one sentinel.
@@ -157,6 +192,15 @@ func (s *Sentinel) complete(ctx context.Context, client *redis.SentinelClient) e
 // SentinelAddrs are the sentinels' addresses.
 func (s *Sentinel) SentinelAddrs() []string {
 	return addrs(s.Sentinels)
+}
+
+// OtherAddrs are the sentinels' second addresses (StartSentinelOfBoth).
+func (s *Sentinel) OtherAddrs() []string {
+	var all []string
+	for _, sentinel := range s.Sentinels {
+		all = append(all, sentinel.other)
+	}
+	return all
 }
 
 // Client returns a client of the current master, whichever that is, with all rights; it is

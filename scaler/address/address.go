@@ -1,5 +1,5 @@
-// Package address parses the addresses of DragonFly and Redis servers, in the same way for the
-// scaler's triggers, the subscriber and the publisher.
+// Package address parses the addresses of DragonFly and Redis servers, and names how the servers are
+// set up, in the same way for the scaler's triggers and connections, the subscriber and the publisher.
 package address
 
 import (

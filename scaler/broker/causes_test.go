@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -25,6 +26,7 @@ func TestEveryErrorHasACause(t *testing.T) {
 		cause Cause
 	}
 	own := map[string]row{
+		"AtSentinelError":     {&AtSentinelError{}, NotRedis},
 		"MasterAddressError":  {&MasterAddressError{}, NotRedis},
 		"ModeError":           {&ModeError{}, Fault},
 		"NodesError":          {&NodesError{}, ReplyTooLarge},
@@ -77,7 +79,9 @@ func TestEveryReplyHasACause(t *testing.T) {
 	known := map[string]Cause{
 		"WRONGTYPE": WrongType, "LOADING": Loading, "MASTERDOWN": Loading, "BUSY": Loading, "READONLY": StaleReplica,
 		"CLUSTERDOWN": ClusterDown, "TRYAGAIN": ClusterDown, "MOVED": ClusterDown, "ASK": ClusterDown,
-		"NOAUTH": Unauthorized, "WRONGPASS": Unauthorized, "invalid password": Unauthorized, "NOPERM": Forbidden,
+		"NOAUTH": Unauthorized, "WRONGPASS": Unauthorized, "invalid password": Unauthorized, "NOPERM": Forbidden, "DENIED": Forbidden,
+		"AUTH <password> called without any password configured": Unauthorized, "Client sent AUTH, but no password is set": Unauthorized,
+		"max number of clients": Unreachable,
 	}
 	for _, row := range replies {
 		assert.Contains(t, known, row.prefix)
@@ -124,20 +128,51 @@ func TestEveryMistakeHasItsOwnRemedy(t *testing.T) {
 		err  error
 		want string
 	}{
-		"an environment":       {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
-		"a Secret":             {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
-		"no right":             {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
-		"too many at a time":   {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
-		"no such master":       {Sentinel, redis.Nil, "correct sentinelMaster"},
-		"no sentinel":          {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
-		"no cluster":           {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
-		"a cluster":            {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
-		"a slot that moves":    {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
-		"a command of another": {Standalone, reply("NOPERM x"), remedies[Forbidden]},
+		"an environment":            {Standalone, unreadable("", errBreak), "correct the variable in the environment of the target's container"},
+		"a Secret":                  {Standalone, unreadable("auth", errNoKey), remedies[SecretUnreadable]},
+		"no right":                  {Standalone, unreadable("auth", fmt.Errorf("%w: x", ErrForbidden)), "name the namespace in the chart's scaler.secrets.namespaces"},
+		"too many at a time":        {Standalone, unreadable("auth", errSecretsBusy), "it is tried again by itself; triggers that share a Secret are read with one"},
+		"no such master":            {Sentinel, redis.Nil, "correct sentinelMaster"},
+		"no sentinel":               {Sentinel, reply("ERR unknown command 'sentinel'"), "the server is not a sentinel"},
+		"no cluster":                {Cluster, reply("ERR This instance has cluster support disabled"), "the server is not in a cluster: leave redisMode out"},
+		"no cluster, DragonFly":     {Cluster, reply("ERR Cluster is disabled. Enabled via passing --cluster_mode=emulated|yes"), "the server is not in a cluster: leave redisMode out"},
+		"no password":               {Standalone, reply("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"), "the server's default user has no password: leave passwordFromSecret out"},
+		"no password, Redis 5":      {Standalone, reply("ERR Client sent AUTH, but no password is set"), "the server's default user has no password: leave passwordFromSecret out"},
+		"sentinels' password":       {Sentinel, &sentinelError{reply("ERR Client sent AUTH, but no password is set")}, "the sentinels have no password: leave sentinelPasswordFromSecret out"},
+		"sentinels' rights":         {Sentinel, &sentinelError{reply("NOPERM x")}, "give the sentinels' user the rights that docs/queues.md names for sentinels"},
+		"sentinels' TLS":            {Sentinel, &sentinelError{&TLSError{}}, "make sentinelTLS (by default as tls), caFromSecret"},
+		"sentinels' clients":        {Sentinel, &sentinelError{reply("ERR max number of clients reached")}, "the sentinels take no more connections: raise their maxclients"},
+		"sentinels' stale word":     {Sentinel, &StaleReplicaError{}, "the sentinels name a replica: compare SENTINEL MASTER"},
+		"an API server's rest":      {Standalone, &SecretError{Name: "auth", Err: context.DeadlineExceeded}, "the API server does not answer the scaler: it is asked again by itself"},
+		"no cluster for Secrets":    {Standalone, unreadable("auth", errNoSecrets), "give the credentials by the environment"},
+		"another name":              {Standalone, &TLSError{Err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "redis"}}, "set tlsServerName to a name that the server's certificate has"},
+		"another authority":         {Standalone, &TLSError{Err: x509.UnknownAuthorityError{}}, "let caFromSecret name the authority"},
+		"an old certificate":        {Standalone, &TLSError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}, "renew the server's certificate"},
+		"a renamed command":         {Standalone, reply("ERR unknown command 'llen'"), "the server may have the command renamed"},
+		"a script":                  {Standalone, reply("BUSY Redis is busy running a script."), "end it (SCRIPT KILL)"},
+		"a replica alone":           {Standalone, reply("MASTERDOWN Link with MASTER is down"), "the server is a replica without its master"},
+		"an odd reply":              {Standalone, &queue.ReplyError{Command: "LLEN q", Err: errNoReply}, "report it as a fault, with the server's version"},
+		"a sentinel, by select":     {Standalone, reply("ERR unknown command 'select'"), "if it is a sentinel, set redisMode to Sentinel"},
+		"no command of clusters":    {Cluster, reply("ERR unknown command 'cluster'"), "if it is a sentinel, set redisMode to Sentinel"},
+		"a cluster's database":      {Standalone, reply("ERR SELECT is not allowed in cluster mode"), "set redisMode to Cluster and leave database out"},
+		"a database too many":       {Standalone, reply("ERR DB index is out of range"), "database is 0, and the server has fewer"},
+		"too many clients":          {Standalone, reply("ERR max number of clients reached"), "the server takes no more connections"},
+		"protected mode":            {Standalone, reply("DENIED Redis is running in protected mode"), "the server is in protected mode"},
+		"a wrong password":          {Standalone, reply("WRONGPASS invalid username-password pair"), "must not end in a space"},
+		"sentinels' wrong password": {Sentinel, &sentinelError{reply("WRONGPASS x")}, "correct what sentinelUsernameFromSecret and sentinelPasswordFromSecret name"},
+		"no sentinel there":         {Sentinel, &sentinelError{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, "check that the sentinels run and accept connections there"},
+		"a master out of reach":     {Sentinel, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "replica-announce-ip"},
+		"a master of no host":       {Sentinel, &net.DNSError{IsNotFound: true}, "replica-announce-ip"},
+		"a subcommand":              {Standalone, reply("ERR unknown subcommand or wrong number of arguments for 'groups'"), "the server may have the command renamed"},
+		"a subcommand, Redis 5":     {Standalone, reply("ERR Unknown subcommand or wrong number of arguments for 'groups'"), "the server may have the command renamed"},
+		"a node's address":          {Cluster, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "the cluster names this node: check that it runs"},
+		"a cluster":                 {Standalone, reply("MOVED 1 a:1"), "the server is one of a cluster: set redisMode to Cluster"},
+		"a slot that moves":         {Cluster, reply("MOVED 1 a:1"), remedies[ClusterDown]},
+		"a command of another":      {Standalone, reply("NOPERM x"), remedies[Forbidden]},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.ErrorContains(t, &ReadError{Server: Server{Mode: test.mode}, Err: test.err}, test.want)
+			assert.ErrorContains(t, &ReadError{Server: Server{Mode: test.mode}, Node: "node", Err: test.err}, test.want)
 		})
 	}
 }

@@ -20,7 +20,7 @@ type NodesError struct {
 }
 
 func (e *NodesError) Error() string {
-	return fmt.Sprintf("the node at %s names a cluster of %d nodes; a cluster has at most %d", e.Address, e.Nodes, maxNodes)
+	return fmt.Sprintf("the node at %s names a cluster of %d nodes; a cluster has at most %d: correct redisAddress, or look at its CLUSTER NODES", e.Address, e.Nodes, maxNodes)
 }
 
 // slotsHook is between go-redis and a node's answer about the slots. It bounds the time:

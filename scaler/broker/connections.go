@@ -217,7 +217,7 @@ func (c *Connections) RefreshIfDue() {
 			return
 		}
 		if err != nil && c.failure == nil && c.ctx.Err() == nil {
-			c.options.Logger.Warn("credentials can't be renewed; the previous ones stay in use", "server", c.server, "error", err)
+			c.options.Logger.Warn("credentials can't be renewed; the previous ones stay in use", "server", c.server, "error", err, "remedy", (&ReadError{Server: c.server, Err: err}).Remedy())
 		}
 		c.failure = err
 	})

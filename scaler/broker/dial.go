@@ -20,6 +20,7 @@ type dialer struct {
 	resolver *net.Resolver
 	search   []string      // the resolver's search domains
 	tls      *tls.Config   // nil: not encrypted
+	setting  string        // the trigger's key that says whether it is
 	timeout  time.Duration // to connect, with the lookup of the name and the TLS handshake
 	share    *share        // of what replies may hold
 }
@@ -44,7 +45,7 @@ func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.
 		return nil, err
 	}
 	if d.tls == nil {
-		return &plainConn{Conn: connection, guard: guards.add(address, d.share)}, nil
+		return &plainConn{Conn: connection, guard: guards.add(address, d.share), setting: d.setting}, nil
 	}
 	config := d.tls.Clone()
 	if config.ServerName == "" {
@@ -53,7 +54,7 @@ func (d *dialer) dial(ctx context.Context, address string, guards *guards) (net.
 	encrypted := tls.Client(connection, config)
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		_ = connection.Close() // it was never used
-		return nil, handshakeError(address, err)
+		return nil, d.handshakeError(address, err)
 	}
 	return &tlsConn{Conn: encrypted, guard: guards.add(address, d.share), certified: len(config.Certificates) > 0}, nil
 }
@@ -104,15 +105,16 @@ func (e *TLSError) Error() string {
 }
 
 // handshakeError tells what a failed handshake probably means.
-func handshakeError(address string, err error) error {
+func (d *dialer) handshakeError(address string, err error) error {
 	failure := &TLSError{Address: address, Err: err}
+	remedy := ": set " + d.setting + " to false"
 	switch {
 	case errors.As(err, new(tls.RecordHeaderError)):
-		failure.Hint = "the server does not expect TLS there"
+		failure.Hint = "the server does not expect TLS there" + remedy
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		failure.Hint = "it took the connection and did not answer: perhaps it does not expect TLS there"
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		failure.Hint = "it ended the connection: perhaps it does not expect TLS there"
+		failure.Hint = "it took the connection and did not answer: perhaps it does not expect TLS there" + remedy
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		failure.Hint = "it ended the connection: perhaps it takes no more clients (its maxclients), or does not expect TLS there" + remedy
 	}
 	return failure
 }
@@ -168,54 +170,3 @@ func (c *tlsConn) seen(received int, err error) error {
 // outer wraps an error once more: go-redis takes one wrapping off what a new connection's
 // first reply came to.
 func outer(err error) error { return fmt.Errorf("%w", err) }
-
-// plainConn is a connection that is not encrypted.
-type plainConn struct {
-	net.Conn // of type tcp
-	guard    *guard
-	answered atomic.Bool // something was received
-}
-
-// SyscallConn is for go-redis's check of idle connections, which looks at the socket.
-func (c *plainConn) SyscallConn() (syscall.RawConn, error) {
-	return c.Conn.(syscall.Conn).SyscallConn()
-}
-
-// tlsAlert is the first byte of a TLS alert record (RFC 8446, section 5.1). No reply of
-// RESP begins so.
-const tlsAlert = 0x15
-
-var (
-	errAnswersTLS = errors.New("it answers with a TLS alert")
-	// errHungUp is no certain sign: a proxy without a server behind it hangs up, too.
-	errHungUp = errors.New("the server ended the connection before its first answer (perhaps it expects TLS there)")
-)
-
-func (c *plainConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if !c.answered.Load() {
-		switch {
-		case n > 0 && p[0] == tlsAlert:
-			return 0, outer(&TLSError{Address: c.RemoteAddr().String(), Err: errAnswersTLS, Hint: "the server expects TLS there"})
-		case n > 0:
-			c.answered.Store(true)
-		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-			return 0, outer(fmt.Errorf("%w: %w", errHungUp, err))
-		}
-	}
-	if refused := c.guard.received(p[:n]); refused != nil {
-		_ = c.Close() // nothing of it is good any more
-		return 0, refused
-	}
-	return n, err
-}
-
-func (c *plainConn) Write(p []byte) (int, error) {
-	c.guard.sending()
-	return c.Conn.Write(p)
-}
-
-func (c *plainConn) Close() error {
-	c.guard.closed()
-	return c.Conn.Close()
-}

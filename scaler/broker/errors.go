@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -30,11 +29,7 @@ func (e *ReadError) Error() string {
 		text += "node " + e.Node + ": "
 	}
 	text += e.Err.Error()
-	remedy := e.mistaken()
-	if remedy == "" {
-		remedy = remedies[e.Cause()]
-	}
-	if remedy != "" {
+	if remedy := e.Remedy(); remedy != "" {
 		text += ": " + remedy
 	}
 	return oneLine(text)
@@ -72,59 +67,11 @@ const (
 	AgeUnknown       Cause = "QueueAgeUnknown"        // the age of its messages is not recorded
 	ReplyTooLarge    Cause = "BrokerReplyTooLarge"    // a reply beyond what a depth can need
 	ReplyBudget      Cause = "BrokerReplyBudget"      // no room beside the replies of other servers
-	NotRedis         Cause = "BrokerNotRedis"         // what it sends is no reply of Redis
+	NotRedis         Cause = "BrokerNotRedis"         // what it sends is no reply of Redis, or it is a sentinel where a server should be
 	TooManyServers   Cause = "BrokerTooMany"          // the namespace has as many servers as one may have
 	Fault            Cause = "ScalerFault"            // of the scaler itself
 	Unreadable       Cause = "BrokerError"            // any other answer
 )
-
-// remedies has one for each cause; empty where the error itself has it.
-var remedies = map[Cause]string{
-	Unreachable:      "check that the server runs and accepts connections there, or correct redisAddress",
-	UnknownHost:      "no such host: correct redisAddress (a host without a dot is a Service in the namespace of the ScaledObject)",
-	Slow:             "the server accepts connections but does not answer: check its load, or that it is a Redis or DragonFly server",
-	Loading:          "the server is not ready yet: it is asked again by itself",
-	Unauthorized:     "the server wants other credentials: correct what usernameFromSecret and passwordFromSecret name, or set them",
-	Forbidden:        "give the server's user the rights that docs/queues.md names",
-	NotAllowed:       "the administrator of the scaler decides which servers it may connect to: use one of those, or have this one added",
-	SecretUnreadable: "correct the Secret or the reference to it; it must be in the namespace of the ScaledObject",
-	StaleReplica:     "the master is looked for by itself; where that lasts, redisAddress leads to a replica: correct it",
-	TLSFailed:        "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server",
-	ReplyTooLarge:    "check that it is a Redis or DragonFly server, and its stream's entries and consumers, or correct redisAddress",
-	ReplyBudget:      "it is asked again by itself; where that lasts, make the entries of the streams on those servers smaller",
-	TooManyServers:   "let its channels share servers, or have the administrator raise the scaler's --max-servers-per-namespace",
-	WrongType:        "",
-	NoGroup:          "",
-	AgeUnknown:       "",
-	NotRedis:         "",
-	Fault:            "",
-	Unreadable:       "",
-	ClusterDown:      "the queue's slot is without a master, or moves to another: it is asked again by itself",
-}
-
-// mistaken is the remedy where the server is set up in another way than its Mode says.
-func (e *ReadError) mistaken() string {
-	mode := e.Server.Mode
-	var secret *SecretError
-	switch {
-	case errors.As(e.Err, &secret) && secret.Name == "":
-		return "correct the variable in the environment of the target's container"
-	case errors.Is(e.Err, ErrForbidden):
-		return "let the scaler get it: name the namespace in the chart's scaler.secrets.namespaces, or bind the ClusterRole of the scaler's Secrets to its ServiceAccount there"
-	case errors.Is(e.Err, errSecretsBusy):
-		return "it is tried again by itself; triggers that share a Secret are read with one"
-	case mode == Sentinel && errors.Is(e.Err, redis.Nil):
-		return fmt.Sprintf("no sentinel knows a master %q: correct sentinelMaster", e.Server.SentinelMaster)
-	case mode == Sentinel && redis.HasErrorPrefix(e.Err, "unknown command") && strings.Contains(strings.ToLower(e.Err.Error()), "sentinel"):
-		return "the server is not a sentinel: correct redisAddress, or leave redisMode out"
-	case mode == Cluster && strings.Contains(e.Err.Error(), "cluster support disabled"):
-		return "the server is not in a cluster: leave redisMode out"
-	case mode != Cluster && redis.HasErrorPrefix(e.Err, "MOVED"):
-		return "the server is one of a cluster: set redisMode to Cluster"
-	default:
-		return ""
-	}
-}
 
 // Cause classifies the failure.
 func (e *ReadError) Cause() Cause { return causeOf(e.Err) }
@@ -167,7 +114,7 @@ func ownCause(err error) Cause {
 		return ReplyTooLarge
 	case errors.As(err, new(*ReplyBudgetError)):
 		return ReplyBudget
-	case errors.As(err, new(*NotRESPError)), errors.As(err, new(*MasterAddressError)):
+	case errors.As(err, new(*NotRESPError)), errors.As(err, new(*MasterAddressError)), errors.As(err, new(*AtSentinelError)):
 		return NotRedis
 	case errors.As(err, new(*TooManyServersError)):
 		return TooManyServers
@@ -205,7 +152,11 @@ var replies = []struct {
 	{"NOAUTH", Unauthorized},
 	{"WRONGPASS", Unauthorized},
 	{"invalid password", Unauthorized}, // Redis before 6
+	{authWithoutPassword, Unauthorized},
+	{authWithoutPassword5, Unauthorized},
 	{"NOPERM", Forbidden},
+	{"DENIED", Forbidden},
+	{tooManyClients, Unreachable},
 }
 
 func replyCause(err error) Cause {

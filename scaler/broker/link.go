@@ -77,11 +77,19 @@ func open(ctx context.Context, server Server, m material, options Options, share
 	l := &Link{server: server, material: m, redactor: newRedactor(server, m), logger: options.Logger, dials: make(chan struct{}, maxDials)}
 	d := &dialer{
 		allowed: options.Allowed, resolver: options.Resolver, search: options.SearchDomains,
-		tls: config, timeout: options.ReadTimeout * 3 / 4, share: share,
+		timeout: options.ReadTimeout * 3 / 4, share: share, setting: "tls",
+	}
+	if server.TLS.Enabled {
+		d.tls = config
 	}
 	switch server.Mode {
 	case Sentinel:
-		err = l.openSentinel(d, options.ReadTimeout)
+		toSentinels := *d
+		toSentinels.setting, toSentinels.tls = "sentinelTLS", nil
+		if server.TLS.Sentinels {
+			toSentinels.tls = config
+		}
+		err = l.openSentinel(d, &toSentinels, options.ReadTimeout)
 	case Cluster:
 		err = l.openCluster(d, options.ReadTimeout)
 	case Standalone, "":
@@ -127,18 +135,20 @@ func (l *Link) options(d *dialer, node string, timeout time.Duration) *redis.Opt
 	}
 }
 
-func (l *Link) openSentinel(d *dialer, timeout time.Duration) error {
+func (l *Link) openSentinel(d, toSentinels *dialer, timeout time.Duration) error {
 	addresses, err := address.ParseList(l.server.Address)
 	if err != nil {
 		return err
 	}
 	d.timeout = timeout / sentinelShare
+	toSentinels.timeout = d.timeout * 3 / 4 // why there is no connection is to be told before the question's time is up
 	o := l.options(d, "", timeout)
 	connect := o.Dialer
+	connectToSentinel := l.noting(toSentinels, "")
 	l.sentinels = &sentinels{
 		master: l.server.SentinelMaster, addresses: addresses, timeout: timeout / sentinelShare,
 		client: func(at string) *redis.SentinelClient {
-			return redis.NewSentinelClient(l.sentinelOptions(connect, at, timeout))
+			return redis.NewSentinelClient(l.sentinelOptions(connectToSentinel, at, timeout))
 		},
 	}
 	o.Dialer = func(ctx context.Context, network, _ string) (connection net.Conn, err error) {

@@ -10,7 +10,7 @@ type PanicError struct {
 }
 
 func (*PanicError) Error() string {
-	return "the scaler has a fault, which it met while it read this server; its log has the details"
+	return "the scaler has a fault, which it met while it read this server; its log has the details: report it"
 }
 
 // Recovered makes a *PanicError of a panic, of which value is what recover returned; it returns

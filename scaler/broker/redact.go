@@ -119,6 +119,12 @@ func (r redactor) parts(err error) []error {
 		return []error{err}
 	case redis.Error:
 		return []error{r.shown(r.reply(err.Error()), err)}
+	case *sentinelError:
+		parts := r.parts(err.err)
+		for i, part := range parts {
+			parts[i] = &sentinelError{part}
+		}
+		return parts
 	}
 	if isOurs(err) {
 		return []error{r.shown(r.line(err.Error()), err)}
@@ -230,6 +236,14 @@ func (r redactor) name(text string) string {
 	return cut(hidden, maxName)
 }
 
+func (r redactor) names(texts []string) []string {
+	shown := make([]string, len(texts))
+	for i, text := range texts {
+		shown[i] = r.name(text)
+	}
+	return shown
+}
+
 // hide takes usernames out of a text. ok is false where it has a password: to put "…" in the
 // place of one that is a common word would tell it to whoever knows the whole text.
 func (r redactor) hide(text string) (hidden string, ok bool) {
@@ -313,12 +327,13 @@ func (r redactor) values(err error) error {
 		safe := *err
 		safe.Address, safe.Master = r.line(err.Address), r.name(err.Master)
 		return &safe
+	case *AtSentinelError:
+		safe := *err
+		safe.Address, safe.Masters = r.line(err.Address), r.names(err.Masters)
+		return &safe
 	case *queue.GroupError:
 		safe := *err
-		safe.Groups = make([]string, len(err.Groups))
-		for i, group := range err.Groups {
-			safe.Groups[i] = r.name(group)
-		}
+		safe.Groups = r.names(err.Groups)
 		return &safe
 	case *queue.WrongTypeError:
 		safe := *err

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -24,6 +25,39 @@ func (e *StaleReplicaError) Error() string {
 	return fmt.Sprintf("the server at %s is a replica of %s now", e.Address, e.Master)
 }
 
+// AtSentinelError is a server that was read as one that holds data, and is a sentinel.
+type AtSentinelError struct {
+	Address string
+	Masters []string // whose names it knows
+}
+
+// maxMasters is how many masters an error names.
+const maxMasters = 10
+
+func (e *AtSentinelError) Error() string {
+	remedy := "set redisMode to Sentinel, and sentinelMaster to the name under which it knows the master"
+	if len(e.Masters) > 0 {
+		remedy += ", one of: " + strings.Join(e.Masters, ", ")
+	}
+	return fmt.Sprintf("the server at %s is a sentinel: %s", e.Address, remedy)
+}
+
+// atSentinel reads the rest of a sentinel's reply to ROLE: the names of its masters (Redis 7,
+// src/sentinel.c, sentinelRoleCommand).
+func atSentinel(address string, rest []any) error {
+	found := &AtSentinelError{Address: address}
+	if len(rest) == 0 {
+		return found
+	}
+	masters, _ := rest[0].([]any)
+	for _, master := range masters[:min(len(masters), maxMasters)] {
+		if name, ok := master.(string); ok {
+			found.Masters = append(found.Masters, name)
+		}
+	}
+	return found
+}
+
 // errNoReply is the error of a command until its reply has been read: go-redis leaves a
 // command as it is where the server refuses the connection.
 var errNoReply = errors.New("no reply")
@@ -42,7 +76,10 @@ func checkRole(role *redis.SliceCmd, address string) (refused bool, err error) {
 	if len(reply) == 0 {
 		return true, nil
 	}
-	// "slave" on Redis and older versions of DragonFly.
+	if reply[0] == "sentinel" {
+		return false, atSentinel(address, reply[1:])
+	}
+	// Redis and DragonFly (1.40) say "slave".
 	if reply[0] != "slave" && reply[0] != "replica" {
 		return false, nil
 	}

@@ -70,7 +70,7 @@ func resolve(ctx context.Context, source Secrets, server Server) (material, erro
 	m.password, errs[1] = r.credential("the password", server.Password, "password")
 	m.sentinelUsername, errs[2] = r.credential("the sentinels' username", server.SentinelUsername, "username")
 	m.sentinelPassword, errs[3] = r.credential("the sentinels' password", server.SentinelPassword, "password")
-	if server.TLS.Enabled {
+	if server.TLS.used() {
 		certificate := server.TLS.Certificate
 		m.ca, errs[4] = r.value("the CA", server.TLS.CA, caKey)
 		m.certificate, errs[5] = r.value("the client certificate", Secret{Name: certificate.Name}, certificateKey)
@@ -135,9 +135,9 @@ func pairError(err error) error {
 	return errors.New(text)
 }
 
-// tlsConfig is that of connections to the server; nil where they are not encrypted.
+// tlsConfig is that of encrypted connections to the server; nil where there are none.
 func (m material) tlsConfig(server Server) (*tls.Config, error) {
-	if !server.TLS.Enabled {
+	if !server.TLS.used() {
 		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server.TLS.ServerName}

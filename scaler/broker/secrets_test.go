@@ -149,19 +149,20 @@ func TestTLSFailures(t *testing.T) {
 		address string
 		change  func(*broker.Server, *secrets)
 		words   string
+		remedy  string
 	}{
 		"another authority": {half.Addr, func(_ *broker.Server, s *secrets) { s.setTLS(other, authority) },
-			"certificate signed by unknown authority"},
+			"certificate signed by unknown authority", "let caFromSecret name the authority that signed the server's certificate"},
 		"the system's authorities": {half.Addr, func(server *broker.Server, _ *secrets) { server.TLS.CA = broker.Secret{} },
-			"certificate signed by unknown authority"},
+			"certificate signed by unknown authority", "let caFromSecret name the authority that signed the server's certificate"},
 		"another name": {half.Addr, func(server *broker.Server, _ *secrets) { server.TLS.ServerName = "dragonfly.team-a" },
-			"not dragonfly.team-a"},
+			"not dragonfly.team-a", "set tlsServerName to a name that the server's certificate has"},
 		"no client certificate": {strict.Addr, func(server *broker.Server, _ *secrets) { server.TLS.Certificate = broker.Secret{} },
-			"the server wants a client certificate, it seems, and none is named"},
+			"the server wants a client certificate, it seems, and none is named", "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server"},
 		"another client certificate": {strict.Addr, func(_ *broker.Server, s *secrets) { s.setTLS(authority, other) },
-			"the server does not accept the client certificate, it seems"},
+			"the server does not accept the client certificate, it seems", "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server"},
 		"TLS for a server without": {plain.Addr, func(*broker.Server, *secrets) {},
-			"expect TLS there"},
+			"expect TLS there: set tls to false", "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +175,7 @@ func TestTLSFailures(t *testing.T) {
 			sample, err := pool.Depth(t.Context(), server, list("q"))
 			assert.Equal(t, broker.TLSFailed, causeOf(err), "%v", err)
 			assert.ErrorContains(t, err, test.words)
-			assert.ErrorContains(t, err, "make tls, caFromSecret, clientCertificateFromSecret and tlsServerName fit the server")
+			assert.ErrorContains(t, err, test.remedy)
 			assert.Zero(t, sample)
 		})
 	}
@@ -186,7 +187,7 @@ func TestNoTLSForAServerWithTLS(t *testing.T) {
 	pool := newPool(t, sampling.Options{})
 	_, err := pool.Depth(t.Context(), broker.Server{Address: server.Addr}, list("q"))
 	assert.Contains(t, []broker.Cause{broker.TLSFailed, broker.Unreachable}, causeOf(err))
-	assert.ErrorContains(t, err, "expects TLS there")
+	assert.ErrorContains(t, err, "expects TLS there: set tls to true")
 }
 
 func TestSecretsThatAreNotAsTheyShouldBe(t *testing.T) {
@@ -233,7 +234,7 @@ func TestSecretsThatAreNotAsTheyShouldBe(t *testing.T) {
 	}
 	pool := newPool(t, sampling.Options{})
 	_, err := pool.Depth(t.Context(), broker.Server{Address: server.Addr, Password: password}, list("q"))
-	assert.ErrorContains(t, err, "the scaler has no access to Secrets")
+	assert.ErrorContains(t, err, "the scaler has no access to Secrets: give the credentials by the environment")
 }
 
 // forbidding is an API server that lets nobody read a Secret.

@@ -51,7 +51,7 @@ func (s *sentinels) ask(ctx context.Context, sentinel *redis.SentinelClient) (st
 	defer cancel()
 	parts, err := sentinel.GetMasterAddrByName(ctx, s.master).Result()
 	if err != nil {
-		return "", err
+		return "", &sentinelError{err}
 	}
 	if len(parts) != 2 {
 		return "", &MasterAddressError{Parts: len(parts)}
@@ -62,6 +62,13 @@ func (s *sentinels) ask(ctx context.Context, sentinel *redis.SentinelClient) (st
 	}
 	return master, nil
 }
+
+// sentinelError marks an error as a sentinel's, or of the connection to one: what to do about it
+// is something else than if it were the master's.
+type sentinelError struct{ err error }
+
+func (e *sentinelError) Error() string { return e.err.Error() }
+func (e *sentinelError) Unwrap() error { return e.err }
 
 // MasterAddressError is a sentinel's answer that is no address of a master.
 type MasterAddressError struct {

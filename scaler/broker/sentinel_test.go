@@ -68,3 +68,32 @@ func sentinel2(t *testing.T, sentinel *redistest.Sentinel, old *redistest.Server
 	}, 30*time.Second, 100*time.Millisecond)
 	return master
 }
+
+// Sentinels are spoken to by TLS or not, whichever way their servers are.
+func TestSentinelsWithAndWithoutTLS(t *testing.T) {
+	for name, serversTLS := range map[string]bool{"plain sentinels, servers with TLS": true, "sentinels with TLS, plain servers": false} {
+		t.Run(name, func(t *testing.T) {
+			authority := redistest.TLS(t)
+			sentinel := redistest.StartSentinelOfBoth(t, authority, serversTLS)
+			require.NoError(t, sentinel.Client().LPush(t.Context(), "q", "a", "b").Err())
+			source := newSecrets()
+			source.setTLS(authority, authority)
+			server := tlsServer(strings.Join(sentinel.OtherAddrs(), ","))
+			server.Mode, server.SentinelMaster = broker.Sentinel, sentinel.MasterName
+			server.TLS.Enabled, server.TLS.Sentinels = serversTLS, !serversTLS
+			pool := newPool(t, sampling.Options{Options: broker.Options{Secrets: source}})
+			becomes(t, pool, server, "q", 2)
+
+			// Spoken to like the servers, they do not answer, and it is told what to set.
+			server.TLS.Enabled, server.TLS.Sentinels = serversTLS, serversTLS
+			if serversTLS {
+				_, err := read(t, pool, server, list("q"))
+				assert.Equal(t, broker.TLSFailed, causeOf(err), "%v", err)
+				assert.ErrorContains(t, err, "expect TLS there: set sentinelTLS to false")
+				return
+			}
+			_, err := read(t, pool, server, list("q"))
+			assert.ErrorContains(t, err, "expects TLS there: set sentinelTLS to true")
+		})
+	}
+}

@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
-// Mode is how servers are set up. The zero value is Standalone.
-type Mode string
+// Mode is how the servers are set up. The zero value is Standalone.
+type Mode = address.Mode
 
 // The modes.
 const (
-	Standalone Mode = "Standalone"
-	Sentinel   Mode = "Sentinel"
-	Cluster    Mode = "Cluster"
+	Standalone = address.Standalone
+	Sentinel   = address.Sentinel
+	Cluster    = address.Cluster
 )
 
 // ModeError is a Mode that the scaler does not know: a fault of its own.
@@ -52,9 +54,10 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue is String.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// TLS says how connections are encrypted. TLS 1.2 is the least.
+// TLS says which connections are encrypted, and how. TLS 1.2 is the least.
 type TLS struct {
-	Enabled bool
+	Enabled   bool // those to servers that hold data
+	Sentinels bool // those to sentinels
 	// ServerName is the name in the server's certificate; by default it is the host that
 	// is connected to.
 	ServerName string
@@ -78,6 +81,9 @@ type Server struct {
 	SentinelUsername, SentinelPassword Secret
 	TLS                                TLS
 }
+
+// used reports whether any connection is encrypted.
+func (t TLS) used() bool { return t.Enabled || t.Sentinels }
 
 // String tells mode, addresses and database, and no secret.
 func (s Server) String() string {

@@ -25,7 +25,7 @@ func (e *WrongTypeError) Error() string {
 	}
 	text := fmt.Sprintf("key %q holds %s, not %s: correct channelName or keys", e.Key, typeWords(e.Got), typeWords(string(e.Want)))
 	if name, ok := queueTypes[e.Got]; ok {
-		text += fmt.Sprintf(", or set the queue type to %s or Auto", name)
+		text += fmt.Sprintf(", or set queueType to %s or Auto", name)
 	}
 	return text
 }

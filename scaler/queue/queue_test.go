@@ -182,8 +182,8 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 		want    string
 	}{
 		"a set is not a queue": {steps{do("SADD", "q", "a")}, queue.Queue{Kind: queue.Auto}, `key "q" holds a set, which is not a queue: name a list, a stream or a sorted set as channelName or in keys`},
-		"list wanted":          {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName or keys, or set the queue type to Stream or Auto`},
-		"stream wanted":        {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName or keys, or set the queue type to List or Auto`},
+		"list wanted":          {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName or keys, or set queueType to Stream or Auto`},
+		"stream wanted":        {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName or keys, or set queueType to List or Auto`},
 		"two groups, none named": {steps{add(1, "q"), do("XGROUP", "CREATE", "q", "g", "0"), do("XGROUP", "CREATE", "q", "h", "0")}, queue.Queue{Kind: queue.Auto},
 			`stream "q" has 2 consumer groups (g, h): set consumerGroup to one of them`},
 	}

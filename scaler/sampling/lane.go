@@ -213,7 +213,8 @@ func (l *lane) recordOutcome(link *broker.Link, failure error) {
 		return
 	}
 	if l.failures == 0 {
-		l.logger(link).Warn("server can't be read", "error", s.readError(l, link, failure).Err)
+		read := s.readError(l, link, failure)
+		l.logger(link).Warn("server can't be read", "error", read.Err, "remedy", read.Remedy())
 	}
 	l.failures++
 }

@@ -119,7 +119,7 @@ func hpaName(object *ScaledObject) string {
 func (c *Cluster) replicas(ctx context.Context, object *ScaledObject, hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 	ref := object.Spec.ScaleTargetRef
 	if ref == nil {
-		return 0, fmt.Errorf("%w: ScaledObject %s/%s has no scaleTargetRef", ErrNotFound, object.Namespace, object.Name)
+		return 0, fmt.Errorf("%w: ScaledObject %s/%s has no scaleTargetRef: name what is to be scaled there", ErrNotFound, object.Namespace, object.Name)
 	}
 	name := types.NamespacedName{Namespace: object.Namespace, Name: ref.Name}
 	var err error
@@ -139,7 +139,7 @@ func (c *Cluster) replicas(ctx context.Context, object *ScaledObject, hpa *autos
 		return replicasOf(hpa)
 	}
 	if apierrors.IsNotFound(err) {
-		return 0, fmt.Errorf("%w: there is no %s %s, the target of the ScaledObject", ErrNotFound, kindOf(ref), name)
+		return 0, fmt.Errorf("%w: there is no %s %s, the target of the ScaledObject: create it, or correct scaleTargetRef", ErrNotFound, kindOf(ref), name)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("reading %s %s: %w", kindOf(ref), name, err)

@@ -30,6 +30,7 @@ const (
 	KeySentinelMaster = "sentinelMaster" // the master's name with the sentinels
 	KeyDatabase       = "database"       // default 0
 	KeyTLS            = "tls"            // true or false (default)
+	KeySentinelTLS    = "sentinelTLS"    // true or false; default that of tls
 	KeyTLSServerName  = "tlsServerName"  // default: the address's host
 
 	// Secrets, in the namespace of the ScaledObject: name/key, where the key has a default.

@@ -7,13 +7,13 @@ import (
 )
 
 // Mode is how the servers are set up.
-type Mode string
+type Mode = address.Mode
 
 // The modes.
 const (
-	Standalone Mode = "Standalone"
-	Sentinel   Mode = "Sentinel"
-	Cluster    Mode = "Cluster"
+	Standalone = address.Standalone
+	Sentinel   = address.Sentinel
+	Cluster    = address.Cluster
 )
 
 var modes = []Mode{Standalone, Sentinel, Cluster}
@@ -41,7 +41,8 @@ type Redis struct {
 	Username, Password                 Secret
 	SentinelUsername, SentinelPassword Secret
 
-	TLS               bool
+	TLS               bool   // with the servers that hold data
+	SentinelTLS       bool   // with the sentinels; false in other modes
 	TLSServerName     string // empty: the host of the address
 	CA                Secret
 	ClientCertificate string // the Secret's name
@@ -66,6 +67,15 @@ func (p *parser) secret(valueKey, referenceKey, defaultKey string) Secret {
 		p.fail(referenceKey, "it must be the name of a Secret and a key in it, for example redis-auth/%s", defaultKey)
 	}
 	return Secret{Name: name, Key: key}
+}
+
+// sentinelTLS is whether sentinels are spoken to by TLS: as servers are, unless the trigger says otherwise.
+func (p *parser) sentinelTLS(r Redis) bool {
+	byDefault := r.Mode == Sentinel && r.TLS
+	if p.metadata[KeySentinelTLS] == "" {
+		return byDefault
+	}
+	return oneOf(p, KeySentinelTLS, []string{"false", "true"}) == "true"
 }
 
 // checkRedis refuses what does not go together; the rules are those of the CRD.
@@ -98,10 +108,16 @@ func (p *parser) checkRedis(r Redis) {
 	if !r.SentinelUsername.IsZero() && r.SentinelPassword.IsZero() {
 		p.fail(KeySentinelPasswordFromSecret, "an ACL user needs a password, too; set it, or leave the username out")
 	}
-	if !r.TLS && (r.TLSServerName != "" || !r.CA.IsZero() || r.ClientCertificate != "") {
+	if r.Mode != Sentinel && p.metadata[KeySentinelTLS] != "" {
+		p.fail(KeySentinelTLS, "it belongs to redisMode Sentinel; leave it out, or set redisMode")
+	}
+	if !r.TLS && !r.SentinelTLS && (r.TLSServerName != "" || !r.CA.IsZero() || r.ClientCertificate != "") {
 		words := ""
+		if r.Mode == Sentinel {
+			words = ", or sentinelTLS for the sentinels,"
+		}
 		if p.metadata["enableTLS"] != "" {
-			words = " (enableTLS is KEDA's, for its connection to the scaler)"
+			words += " (enableTLS is KEDA's, for its connection to the scaler)"
 		}
 		p.fail(KeyTLS, "tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS; set tls to true%s, or leave them out", words)
 	}

@@ -29,8 +29,23 @@ func TestQueueAndServerRoundTrip(t *testing.T) {
 					Address: "a:26379,b:26379", Mode: Sentinel, SentinelMaster: "mymaster", Database: 3,
 					Username: Secret{Name: "auth", Key: "user"}, Password: Secret{Name: "auth", Key: "pass"},
 					SentinelUsername: Secret{Name: "s", Key: "user"}, SentinelPassword: Secret{Name: "s", Key: "pass"},
-					TLS: true, TLSServerName: "redis.example", CA: Secret{Name: "ca", Key: "ca.pem"}, ClientCertificate: "client",
+					TLS: true, SentinelTLS: true, TLSServerName: "redis.example", CA: Secret{Name: "ca", Key: "ca.pem"}, ClientCertificate: "client",
 				}, got.Redis)
+			},
+		},
+		"plain sentinels of servers with TLS": {
+			map[string]string{"channelName": "q", "redisMode": "Sentinel", "sentinelMaster": "m", "tls": "true", "sentinelTLS": "false"},
+			func(t *testing.T, got Trigger) {
+				assert.True(t, got.Redis.TLS)
+				assert.False(t, got.Redis.SentinelTLS)
+			},
+		},
+		"sentinels with TLS of plain servers": {
+			map[string]string{"channelName": "q", "redisMode": "Sentinel", "sentinelMaster": "m", "sentinelTLS": "true", "caFromSecret": "ca"},
+			func(t *testing.T, got Trigger) {
+				assert.False(t, got.Redis.TLS)
+				assert.True(t, got.Redis.SentinelTLS)
+				assert.Equal(t, Secret{Name: "ca", Key: "ca.crt"}, got.Redis.CA)
 			},
 		},
 		"keys of Secrets have defaults": {
@@ -109,6 +124,8 @@ func TestWhatDoesNotGoTogether(t *testing.T) {
 		"negative database":        {map[string]string{"database": "-1"}, `database is "-1": it must be from 0 to 65535`},
 		"user without a password":  {map[string]string{"usernameFromSecret": "s"}, `passwordFromSecret is "": an ACL user needs a password`},
 		"a reference to nothing":   {map[string]string{"passwordFromSecret": "/password"}, `passwordFromSecret is "/password": it must be the name of a Secret`},
+		"sentinels' TLS":           {map[string]string{"sentinelTLS": "true"}, `sentinelTLS is "true": it belongs to redisMode Sentinel; leave it out, or set redisMode`},
+		"sentinels' TLS or not":    {map[string]string{"redisMode": "Sentinel", "sentinelMaster": "m", "sentinelTLS": "no"}, `sentinelTLS is "no": it must be false or true`},
 		"a CA without TLS":         {map[string]string{"caFromSecret": "ca"}, `tls is "": tlsServerName, caFromSecret and clientCertificateFromSecret are for TLS`},
 		"a CA, and KEDA's TLS":     {map[string]string{"caFromSecret": "ca", "enableTLS": "true"}, `set tls to true (enableTLS is KEDA's, for its connection to the scaler), or leave them out`},
 		"sentinels' user alone":    {map[string]string{"sentinelUsernameFromSecret": "su"}, `sentinelUsernameFromSecret is "su": sentinels' credentials belong to redisMode Sentinel`},

@@ -84,6 +84,14 @@ var table = []keyRow{
 	{key: KeyTLS, connects: true, meaning: "`true` or `false`: whether the server is spoken to by TLS (`enableTLS` is KEDA's, for its connection to the scaler)", byDefault: "`false`",
 		read:  func(p *parser, t *Trigger) { t.Redis.TLS = oneOf(p, KeyTLS, []string{"false", "true"}) == "true" },
 		write: func(t Trigger) string { return unless("false", strconv.FormatBool(t.Redis.TLS)) }},
+	{key: KeySentinelTLS, connects: true, meaning: "`true` or `false`: whether the sentinels are spoken to by TLS, where that differs from `tls`", byDefault: "as `tls`",
+		read: func(p *parser, t *Trigger) { t.Redis.SentinelTLS = p.sentinelTLS(t.Redis) },
+		write: func(t Trigger) string {
+			if t.Redis.Mode != Sentinel || t.Redis.SentinelTLS == t.Redis.TLS {
+				return ""
+			}
+			return strconv.FormatBool(t.Redis.SentinelTLS)
+		}},
 	oneWord(KeyTLSServerName, "the name that the server's certificate must have", "the address's host",
 		func(p *parser, t *Trigger) { t.Redis.TLSServerName = p.metadata[KeyTLSServerName] },
 		func(t Trigger) string { return t.Redis.TLSServerName }),

@@ -19,7 +19,7 @@ func everything() []map[string]string {
 			KeyMinReplicas: "2", KeyMaxReplicas: "9", KeyTargetQueueDepth: "7", KeyScaleUpThreshold: "200", KeyScaleDownThreshold: "20",
 			KeyCooldownPeriod: "33", KeyActivationQueueDepth: "4", KeyMaxScaleUpStep: "3", KeyMaxScaleDownStep: "none",
 			KeyRedisAddress: "s:26379", KeyRedisMode: "Sentinel", KeySentinelMaster: "m", KeyDatabase: "3",
-			KeyTLS: "true", KeyTLSServerName: "n", KeyCAFromSecret: "c/k", KeyClientCertificateFromSecret: "cc",
+			KeyTLS: "true", KeySentinelTLS: "false", KeyTLSServerName: "n", KeyCAFromSecret: "c/k", KeyClientCertificateFromSecret: "cc",
 			KeyUsernameFromSecret: "u/k", KeyPasswordFromSecret: "p/k", KeySentinelUsernameFromSecret: "su/k", KeySentinelPasswordFromSecret: "sp/k",
 			KeyCurrentReplicas: "5", KeyLastScaleTime: "2026-01-02T15:04:05.5Z",
 		},

@@ -201,7 +201,7 @@ func (p *parser) lastScaleTime() *time.Time {
 
 func (p *parser) check(t Trigger) {
 	if t.ChannelName == "" {
-		p.fail(KeyChannelName, "it must be the key of the list, stream or sorted set, or the name of a preset's queue")
+		p.fail(KeyChannelName, "it must be the key of the list, stream or sorted set, the Pub/Sub channel, or the name of a preset's queue")
 	}
 	p.checkSingleLine()
 	p.checkQueue(t)

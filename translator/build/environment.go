@@ -74,10 +74,15 @@ func (e *environment) addRedis(r trigger.Redis) {
 	e.addSecret(v1.EnvRedisPassword, r.Password)
 	e.addSecret(v1.EnvRedisSentinelUsername, r.SentinelUsername)
 	e.addSecret(v1.EnvRedisSentinelPassword, r.SentinelPassword)
-	if !r.TLS {
+	if !r.TLS && !r.SentinelTLS {
 		return
 	}
-	e.add(v1.EnvRedisTLS, "true")
+	if r.TLS {
+		e.add(v1.EnvRedisTLS, "true")
+	}
+	if r.Mode == trigger.Sentinel && r.SentinelTLS != r.TLS {
+		e.add(v1.EnvRedisSentinelTLS, strconv.FormatBool(r.SentinelTLS))
+	}
 	if !r.CA.IsZero() {
 		e.add(v1.EnvRedisTLSCAFile, path.Join(v1.RedisCADir, plan.KeyCA))
 	}

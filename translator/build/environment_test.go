@@ -1,6 +1,7 @@
 package build
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +29,40 @@ func allOfRedis(c *v1.PubSubChannel) {
 			ClientCertificateSecret: &v1.SecretName{Name: "client"},
 			ServerName:              "redis.example",
 		},
+	}
+}
+
+// Sentinels may be spoken to in another way than their servers: scaler and workers are told so.
+func TestSentinelsMayHaveTLSOfTheirOwn(t *testing.T) {
+	ca := &v1.SecretKey{Name: "ca"}
+	tests := map[string]struct {
+		redis    v1.RedisSpec
+		metadata map[string]string // of tls and sentinelTLS
+		env      []string
+	}{
+		"as the servers":              {v1.RedisSpec{TLS: &v1.RedisTLS{}}, map[string]string{"tls": "true"}, []string{"REDIS_TLS=true"}},
+		"said so":                     {v1.RedisSpec{TLS: &v1.RedisTLS{}, SentinelTLS: new(true)}, map[string]string{"tls": "true"}, []string{"REDIS_TLS=true"}},
+		"plain, the servers with TLS": {v1.RedisSpec{TLS: &v1.RedisTLS{CASecret: ca}, SentinelTLS: new(false)}, map[string]string{"tls": "true", "sentinelTLS": "false"}, []string{"REDIS_TLS=true", "REDIS_SENTINEL_TLS=false", "REDIS_TLS_CA_FILE=/etc/pubsub/redis-ca/ca.crt"}},
+		"with TLS, the servers plain": {v1.RedisSpec{TLS: &v1.RedisTLS{Enabled: new(false), CASecret: ca}, SentinelTLS: new(true)}, map[string]string{"sentinelTLS": "true"}, []string{"REDIS_SENTINEL_TLS=true", "REDIS_TLS_CA_FILE=/etc/pubsub/redis-ca/ca.crt"}},
+		"with the system's CAs":       {v1.RedisSpec{SentinelTLS: new(true)}, map[string]string{"sentinelTLS": "true"}, []string{"REDIS_SENTINEL_TLS=true"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test.redis.Mode, test.redis.SentinelMaster = v1.RedisModeSentinel, "mymaster"
+			channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Spec.Redis = &test.redis })
+			p := plan.Of(channel)
+			require.Nil(t, p.Invalid)
+			for _, key := range []string{"tls", "sentinelTLS"} {
+				assert.Equal(t, test.metadata[key], p.Metadata[key], key)
+			}
+			var tls []string
+			for _, e := range envOf(t, channel) {
+				if strings.Contains(e, "TLS") {
+					tls = append(tls, e)
+				}
+			}
+			assert.Equal(t, test.env, tls)
+		})
 	}
 }
 

@@ -55,13 +55,14 @@ func redisOf(channel *v1.PubSubChannel) trigger.Redis {
 		SentinelPassword: secretOf(spec.SentinelPasswordSecret, keyPassword),
 	}
 	if tls := spec.TLS; tls != nil {
-		r.TLS = true
+		r.TLS = ptr.Deref(tls.Enabled, true)
 		r.TLSServerName = tls.ServerName
 		r.CA = secretOf(tls.CASecret, KeyCA)
 		if tls.ClientCertificateSecret != nil {
 			r.ClientCertificate = tls.ClientCertificateSecret.Name
 		}
 	}
+	r.SentinelTLS = r.Mode == trigger.Sentinel && ptr.Deref(spec.SentinelTLS, r.TLS)
 	return r
 }
 

@@ -97,15 +97,16 @@ type lostReplyError struct{ cause error }
 func (e lostReplyError) Error() string { return e.cause.Error() }
 
 // masterKnown makes the error for a name that the sentinels don't know. go-redis returns their
-// nil, which elsewhere means an empty reply.
+// nil, which elsewhere means an empty reply. It also tells Settings.dial which connections are
+// the master's.
 type masterKnown struct {
 	passOn
 	name string
 }
 
 func (m masterKnown) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := next(ctx, network, addr)
+	return func(ctx context.Context, _, addr string) (net.Conn, error) {
+		conn, err := next(ctx, networkOfMaster, addr)
 		if errors.Is(err, redis.Nil) {
 			err = notDialed(fmt.Errorf("%s is %q, and the sentinels know no master of that name: correct it", EnvSentinelMaster, m.name))
 		}

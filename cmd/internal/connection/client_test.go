@@ -190,7 +190,7 @@ func TestEveryTopologyWithTLSAndACL(t *testing.T) {
 			sentinel := redistest.StartSentinel(t, args...)
 			s := settings
 			s.Mode, s.Addresses, s.SentinelMaster = connection.Sentinel, sentinel.SentinelAddrs(), sentinel.MasterName
-			s.SentinelUsername, s.SentinelPassword = redistest.AdminUser, redistest.AdminPassword
+			s.SentinelUsername, s.SentinelPassword, s.SentinelTLS = redistest.AdminUser, redistest.AdminPassword, s.TLS
 			return s
 		},
 		"Cluster": func(t *testing.T) connection.Settings {
@@ -212,6 +212,33 @@ func TestEveryTopologyWithTLSAndACL(t *testing.T) {
 			s.Password = "wrong"
 			err = open(t, s).Set(t.Context(), "a", "v", 0).Err()
 			require.True(t, redis.IsAuthError(err), err)
+		})
+	}
+}
+
+// Sentinels are spoken to by TLS or not, whichever way the servers are: commands, subscriptions, and after a failover.
+func TestSentinelsWithAndWithoutTLS(t *testing.T) {
+	for name, serversTLS := range map[string]bool{"plain sentinels, servers with TLS": true, "sentinels with TLS, plain servers": false} {
+		t.Run(name, func(t *testing.T) {
+			authority := redistest.TLS(t)
+			sentinel := redistest.StartSentinelOfBoth(t, authority, serversTLS)
+			s := connection.Settings{Mode: connection.Sentinel, Addresses: sentinel.OtherAddrs(), SentinelMaster: sentinel.MasterName}
+			encryption := &connection.TLS{CAFile: authority.CAFile, CertFile: authority.ClientCertFile, KeyFile: authority.ClientKeyFile}
+			if serversTLS {
+				s.TLS = encryption
+			} else {
+				s.SentinelTLS = encryption
+			}
+			client := open(t, s)
+			require.NoError(t, client.Set(t.Context(), "a", "v", 0).Err())
+			sub := client.Subscribe(t.Context(), "channel")
+			defer sub.Close()
+			_, err := sub.Receive(t.Context())
+			require.NoError(t, err)
+			master := sentinel.Failover(t)
+			require.Eventually(t, func() bool {
+				return client.Set(t.Context(), "b", "v", 0).Err() == nil && master.Client().Get(t.Context(), "b").Val() == "v"
+			}, 30*time.Second, 100*time.Millisecond)
 		})
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 )
 
-// Mode is the topology of the servers.
-type Mode string
+// Mode is how the servers are set up.
+type Mode = address.Mode
 
 // The modes.
 const (
-	Standalone Mode = "Standalone"
-	Sentinel   Mode = "Sentinel" // the addresses are the sentinels'
-	Cluster    Mode = "Cluster"  // the addresses are those of some nodes
+	Standalone = address.Standalone
+	Sentinel   = address.Sentinel
+	Cluster    = address.Cluster
 )
 
 // The environment variables.
@@ -35,6 +35,7 @@ const (
 	EnvSentinelUsername = "REDIS_SENTINEL_USERNAME" // default none
 	EnvSentinelPassword = "REDIS_SENTINEL_PASSWORD" // default none
 	EnvTLS              = "REDIS_TLS"               // true or false (default)
+	EnvSentinelTLS      = "REDIS_SENTINEL_TLS"      // true or false; default that of EnvTLS
 	EnvTLSCAFile        = "REDIS_TLS_CA_FILE"       // PEM; default the system's authorities
 	EnvTLSCertFile      = "REDIS_TLS_CERT_FILE"     // PEM; default no client certificate
 	EnvTLSKeyFile       = "REDIS_TLS_KEY_FILE"      // PEM; with EnvTLSCertFile
@@ -54,7 +55,8 @@ type Settings struct {
 	UsernameFile, PasswordFile         string
 	SentinelUsername, SentinelPassword string
 
-	TLS *TLS // nil: plain connections
+	TLS         *TLS // nil: plain connections to the servers that hold data
+	SentinelTLS *TLS // nil: plain connections to the sentinels
 }
 
 // CredentialsFromFiles reports whether the credentials may change while the process runs.
@@ -81,7 +83,7 @@ func Parse(lookup Lookup) (Settings, error) {
 	}
 	s.Addresses = p.addresses(s.Mode)
 	s.Database = p.database(s.Mode)
-	s.TLS = p.tls()
+	s.TLS, s.SentinelTLS = p.tls(s.Mode)
 	switch {
 	case s.Mode == Sentinel && s.SentinelMaster == "":
 		p.fail(EnvSentinelMaster, "set it to the name under which the sentinels know the master, for example mymaster")
@@ -151,23 +153,35 @@ func (p *parser) database(mode Mode) int {
 	return number
 }
 
-func (p *parser) tls() *TLS {
-	t := TLS{
+// tls is for the servers, and for the sentinels.
+func (p *parser) tls(mode Mode) (servers, sentinels *TLS) {
+	t := &TLS{
 		CAFile: p.Get(EnvTLSCAFile), CertFile: p.Get(EnvTLSCertFile), KeyFile: p.Get(EnvTLSKeyFile),
 		ServerName: p.Get(EnvTLSServerName),
 	}
 	if p.oneOf(EnvTLS, "false", "true") == "true" {
+		servers = t
+	}
+	switch given := p.Get(EnvSentinelTLS) != ""; {
+	case given && mode != Sentinel:
+		p.fail(EnvSentinelTLS, "it is only for sentinels: set %s to Sentinel, or leave it out", p.Name(EnvMode))
+	case !given && mode == Sentinel:
+		sentinels = servers
+	case given && p.oneOf(EnvSentinelTLS, "false", "true") == "true":
+		sentinels = t
+	}
+	if servers != nil || sentinels != nil {
 		if (t.CertFile == "") != (t.KeyFile == "") {
 			p.fail(EnvTLSCertFile, "a client certificate needs both files: set %s, too, or neither", p.Name(EnvTLSKeyFile))
 		}
-		return &t
+		return servers, sentinels
 	}
 	for _, env := range []string{EnvTLSCAFile, EnvTLSCertFile, EnvTLSKeyFile, EnvTLSServerName} {
 		if p.Get(env) != "" {
 			p.fail(env, "it is only for TLS: set %s to true, or leave it out", p.Name(EnvTLS))
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // either refuses a value that is set both directly and by a file.

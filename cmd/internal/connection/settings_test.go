@@ -35,6 +35,18 @@ func TestParse(t *testing.T) {
 				Username: "u", Password: "p", SentinelUsername: "su", SentinelPassword: "sp",
 			},
 		},
+		"sentinels like their servers": {
+			map[string]string{"REDIS_ADDR": "a:1", "REDIS_MODE": "Sentinel", "REDIS_SENTINEL_MASTER": "m", "REDIS_TLS": "true"},
+			connection.Settings{Mode: connection.Sentinel, Addresses: []string{"a:1"}, SentinelMaster: "m", TLS: &connection.TLS{}, SentinelTLS: &connection.TLS{}},
+		},
+		"plain sentinels": {
+			map[string]string{"REDIS_ADDR": "a:1", "REDIS_MODE": "Sentinel", "REDIS_SENTINEL_MASTER": "m", "REDIS_TLS": "true", "REDIS_SENTINEL_TLS": "false"},
+			connection.Settings{Mode: connection.Sentinel, Addresses: []string{"a:1"}, SentinelMaster: "m", TLS: &connection.TLS{}},
+		},
+		"sentinels alone with TLS": {
+			map[string]string{"REDIS_ADDR": "a:1", "REDIS_MODE": "Sentinel", "REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_TLS": "true", "REDIS_TLS_CA_FILE": "/ca"},
+			connection.Settings{Mode: connection.Sentinel, Addresses: []string{"a:1"}, SentinelMaster: "m", SentinelTLS: &connection.TLS{CAFile: "/ca"}},
+		},
 		"cluster": {
 			map[string]string{
 				"REDIS_ADDR": "a:1", "REDIS_MODE": "Cluster", "REDIS_DATABASE": "0", "REDIS_USERNAME_FILE": "/u", "REDIS_PASSWORD_FILE": "/p",
@@ -72,6 +84,8 @@ func TestWrongSettings(t *testing.T) {
 		"database":                  {map[string]string{"REDIS_DATABASE": "-1"}, `REDIS_DATABASE is "-1": set it to a whole number from 0 to 65535`},
 		"database of a cluster":     {map[string]string{"REDIS_MODE": "Cluster", "REDIS_DATABASE": "1"}, "a cluster has database 0 only"},
 		"TLS":                       {map[string]string{"REDIS_TLS": "yes"}, `REDIS_TLS is "yes": set it to one of false, true`},
+		"sentinels' TLS":            {map[string]string{"REDIS_SENTINEL_TLS": "true"}, `REDIS_SENTINEL_TLS is "true": it is only for sentinels: set REDIS_MODE to Sentinel, or leave it out`},
+		"sentinels' TLS or not":     {map[string]string{"REDIS_MODE": "Sentinel", "REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_TLS": "no"}, `REDIS_SENTINEL_TLS is "no": set it to one of false, true`},
 		"CA without TLS":            {map[string]string{"REDIS_TLS_CA_FILE": "/ca"}, `REDIS_TLS_CA_FILE is "/ca": it is only for TLS: set REDIS_TLS to true`},
 		"half a certificate":        {map[string]string{"REDIS_TLS": "true", "REDIS_TLS_KEY_FILE": "/key"}, "REDIS_TLS_KEY_FILE, too, or neither"},
 		"password twice":            {map[string]string{"REDIS_PASSWORD": "hunter2", "REDIS_PASSWORD_FILE": "/p"}, `REDIS_PASSWORD_FILE is "/p": it conflicts with REDIS_PASSWORD: set only one of them`},

@@ -44,15 +44,26 @@ func (t *TLS) config() (*tls.Config, error) {
 // keepAlive is go-redis's own policy (NewDialer): it notices within 45 s that a peer is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}
 
+// networkOfMaster is what a client of sentinels calls the network of the master. go-redis has one dialer for the
+// master and for the sentinels, which get "tcp" (go-redis 9.23, masterReplicaDialer).
+const networkOfMaster = "tcp to the master"
+
 // dial opens a connection. Its errors are *net.OpError of a dial: nothing was sent.
 func (s Settings) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	encryption := s.TLS
+	switch {
+	case network == networkOfMaster:
+		network = "tcp"
+	case s.Mode == Sentinel:
+		encryption = s.SentinelTLS
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	dialer := &net.Dialer{KeepAliveConfig: keepAlive}
-	if s.TLS == nil {
+	if encryption == nil {
 		return dialer.DialContext(ctx, network, addr)
 	}
-	config, err := s.TLS.config()
+	config, err := encryption.config()
 	if err != nil {
 		return nil, notDialed(err)
 	}

@@ -78,7 +78,7 @@ func deploy(t *testing.T, mode broker.Mode, withTLS, withACL bool) *deployment {
 		args = append(authority.Args(), args...)
 		d.secrets.data[tlsSecret] = map[string][]byte{"ca.crt": authority.CA, "tls.crt": authority.ClientCert, "tls.key": authority.ClientKey}
 		d.server.TLS = broker.TLS{
-			Enabled: true, CA: broker.Secret{Name: tlsSecret, Key: "ca.crt"}, Certificate: broker.Secret{Name: tlsSecret},
+			Enabled: true, Sentinels: mode == broker.Sentinel, CA: broker.Secret{Name: tlsSecret, Key: "ca.crt"}, Certificate: broker.Secret{Name: tlsSecret},
 		}
 	}
 	if withACL {
