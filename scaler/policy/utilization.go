@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func (u UtilizationSpec) validate() error {
 // that wait for a retry, count as work that is not there.
 type InFlight struct {
 	Known  bool          // false if it can't be seen; the other fields are then without meaning
-	Recent int64         // thousandths of messages, the mean over RecentWindow, or what was seen of it
+	Recent int64         // thousandths of messages: the mean of a sample each second over RecentWindow, or what was seen of it
 	Window int64         // the same over UtilizationSpec.Window
 	Seen   time.Duration // how much of UtilizationSpec.Window was seen
 }
@@ -63,8 +64,8 @@ const maxInFlight = maxDepth
 //     fewest replicas of which it is at most Target percent. If Decide asks for more, to as many
 //     as that: saturated workers don't show how much more there is, and a depth does.
 //   - Down: if Decide would go down, and no further than the mean in flight, of RecentWindow or
-//     Window, whichever is more, is at most ScaleDown percent of the fewer slots. A window of
-//     which a part was not seen is no reason to go down.
+//     of Window with twice its standard error, whichever is more, is at most ScaleDown percent of
+//     the fewer slots. A window of which a part was not seen is no reason to go down.
 //
 // Limits, steps, the cooldown, the age, activation and the last step to 0 are Decide's, by the
 // same code. If what is in flight is not known, the decision is Decide's.
@@ -95,7 +96,7 @@ func (s Spec) demandOfWork(state State) (want demand, busy bool) {
 	if 100*recent <= 1000*slots*n*int64(u.ScaleUp) {
 		return demand{}, false
 	}
-	bound := s.workWords(recent, RecentWindow, n, u.ScaleUp)
+	bound := fmt.Sprintf("%s in flight on average over %s is above %s", decimal(recent), seconds(RecentWindow), s.slotsWords(n, u.ScaleUp))
 	fewest := s.fewestBusy(recent, u.Target)
 	return demand{
 		fewest: fewest, reason: AboveUtilization, bound: bound, lasting: bound,
@@ -107,10 +108,7 @@ func (s Spec) demandOfWork(state State) (want demand, busy bool) {
 // flight leaves room for.
 func (d *Decision) shrinkByWork(spec Spec, state State) {
 	u, n := spec.utilization(), int64(state.Replicas)
-	busy, over := clampedInFlight(state.InFlight.Window), u.Window
-	if recent := clampedInFlight(state.InFlight.Recent); recent > busy {
-		busy, over = recent, RecentWindow
-	}
+	busy, words := spec.evidence(state.InFlight)
 	bound := spec.belowWords(d, state)
 	fewest := spec.fewestBusy(busy, u.ScaleDown)
 	switch {
@@ -121,7 +119,7 @@ func (d *Decision) shrinkByWork(spec Spec, state State) {
 		d.LastingText = fmt.Sprintf("%s, but the work in flight was not seen for all of the last %s: holding at %d", bound, seconds(u.Window), n)
 	case fewest >= n:
 		d.to(n, WorkersBusy)
-		d.Text = fmt.Sprintf("%s, but %s: holding at %d", bound, spec.workWords(busy, over, n-1, u.ScaleDown), n)
+		d.Text = fmt.Sprintf("%s, but %s is above %s: holding at %d", bound, words, spec.slotsWords(n-1, u.ScaleDown), n)
 		d.LastingText = d.Text
 	case d.Reason == Cooldown:
 		if fewest > spec.mostOf(state.Depth) {
@@ -139,6 +137,27 @@ func (d *Decision) shrinkByWork(spec Spec, state State) {
 	}
 	d.Arithmetic = ""
 }
+
+// evidence is the work in flight that fewer replicas must have room for, in thousandths: the
+// mean of the last seconds, or that of the window and what it may be off, whichever is more.
+//
+// A mean of samples is known to within about two standard errors. The number of messages in
+// work varies as a Poisson variable does, by the square root of its mean L, and there is a sample
+// each second: the standard error is √(L ÷ seconds). Without it a small fleet would be taken a
+// worker again and again by a window that happened to be quiet.
+func (s Spec) evidence(in InFlight) (busy int64, words string) {
+	window := s.utilization().Window
+	mean, recent := clampedInFlight(in.Window), clampedInFlight(in.Recent)
+	off := int64(2 * 1000 * math.Sqrt(float64(mean)/1000/window.Seconds()))
+	if recent >= mean+off {
+		return recent, fmt.Sprintf("%s in flight on average over %s", decimal(recent), seconds(RecentWindow))
+	}
+	return clampedInFlight(mean + off), fmt.Sprintf("%s in flight over %s (%s on average, and twice the standard error)", decimal(mean+off), seconds(window), decimal(mean))
+}
+
+// UtilizationWindow is how far back the work in flight counts: Utilization.Window, with its
+// default.
+func (s Spec) UtilizationWindow() time.Duration { return s.utilization().Window }
 
 // utilization is the configuration, with its defaults.
 func (s Spec) utilization() UtilizationSpec {
@@ -160,10 +179,9 @@ func (s Spec) fewestBusy(inFlight int64, percent int32) int64 {
 
 func clampedInFlight(thousandths int64) int64 { return min(max(thousandths, 0), maxInFlight) }
 
-// workWords is the beginning of a message that compares the work in flight.
-func (s Spec) workWords(inFlight int64, over time.Duration, n int64, percent int32) string {
-	return fmt.Sprintf("%s in flight on average over %s is above %s = %d × %d × %d %%",
-		decimal(inFlight), seconds(over), decimal(10*s.slotsOf(n)*int64(percent)), s.slotsOf(1), n, percent)
+// slotsWords is a percentage of the slots of that many replicas, with how it is computed.
+func (s Spec) slotsWords(n int64, percent int32) string {
+	return fmt.Sprintf("%s = %d × %d × %d %%", decimal(10*s.slotsOf(n)*int64(percent)), s.slotsOf(1), n, percent)
 }
 
 func (s Spec) busyFormula(inFlight int64, percent int32, fewest int64) string {
