@@ -195,4 +195,7 @@ var reasons = map[policy.Reason]inspectv1.Reason{
 	policy.OutsideLimits:              inspectv1.Reason_REASON_OUTSIDE_LIMITS,
 	policy.AboveMaxAge:                inspectv1.Reason_REASON_ABOVE_MAX_AGE,
 	policy.DepthUncertain:             inspectv1.Reason_REASON_DEPTH_UNCERTAIN,
+	policy.AboveUtilization:           inspectv1.Reason_REASON_ABOVE_UTILIZATION,
+	policy.WorkersBusy:                inspectv1.Reason_REASON_WORKERS_BUSY,
+	policy.WindowIncomplete:           inspectv1.Reason_REASON_WINDOW_INCOMPLETE,
 }

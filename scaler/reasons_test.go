@@ -52,10 +52,18 @@ var decisions = map[policy.Reason]deciding{
 		}},
 }
 
+// unchosen are the reasons of a policy that no channel can choose yet, so that nobody can be told
+// them. TestEveryReasonIsTold still holds their names.
+var unchosen = map[policy.Reason]bool{policy.AboveUtilization: true, policy.WorkersBusy: true, policy.WindowIncomplete: true}
+
 // Each reason and each action of the policy's reaches who asks, by the name that it has there.
 func TestEveryReasonReachesTheCaller(t *testing.T) {
 	actions := map[inspectv1.Action]bool{}
 	for name, reason := range declared.Constants[policy.Reason](t) {
+		if unchosen[reason] {
+			assert.NotContains(t, decisions, reason, "it can be told: remove it from unchosen")
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, name, string(reason))
 			require.Contains(t, decisions, reason, "how does it come about?")
@@ -83,6 +91,6 @@ func TestEveryReasonReachesTheCaller(t *testing.T) {
 		})
 	}
 	assert.Len(t, actions, len(declared.Values[policy.Action](t)), "an action that no reason has")
-	assert.Len(t, decisions, len(inspectv1.Reason_name)-1, "all but UNSPECIFIED")
+	assert.Len(t, decisions, len(inspectv1.Reason_name)-1-len(unchosen), "all but UNSPECIFIED")
 	assert.Len(t, actions, len(inspectv1.Action_name)-1, "all but UNSPECIFIED")
 }

@@ -12,43 +12,43 @@ import (
 // Autoscaler changes the replicas of a fleet. Each autoscaler below is one value, compared by its
 // address.
 type Autoscaler struct {
-	name  string                // the name in --compare and in JSON
-	label func(Config) string   // the name in tables and pictures
-	start func(c Config) scaler // a new one, with its own state
+	name  string                                  // the name in --compare and in JSON
+	label func(Config) string                     // the name in tables and pictures
+	start func(c Config, arrivals []int64) scaler // a new one, with its own state; arrivals are for Clairvoyant alone
 }
 
 // The autoscalers.
 var (
 	// Threshold is this project's policy, through KEDA and the HPA.
-	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config) scaler { return newExternal(c, policy.Decide) }}
+	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config, _ []int64) scaler { return newExternal(c, policy.Decide) }}
 	// KEDA is KEDA's built-in redis scaler, with no behavior set on its HPA.
-	KEDA = &Autoscaler{"keda", called("KEDA redis scaler"), func(c Config) scaler { return newRedisList(c, nil) }}
+	KEDA = &Autoscaler{"keda", called("KEDA redis scaler"), func(c Config, _ []int64) scaler { return newRedisList(c, nil) }}
 	// KEDABehavior is KEDA with an empty behavior on its HPA. The API server then fills in rules
 	// by which it grows faster.
-	KEDABehavior = &Autoscaler{"keda-behavior", called("KEDA redis scaler, behavior: {}"), func(c Config) scaler {
+	KEDABehavior = &Autoscaler{"keda-behavior", called("KEDA redis scaler, behavior: {}"), func(c Config, _ []int64) scaler {
 		return newRedisList(c, &autoscalingv2.HorizontalPodAutoscalerBehavior{})
 	}}
 	// Step has the same thresholds and cooldown as Threshold, but adds or removes one
 	// replica at a time.
-	Step = &Autoscaler{"step", called("±1 per cooldown"), func(c Config) scaler {
+	Step = &Autoscaler{"step", called("±1 per cooldown"), func(c Config, _ []int64) scaler {
 		c.Spec.MaxScaleUpStep, c.Spec.MaxScaleDownStep = policy.Step{Value: 1}, policy.Step{Value: 1}
 		return newExternal(c, policy.Decide)
 	}}
 	// Fixed never scales.
-	Fixed = &Autoscaler{"fixed", func(c Config) string { return fmt.Sprintf("fixed %d", c.Fixed) }, func(Config) scaler { return fixed{} }}
-	// RateAware is an experiment that no real scaler has: it knows how fast messages arrive and how
-	// fast a worker is.
-	RateAware = &Autoscaler{"rate-aware", called("rate-aware (experiment)"), func(c Config) scaler {
-		rate := &rateAware{serviceRate: c.ServiceRate}
-		e := newExternal(c, rate.decide)
-		e.arrived = rate.counted
-		return e
+	Fixed = &Autoscaler{"fixed", func(c Config) string { return fmt.Sprintf("fixed %d", c.Fixed) }, func(Config, []int64) scaler { return fixed{} }}
+	// Utilization is this project's policy by how busy the workers are, which no channel can choose yet.
+	Utilization = &Autoscaler{"utilization", called("utilization (not yet for channels)"), func(c Config, _ []int64) scaler {
+		return newExternal(c, policy.Utilization)
+	}}
+	// Clairvoyant is what no real scaler can be: it knows what will arrive.
+	Clairvoyant = &Autoscaler{"clairvoyant", called("clairvoyant (knows what comes)"), func(c Config, arrivals []int64) scaler {
+		return newClairvoyant(c, arrivals)
 	}}
 )
 
 // Autoscalers are all of them, in the order in which they are shown.
 func Autoscalers() []*Autoscaler {
-	return []*Autoscaler{Threshold, KEDA, KEDABehavior, Step, Fixed, RateAware}
+	return []*Autoscaler{Threshold, KEDA, KEDABehavior, Step, Fixed, Utilization, Clairvoyant}
 }
 
 // ByName finds the autoscaler of that name.
@@ -81,9 +81,8 @@ type observation struct {
 	second   int // from the start
 	now      time.Time
 	replicas int32
-	waiting  int64   // messages in the queue
-	inWork   int64   // messages in flight
-	arrivals float64 // messages that arrived in the second before
+	waiting  int64 // messages in the queue
+	inWork   int64 // messages in flight
 }
 
 // fixed never scales.

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"time"
+
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
 	"github.com/jawaracloud/pubsub-operator/translator/behavior"
@@ -18,7 +20,7 @@ type external struct {
 	hpa            *hpa.Autoscaler
 	keda           activation
 	decide         policy.Decider
-	arrived        func(float64) // called with the arrivals of each second; nil if nothing counts them
+	work           []int64 // messages in flight of each sample, as far back as the policy looks
 
 	sample observation // the sampler's last sample, one tick old when the HPA asks
 	pushed bool        // whether the queue was active at the last tick
@@ -46,8 +48,8 @@ func newExternal(c Config, decide policy.Decider) *external {
 func (e *external) replicas(o observation) int32 {
 	sample := e.sample
 	e.sample = o
-	if e.arrived != nil {
-		e.arrived(sample.arrivals)
+	if o.second > 0 {
+		e.remember(sample.inWork)
 	}
 	syncs := e.sync.due(o.second)
 	if !syncs && e.spec.MinReplicas > 0 {
@@ -56,6 +58,7 @@ func (e *external) replicas(o observation) int32 {
 	d := e.decide(e.spec, policy.State{
 		Replicas:  o.replicas,
 		Depth:     sample.waiting + sample.inWork,
+		InFlight:  e.inFlight(),
 		LastScale: e.hpa.LastScaleTime(),
 		Now:       o.now,
 	})
@@ -67,6 +70,33 @@ func (e *external) replicas(o observation) int32 {
 		replicas = e.hpa.Sync(o.now, replicas, replicas, float64(e.spec.MetricValue(d, e.keepsTolerance)))
 	}
 	return replicas
+}
+
+// remember adds a sample of the work in flight, and forgets those that are older than the window.
+func (e *external) remember(inWork int64) {
+	if window := int(e.spec.UtilizationWindow() / time.Second); len(e.work) >= window {
+		e.work = e.work[len(e.work)-window+1:]
+	}
+	e.work = append(e.work, inWork)
+}
+
+// inFlight is what the scaler's samples of each second show.
+func (e *external) inFlight() policy.InFlight {
+	recent := e.work[max(0, len(e.work)-int(policy.RecentWindow/time.Second)):]
+	return policy.InFlight{
+		Known:  len(e.work) > 0,
+		Recent: meanThousandths(recent),
+		Window: meanThousandths(e.work),
+		Seen:   time.Duration(len(e.work)) * time.Second,
+	}
+}
+
+func meanThousandths(samples []int64) int64 {
+	var sum int64
+	for _, sample := range samples {
+		sum += sample
+	}
+	return 1000 * sum / max(1, int64(len(samples)))
 }
 
 // activate applies KEDA's reaction to the scaler's pushes and to its own polls.

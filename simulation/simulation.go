@@ -12,13 +12,18 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/simulation/hpa"
+	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
 // Config is a fleet and its surroundings.
 type Config struct {
 	Spec        policy.Spec
-	ServiceRate float64       // messages per second that one worker finishes, more than 0
-	PodStart    time.Duration // time from a scaling until the new workers take messages, 0 or more
+	ServiceRate float64 // messages per second that one worker finishes, more than 0
+	// Work is how long messages take and how many a worker has at once. With its zero value, messages
+	// are modelled as a flow, else one by one.
+	Work     work.Work
+	Seed     uint64        // of the messages' moments and times, if they are modelled one by one
+	PodStart time.Duration // time from a scaling until the new workers take messages, 0 or more
 	// HPASync is kube-controller-manager's --horizontal-pod-autoscaler-sync-period, in
 	// whole seconds, at least 1.
 	HPASync time.Duration
@@ -50,6 +55,7 @@ func (c Config) Validate() error {
 	if !(c.ServiceRate > 0) || c.ServiceRate > 1e6 {
 		errs = append(errs, fmt.Errorf("serviceRate is %v: it must be more than 0 and at most 1000000 messages per second and worker", c.ServiceRate))
 	}
+	errs = append(errs, c.Work.Validate())
 	if c.PodStart < 0 || c.PodStart > time.Hour {
 		errs = append(errs, fmt.Errorf("podStart is %s: it must be from 0s to 1h", c.PodStart))
 	}
@@ -111,17 +117,16 @@ func Run(config Config, arrivals []int64, autoscaler *Autoscaler) Result {
 		replicas = config.Fixed
 	}
 	r := replay{
-		queue:  newQueue(1 / config.ServiceRate),
+		line:   newLine(config),
 		fleet:  newFleet(replicas, config.PodStart.Seconds()),
-		scaler: autoscaler.start(config),
-		rate:   config.ServiceRate,
+		scaler: autoscaler.start(config, arrivals),
 		result: Result{Autoscaler: autoscaler, Label: autoscaler.label(config)},
 	}
 	second := 0
 	for ; second < len(arrivals); second++ {
-		r.step(second, float64(arrivals[second]))
+		r.step(second, arrivals[second])
 	}
-	for ; len(r.queue.cohorts) > 0 && second < 2*len(arrivals); second++ {
+	for ; r.line.left() > 0 && second < 2*len(arrivals); second++ {
 		r.step(second, 0)
 	}
 	return r.finish(second)
@@ -141,52 +146,42 @@ func initialReplicas(config Config, arrivals []int64) int32 {
 
 // replay is the state of one replay.
 type replay struct {
-	queue  *queue
-	fleet  *fleet
-	scaler scaler
-	rate   float64 // of one worker
-	result Result
-
-	arrivals       float64 // in the last second
+	line           line
+	fleet          *fleet
+	scaler         scaler
+	result         Result
 	replicaSeconds int64
 }
 
 // start is when a replay begins: the models of the HPA and of KEDA need a clock time.
 var start = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-func (r *replay) step(second int, arrivals float64) {
-	now, end := float64(second), float64(second+1)
+func (r *replay) step(second int, arrivals int64) {
+	now := float64(second)
 	replicas := r.scaler.replicas(observation{
 		second:   second,
 		now:      start.Add(time.Duration(second) * time.Second),
 		replicas: r.fleet.replicas(),
-		waiting:  int64(r.queue.waiting() + negligible),
-		inWork:   int64(math.Round(r.queue.inWork())),
-		arrivals: r.arrivals,
+		waiting:  int64(r.line.waiting() + negligible),
+		inWork:   int64(math.Round(r.line.inWork())),
 	})
 	if replicas != r.fleet.replicas() {
 		r.fleet.scale(now, replicas)
 		r.result.Scalings++
 	}
-	r.arrivals = arrivals
-	for now < end {
-		next := r.fleet.nextReady(now, end)
-		r.queue.advance(now, next, arrivals*(next-now), float64(r.fleet.ready(now))*r.rate)
-		now = next
-	}
-	r.result.Depth = append(r.result.Depth, max(0, r.queue.waiting()+r.queue.inWork()))
+	r.line.second(now, arrivals, r.fleet)
+	r.result.Depth = append(r.result.Depth, max(0, r.line.waiting()+r.line.inWork()))
 	r.result.Replicas = append(r.result.Replicas, replicas)
 	r.replicaSeconds += int64(replicas)
 }
 
 func (r *replay) finish(seconds int) Result {
-	q := r.queue
-	q.giveUp(float64(seconds))
 	result := r.result
-	result.Arrived, result.Finished, result.Left = q.arrived, q.finished(), q.left()
-	result.P50, result.P99 = duration(q.waits.quantile(0.5)), duration(q.waits.quantile(0.99))
+	result.Arrived, result.Finished, result.Left = r.line.entered(), r.line.finished(), r.line.left()
+	waits := r.line.giveUp(float64(seconds))
+	result.P50, result.P99 = duration(waits.quantile(0.5)), duration(waits.quantile(0.99))
 	result.ReplicaHours = float64(r.replicaSeconds) / 3600
-	result.Max, result.Mean = duration(q.waits.max), duration(q.waits.mean())
+	result.Max, result.Mean = duration(waits.max), duration(waits.mean())
 	return result
 }
 

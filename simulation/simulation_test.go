@@ -181,7 +181,7 @@ func TestAnotherDecider(t *testing.T) {
 	builtIn, ok := trace.Lookup("spike")
 	assert.True(t, ok)
 	asked := 0
-	holding := &Autoscaler{"holding", called("never moves"), func(c Config) scaler {
+	holding := &Autoscaler{"holding", called("never moves"), func(c Config, _ []int64) scaler {
 		return newExternal(c, func(spec policy.Spec, state policy.State) policy.Decision {
 			asked++
 			assert.Equal(t, builtIn.Spec, spec)

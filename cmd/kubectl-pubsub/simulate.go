@@ -31,16 +31,19 @@ an interval begins: seconds, durations such as 1m30s, or RFC 3339) and either "a
 Poisson process). An interval lasts until the next row. The last one is as long as the one
 before it.
 
-The built-in traces have their own limits, target, thresholds and cooldown. For a file, the
-CRD's defaults apply. A channel's manifest (-f) replaces all of them, a flag replaces one.
+The built-in traces have their own limits, target, thresholds, cooldown and workers. For a
+file, the CRD's defaults apply. A channel's manifest (-f) replaces the policy, a flag one value.
+
+If all messages take the same time (--service-time fixed) and a worker has one at a time,
+messages are modelled as a flow, which is fast. Else they are modelled one by one.
 
 The policy is compared with (--compare):
   keda           KEDA's redis scaler with the same limits and target, and nothing else set
   keda-behavior  the same with "behavior: {}" on its HPA, which then grows faster
   step           the same thresholds and cooldown, but one replica at a time
   fixed          a fleet that never scales, of --fixed replicas
-  rate-aware     an experiment that no real scaler has: it knows how fast messages
-                 arrive, and how fast a worker is
+  utilization    the policy by how busy the workers are, which no channel can choose yet
+  clairvoyant    what no real scaler can be: it knows when messages will arrive
   all, none      all of these, or none; use them alone`
 
 const simulateExample = `  kubectl pubsub simulate --trace flash
@@ -58,6 +61,7 @@ type simulateOptions struct {
 	manifest string
 	spec     specFlags
 	model    simulation.Config // what of it has flags
+	work     workFlags
 	seed     uint64
 	compare  []string
 	output   string
@@ -83,12 +87,12 @@ func newSimulateCommand() *cobra.Command {
 	flags.BoolVar(&o.list, "list", false, "describe the built-in traces")
 	flags.StringVarP(&o.manifest, "filename", "f", "", "manifest of a PubSubChannel, whose autoScaling is used; - for standard input")
 	o.spec.bind(flags)
-	flags.Float64Var(&o.model.ServiceRate, "service-rate", o.model.ServiceRate, "messages per second that one worker finishes")
+	o.work.bind(flags)
 	flags.DurationVar(&o.model.PodStart, "pod-start", o.model.PodStart, "time from a scaling until the new workers take messages")
 	flags.DurationVar(&o.model.HPASync, "hpa-sync", o.model.HPASync, "how often the HPA decides, in whole seconds")
 	flags.BoolVar(&o.model.KeepsTolerance, "hpa-keeps-tolerance", true, "whether the HPA's tolerance can be set, as on Kubernetes 1.35 and later")
 	flags.Int32Var(&o.model.Fixed, "fixed", 0, "replicas of the fixed fleet (default: the policy's average; flash: 20)")
-	flags.Uint64Var(&o.seed, "seed", 1, "seed of the random arrivals")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of the random arrivals and times")
 	flags.StringSliceVar(&o.compare, "compare", []string{"keda", "step", "fixed"}, "what to compare with")
 	flags.StringVarP(&o.output, "output", "o", "table", "table, json or markdown")
 	flags.IntVar(&o.width, "width", 100, "characters in a line of the table's picture, from 40 to 500")
@@ -125,10 +129,13 @@ func (o *simulateOptions) run(command *cobra.Command) error {
 	var reports []report.Report
 	for _, replay := range replays {
 		if manifest != nil {
+			// A channel can't say yet how many messages a worker has at once, nor what Utilization is to do.
+			manifest.WorkerConcurrency, manifest.Utilization = replay.Spec.WorkerConcurrency, replay.Spec.Utilization
 			replay.Spec = *manifest
 		}
 		config := o.model
 		config.Spec = override(replay.Spec)
+		o.work.apply(command.Flags(), &config, replay)
 		if !command.Flags().Changed("fixed") {
 			config.Fixed = replay.Fixed
 		}
@@ -295,8 +302,16 @@ func listTraces(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "TRACE\tLENGTH\tMESSAGES\tREPLICAS\tTARGET\tTHRESHOLDS\tCOOLDOWN\tDESCRIPTION")
 	for _, b := range trace.BuiltIns() {
-		fmt.Fprintf(table, "%s\t%s\t%.1fM\t%d–%d\t%d\t%d/%d\t%s\t%s\n", b.Name, b.Length(), b.Messages()/1e6,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d–%d\t%d\t%d/%d\t%s\t%s\n", b.Name, b.Length(), millions(b.Messages()),
 			b.Spec.MinReplicas, b.Spec.MaxReplicas, b.Spec.TargetQueueDepth, b.Spec.ScaleUpThreshold, b.Spec.ScaleDownThreshold, b.Spec.Cooldown, b.Description)
 	}
 	return table.Flush()
+}
+
+// millions prints a number of messages: "9.0M", "720".
+func millions(messages float64) string {
+	if messages < 100_000 {
+		return fmt.Sprintf("%.0f", messages)
+	}
+	return fmt.Sprintf("%.1fM", messages/1e6)
 }

@@ -23,6 +23,7 @@ type specFlags struct {
 	spec             policy.Spec
 	cooldown         int32 // seconds
 	upStep, downStep string
+	busy             policy.UtilizationSpec
 }
 
 func (f *specFlags) bind(flags *pflag.FlagSet) {
@@ -35,6 +36,12 @@ func (f *specFlags) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&f.spec.ActivationQueueDepth, "activation-queue-depth", 0, "autoScaling.activationQueueDepth, messages")
 	flags.StringVar(&f.upStep, "max-scale-up-step", "", "autoScaling.maxScaleUpStep, a number or a percentage; empty: no limit")
 	flags.StringVar(&f.downStep, "max-scale-down-step", "", "autoScaling.maxScaleDownStep, a number or a percentage; empty: no limit")
+	u := policy.DefaultUtilization()
+	flags.Int32Var(&f.busy.ScaleUp, "utilization-scale-up", u.ScaleUp, "of utilization: percent busy above which the fleet grows")
+	flags.Int32Var(&f.busy.Target, "utilization-target", u.Target, "of utilization: percent busy that growing aims at")
+	flags.Int32Var(&f.busy.ScaleDown, "utilization-scale-down", u.ScaleDown, "of utilization: percent busy that fewer workers may have")
+	flags.DurationVar(&f.busy.Window, "utilization-window", u.Window, "of utilization: how long the work in flight is watched before the fleet shrinks")
+	flags.Int32Var(&f.spec.WorkerConcurrency, "worker-concurrency", 0, "of utilization: messages at once that it believes a worker has (default: --concurrency)")
 }
 
 // override returns what replaces the fields that were given in a spec.
@@ -48,7 +55,15 @@ func (f *specFlags) override(flags *pflag.FlagSet) (func(policy.Spec) policy.Spe
 		downErr = fmt.Errorf("--max-scale-down-step: %w", downErr)
 	}
 	return func(spec policy.Spec) policy.Spec {
+		if spec.Utilization == (policy.UtilizationSpec{}) {
+			spec.Utilization = policy.DefaultUtilization()
+		}
 		for name, set := range map[string]func(){
+			"utilization-scale-up":   func() { spec.Utilization.ScaleUp = f.busy.ScaleUp },
+			"utilization-target":     func() { spec.Utilization.Target = f.busy.Target },
+			"utilization-scale-down": func() { spec.Utilization.ScaleDown = f.busy.ScaleDown },
+			"utilization-window":     func() { spec.Utilization.Window = f.busy.Window },
+			"worker-concurrency":     func() { spec.WorkerConcurrency = f.spec.WorkerConcurrency },
 			"min-replicas":           func() { spec.MinReplicas = f.spec.MinReplicas },
 			"max-replicas":           func() { spec.MaxReplicas = f.spec.MaxReplicas },
 			"target-queue-depth":     func() { spec.TargetQueueDepth = f.spec.TargetQueueDepth },

@@ -124,11 +124,46 @@ func TestSimulateATrace(t *testing.T) {
 	assert.NotContains(t, none, "![")
 }
 
+// The workers of a trace, and what flags replace: how long messages take, how many a worker has at
+// once, and what the policy is told of that.
+func TestSimulateWorkers(t *testing.T) {
+	hours := func(args ...string) (float64, map[string]any) {
+		t.Helper()
+		text, err := simulate(t, "", append([]string{"--compare", "utilization", "-o", "json"}, args...)...)
+		require.NoError(t, err)
+		var list []struct {
+			Model   map[string]any `json:"model"`
+			Results []struct {
+				Autoscaler string  `json:"autoscaler"`
+				Hours      float64 `json:"replicaHours"`
+			} `json:"results"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(text), &list))
+		assert.Equal(t, "utilization", list[0].Results[1].Autoscaler)
+		return list[0].Results[1].Hours, list[0].Model
+	}
+	jobs, model := hours("--trace", "jobs-10s")
+	assert.Equal(t, "exponential", model["serviceTime"])
+	assert.InDelta(t, 0.1, model["serviceRate"], 0)
+	fast, model := hours("--trace", "jobs-10s", "--service-rate", "0.2", "--service-time", "lognormal", "--service-time-variation", "0.5")
+	assert.InDelta(t, 0.2, model["serviceRate"], 0)
+	assert.InDelta(t, 0.5, model["serviceTimeVariation"], 0)
+	assert.Less(t, fast, 0.8*jobs)
+	wide, model := hours("--trace", "jobs-10s", "--concurrency", "4", "--service-rate", "0.4", "--target-queue-depth", "4")
+	assert.InDelta(t, 4, model["concurrency"], 0)
+	assert.Less(t, wide, 0.6*jobs)
+	wrong, _ := hours("--trace", "jobs-10s", "--concurrency", "4", "--service-rate", "0.4", "--target-queue-depth", "4", "--worker-concurrency", "1")
+	assert.Greater(t, wrong, 1.5*wide, "the policy believes that 4 messages need 4 workers")
+	busy, _ := hours("--trace", "jobs-10s", "--utilization-target", "50", "--utilization-scale-down", "40", "--utilization-scale-up", "60", "--utilization-window", "5m")
+	assert.Greater(t, busy, 1.2*jobs)
+}
+
 func TestSimulateLists(t *testing.T) {
 	text, err := simulate(t, "", "--list")
 	require.NoError(t, err)
 	assert.Regexp(t, `(?m)^flash +3h30m0s +9\.0M +5–50 +500 +150/40 +30s +a flash sale`, text)
-	assert.Equal(t, 7, strings.Count(text, "\n"))
+	assert.Regexp(t, `(?m)^jobs-2m +6h0m0s +720 +1–20 +1 +150/50 +1m0s +jobs of 2 minutes`, text)
+	assert.Equal(t, 17, strings.Count(text, "\n"))
 }
 
 func TestSimulateErrors(t *testing.T) {
@@ -137,14 +172,14 @@ func TestSimulateErrors(t *testing.T) {
 		args  []string
 		words string
 	}{
-		"no trace":        {nil, "--trace is missing: name a CSV file, or one of flash, spike, steady, daily, batch, outage (--list describes them)"},
+		"no trace":        {nil, "--trace is missing: name a CSV file, or one of flash, spike, steady, daily, batch, outage, diurnal, noisy, step, sawtooth, small, jobs-10s, jobs-2m, heavy, slowdown, concurrent (--list describes them)"},
 		"unknown trace":   {[]string{"--trace", "flush"}, `--trace is "flush": there is no such file, and the built-in traces are flash`},
 		"a folder":        {[]string{"--trace", t.TempDir()}, "reading the trace"},
 		"bad file":        {[]string{"--trace", csv("time,rate\n0,1\n60,x\n")}, `orders.csv: line 3: column rate is "x"`},
 		"invalid spec":    {[]string{"--trace", "flash", "--min-replicas", "60"}, "minReplicas is 60, greater than maxReplicas 50: lower minReplicas or raise maxReplicas"},
 		"thresholds":      {[]string{"--trace", "flash", "--scale-down-threshold", "150"}, "scaleDownThreshold is 150: it must be from 1 to 100"},
 		"bad step":        {[]string{"--trace", "flash", "--max-scale-up-step", "20 %"}, `--max-scale-up-step: "20 %" is neither a number`},
-		"bad comparison":  {[]string{"--trace", "flash", "--compare", "keda,hpa"}, `--compare has "hpa": it must be a list of keda, keda-behavior, step, fixed, rate-aware, or all or none alone`},
+		"bad comparison":  {[]string{"--trace", "flash", "--compare", "keda,hpa"}, `--compare has "hpa": it must be a list of keda, keda-behavior, step, fixed, utilization, clairvoyant, or all or none alone`},
 		"itself":          {[]string{"--trace", "flash", "--compare", "threshold"}, `--compare has "threshold"`},
 		"none and more":   {[]string{"--trace", "flash", "--compare", "none,keda"}, `--compare has "none"`},
 		"bad output":      {[]string{"--trace", "flash", "-o", "yaml"}, `--output is "yaml": it must be table, json or markdown`},
@@ -152,6 +187,10 @@ func TestSimulateErrors(t *testing.T) {
 		"one for all":     {[]string{"--trace", "all", "--svg", "x.svg"}, "--svg draws one trace, but --trace is all: use --svg-dir"},
 		"no workers":      {[]string{"--trace", "flash", "--fixed", "-2"}, "--fixed is -2"},
 		"no service":      {[]string{"--trace", "flash", "--service-rate", "0"}, "serviceRate is 0: it must be more than 0"},
+		"service time":    {[]string{"--trace", "flash", "--service-time", "gamma"}, `serviceTime is "gamma": it must be fixed, exponential or lognormal`},
+		"a narrow window": {[]string{"--trace", "flash", "--utilization-window", "1s"}, "utilization.window is 1s: it must be from 15s to 1h"},
+		"no gap":          {[]string{"--trace", "flash", "--utilization-target", "95"}, "utilization has scaleDown 70, target 95 and scaleUp 90"},
+		"no hands":        {[]string{"--trace", "flash", "--concurrency", "-1"}, "concurrency is -1: it must be from 1 to 10000"},
 		"half a sync":     {[]string{"--trace", "flash", "--hpa-sync", "500ms"}, "hpaSync is 500ms: it must be whole seconds from 1s to 1h"},
 		"no such folder":  {[]string{"--trace", "spike", "--compare", "none", "--svg-dir", filepath.Join(t.TempDir(), "none")}, "writing the picture"},
 		"no manifest":     {[]string{"--trace", "flash", "-f", "none.yaml"}, "reading the manifest: open none.yaml"},

@@ -2,13 +2,13 @@ package policy
 
 import "fmt"
 
-// growth shows how decideUp computes the replicas for a depth above the upper bound:
-// ceil(100·Q ÷ (T·U)), and then what limits it.
-func (s Spec) growth(d *Decision, depth, fewest int64) string {
-	formula, desired := s.fewestFormula(depth, fewest), int64(d.Desired)
+// growth shows how the replicas of a demand are computed, for a depth above the upper bound
+// ceil(100·Q ÷ (T·U)), and then what limits them.
+func (s Spec) growth(d *Decision, want demand) string {
+	formula, desired := want.formula, int64(d.Desired)
 	switch desired {
-	case fewest:
-		return formula + ", the fewest replicas whose upper bound is not exceeded"
+	case want.fewest:
+		return formula + want.met
 	case int64(s.MaxReplicas):
 		return fmt.Sprintf("%s, but maxReplicas is %d", formula, desired)
 	default:

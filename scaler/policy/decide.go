@@ -23,6 +23,7 @@ type State struct {
 	// OldestAge is how long the oldest message has waited. It is 0 if none waits, or if the
 	// spec has no MaxAge.
 	OldestAge time.Duration
+	InFlight  InFlight  // for Utilization alone
 	LastScale time.Time // the HPA's status.lastScaleTime; the zero time: it has never scaled
 	Now       time.Time
 }
@@ -54,6 +55,11 @@ const (
 	OutsideLimits              Reason = "OutsideLimits"
 	AboveMaxAge                Reason = "AboveMaxAge"
 	DepthUncertain             Reason = "DepthUncertain"
+
+	// These are Utilization's.
+	AboveUtilization Reason = "AboveUtilization"
+	WorkersBusy      Reason = "WorkersBusy"
+	WindowIncomplete Reason = "WindowIncomplete"
 )
 
 // Decision is the replicas that are wanted, and why.
@@ -64,7 +70,7 @@ type Decision struct {
 	Reason       Reason
 	Text         string        // the message: the reason in a sentence, with the numbers
 	LastingText  string        // the same message with points in time instead of seconds that count down
-	Arithmetic   string        // how Desired is computed from the depth, and what limits it; empty if it does not come from the thresholds
+	Arithmetic   string        // how Desired is computed from the depth or the work in flight, and what limits it; empty if it comes from neither
 	LowerBound   int64         // below this depth the target shrinks
 	UpperBound   int64         // above this depth the target grows
 	CooldownLeft time.Duration // more than 0 while the cooldown runs, even if it is not the reason
@@ -132,35 +138,62 @@ func decideAtZero(d *Decision, spec Spec, state State) {
 }
 
 func decideUp(d *Decision, spec Spec, state State) {
+	d.grow(spec, state, spec.demandOfDepth(d, state))
+}
+
+// demand is a number of replicas that is asked for, more than there are, and why.
+type demand struct {
+	fewest         int64 // the replicas
+	reason         Reason
+	bound, lasting string // the beginning of the message, and of the one that lasts
+	formula, met   string // how fewest is computed, and what it is the fewest for; empty if it is not computed
+}
+
+// demandOfDepth is what a depth above the upper bound, or too old a message, asks for.
+func (s Spec) demandOfDepth(d *Decision, state State) demand {
 	n := int64(state.Replicas)
-	fewest, reason := spec.fewest(state.Depth), AboveUpperBound
-	bound := fmt.Sprintf("%s is above %d = %d × %d × %d %%", state.depthWords(), d.UpperBound, spec.TargetQueueDepth, n, spec.ScaleUpThreshold)
-	lasting := bound
 	if state.Depth <= d.UpperBound {
 		// An age does not tell how many more replicas would help, so add one at a time.
-		fewest, reason = n+1, AboveMaxAge
-		bound, lasting = spec.ageWords(state)
+		now, lasting := s.ageWords(state)
+		return demand{fewest: n + 1, reason: AboveMaxAge, bound: now, lasting: lasting}
 	}
-	desired := min(fewest, n+spec.MaxScaleUpStep.of(n), int64(spec.MaxReplicas))
+	bound := fmt.Sprintf("%s is above %d = %d × %d × %d %%", state.depthWords(), d.UpperBound, s.TargetQueueDepth, n, s.ScaleUpThreshold)
+	fewest := s.fewest(state.Depth)
+	return demand{
+		fewest: fewest, reason: AboveUpperBound, bound: bound, lasting: bound,
+		formula: s.fewestFormula(state.Depth, fewest), met: ", the fewest replicas whose upper bound is not exceeded",
+	}
+}
+
+// grow answers a demand within the limits, the step and the cooldown.
+func (d *Decision) grow(spec Spec, state State, want demand) {
+	n := int64(state.Replicas)
+	desired := min(want.fewest, n+spec.MaxScaleUpStep.of(n), int64(spec.MaxReplicas))
+	d.Arithmetic = ""
 	var then string
 	switch {
 	case desired == n:
 		d.to(n, AtMaxReplicas)
 		then = fmt.Sprintf(", but maxReplicas is %d: holding at %d", spec.MaxReplicas, n)
 	case d.CooldownLeft > 0:
-		if reason == AboveUpperBound {
-			d.Arithmetic = spec.fewestFormula(state.Depth, fewest) + onceCooled
+		if want.formula != "" {
+			d.Arithmetic = want.formula + onceCooled
 		}
-		d.holdForCooldown(bound, lasting, spec, state)
+		d.holdForCooldown(want.bound, want.lasting, spec, state)
 		return
 	default:
-		d.to(desired, reason)
-		if reason == AboveUpperBound {
-			d.Arithmetic = spec.growth(d, state.Depth, fewest)
+		d.to(desired, want.reason)
+		if want.formula != "" {
+			d.Arithmetic = spec.growth(d, want)
 		}
 		then = ": " + d.change()
 	}
-	d.Text, d.LastingText = bound+then, lasting+then
+	d.Text, d.LastingText = want.bound+then, want.lasting+then
+}
+
+// belowWords is the beginning of a message about a depth below the lower bound.
+func (s Spec) belowWords(d *Decision, state State) string {
+	return fmt.Sprintf("%s is below %d = %d × %d × %d %%", state.depthWords(), d.LowerBound, s.TargetQueueDepth, state.Replicas, s.ScaleDownThreshold)
 }
 
 // depthWords is the beginning of a message that compares the depth.
@@ -182,10 +215,10 @@ func (s Spec) ageWords(state State) (now, lasting string) {
 
 func decideDown(d *Decision, spec Spec, state State) {
 	n := int64(state.Replicas)
-	most := 100 * state.Depth / (spec.TargetQueueDepth * int64(spec.ScaleDownThreshold))
+	most := spec.mostOf(state.Depth)
 	fewest := spec.fewest(state.Depth)
 	desired := max(most, fewest, n-spec.MaxScaleDownStep.of(n), spec.floor())
-	bound := fmt.Sprintf("%s is below %d = %d × %d × %d %%", state.depthWords(), d.LowerBound, spec.TargetQueueDepth, n, spec.ScaleDownThreshold)
+	bound := spec.belowWords(d, state)
 	switch {
 	case state.AtLeast && (n > spec.floor() || spec.MinReplicas == 0):
 		d.to(n, DepthUncertain)
@@ -214,6 +247,11 @@ func decideDown(d *Decision, spec Spec, state State) {
 // upperBound is the greatest depth at which that many replicas are not too few, in messages.
 func (s Spec) upperBound(replicas int64) int64 {
 	return s.TargetQueueDepth * replicas * int64(s.ScaleUpThreshold) / 100
+}
+
+// mostOf is the most replicas whose lower bound a depth reaches.
+func (s Spec) mostOf(depth int64) int64 {
+	return 100 * depth / (s.TargetQueueDepth * int64(s.ScaleDownThreshold))
 }
 
 // fewest is the fewest replicas that keep the depth at or under the upper bound.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +24,14 @@ func TestExamples(t *testing.T) {
 			switch d.Cmd {
 			case "decide":
 				require.NoError(t, e.spec.Validate(), d.Pos)
-				return e.decided()
+				return e.decided(Decide)
+			case "utilization":
+				require.NoError(t, e.spec.Validate(), d.Pos)
+				told := e.decided(Utilization)
+				if shown := Utilization(e.spec, e.state).Arithmetic; shown != "" {
+					told += "\n" + shown
+				}
+				return told
 			case "arithmetic":
 				require.NoError(t, e.spec.Validate(), d.Pos)
 				if shown := Decide(e.spec, e.state).Arithmetic; shown != "" {
@@ -40,7 +48,7 @@ func TestExamples(t *testing.T) {
 				}
 				return "valid"
 			default:
-				d.Fatalf(t, "%q is none of decide, arithmetic, value, check", d.Cmd)
+				d.Fatalf(t, "%q is none of decide, utilization, arithmetic, value, check", d.Cmd)
 				return ""
 			}
 		})
@@ -77,6 +85,19 @@ var fields = map[string]func(e *example, value string) error{
 		e.state.LastScale = now.Add(-ago)
 		return err
 	},
+	"workerConcurrency": func(e *example, v string) error { return number(v, &e.spec.WorkerConcurrency) },
+	"percent": func(e *example, v string) error {
+		_, err := fmt.Sscanf(v, "%d/%d/%d", &e.spec.Utilization.ScaleUp, &e.spec.Utilization.Target, &e.spec.Utilization.ScaleDown)
+		return err
+	},
+	"window": func(e *example, v string) error { return duration(v, &e.spec.Utilization.Window) },
+	"recent": func(e *example, v string) error {
+		e.state.InFlight.Known = true
+		return thousandths(v, &e.state.InFlight.Recent)
+	},
+	"mean": func(e *example, v string) error { return thousandths(v, &e.state.InFlight.Window) },
+	"seen": func(e *example, v string) error { return duration(v, &e.state.InFlight.Seen) },
+
 	"desired": func(e *example, v string) error { return number(v, &e.desired) },
 }
 
@@ -86,6 +107,12 @@ func number[T int32 | int64](text string, to *T) error {
 	if int64(*to) != n {
 		return fmt.Errorf("%s is too large", text)
 	}
+	return err
+}
+
+func thousandths(text string, to *int64) error {
+	value, err := strconv.ParseFloat(text, 64)
+	*to = int64(math.Round(value * 1000))
 	return err
 }
 
@@ -105,6 +132,7 @@ func step(text string, to *Step) (err error) {
 func read(t *testing.T, d *datadriven.TestData) example {
 	t.Helper()
 	e := example{spec: DefaultSpec(), state: State{Now: now}}
+	e.spec.Utilization, e.state.InFlight.Seen = DefaultUtilization(), DefaultUtilization().Window
 	for _, arg := range d.CmdArgs {
 		set, known := fields[arg.Key]
 		if !known {
@@ -121,8 +149,8 @@ var actionVerbs = map[Action]string{Hold: "hold at", ScaleUp: "grow to", ScaleDo
 
 // decided is what becomes of the replicas, why, whether KEDA is told that the target is active,
 // and the explanation; then the one that lasts, where that is another.
-func (e *example) decided() string {
-	d := Decide(e.spec, e.state)
+func (e *example) decided(decide Decider) string {
+	d := decide(e.spec, e.state)
 	active := "inactive"
 	if d.Active {
 		active = "active"

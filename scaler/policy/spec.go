@@ -37,6 +37,10 @@ type Spec struct {
 	// MaxAge is how long a message may wait, 1 s to 720 h; 0 means no limit. It is the one
 	// field that comes from spec.queue, where the source of the ages is configured.
 	MaxAge time.Duration
+	// WorkerConcurrency is how many messages one worker works on at once, 1 to
+	// MaxWorkerConcurrency; 0 means 1. Only Utilization uses it and the next field.
+	WorkerConcurrency int32
+	Utilization       UtilizationSpec // the zero value means DefaultUtilization
 }
 
 // DefaultSpec holds the defaults of PubSubChannel's spec.autoScaling.
@@ -78,6 +82,10 @@ func (s Spec) Validate() error {
 	}
 	if s.ScaleDownThreshold >= s.ScaleUpThreshold {
 		errs = append(errs, fmt.Errorf("scaleDownThreshold is %d, not less than scaleUpThreshold %d: lower scaleDownThreshold or raise scaleUpThreshold", s.ScaleDownThreshold, s.ScaleUpThreshold))
+	}
+	errs = append(errs, inRange("workerConcurrency", int64(s.WorkerConcurrency), 0, MaxWorkerConcurrency))
+	if s.Utilization != (UtilizationSpec{}) {
+		errs = append(errs, s.Utilization.validate())
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
 // The JSON form. Field names of the spec are those of PubSubChannel's spec.autoScaling;
@@ -31,6 +33,11 @@ type (
 		PodStartSeconds   float64 `json:"podStartSeconds"`
 		HPASyncSeconds    float64 `json:"hpaSyncSeconds"`
 		HPAKeepsTolerance bool    `json:"hpaKeepsTolerance"`
+
+		// Those are there if messages are modelled one by one.
+		ServiceTime          work.Distribution `json:"serviceTime,omitempty"`
+		ServiceTimeVariation float64           `json:"serviceTimeVariation,omitempty"`
+		Concurrency          int               `json:"concurrency,omitempty"`
 	}
 	jsonSpec struct {
 		MinReplicas          int32   `json:"minReplicas"`
@@ -79,7 +86,7 @@ func (r Report) json() jsonReport {
 	report := jsonReport{
 		Trace: jsonTrace{r.Trace.Name, r.Trace.Description, r.Trace.Length().Seconds(), int64(math.Round(r.Results[0].Arrived))},
 		Seed:  r.Seed,
-		Model: jsonModel{r.Config.ServiceRate, r.Config.PodStart.Seconds(), r.Config.HPASync.Seconds(), r.Config.KeepsTolerance},
+		Model: r.jsonModel(),
 		AutoScaling: jsonSpec{
 			MinReplicas:          spec.MinReplicas,
 			MaxReplicas:          spec.MaxReplicas,
@@ -106,6 +113,16 @@ func (r Report) json() jsonReport {
 		})
 	}
 	return report
+}
+
+func (r Report) jsonModel() jsonModel {
+	c := r.Config
+	model := jsonModel{ServiceRate: c.ServiceRate, PodStartSeconds: c.PodStart.Seconds(), HPASyncSeconds: c.HPASync.Seconds(), HPAKeepsTolerance: c.KeepsTolerance}
+	if !c.Work.IsFlow() {
+		model.ServiceTime = cmp.Or(c.Work.Distribution, work.Fixed)
+		model.ServiceTimeVariation, model.Concurrency = c.Work.Variation, c.Work.Slots()
+	}
+	return model
 }
 
 // millis is seconds to the millisecond, which is as exact as the model.

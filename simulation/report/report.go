@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/simulation"
 	"github.com/jawaracloud/pubsub-operator/simulation/chart"
 	"github.com/jawaracloud/pubsub-operator/simulation/trace"
+	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
 // Report is one trace and its results.
@@ -26,6 +28,7 @@ type Report struct {
 
 // New replays a trace. The trace and the configuration must be valid.
 func New(t trace.Trace, seed uint64, config simulation.Config, others []*simulation.Autoscaler) Report {
+	config.Seed = seed
 	return Report{Trace: t, Seed: seed, Config: config, Results: simulation.Compare(config, t.Arrivals(seed), others...)}
 }
 
@@ -37,7 +40,7 @@ func (r Report) Figure() chart.Figure {
 	replicas := chart.Panel{Title: "replicas"}
 	length := r.Trace.Length()
 	for _, result := range r.Results {
-		if result.Autoscaler == simulation.Fixed || result.Autoscaler == simulation.KEDABehavior {
+		if slices.Contains([]*simulation.Autoscaler{simulation.Fixed, simulation.KEDABehavior, simulation.Clairvoyant}, result.Autoscaler) {
 			continue
 		}
 		// A second or two after the end are not worth another mark on the time axis.
@@ -55,7 +58,7 @@ func (r Report) Figure() chart.Figure {
 func (r Report) needed() []float64 {
 	needed := r.Trace.Expected()
 	for i := range needed {
-		needed[i] = min(needed[i]/r.Config.ServiceRate, float64(r.Config.Spec.MaxReplicas))
+		needed[i] = min(needed[i]/r.Config.ServiceRate/r.Config.Work.Speed(float64(i)), float64(r.Config.Spec.MaxReplicas))
 	}
 	return needed
 }
@@ -87,11 +90,36 @@ func (r Report) settings() string {
 
 // surroundings describes the configuration of the model.
 func (r Report) surroundings() string {
-	text := fmt.Sprintf("%s messages in %s; a worker finishes %s messages/s and starts in %s; HPA sync %s; seed %d",
-		thousands(r.Results[0].Arrived), shortDuration(r.Trace.Length()), strconv.FormatFloat(r.Config.ServiceRate, 'f', -1, 64),
+	text := fmt.Sprintf("%s messages in %s; a worker finishes %s and starts in %s; HPA sync %s; seed %d",
+		thousands(r.Results[0].Arrived), shortDuration(r.Trace.Length()), r.workers(),
 		shortDuration(r.Config.PodStart), shortDuration(r.Config.HPASync), r.Seed)
 	if !r.Config.KeepsTolerance {
 		text += "; the HPA's tolerance can't be set"
+	}
+	return text
+}
+
+// workers describes what a worker finishes: "57 messages/s".
+func (r Report) workers() string {
+	w, rate := r.Config.Work, r.Config.ServiceRate
+	text := strconv.FormatFloat(rate, 'f', -1, 64) + " messages/s"
+	if rate < 1 {
+		text = "a message in " + strconv.FormatFloat(math.Round(10/rate)/10, 'f', -1, 64) + " s"
+	}
+	if w.IsFlow() {
+		return text
+	}
+	if w.Slots() > 1 {
+		text += fmt.Sprintf(", %d at once", w.Slots())
+	}
+	if w.Slowdown != (work.Slowdown{}) {
+		text += fmt.Sprintf(", from %s on at %.0f %% of that speed", shortDuration(w.Slowdown.At), 100*w.Slowdown.Speed)
+	}
+	switch w.Distribution {
+	case work.Exponential:
+		text += " (times exponential)"
+	case work.Lognormal:
+		text += fmt.Sprintf(" (times lognormal, standard deviation %s × mean)", strconv.FormatFloat(cmp.Or(w.Variation, 1), 'f', -1, 64))
 	}
 	return text
 }

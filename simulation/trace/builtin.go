@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
 // BuiltIn is a trace with the limits, target, thresholds and cooldown that it is replayed
@@ -13,7 +14,9 @@ type BuiltIn struct {
 	Spec policy.Spec
 	// Fixed is the replicas of the fixed fleet that it is compared with; 0 leaves it to
 	// the caller.
-	Fixed int32
+	Fixed       int32
+	ServiceRate float64   // messages per second that one worker finishes; 0 leaves it to the caller
+	Work        work.Work // how long messages take
 }
 
 // Lookup returns the built-in trace of that name.
@@ -37,6 +40,11 @@ func Names() []string {
 
 // BuiltIns are the traces that come with the program.
 func BuiltIns() []BuiltIn {
+	return append(flows(), shapes()...)
+}
+
+// flows are the traces that are modelled as a flow.
+func flows() []BuiltIn {
 	return []BuiltIn{flash(), spike(), steady(), daily(), batch(), outage()}
 }
 

@@ -35,16 +35,24 @@ func TestBuiltIns(t *testing.T) {
 	assert.Equal(t, []float64{0, 100_000, 0, 100_000, 0}, at(t, "batch", 0, 10*m, 11*m, 190*m, 239*m))
 	assert.Equal(t, []float64{400, 0, 2000, 2000, 400}, at(t, "outage", 44*m, 45*m, 60*m, 63*m, 64*m))
 	assert.Equal(t, []float64{120, 90, 900, 120}, at(t, "daily", 0, 30*m, 20*time.Hour, 24*time.Hour-time.Second))
+	assert.Equal(t, []float64{50, 250, 450, 250, 50}, at(t, "diurnal", 0, 60*m, 120*m, 180*m, 240*m-time.Second))
+	assert.Equal(t, []float64{50, 800, 50}, at(t, "step", 29*m, 30*m, 90*m))
+	assert.Equal(t, []float64{50, 425, 800, 50, 800}, at(t, "sawtooth", 0, 10*m, 20*m-time.Second, 20*m, 120*m-time.Second))
+	assert.Equal(t, []float64{400, 400}, at(t, "slowdown", 59*m, 60*m))
+	assert.Equal(t, []float64{100, 600, 100}, at(t, "concurrent", 0, 30*m, 90*m))
 
 	for _, builtIn := range BuiltIns() {
 		require.NoError(t, builtIn.Validate(), builtIn.Name)
 		require.NoError(t, builtIn.Spec.Validate(), builtIn.Name)
+		require.NoError(t, builtIn.Work.Validate(), builtIn.Name)
+		assert.EqualValues(t, builtIn.Work.Slots(), max(1, builtIn.Spec.WorkerConcurrency), "the policy is told the truth")
 		found, ok := Lookup(builtIn.Name)
 		assert.True(t, ok)
 		assert.Equal(t, builtIn, found)
 		assert.Equal(t, policy.Step{Value: 20, Percent: true}, builtIn.Spec.MaxScaleDownStep, "the product's default")
 	}
-	assert.Equal(t, []string{"flash", "spike", "steady", "daily", "batch", "outage"}, Names())
+	assert.Equal(t, []string{"flash", "spike", "steady", "daily", "batch", "outage",
+		"diurnal", "noisy", "step", "sawtooth", "small", "jobs-10s", "jobs-2m", "heavy", "slowdown", "concurrent"}, Names())
 	_, ok := Lookup("Flash")
 	assert.False(t, ok)
 }

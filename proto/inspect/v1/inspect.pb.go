@@ -109,6 +109,13 @@ const (
 	// The depth is only a lower bound, so it may or may not be below the band's lower bound: the
 	// fleet does not shrink.
 	Reason_REASON_DEPTH_UNCERTAIN Reason = 12
+	// The workers are busier than the policy Utilization allows. No channel can choose that yet.
+	Reason_REASON_ABOVE_UTILIZATION Reason = 13
+	// The depth is below the lower bound, but fewer workers would be too busy (Utilization).
+	Reason_REASON_WORKERS_BUSY Reason = 14
+	// The depth is below the lower bound, but the work in flight was not yet seen for long enough
+	// (Utilization).
+	Reason_REASON_WINDOW_INCOMPLETE Reason = 15
 )
 
 // Enum value maps for Reason.
@@ -127,6 +134,9 @@ var (
 		10: "REASON_OUTSIDE_LIMITS",
 		11: "REASON_ABOVE_MAX_AGE",
 		12: "REASON_DEPTH_UNCERTAIN",
+		13: "REASON_ABOVE_UTILIZATION",
+		14: "REASON_WORKERS_BUSY",
+		15: "REASON_WINDOW_INCOMPLETE",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                    0,
@@ -142,6 +152,9 @@ var (
 		"REASON_OUTSIDE_LIMITS":                 10,
 		"REASON_ABOVE_MAX_AGE":                  11,
 		"REASON_DEPTH_UNCERTAIN":                12,
+		"REASON_ABOVE_UTILIZATION":              13,
+		"REASON_WORKERS_BUSY":                   14,
+		"REASON_WINDOW_INCOMPLETE":              15,
 	}
 )
 
@@ -1070,7 +1083,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_HOLD\x10\x01\x12\x13\n" +
 	"\x0fACTION_SCALE_UP\x10\x02\x12\x15\n" +
-	"\x11ACTION_SCALE_DOWN\x10\x03*\xe5\x02\n" +
+	"\x11ACTION_SCALE_DOWN\x10\x03*\xba\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REASON_WITHIN_BAND\x10\x01\x12\x1c\n" +
@@ -1085,7 +1098,10 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x15REASON_OUTSIDE_LIMITS\x10\n" +
 	"\x12\x18\n" +
 	"\x14REASON_ABOVE_MAX_AGE\x10\v\x12\x1a\n" +
-	"\x16REASON_DEPTH_UNCERTAIN\x10\f2\xaf\x01\n" +
+	"\x16REASON_DEPTH_UNCERTAIN\x10\f\x12\x1c\n" +
+	"\x18REASON_ABOVE_UTILIZATION\x10\r\x12\x17\n" +
+	"\x13REASON_WORKERS_BUSY\x10\x0e\x12\x1c\n" +
+	"\x18REASON_WINDOW_INCOMPLETE\x10\x0f2\xaf\x01\n" +
 	"\tInspector\x12R\n" +
 	"\aExplain\x12!.pubsub.inspect.v1.ExplainRequest\x1a\".pubsub.inspect.v1.ExplainResponse\"\x00\x12N\n" +
 	"\x05Watch\x12\x1f.pubsub.inspect.v1.WatchRequest\x1a .pubsub.inspect.v1.WatchResponse\"\x000\x01BCZAgithub.com/jawaracloud/pubsub-operator/proto/inspect/v1;inspectv1b\x06proto3"
