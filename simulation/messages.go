@@ -76,7 +76,7 @@ func (m *messages) second(now float64, arrivals int64, fleet *fleet) {
 				m.idle.push(fleet.pods[m.joined])
 			}
 			m.joined++
-		default:
+		case nothing:
 			return
 		}
 		m.take()

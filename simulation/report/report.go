@@ -116,6 +116,7 @@ func (r Report) workers() string {
 		text += fmt.Sprintf(", from %s on at %.0f %% of that speed", shortDuration(w.Slowdown.At), 100*w.Slowdown.Speed)
 	}
 	switch w.Distribution {
+	case work.Fixed:
 	case work.Exponential:
 		text += " (times exponential)"
 	case work.Lognormal:

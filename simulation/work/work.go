@@ -106,7 +106,7 @@ func (w Work) Draw(random *rand.Rand) float64 {
 		// The mean is 1 and the standard deviation is variation (the distribution's moments).
 		square := math.Log1p(variation * variation)
 		return math.Exp(math.Sqrt(square)*random.NormFloat64() - square/2)
-	default:
-		return 1
+	case Fixed:
 	}
+	return 1
 }
