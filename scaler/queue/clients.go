@@ -41,6 +41,34 @@ func clientBytes(list, name string) (bytes int64, ok bool) {
 	return bytes, ok
 }
 
+// waitField is how many whole seconds a client lets the server wait (DragonFly from 1.39).
+const waitField = "send-wait-time"
+
+// keepUp tells by a DragonFly's CLIENT LIST whether the connections of that name keep up: none
+// lets the server wait. It is false if no such connection has the field.
+func keepUp(list, name string) bool {
+	told := false
+	for line := range strings.Lines(list) {
+		isNamed, waits := false, ""
+		for field := range strings.FieldsSeq(line) {
+			switch key, value, _ := strings.Cut(field, "="); key {
+			case "name":
+				isNamed = value == name
+			case waitField:
+				waits = value
+			}
+		}
+		if !isNamed || waits == "" {
+			continue
+		}
+		if waits != "0" {
+			return false
+		}
+		told = true
+	}
+	return told
+}
+
 // subscriberBytes is how many bytes a DragonFly server holds for its subscribers, by its
 // INFO.
 func subscriberBytes(info string) (int64, bool) {

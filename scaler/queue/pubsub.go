@@ -22,7 +22,7 @@ type backlogSource int
 
 const (
 	fromClients backlogSource = iota // Redis: CLIENT LIST
-	fromMemory                       // DragonFly: INFO memory, of all its subscribers together
+	fromMemory                       // DragonFly: INFO memory, of all its subscribers together, and CLIENT LIST, whether ours keep up
 )
 
 // pubSubReader reads how far the subscribers of a channel lag behind. It is the best that
@@ -39,6 +39,7 @@ type pubSubReader struct {
 	refused error
 	tried   bool // CLIENT LIST was, in this read
 	nobody  bool // and had no client
+	listed  bool // CLIENT LIST has no buffers, but says who waits (DragonFly from 1.39)
 	silent  bool // nobody listened the last time
 	backlog int64
 	at      time.Time // of backlog; zero: it is not known
@@ -62,7 +63,10 @@ func (p *pubSubReader) ask(commands []redis.Cmder, r round) []redis.Cmder {
 	if !p.asking {
 		return commands
 	}
-	if p.source == fromMemory {
+	switch {
+	case p.source == fromMemory && p.listed:
+		return append(commands, fresh(p.memory), fresh(p.clients))
+	case p.source == fromMemory:
 		return append(commands, fresh(p.memory))
 	}
 	return append(commands, fresh(p.clients))
@@ -109,6 +113,9 @@ func (p *pubSubReader) look(r round) (done bool, err error) {
 		return true, err
 	}
 	bytes, ok := subscriberBytes(info)
+	if p.keepUp(r) {
+		bytes = 0 // what waits is for subscribers of other channels
+	}
 	if ok {
 		p.backlog, p.at = bytes, r.now
 		return true, nil
@@ -124,6 +131,17 @@ func (p *pubSubReader) look(r round) (done bool, err error) {
 	return true, &BacklogError{Channel: r.queue.Key, Err: p.refused}
 }
 
+// keepUp reads whether the channel's own subscribers keep up, if the server tells.
+func (p *pubSubReader) keepUp(r round) bool {
+	if !p.listed {
+		return false
+	}
+	list, err := p.clients.Result()
+	p.clients.SetVal("")
+	p.listed = err == nil
+	return err == nil && keepUp(list, ClientName(r.queue.Key))
+}
+
 func (p *pubSubReader) lookAtClients(r round) (done bool, err error) {
 	p.tried = true
 	list, err := p.clients.Result()
@@ -136,6 +154,7 @@ func (p *pubSubReader) lookAtClients(r round) (done bool, err error) {
 		return true, nil
 	}
 	p.refused, p.nobody = err, err == nil && list == ""
+	p.listed = err == nil && strings.Contains(list, " "+waitField+"=")
 	if r.last {
 		return true, &BacklogError{Channel: r.queue.Key, Err: err}
 	}

@@ -145,7 +145,9 @@ const (
 	infoMemory = "info memory"
 	// dragonflyClient has none of the fields that tell what a client has not taken.
 	dragonflyClient = "id=7 addr=127.0.0.1:5 laddr=127.0.0.1:6379 fd=9 name= age=3 idle=0 tid=1 irqmatch=0 phase=readsock db=0 flags=P lib-name= lib-ver=\n"
-	redisClient     = "id=3 addr=127.0.0.1:5 name=%s age=1 idle=1 flags=P db=0 sub=1 psub=0 qbuf=0 argv-mem=0 obl=%d oll=1 omem=%d tot-mem=9 events=r cmd=subscribe user=default\n"
+	// waitingClient is one of DragonFly from 1.39.
+	waitingClient = "id=7 addr=127.0.0.1:5 fd=9 name=%s age=3 idle=0 tid=1 phase=readsock db=0 flags=P send-wait-time=%d\n"
+	redisClient   = "id=3 addr=127.0.0.1:5 name=%s age=1 idle=1 flags=P db=0 sub=1 psub=0 qbuf=0 argv-mem=0 obl=%d oll=1 omem=%d tot-mem=9 events=r cmd=subscribe user=default\n"
 )
 
 func TestPubSubSources(t *testing.T) {
@@ -162,6 +164,12 @@ func TestPubSubSources(t *testing.T) {
 			[]string{numsub, clientList}, 1, ""},
 		"trap: DragonFly's client list tells nothing, which is not 0": {script{numsub: 1, clientList: dragonflyClient, infoMemory: dragonfly},
 			[]string{numsub, clientList, numsub, infoMemory}, 4, ""},
+		"DragonFly's subscribers of another channel are slow": {script{numsub: 1, infoMemory: dragonfly, clientList: fmt.Sprintf(waitingClient+waitingClient, "pubsub:news", 0, "pubsub:other", 5)},
+			[]string{numsub, clientList, numsub, infoMemory, clientList}, 0, ""},
+		"DragonFly's subscriber of this one is slow": {script{numsub: 2, infoMemory: dragonfly, clientList: fmt.Sprintf(waitingClient+waitingClient, "pubsub:news", 0, "pubsub:news", 5)},
+			[]string{numsub, clientList, numsub, infoMemory, clientList}, 4, ""},
+		"DragonFly's subscribers have no name": {script{numsub: 1, infoMemory: dragonfly, clientList: fmt.Sprintf(waitingClient, "", 0)},
+			[]string{numsub, clientList, numsub, infoMemory, clientList}, 4, ""},
 		"DragonFly before 1.39 knows no filter": {script{numsub: 1, clientList: replyError("ERR syntax error"), infoMemory: dragonfly},
 			[]string{numsub, clientList, numsub, infoMemory}, 4, ""},
 		"they left after they were counted": {script{numsub: 1, clientList: "", infoMemory: "used_memory:9\r\n"},
