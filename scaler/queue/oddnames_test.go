@@ -10,34 +10,14 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
+	"github.com/jawaracloud/pubsub-operator/scaler/framework/frameworktest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
-
-// oddNames are names that a server takes, and that somebody has. The same are in scaler/trigger.
-var oddNames = map[string]string{
-	"spaces":                  "new orders of today",
-	"spaces at both ends":     " orders ",
-	"Unicode":                 "заказы-注文-📦",
-	"an accent of two points": "cafe\u0301",
-	"NUL":                     "a\x00b",
-	"CR LF":                   "a\r\nLLEN b\r\n",
-	"a tab":                   "a\tb",
-	"no UTF-8":                "a\xff\xfeb",
-	"braces":                  "{orders}",
-	"braces within":           "a{b}c",
-	"empty braces":            "{}orders",
-	"a brace alone":           "or{ders",
-	"quotes":                  `"orders" 'x' \`,
-	"a comma":                 "orders,refunds",
-	"a glob, a parameter":     "*?[a-z]$1%s",
-	"3,000 bytes":             strings.Repeat("orders:", 3000/7) + "1234",
-}
 
 // Each is read, of every kind and framework, and nothing else is.
 func TestOddNames(t *testing.T) {
 	client := redistest.Start(t).Client()
-	require.Len(t, oddNames, 16)
-	for name, key := range oddNames {
+	for name, key := range frameworktest.OddNames {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, client.FlushAll(t.Context()).Err())
 			for _, neighbour := range []string{"a", "b", "orders", "refunds", "{orders}"} {
