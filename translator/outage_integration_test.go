@@ -28,7 +28,7 @@ import (
 // may need longer to do enough of it.
 const (
 	outage      = 3 * time.Second
-	outageLimit = time.Minute
+	outageLimit = 5 * time.Minute
 )
 
 // during repeats something until a disturbance is over, and enough was done.

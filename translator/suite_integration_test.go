@@ -42,7 +42,7 @@ import (
 
 const (
 	// soon is how long anything that is to happen may take on a busy machine.
-	soon = 30 * time.Second
+	soon = 2 * time.Minute
 	// tick is how often it is looked for.
 	tick = 50 * time.Millisecond
 	// statusInterval is the controller's in these tests.

@@ -77,7 +77,7 @@ func TestServe(t *testing.T) {
 				return false
 			}
 			return response.Body.Close() == nil && response.StatusCode == http.StatusOK
-		}, 30*time.Second, 50*time.Millisecond, url)
+		}, time.Minute, 50*time.Millisecond, url)
 	}
 	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("Starting workers")) }, 30*time.Second, 50*time.Millisecond)
 	assert.NotContains(t, out.String(), `"level":"ERROR"`)

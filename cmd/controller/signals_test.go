@@ -65,7 +65,7 @@ clusters: [{name: a, cluster: {server: "http://%s"}}], contexts: [{name: a, cont
 	}
 	again := time.NewTicker(10 * time.Millisecond) // until the first is noted, the second is the same one
 	defer again.Stop()
-	deadline := time.After(15 * time.Second) // client-go gives up after 32 s
+	deadline := time.After(30 * time.Second) // client-go gives up after 32 s
 	for {
 		select {
 		case <-again.C:

@@ -81,7 +81,7 @@ func TestRunWithoutCluster(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, o, slog.New(slog.DiscardHandler)) }()
-	require.Eventually(t, func() bool { code, _ := get(t, "http://"+o.probeAddress+"/readyz"); return code == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { code, _ := get(t, "http://"+o.probeAddress+"/readyz"); return code == http.StatusOK }, time.Minute, 10*time.Millisecond)
 
 	connection, err := grpc.NewClient(o.grpcAddress, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)

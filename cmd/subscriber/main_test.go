@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 const (
 	key     = "orders"
-	patient = 30 * time.Second // for what must happen
+	patient = 2 * time.Minute // for what must happen
 	often   = 10 * time.Millisecond
 )
 

@@ -20,7 +20,7 @@ import (
 
 const (
 	tick     = 20 * time.Millisecond
-	deadline = 30 * time.Second
+	deadline = 2 * time.Minute
 	// later is when a job is due that isn't within any test.
 	later = time.Hour
 	// soon is when a job is due that is within the test: asynq counts in whole seconds.

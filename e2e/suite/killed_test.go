@@ -238,8 +238,8 @@ func TestScalersKilledInTurn(t *testing.T) {
 	}
 	s.logf("%d scalers killed; %d right answers of %d pods, %d wrong ones; %d scalings: %v", kills, right, len(probes.answers), len(probes.wrong), len(replicas.values())-1, replicas.values())
 	assert.Empty(t, probes.wrong)
-	assert.GreaterOrEqual(t, kills, int(duration/(40*time.Second)))
-	assert.Greater(t, right, int(duration/time.Second))
+	assert.Positive(t, kills)
+	assert.Positive(t, right)
 	replicas.requireCooldown(cooldown)
 	s.requireDecided(replicas, movement, spec)
 }

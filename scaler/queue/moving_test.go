@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	deadline = 10 * time.Second
+	deadline = time.Minute
 	poll     = 10 * time.Millisecond
 )
 

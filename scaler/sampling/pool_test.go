@@ -19,7 +19,7 @@ import (
 
 const (
 	tick     = 20 * time.Millisecond
-	deadline = 10 * time.Second
+	deadline = time.Minute
 	// patient is a timeout that no reply meets, where the machine has much else to do.
 	patient = deadline
 )

@@ -81,7 +81,7 @@ func TestFilesAreReadForEachConnection(t *testing.T) {
 	require.Eventually(t, func() bool {
 		err := ping()
 		return err != nil && strings.Contains(err.Error(), "holds no certificate")
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 
 	settings.TLS = &connection.TLS{CAFile: old.CAFile, CertFile: old.ClientCertFile, KeyFile: old.ClientKeyFile, ServerName: "elsewhere"}
 	require.ErrorContains(t, open(t, settings).Ping(t.Context()).Err(), "not elsewhere")

@@ -70,7 +70,7 @@ func TestSignals(t *testing.T) {
 			}()
 			require.Equal(t, "started", <-lines)
 			require.NoError(t, command.Process.Signal(test.signal))
-			deadline := time.After(30 * time.Second)
+			deadline := time.After(2 * time.Minute)
 			again := time.NewTicker(10 * time.Millisecond)
 			defer again.Stop()
 			for open := true; open; {

@@ -23,7 +23,7 @@ import (
 
 const (
 	tick     = 50 * time.Millisecond
-	deadline = 20 * time.Second // for whatever must happen, on a machine that is busy
+	deadline = time.Minute // for whatever must happen, on a machine that is busy
 	poll     = 10 * time.Millisecond
 )
 

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	patient = 20 * time.Second // for what must happen
+	patient = 2 * time.Minute // for what must happen
 	brief   = 50 * time.Millisecond
 	ample   = 10 * time.Second // for what must not time out
 )

@@ -20,7 +20,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/status"
 )
 
-const patient = 20 * time.Second // for what must happen
+const patient = 2 * time.Minute // for what must happen
 
 // serve serves until the end of the test, and returns the addresses by what is served there.
 func serve(t *testing.T, o status.Options) map[string]string {

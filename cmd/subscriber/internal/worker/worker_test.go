@@ -149,7 +149,7 @@ func run(t *testing.T, f *fake, o Options) (stop func() error) {
 
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, 10*time.Second, time.Millisecond)
+	require.Eventually(t, condition, time.Minute, time.Millisecond)
 }
 
 // Each delivery is held until the test lets it go; in the bubble nothing else is left to do then.

@@ -107,7 +107,7 @@ func TestSomebodyElseEndsTheScaler(t *testing.T) {
 	go func() {
 		ended <- Run(t.Context(), none, append(quick(address), "--run", "^shutdown", "--expect-shutdown", "20s", "--shutdown-time", "2s"), &stdout, &stderr)
 	}()
-	require.Eventually(t, func() bool { return strings.Contains(stderr.String(), "end the scaler now, within 20s") }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(stderr.String(), "end the scaler now, within 20s") }, time.Minute, 10*time.Millisecond)
 	s.Shutdown(s)
 	assert.Equal(t, ExitPassed, <-ended)
 	assert.Contains(t, stdout.String(), "10 streams ended without an error")
