@@ -101,12 +101,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).
 		Watches(&policyv1.PodDisruptionBudget{}, handler.EnqueueRequestsFromMapFunc(r.channelsSelected), builder.WithPredicates(budgetChanged())).
 		WatchesRawSource(source.Func(r.observer.deliver)).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: options.MaxConcurrentReconciles,
-			ReconciliationTimeout:   reconcileTimeout,
-			RateLimiter:             newRetries(options.StatusInterval),
-			SkipNameValidation:      &options.SkipNameValidation,
-		}).
+		WithOptions(controllerOptions(options)).
 		Build(r)
 	if err != nil {
 		return fmt.Errorf("building the controller: %w", err)
@@ -122,6 +117,18 @@ func Setup(mgr manager.Manager, options Options) error {
 		}
 	}
 	return r.setupKEDA(mgr, c, scaledObjects, options.KEDAInterval)
+}
+
+func controllerOptions(options Options) controller.Options {
+	o := queueOptions(options.StatusInterval)
+	o.MaxConcurrentReconciles, o.ReconciliationTimeout = options.MaxConcurrentReconciles, reconcileTimeout
+	o.SkipNameValidation = &options.SkipNameValidation
+	return o
+}
+
+// queueOptions are those of the order in which channels have their turns.
+func queueOptions(interval time.Duration) controller.Options {
+	return controller.Options{RateLimiter: newRetries(interval), NewQueue: newInTurn}
 }
 
 func newReconciler(mgr manager.Manager, options Options, scaledObjects cache.Cache) *Reconciler {
