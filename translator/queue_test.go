@@ -42,7 +42,7 @@ func TestEachChannelHasItsTurn(t *testing.T) {
 			queue.Add(request(fmt.Sprint("later-", i)))
 		}
 		queue.(priorityqueue.PriorityQueue[reconcile.Request]). //nolint:forcetypeassert // as controller-runtime's handlers do
-			AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, request("of-the-start"))
+									AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, request("of-the-start"))
 		return nil
 	})))
 	ctx, cancel := context.WithCancel(t.Context())
