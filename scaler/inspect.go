@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -169,6 +170,14 @@ func policyMessage(spec policy.Spec) *inspectv1.Policy {
 		ActivationQueueDepth: spec.ActivationQueueDepth,
 		MaxScaleUpStep:       spec.MaxScaleUpStep.String(),
 		MaxScaleDownStep:     spec.MaxScaleDownStep.String(),
+		Policy:               string(cmp.Or(spec.Policy, policy.ByThreshold)),
+		WorkerConcurrency:    spec.WorkerConcurrency,
+	}
+	if spec.Policy == policy.ByUtilization {
+		u := spec.UtilizationOrDefault()
+		message.WorkerConcurrency = max(1, spec.WorkerConcurrency)
+		message.UtilizationTarget, message.UtilizationScaleUp, message.UtilizationScaleDown = u.Target, u.ScaleUp, u.ScaleDown
+		message.UtilizationWindow = durationpb.New(u.Window)
 	}
 	if spec.MaxAge > 0 {
 		message.MaxAge = durationpb.New(spec.MaxAge)

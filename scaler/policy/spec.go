@@ -22,9 +22,19 @@ const (
 // MaxMaxAge is the greatest MaxAge, 30 days.
 const MaxMaxAge = 720 * time.Hour
 
+// Name is the name of a policy.
+type Name string
+
+// The policies. The empty name means ByThreshold.
+const (
+	ByThreshold   Name = "Threshold"
+	ByUtilization Name = "Utilization"
+)
+
 // Spec is the policy's configuration. Field names, units and defaults are those of
 // PubSubChannel's spec.autoScaling.
 type Spec struct {
+	Policy               Name          // which policy decides
 	MinReplicas          int32         // 0 to MaxReplicas; 0 means scale to zero
 	MaxReplicas          int32         // 1 to MaxReplicasLimit
 	TargetQueueDepth     int64         // messages for each replica, 1 to MaxTargetQueueDepth
@@ -46,6 +56,7 @@ type Spec struct {
 // DefaultSpec holds the defaults of PubSubChannel's spec.autoScaling.
 func DefaultSpec() Spec {
 	return Spec{
+		Policy:             ByThreshold,
 		MinReplicas:        1,
 		MaxReplicas:        10,
 		TargetQueueDepth:   100,

@@ -57,8 +57,7 @@ type InFlight struct {
 // 100 × maxInFlight still fits in an int64.
 const maxInFlight = maxDepth
 
-// Utilization scales by how busy the workers are. It is for the simulation; a channel can't
-// choose it yet. The spec must be valid.
+// Utilization scales by how busy the workers are. The spec must be valid.
 //
 //   - Up: if the mean in flight of RecentWindow is above ScaleUp percent of the slots, to the
 //     fewest replicas of which it is at most Target percent. If Decide asks for more, to as many
@@ -158,6 +157,9 @@ func (s Spec) evidence(in InFlight) (busy int64, words string) {
 // UtilizationWindow is how far back the work in flight counts: Utilization.Window, with its
 // default.
 func (s Spec) UtilizationWindow() time.Duration { return s.utilization().Window }
+
+// UtilizationOrDefault is Utilization, with its defaults.
+func (s Spec) UtilizationOrDefault() UtilizationSpec { return s.utilization() }
 
 // utilization is the configuration, with its defaults.
 func (s Spec) utilization() UtilizationSpec {
