@@ -128,6 +128,8 @@ func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainRespo
 
 		MessageRateIsLowerBound: e.reading.rateLowerBound,
 	}
+	e.tellBusy(out, r.trigger.Policy, s.now())
+	out.FallbackReason = r.told(out.FallbackReason)
 	if !e.reading.oldest.IsZero() {
 		out.OldestAge = durationpb.New(e.reading.oldestAge(s.now()))
 	}

@@ -31,6 +31,14 @@ const (
 	ByUtilization Name = "Utilization"
 )
 
+// Decider is the policy of that name.
+func (n Name) Decider() Decider {
+	if n == ByUtilization {
+		return Utilization
+	}
+	return Decide
+}
+
 // Spec is the policy's configuration. Field names, units and defaults are those of
 // PubSubChannel's spec.autoScaling.
 type Spec struct {
@@ -97,6 +105,9 @@ func (s Spec) Validate() error {
 	errs = append(errs, inRange("workerConcurrency", int64(s.WorkerConcurrency), 0, MaxWorkerConcurrency))
 	if s.Utilization != (UtilizationSpec{}) {
 		errs = append(errs, s.Utilization.validate())
+	}
+	if s.Policy != "" && s.Policy != ByThreshold && s.Policy != ByUtilization {
+		errs = append(errs, fmt.Errorf("policy is %q: it must be %s or %s", s.Policy, ByThreshold, ByUtilization))
 	}
 	return errors.Join(errs...)
 }

@@ -169,6 +169,9 @@ func (s Spec) utilization() UtilizationSpec {
 	return s.Utilization
 }
 
+// Slots is how many messages that many replicas work on at once.
+func (s Spec) Slots(replicas int32) int64 { return s.slotsOf(int64(replicas)) }
+
 // slotsOf is how many messages that many replicas work on at once.
 func (s Spec) slotsOf(replicas int64) int64 { return replicas * int64(max(1, s.WorkerConcurrency)) }
 
