@@ -74,7 +74,8 @@ func TestNames(t *testing.T) {
 
 // counting are the fields of an answer that are no news: they differ with every read, or
 // tell in words what does.
-var counting = map[protoreflect.Name]bool{"sample_age": true, "cooldown_left": true, "oldest_age": true, "explanation": true}
+var counting = map[protoreflect.Name]bool{"sample_age": true, "cooldown_left": true, "oldest_age": true, "explanation": true,
+	"busy": true, "busy_over_window": true, "window_seen": true, "utilization": true}
 
 // What only counts is no news, and whatever else there is in an answer is: the loop is over
 // all fields that the contract has. One that is added is thought of here.
@@ -98,6 +99,15 @@ func TestEveryFieldIsNewsOrCounts(t *testing.T) {
 		return inspect.Lasting(&inspectv1.ExplainResponse{QueueDepth: 5, OldestAge: durationpb.New(by)})
 	}
 	assert.True(t, proto.Equal(older(time.Second), older(2*time.Second)))
+}
+
+// How much of a window was seen counts on; that all of it was is news.
+func TestAWindowThatWasSeenIsNews(t *testing.T) {
+	seen := func(by time.Duration) *inspectv1.ExplainResponse {
+		return inspect.Lasting(&inspectv1.ExplainResponse{WindowSeen: durationpb.New(by), Policy: &inspectv1.Policy{UtilizationWindow: durationpb.New(time.Minute)}})
+	}
+	assert.True(t, proto.Equal(seen(time.Second), seen(2*time.Second)))
+	assert.False(t, proto.Equal(seen(59*time.Second), seen(time.Minute)))
 }
 
 // set gives a field some value other than none.
