@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
@@ -32,6 +33,9 @@ var (
 // The faults' end is when all messages are published. What remains then has this time.
 const drainWithin = 15 * time.Minute
 
+// tellEvery is how often the log is told what remains.
+const tellEvery = 5 * time.Second
+
 // TestChaos publishes numbered messages while faults are made, and accounts for each of them.
 func TestChaos(t *testing.T) {
 	faults, err := parseFaults(*faultsOf)
@@ -40,6 +44,7 @@ func TestChaos(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("to repeat: make chaos MESSAGES=%d RATE=%d FAULTS=%s SEED=%d", *messages, *rate, *faultsOf, *seed)
+	redis.SetLogger(silent{})
 	program := buildSubscriber(t)
 	for i, kind := range []queue.Kind{queue.List, queue.Stream} {
 		if *only != "" && *only != string(kind) {
@@ -51,6 +56,11 @@ func TestChaos(t *testing.T) {
 		})
 	}
 }
+
+// silent takes go-redis's own log lines, one for each attempt to reach a server that is away.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // buildSubscriber builds the program as the image has it.
 func buildSubscriber(t *testing.T) string {
@@ -145,6 +155,7 @@ func newScene(t *testing.T, kind queue.Kind, program string, salt uint64) (s *sc
 
 // drain waits until every message is done and nothing is left, and what was late has come, too.
 func (s *scene) drain(ctx context.Context) error {
+	told := time.Now()
 	for _, path := range s.paths {
 		path.hold(0)
 	}
@@ -153,6 +164,10 @@ func (s *scene) drain(ctx context.Context) error {
 			left, err := s.left(ctx)
 			if err == nil && left == "" {
 				break
+			}
+			if time.Since(told) > tellEvery {
+				told = time.Now()
+				fmt.Fprintf(s.fleet.log, "left at %s: %s (%v)\n", told.Format(time.StampMilli), left, err)
 			}
 			if !spend(ctx, tick) {
 				return fmt.Errorf("time was up, and there was left: %s (%v)", left, err)

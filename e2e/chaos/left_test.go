@@ -108,30 +108,49 @@ func (s *scene) finished(ctx context.Context) (int, error) {
 	return int(done), err
 }
 
-// payloads are those of messages that have one of their own, in whatever a dead letter is.
-var payloads = regexp.MustCompile(`\bm\d+\b`)
+// deadPayload is the payload of a message that has its own, wherever it stands in a dead letter.
+var deadPayload = regexp.MustCompile(`\bm\d+\b`)
 
-// deadLetters counts the dead letters of each payload.
+// deadLetters counts the dead letters of each payload, in whatever the workers keep them.
 func (s *scene) deadLetters(ctx context.Context) (map[string]int, error) {
 	client := s.publisher.client
-	var texts []string
-	if s.kind == queue.Stream {
-		entries, err := client.XRange(ctx, key+":dead", "-", "+").Result()
+	keys, err := client.Keys(ctx, "*dead*").Result()
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, name := range keys {
+		texts, err := s.values(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		for _, entry := range entries {
-			texts = append(texts, fmt.Sprint(entry.Values["payload"]))
+		for _, text := range texts {
+			counts[deadPayload.FindString(text)]++
 		}
-	} else {
-		var err error
-		if texts, err = client.LRange(ctx, key+":dead", 0, -1).Result(); err != nil {
-			return nil, err
-		}
-	}
-	counts := map[string]int{}
-	for _, text := range texts {
-		counts[payloads.FindString(text)]++
 	}
 	return counts, nil
+}
+
+// values are the dead letters that a key holds: one for each of a list's items, or a stream's entries, and
+// one that is a hash. A sorted set only names them.
+func (s *scene) values(ctx context.Context, name string) (texts []string, err error) {
+	client := s.publisher.client
+	kind, err := client.Type(ctx, name).Result()
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case "list":
+		return client.LRange(ctx, name, 0, -1).Result()
+	case "hash":
+		fields, err := client.HGetAll(ctx, name).Result()
+		return []string{fmt.Sprint(fields)}, err
+	case "stream":
+		entries, err := client.XRange(ctx, name, "-", "+").Result()
+		for _, entry := range entries {
+			texts = append(texts, fmt.Sprint(entry.Values))
+		}
+		return texts, err
+	}
+	return nil, nil
 }

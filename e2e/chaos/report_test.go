@@ -59,6 +59,7 @@ func (s *scene) report(t *testing.T, faults []fault, drained time.Duration, caus
 func (s *scene) reportFaults(r *report) {
 	counts := map[string]int{}
 	for _, e := range s.history.all() {
+		fmt.Fprintf(s.fleet.log, "made: %s %s from %s to %s\n", e.kind, e.worker, e.from.Format(time.StampMilli), e.to.Format(time.StampMilli))
 		counts[e.cause()]++
 	}
 	r.say("faults made: %s", inOrder(counts))
@@ -73,9 +74,11 @@ func (s *scene) reportExtra(r *report) {
 		if !strings.HasSuffix(cause, longer) {
 			within++
 		}
+		told := fmt.Sprintf("%s: %s at %s by %s, and at %s by %s", cause, x.payload,
+			x.before.at.Format(time.StampMilli), x.before.worker, x.after.at.Format(time.StampMilli), x.after.worker)
+		fmt.Fprintln(s.fleet.log, told)
 		if cause == unexplained {
-			r.say("unexplained: %s at %s by %s, and at %s by %s", x.payload,
-				x.before.at.Format(time.StampMilli), x.before.worker, x.after.at.Format(time.StampMilli), x.after.worker)
+			r.say("%s", told)
 		}
 	}
 	share := float64(within) / float64(s.ledger.total)
