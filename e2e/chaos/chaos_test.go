@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -76,6 +77,7 @@ func buildSubscriber(t *testing.T) string {
 // scene is everything of one kind of queue.
 type scene struct {
 	kind      queue.Kind
+	wasFull   bool // oom is among the faults
 	server    *redistest.Server
 	ledger    *ledger
 	fleet     *fleet
@@ -88,6 +90,7 @@ type scene struct {
 
 func run(t *testing.T, kind queue.Kind, program string, faults []fault, salt uint64) {
 	s, draw := newScene(t, kind, program, salt)
+	s.wasFull = slices.Contains(faults, oom)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Duration(*messages / *rate)*time.Second+drainWithin)
 	defer cancel()
 	watching, stopWatching := context.WithCancel(ctx)
@@ -112,7 +115,7 @@ func run(t *testing.T, kind queue.Kind, program string, faults []fault, salt uin
 	drained := time.Since(published)
 	stopWatching()
 	beside.Wait()
-	r := s.report(t, faults, drained, err)
+	r := s.report(t, drained, err)
 	t.Log(r.text)
 	if *out != "" {
 		require.NoError(t, os.WriteFile(filepath.Join(*out, string(kind)+".txt"), []byte(r.text), 0o644))

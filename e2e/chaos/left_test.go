@@ -55,7 +55,11 @@ func (s *scene) leftInList(ctx context.Context) (found []string, err error) {
 	if len(members) > 0 {
 		found = append(found, fmt.Sprintf("taken: %v", members))
 	}
-	for _, pattern := range []string{queue.TakenKey(key) + ":*", queue.ProcessingKey(key, "*"), queue.UncountedKey(key, "*")} {
+	patterns := []string{queue.TakenKey(key) + ":*", queue.ProcessingKey(key, "*")}
+	if !s.wasFull {
+		patterns = append(patterns, queue.UncountedKey(key, "*"))
+	}
+	for _, pattern := range patterns {
 		keys, err := client.Keys(ctx, pattern).Result()
 		if err != nil {
 			return nil, err

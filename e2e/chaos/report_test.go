@@ -31,7 +31,7 @@ func (r *report) require(holds bool, format string, values ...any) {
 }
 
 // report ends the workers, and says what came of the messages; cause is why not all are done, if so.
-func (s *scene) report(t *testing.T, faults []fault, drained time.Duration, cause error) *report {
+func (s *scene) report(t *testing.T, drained time.Duration, cause error) *report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
@@ -46,7 +46,7 @@ func (s *scene) report(t *testing.T, faults []fault, drained time.Duration, caus
 	r.require(len(s.ledger.foreign) == 0, "delivered, and never published: %.50q", s.ledger.foreign)
 	s.reportFaults(r)
 	s.reportExtra(r)
-	s.reportEnds(ctx, r, slices.Contains(faults, oom))
+	s.reportEnds(ctx, r)
 	r.say("scaler: %s", s.reader)
 	r.require(s.reader.samples > 0, "the scaler read nothing")
 	r.require(len(s.reader.faults) == 0, "the scaler: %.10q", s.reader.faults)
@@ -97,7 +97,7 @@ func inOrder(counts map[string]int) string {
 }
 
 // reportEnds ends the workers in order, and looks at what they leave.
-func (s *scene) reportEnds(ctx context.Context, r *report, wasFull bool) {
+func (s *scene) reportEnds(ctx context.Context, r *report) {
 	for _, seat := range s.fleet.seats {
 		seat.mu.Lock()
 		err := seat.worker.terminate()
@@ -110,7 +110,7 @@ func (s *scene) reportEnds(ctx context.Context, r *report, wasFull bool) {
 	r.require(err == nil, "%v", err)
 	r.say("counted by the queue: %d of %d", finished, s.ledger.total)
 	// What is ended in place, on a server that is full, is counted later, if its worker is still there.
-	if s.kind == queue.List && wasFull {
+	if s.kind == queue.List && s.wasFull {
 		r.require(finished <= s.ledger.total, "the queue counts %d of %d messages", finished, s.ledger.total)
 	} else {
 		r.require(finished == s.ledger.total, "the queue counts %d of %d messages", finished, s.ledger.total)
