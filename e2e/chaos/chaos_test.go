@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -173,7 +174,7 @@ func (s *scene) drain(ctx context.Context) error {
 				fmt.Fprintf(s.fleet.log, "left at %s: %s (%v)\n", told.Format(time.StampMilli), left, err)
 			}
 			if !spend(ctx, tick) {
-				return fmt.Errorf("time was up, and there was left: %s (%v)", left, err)
+				return fmt.Errorf("time was up, and there was left: %s: %w", left, cmp.Or(err, ctx.Err()))
 			}
 		}
 		if round > 0 {

@@ -13,19 +13,19 @@ type fault string
 
 // The faults, from the one that explains an extra delivery best.
 const (
+	oom         fault = "oom"         // the server is at maxmemory
 	kill        fault = "kill"        // a worker's SIGKILL
 	freeze      fault = "freeze"      // a worker's SIGSTOP, for longer than lease and message timeout
 	late        fault = "late"        // what a worker sends is held for 5–60 s, its connection ends or is silent
 	restart     fault = "redis"       // the server's SIGKILL; it starts again with its append-only file
 	connections fault = "connections" // the server ends connections
-	oom         fault = "oom"         // the server is at maxmemory
 	outage      fault = "outage"      // the handler is away
 	fail20      fault = "fail20"      // the handler fails in 20 %: 429, 503, 500, no answer
 	fail5       fault = "fail5"       // in 5 %
 	term        fault = "term"        // a worker's SIGTERM, one after the other
 )
 
-var allFaults = []fault{kill, freeze, late, restart, connections, oom, outage, fail20, fail5, term}
+var allFaults = []fault{oom, kill, freeze, late, restart, connections, outage, fail20, fail5, term}
 
 // parseFaults reads names that are separated by commas; "all" and "none" are such, too.
 func parseFaults(text string) ([]fault, error) {
@@ -81,6 +81,10 @@ const (
 func (e event) explains(x extra) bool {
 	if e.worker != "" && e.worker != x.before.worker && (e.worker != x.after.worker || e.kind != freeze && e.kind != late) {
 		return false
+	}
+	if e.kind == oom {
+		// Messages are worked on in place: two workers may choose the same one.
+		return !x.after.at.Before(e.from) && !x.after.at.After(e.to.Add(settling))
 	}
 	begin, end := x.before.at.Add(-settling), x.before.at.Add(settling)
 	if e.long() {

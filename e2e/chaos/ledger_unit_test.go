@@ -55,6 +55,7 @@ func TestCauses(t *testing.T) {
 		{kind: restart, from: at(300), to: at(302)},
 		{kind: restart, from: at(400), to: at(440)},
 		{kind: term, worker: "t", from: at(500), to: at(501)},
+		{kind: oom, from: at(595), to: at(605)},
 	}
 	for name, test := range map[string]struct {
 		before, after delivery
@@ -67,6 +68,8 @@ func TestCauses(t *testing.T) {
 		"the server ended":                  {delivery{at(299), "v"}, delivery{at(310), "u"}, "redis"},
 		"the server was away for long":      {delivery{at(399), "v"}, delivery{at(450), "u"}, "redis, longer than the lease"},
 		"told to end":                       {delivery{at(500), "t"}, delivery{at(502), "u"}, "term"},
+		"the server was full":               {delivery{at(600), "v"}, delivery{at(601), "u"}, "oom"},
+		"the server was full before":        {delivery{at(640), "v"}, delivery{at(641), "u"}, unexplained},
 	} {
 		require.Equal(t, test.want, causeOf(extra{"m0", test.before, test.after}, events), name)
 	}

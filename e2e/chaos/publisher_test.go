@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func (p *publisher) publish(ctx context.Context, from, to int) int {
 	// came by a connection that it has ended.
 	for ctx.Err() == nil {
 		confirmed, err := p.client.Get(ctx, publishedKey).Int()
-		if err == nil || err == redis.Nil {
+		if err == nil || errors.Is(err, redis.Nil) {
 			return confirmed
 		}
 		spend(ctx, often)
