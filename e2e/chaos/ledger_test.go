@@ -37,6 +37,12 @@ type delivery struct {
 	worker string
 }
 
+// outcome is what came of a message with a payload of its own.
+type outcome struct {
+	delivery
+	id string // that it had first
+}
+
 // extra is a delivery of a message that had been delivered before.
 type extra struct {
 	payload       string
@@ -58,14 +64,15 @@ type ledger struct {
 	mu        sync.Mutex
 	published int
 	ended     int // different messages that were accepted or refused
-	unique    []delivery
+	unique    []outcome
 	groups    []group
 	extras    []extra
 	foreign   []string // payloads that nobody published
+	renamed   []string // payloads that came with another ID the second time
 }
 
 func newLedger(total int) *ledger {
-	l := &ledger{total: total, unique: make([]delivery, total), groups: make([]group, groupOf(total)+1)}
+	l := &ledger{total: total, unique: make([]outcome, total), groups: make([]group, groupOf(total)+1)}
 	for number := 1; number < total; number += 2 {
 		l.groups[groupOf(number)].size++
 	}
@@ -93,7 +100,7 @@ func (l *ledger) end(payload, id string, d delivery) {
 	number, err := strconv.Atoi(strings.TrimLeft(payload, "mg"))
 	switch {
 	case err == nil && payload == payloadOf(number) && number < l.total:
-		l.endUnique(number, payload, d)
+		l.endUnique(number, payload, id, d)
 	case err == nil && strings.HasPrefix(payload, "g") && number < len(l.groups):
 		l.endOfGroup(&l.groups[number], payload, id, d)
 	default:
@@ -101,13 +108,16 @@ func (l *ledger) end(payload, id string, d delivery) {
 	}
 }
 
-func (l *ledger) endUnique(number int, payload string, d delivery) {
+func (l *ledger) endUnique(number int, payload, id string, d delivery) {
 	before := l.unique[number]
 	if !before.at.IsZero() {
-		l.extras = append(l.extras, extra{payload, before, d})
+		l.extras = append(l.extras, extra{payload, before.delivery, d})
+		if before.id != id {
+			l.renamed = append(l.renamed, payload)
+		}
 		return
 	}
-	l.unique[number] = d
+	l.unique[number] = outcome{d, id}
 	l.ended++
 }
 

@@ -44,6 +44,10 @@ func TestTheLedgerTellsEqualPayloadsApart(t *testing.T) {
 	l.end("x", "b", delivery{now, "w"})
 	l.end("m3", "c", delivery{now, "w"})
 	require.Equal(t, []string{"x", "m3"}, l.foreign, "no message has these payloads")
+	for _, id := range []string{"d", "d", "e"} {
+		l.end("m2", id, delivery{now, "w"})
+	}
+	require.Equal(t, []string{"m2"}, l.renamed)
 }
 
 func TestCauses(t *testing.T) {

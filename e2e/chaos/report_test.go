@@ -44,6 +44,7 @@ func (s *scene) report(t *testing.T, drained time.Duration, cause error) *report
 	r.require(len(missing) == 0, "%d missing: %.50s", len(missing), missing)
 	r.say("missing: %v", missing[:min(len(missing), 50)])
 	r.require(len(s.ledger.foreign) == 0, "delivered, and never published: %.50q", s.ledger.foreign)
+	r.require(s.wasFull && s.kind == queue.List || len(s.ledger.renamed) == 0, "with another ID the second time: %.50q", s.ledger.renamed)
 	s.reportFaults(r)
 	s.reportExtra(r)
 	s.reportEnds(ctx, r)
