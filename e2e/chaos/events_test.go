@@ -84,7 +84,7 @@ func (e event) explains(x extra) bool {
 	}
 	if e.kind == oom {
 		// Messages are worked on in place: two workers may choose the same one.
-		return !x.after.at.Before(e.from) && !x.after.at.After(e.to.Add(settling))
+		return !x.before.at.Before(e.from) && !x.after.at.After(e.to.Add(settling))
 	}
 	begin, end := x.before.at.Add(-settling), x.before.at.Add(settling)
 	if e.long() {
