@@ -14,8 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxWork is the longest that the handler takes for a message.
-const maxWork = 4 * time.Millisecond
+// The longest that the handler takes for a message, and for one of slowEvery.
+const (
+	maxWork   = 4 * time.Millisecond
+	maxSlow   = 500 * time.Millisecond
+	slowEvery = 50
+)
 
 // handler is where all workers post their messages. Which of them does, the path of its URL says.
 type handler struct {
@@ -72,16 +76,20 @@ func (h *handler) fail(percent int) {
 
 const noAnswer = -1
 
-// draw is the status of a message that fails, or 0, and how long the work on it takes.
-func (h *handler) draw() (status int, work time.Duration) {
+// draw is the status of a message that fails, or 0, how long the work on it takes, and whether the handler ends that
+// when its worker goes.
+func (h *handler) draw() (status int, work time.Duration, ends bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	work = time.Duration(h.rng.Int64N(int64(maxWork)))
+	work, ends = time.Duration(h.rng.Int64N(int64(maxWork))), h.rng.IntN(2) == 0
+	if h.rng.IntN(slowEvery) == 0 {
+		work = time.Duration(h.rng.Int64N(int64(maxSlow)))
+	}
 	if h.rng.IntN(100) < h.percent {
 		failures := []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusInternalServerError, noAnswer}
 		status = failures[h.rng.IntN(len(failures))]
 	}
-	return status, work
+	return status, work, ends
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -90,7 +98,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // its worker is gone
 	}
 	payload := string(body)
-	status, work := h.draw()
+	status, work, ends := h.draw()
 	switch status {
 	case 0:
 	case noAnswer:
@@ -100,8 +108,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		return
 	}
-	// A handler goes on when its worker has gone.
-	spend(context.WithoutCancel(r.Context()), work)
+	ctx := r.Context()
+	if !ends {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if !spend(ctx, work) {
+		return // the message is not done
+	}
 	h.ledger.end(payload, r.Header.Get("X-Message-ID"), delivery{time.Now(), strings.TrimPrefix(r.URL.Path, "/")})
 	if h.ledger.refuses(payload) {
 		w.WriteHeader(http.StatusUnprocessableEntity)
