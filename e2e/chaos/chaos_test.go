@@ -29,6 +29,7 @@ var (
 	workers  = flag.Int("workers", 5, "workers of each queue")
 	out      = flag.String("out", "", "the folder for the report and the workers' log")
 	logLevel = flag.String("log", "info", "the workers' LOG_LEVEL")
+	existing = flag.String("program", "", "the subscriber to run, of another version for example; empty: it is built")
 	only     = flag.String("kind", "", `"list" or "stream"; empty: both`)
 )
 
@@ -47,7 +48,10 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("to repeat: make chaos MESSAGES=%d RATE=%d FAULTS=%s SEED=%d", *messages, *rate, *faultsOf, *seed)
 	redis.SetLogger(silent{})
-	program := buildSubscriber(t)
+	program := *existing
+	if program == "" {
+		program = buildSubscriber(t)
+	}
 	for i, kind := range []queue.Kind{queue.List, queue.Stream} {
 		if *only != "" && *only != string(kind) {
 			continue
