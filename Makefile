@@ -99,6 +99,16 @@ frameworks-test: test-packages job-packages $(node_modules) ## Hold the presets 
 	$(call as_the_cluster,frameworks) -timeout 10m -parallel 8 . -table $(CURDIR)/dist/frameworks.txt
 	@cat dist/frameworks.txt
 
+MESSAGES ?= 1000000
+RATE     ?= 1000
+FAULTS   ?= all
+SEED     ?= 0
+
+.PHONY: chaos
+chaos: test-packages ## Account for each of a million messages of a list, and of a stream, under faults (MESSAGES, RATE, FAULTS, SEED)
+	@mkdir -p dist/chaos
+	$(call as_the_cluster,chaos) -timeout 0 -v . -messages $(MESSAGES) -rate $(RATE) -faults $(FAULTS) -seed $(SEED) -out $(CURDIR)/dist/chaos
+
 .PHONY: bench
 bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call
 	$(call as_the_cluster,benchmarks) -run '^$$' -bench . -benchmem -timeout 60m .
@@ -147,6 +157,7 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e && $(lint_with) --config ../.golangci.yml --build-tags e2e,cluster ./...
 	cd e2e/conformance && $(lint_with) --config ../../.golangci.yml ./contract/... ./internal/...
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/chaos && $(lint_with) --config ../../.golangci.yml ./...
 
 ##@ Generated files
 
@@ -191,7 +202,7 @@ proto-breaking: $(BUF) ## Fail where the contract breaks clients of the last rel
 verify: generate proto-breaking ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test

@@ -79,3 +79,21 @@ func TestListKeepsWhatFailsWhileTheServerIsFull(t *testing.T) {
 	b.clock.advance(lookInterval + time.Second)
 	require.EqualValues(t, 2, fetchOne(t, l).Deliveries)
 }
+
+// A worker of a stream that could not tell of a dead letter before the server was full is not held up by it.
+func TestStreamIsDrainedWhileADeadLetterHasNoRoom(t *testing.T) {
+	b := newTestbed(t)
+	b.add(t, "bad", "good")
+	o, late := b.behind(t)
+	s := NewStream(o)
+	require.NoError(t, s.Recover(t.Context()))
+	burial := late.Hold("multi")
+	require.Error(t, s.Bury(t.Context(), fetchOne(t, s)))
+	burial.Await()
+	require.NoError(t, b.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.NoError(t, s.Recover(t.Context()))
+	good := fetchOne(t, s)
+	require.Equal(t, "good", good.Payload)
+	require.NoError(t, s.Ack(t.Context(), good))
+	require.EqualValues(t, 1, b.depth(t).Total(), "the other waits for room")
+}

@@ -168,6 +168,44 @@ func TestLateTakeAfterACleanEnd(t *testing.T) {
 	require.EqualValues(t, 2, b.finished(t))
 }
 
+// A take that found nothing, and whose worker did not hear of it, leaves nothing: neither its name, nor
+// its token. The worker comes late, or its process has ended and another one has its name.
+func TestLateTakeOfNothing(t *testing.T) {
+	for name, find := range map[string]func(t *testing.T, b *testbed) *List{
+		"a survivor finds it": func(t *testing.T, b *testbed) *List { return b.survivor(t) },
+		"the next process of that name finds it": func(t *testing.T, b *testbed) *List {
+			next := NewList(b.other("late"))
+			require.NoError(t, next.Recover(t.Context()))
+			return next
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newTestbed(t)
+			o, late := b.behind(t)
+			l := NewList(o)
+			require.NoError(t, l.Recover(t.Context()))
+			b.push(t, "m", "n")
+			require.NoError(t, l.Ack(t.Context(), fetchOne(t, l))) // it knows of another
+			take := late.Hold("multi")
+			_, err := l.Fetch(t.Context(), 1, true)
+			require.Error(t, err)
+			other := b.list(t)
+			require.NoError(t, other.Ack(t.Context(), fetchOne(t, other)))
+			take.Deliver()
+			require.NotEmpty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
+			finder := find(t, b)
+			b.endLeases(t)
+			require.Eventually(t, func() bool {
+				b.clock.advance(lookInterval)
+				found, err := finder.Fetch(t.Context(), 1, false)
+				return err == nil && len(found) == 0 && b.client.Exists(t.Context(), queue.TakenKey(b.Key)).Val() == 0
+			}, 10*time.Second, time.Millisecond)
+			require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
+			require.EqualValues(t, 2, b.finished(t))
+		})
+	}
+}
+
 // A worker takes back a message for another delivery, and the server gets that after it was told
 // again, and after somebody else has taken the message.
 func TestLateRetry(t *testing.T) {

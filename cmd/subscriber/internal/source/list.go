@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,12 +183,18 @@ func (l *List) take(ctx context.Context, from string, n int) ([]Message, error) 
 		return nil, l.classify(fmt.Errorf("MULTI, LMOVE %s: %w", from, err))
 	}
 	l.left = left.Val()
-	return l.deliver(ctx, holdings, moves, true), nil
+	var orphans []string
+	for i, h := range holdings {
+		if moves[i].Err() != nil {
+			orphans = append(orphans, queue.UncountedKey(l.Key, h.id))
+		}
+	}
+	return l.deliver(ctx, holdings, moves, orphans), nil
 }
 
 // deliver makes messages of those holdings whose move found one; of the others nothing may
-// be left. fresh says that nobody has held them before.
-func (l *List) deliver(ctx context.Context, holdings []taken, moves []*redis.StringCmd, fresh bool) []Message {
+// be left, nor of the tokens that are no message's.
+func (l *List) deliver(ctx context.Context, holdings []taken, moves []*redis.StringCmd, orphans []string) []Message {
 	now := l.Now()
 	var messages []Message
 	var none []taken
@@ -207,11 +214,11 @@ func (l *List) deliver(ctx context.Context, holdings []taken, moves []*redis.Str
 	if len(none) > 0 {
 		// Where this fails, whoever finds the name finds no message, and takes it away.
 		_, _ = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for part := range slices.Chunk(orphans, maxBatch) {
+				pipe.Del(ctx, part...)
+			}
 			for _, h := range none {
 				pipe.ZRem(ctx, l.taken, h.String())
-				if fresh {
-					pipe.Del(ctx, queue.UncountedKey(l.Key, h.id))
-				}
 			}
 			return nil
 		})

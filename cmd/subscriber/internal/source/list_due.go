@@ -110,12 +110,12 @@ func (l *List) takeOver(ctx context.Context, members []string, gone map[string]b
 		}
 		holdings[i] = l.holding(before.id, before.deliveries)
 	}
-	_, moves, err := l.passAll(ctx, members, holdings, l.leaseEnd())
+	moves, orphans, err := l.passAll(ctx, members, holdings, l.leaseEnd())
 	if err != nil {
 		l.doubt(err, holdings)
 		return nil, err
 	}
-	messages := l.deliver(ctx, holdings, moves, false)
+	messages := l.deliver(ctx, holdings, moves, orphans)
 	reclaimed := 0
 	for i, move := range moves {
 		if move.Err() == nil && gone[members[i]] {

@@ -122,7 +122,7 @@ func (l *List) leaveInPlace(m Message) {
 }
 
 const (
-	// leftAlone is how long a message that failed in place is left alone.
+	// leftAlone is how long a message is left alone that failed in place, or can't become a dead letter.
 	leftAlone = 10 * time.Second
 	// maxLeft bounds how many such are remembered.
 	maxLeft = 1000

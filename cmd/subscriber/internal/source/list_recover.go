@@ -115,8 +115,14 @@ func (l *List) adoptFormer(ctx context.Context) error {
 			continue
 		}
 		// What had no message is found to have none when it is due, which it is.
-		if _, _, err := l.passAll(ctx, from, to, waitingUntil(l.serverNow())); err != nil {
+		_, orphans, err := l.passAll(ctx, from, to, waitingUntil(l.serverNow()))
+		if err != nil {
 			return err
+		}
+		if len(orphans) > 0 {
+			if err := l.Client.Del(ctx, orphans...).Err(); err != nil {
+				return l.classify(wrap("DEL "+orphans[0], err))
+			}
 		}
 		l.event(Reclaimed, len(from))
 	}

@@ -160,7 +160,7 @@ func (l *List) end(ctx context.Context, e ending) (found bool, err error) {
 
 // pass has a message wait.
 func (l *List) pass(ctx context.Context, e ending) (found bool, err error) {
-	_, moves, err := l.passAll(ctx, []string{e.message.holding.String()}, []taken{*e.waiting}, waitingUntil(e.due))
+	moves, _, err := l.passAll(ctx, []string{e.message.holding.String()}, []taken{*e.waiting}, waitingUntil(e.due))
 	if err != nil || moves[0].Err() == nil {
 		return err == nil, err
 	}
@@ -172,15 +172,27 @@ func (l *List) pass(ctx context.Context, e ending) (found bool, err error) {
 
 // passAll passes messages from one holding to another, in one transaction. Of each name that
 // was passed from nothing is left; where it had no message, the other's name is to be taken away,
-// which is safe where no other transaction had it.
-func (l *List) passAll(ctx context.Context, from []string, to []taken, score float64) ([]taken, []*redis.StringCmd, error) {
-	moves := make([]*redis.StringCmd, len(from))
-	err := l.transact(ctx, func(tx redis.Pipeliner) {
+// which is safe where no other transaction had it. orphans are the tokens of names that were there and never
+// had a message: whoever took them heard nothing of it.
+func (l *List) passAll(ctx context.Context, from []string, to []taken, score float64) (moves []*redis.StringCmd, orphans []string, err error) {
+	moves = make([]*redis.StringCmd, len(from))
+	named := make([]*redis.IntCmd, len(from))
+	err = l.transact(ctx, func(tx redis.Pipeliner) {
 		for i := range from {
 			moves[i] = tx.LMove(ctx, l.homeOf(from[i]), l.home(to[i]), "RIGHT", "LEFT")
-			tx.ZRem(ctx, l.taken, from[i])
+			named[i] = tx.ZRem(ctx, l.taken, from[i])
 			tx.ZAdd(ctx, l.taken, redis.Z{Score: score, Member: to[i].String()})
 		}
 	})
-	return to, moves, l.classify(wrap("MULTI, LMOVE "+l.taken, err))
+	if err != nil {
+		return moves, nil, l.classify(wrap("MULTI, LMOVE "+l.taken, err))
+	}
+	for i, member := range from {
+		// A message that had another name before, or has another by now, needs its token.
+		h, ok := parseTaken(member)
+		if ok && h.id == h.token && moves[i].Err() != nil && named[i].Val() > 0 {
+			orphans = append(orphans, queue.UncountedKey(l.Key, h.id))
+		}
+	}
+	return moves, orphans, nil
 }

@@ -274,16 +274,23 @@ func (s *Stream) Bury(ctx context.Context, m Message) error {
 }
 
 func (s *Stream) settle(ctx context.Context, b burial) error {
-	err := s.remove(ctx, b)
-	if isFull(err) {
-		return s.giveUp(ctx, b.message, 0, b.message.Deliveries-1)
-	}
+	err := s.removeOrLeave(ctx, b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
 		s.unsettled = append(s.unsettled, b)
 	}
 	delete(s.held, b.message.ID)
+	return err
+}
+
+// removeOrLeave removes the entry, or leaves it alone for a while where the server has no room for a dead
+// letter.
+func (s *Stream) removeOrLeave(ctx context.Context, b burial) error {
+	err := s.remove(ctx, b)
+	if isFull(err) {
+		return s.giveUp(ctx, b.message, leftAlone, b.message.Deliveries-1)
+	}
 	return err
 }
 
@@ -317,7 +324,7 @@ func (s *Stream) settleAll(ctx context.Context) error {
 	for i, b := range open {
 		pending, err := s.pending(ctx, b.message.ID)
 		if err == nil && pending > 0 {
-			err = s.remove(ctx, b)
+			err = s.removeOrLeave(ctx, b)
 		}
 		if err != nil {
 			s.mu.Lock()
