@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -127,6 +128,8 @@ func (s *Service) explanation(r *request, e evaluation) (*inspectv1.ExplainRespo
 
 		MessageRateIsLowerBound: e.reading.rateLowerBound,
 	}
+	e.tellBusy(out, r.trigger.Policy, s.now())
+	out.FallbackReason = r.told(out.FallbackReason)
 	if !e.reading.oldest.IsZero() {
 		out.OldestAge = durationpb.New(e.reading.oldestAge(s.now()))
 	}
@@ -169,6 +172,14 @@ func policyMessage(spec policy.Spec) *inspectv1.Policy {
 		ActivationQueueDepth: spec.ActivationQueueDepth,
 		MaxScaleUpStep:       spec.MaxScaleUpStep.String(),
 		MaxScaleDownStep:     spec.MaxScaleDownStep.String(),
+		Policy:               string(cmp.Or(spec.Policy, policy.ByThreshold)),
+		WorkerConcurrency:    spec.WorkerConcurrency,
+	}
+	if spec.Policy == policy.ByUtilization {
+		u := spec.UtilizationOrDefault()
+		message.WorkerConcurrency = max(1, spec.WorkerConcurrency)
+		message.UtilizationTarget, message.UtilizationScaleUp, message.UtilizationScaleDown = u.Target, u.ScaleUp, u.ScaleDown
+		message.UtilizationWindow = durationpb.New(u.Window)
 	}
 	if spec.MaxAge > 0 {
 		message.MaxAge = durationpb.New(spec.MaxAge)

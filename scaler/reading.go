@@ -120,6 +120,7 @@ type reading struct {
 	rate            *float64  // messages that arrive per second; nil while unknown
 	rateLowerBound  bool
 	oldest          time.Time // when the oldest waiting message arrived; the zero time if none waits, or if it was not read
+	busy            *busy     // the work in flight over time; nil if it was not asked for, or if the caller gave the depth
 }
 
 // mixed is the kind if the queues are of several kinds.
@@ -137,7 +138,7 @@ func (s *Service) read(ctx context.Context, r *request) (reading, error) {
 }
 
 func sum(queues []queue.Queue, samples []sampling.Sample) reading {
-	total := reading{queues: queues, samples: samples, kind: queue.None, at: samples[0].At}
+	total := reading{queues: queues, samples: samples, kind: queue.None, at: samples[0].At, busy: sumWork(queues, samples)}
 	for i, sample := range samples {
 		total.ready = queue.Sum(total.ready, sample.Ready)
 		total.inFlight = queue.Sum(total.inFlight, sample.InFlight)

@@ -121,6 +121,8 @@ type evaluation struct {
 	reading  reading
 	state    target.State
 	decision policy.Decision
+	inUse    policy.Name // the policy that decided
+	fallback string      // why that is not the trigger's; empty if it is
 }
 
 // evaluate reads the depth and the target's state, and decides.
@@ -138,14 +140,18 @@ func (s *Service) evaluate(ctx context.Context, r *request) (evaluation, error) 
 
 func (s *Service) decide(r *request, read reading, state target.State) evaluation {
 	now := s.now()
+	name, fallback := inUse(r.trigger.Policy, read)
 	return evaluation{
-		reading: read,
-		state:   state,
-		decision: policy.Decide(r.trigger.Policy, policy.State{
+		reading:  read,
+		state:    state,
+		inUse:    name,
+		fallback: fallback,
+		decision: name.Decider()(r.trigger.Policy, policy.State{
 			Replicas:  state.Replicas,
 			Depth:     read.depth(),
 			AtLeast:   read.atLeast,
 			OldestAge: read.oldestAge(now),
+			InFlight:  read.busy.inFlight(),
 			LastScale: state.LastScale,
 			Now:       now,
 		}),
@@ -154,5 +160,6 @@ func (s *Service) decide(r *request, read reading, state target.State) evaluatio
 
 // value is what GetMetrics answers.
 func (e evaluation) value(spec policy.Spec) float64 {
+	spec.Policy = e.inUse
 	return float64(spec.MetricValue(e.decision, e.state.ToleranceHonoured))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
@@ -74,6 +75,9 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 		return nil, err
 	}
 	r.inquiry = s.pool.For(namespace).Inquire(r.server, r.queues)
+	if t.Policy.Policy == policy.ByUtilization {
+		r.inquiry.WithWork(t.Policy.UtilizationWindow())
+	}
 	return r, nil
 }
 

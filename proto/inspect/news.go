@@ -21,6 +21,7 @@ func Lasting(answer *inspectv1.ExplainResponse) *inspectv1.ExplainResponse {
 // (lasting_explanation does not).
 func DropCounting(answer *inspectv1.ExplainResponse) {
 	answer.SampleAge, answer.CooldownLeft, answer.OldestAge, answer.Explanation = nil, nil, nil, ""
+	answer.Busy, answer.BusyOverWindow, answer.WindowSeen, answer.Utilization = nil, nil, nil, nil
 }
 
 // WithoutDigits is a message without its digits, such as seconds or the ports of connections,

@@ -3,7 +3,10 @@
 // scaler/trigger reads from it what a preset allows, and scaler/queue how its depth is read.
 package framework
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Framework is a job framework whose queues a channel may name by preset.
 type Framework struct {
@@ -33,6 +36,13 @@ func (f Framework) HasAges() bool {
 		}
 	}
 	return false
+}
+
+// ShowsWork tells whether some key of the framework says what is in work.
+func (f Framework) ShowsWork() bool {
+	return slices.ContainsFunc(slices.Concat(f.Queue, f.Shared), func(key Key) bool {
+		return key.Counts == Held || key.Counts == Reserved || key.Counts == Processes
+	})
 }
 
 // Prefix says what keyPrefix is.

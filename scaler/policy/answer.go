@@ -13,7 +13,8 @@ const hpaTolerance = 10
 // most 10 % of the replicas, rounded down (with fewer than 10 replicas: not at all), and never
 // by more than its behavior policies allow. If the policy would scale back from there at once,
 // the value is exact and the HPA leaves the replicas alone, because otherwise the two would
-// flap for ever. That needs an upper threshold of less than 1.25 times the lower one.
+// flap for ever. That needs an upper threshold of less than 1.25 times the lower one, or for
+// Utilization that ScaleUp or Target is less than 1.25 times ScaleDown.
 //
 // The module e2e/hpa runs the HPA's own code against all of this. The HPA computes in float64,
 // in thousandths of a message, which is exact up to 9·10¹² messages.
@@ -23,7 +24,8 @@ func (s Spec) MetricValue(d Decision, toleranceHonoured bool) int64 {
 		return exact
 	}
 	value := s.beyondTolerance(d)
-	if s.turnsBack(d, s.landing(d, value)) {
+	landing := s.landing(d, value)
+	if s.turnsBack(d, landing) || s.Policy == ByUtilization && s.turnsBackByWork(d, landing) {
 		return exact
 	}
 	return value
@@ -61,7 +63,7 @@ func (s Spec) landing(d Decision, value int64) int64 {
 // some depth that asks for d.Desired.
 func (s Spec) turnsBack(d Decision, landing int64) bool {
 	desired := int64(d.Desired)
-	if landing == desired {
+	if landing == desired || d.Reason == AboveUtilization {
 		return false
 	}
 	// How much one more replica adds to each bound, in hundredths of a message.
@@ -72,4 +74,22 @@ func (s Spec) turnsBack(d Decision, landing int64) bool {
 	}
 	most := min(desired*upper/100, ((desired+1)*lower-1)/100)
 	return 100*most > landing*upper
+}
+
+// turnsBackByWork tells whether Utilization would scale back at once from where the HPA lands, for
+// some work in flight that asks for d.Desired. It scales down only if Threshold would as well,
+// so for what a depth has asked for, turnsBack tells.
+func (s Spec) turnsBackByWork(d Decision, landing int64) bool {
+	u, desired := s.utilization(), int64(d.Desired)
+	switch {
+	case landing == desired:
+		return false
+	case d.Action == ScaleDown:
+		most := 1000 * s.slotsOf(desired) * int64(u.ScaleDown) / 100
+		return 100*most > 1000*s.slotsOf(landing)*int64(u.ScaleUp)
+	case d.Reason != AboveUtilization:
+		return false
+	}
+	least := max(1000*s.slotsOf(int64(d.Replicas))*int64(u.ScaleUp), 1000*s.slotsOf(desired-1)*int64(u.Target))/100 + 1
+	return s.fewestBusy(least, u.ScaleDown) < landing
 }

@@ -22,9 +22,27 @@ const (
 // MaxMaxAge is the greatest MaxAge, 30 days.
 const MaxMaxAge = 720 * time.Hour
 
+// Name is the name of a policy.
+type Name string
+
+// The policies. The empty name means ByThreshold.
+const (
+	ByThreshold   Name = "Threshold"
+	ByUtilization Name = "Utilization"
+)
+
+// Decider is the policy of that name.
+func (n Name) Decider() Decider {
+	if n == ByUtilization {
+		return Utilization
+	}
+	return Decide
+}
+
 // Spec is the policy's configuration. Field names, units and defaults are those of
 // PubSubChannel's spec.autoScaling.
 type Spec struct {
+	Policy               Name          // which policy decides
 	MinReplicas          int32         // 0 to MaxReplicas; 0 means scale to zero
 	MaxReplicas          int32         // 1 to MaxReplicasLimit
 	TargetQueueDepth     int64         // messages for each replica, 1 to MaxTargetQueueDepth
@@ -46,6 +64,7 @@ type Spec struct {
 // DefaultSpec holds the defaults of PubSubChannel's spec.autoScaling.
 func DefaultSpec() Spec {
 	return Spec{
+		Policy:             ByThreshold,
 		MinReplicas:        1,
 		MaxReplicas:        10,
 		TargetQueueDepth:   100,
@@ -86,6 +105,9 @@ func (s Spec) Validate() error {
 	errs = append(errs, inRange("workerConcurrency", int64(s.WorkerConcurrency), 0, MaxWorkerConcurrency))
 	if s.Utilization != (UtilizationSpec{}) {
 		errs = append(errs, s.Utilization.validate())
+	}
+	if s.Policy != "" && s.Policy != ByThreshold && s.Policy != ByUtilization {
+		errs = append(errs, fmt.Errorf("policy is %q: it must be %s or %s", s.Policy, ByThreshold, ByUtilization))
 	}
 	return errors.Join(errs...)
 }

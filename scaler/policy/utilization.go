@@ -57,8 +57,7 @@ type InFlight struct {
 // 100 × maxInFlight still fits in an int64.
 const maxInFlight = maxDepth
 
-// Utilization scales by how busy the workers are. It is for the simulation; a channel can't
-// choose it yet. The spec must be valid.
+// Utilization scales by how busy the workers are. The spec must be valid.
 //
 //   - Up: if the mean in flight of RecentWindow is above ScaleUp percent of the slots, to the
 //     fewest replicas of which it is at most Target percent. If Decide asks for more, to as many
@@ -159,6 +158,9 @@ func (s Spec) evidence(in InFlight) (busy int64, words string) {
 // default.
 func (s Spec) UtilizationWindow() time.Duration { return s.utilization().Window }
 
+// UtilizationOrDefault is Utilization, with its defaults.
+func (s Spec) UtilizationOrDefault() UtilizationSpec { return s.utilization() }
+
 // utilization is the configuration, with its defaults.
 func (s Spec) utilization() UtilizationSpec {
 	if s.Utilization == (UtilizationSpec{}) {
@@ -166,6 +168,9 @@ func (s Spec) utilization() UtilizationSpec {
 	}
 	return s.Utilization
 }
+
+// Slots is how many messages that many replicas work on at once.
+func (s Spec) Slots(replicas int32) int64 { return s.slotsOf(int64(replicas)) }
 
 // slotsOf is how many messages that many replicas work on at once.
 func (s Spec) slotsOf(replicas int64) int64 { return replicas * int64(max(1, s.WorkerConcurrency)) }

@@ -66,5 +66,5 @@ func TestArrivalsWithoutPermission(t *testing.T) {
 	readAt(t, client, queue.NewBatch([]*queue.Reader{reader}))
 	depth, err := reader.Result()
 	require.NoError(t, err)
-	assert.Equal(t, queue.Depth{Kind: queue.List, Ready: 3, Added: -1}, depth)
+	assert.Equal(t, queue.Depth{Kind: queue.List, Ready: 3, Consumed: true, Added: -1}, depth)
 }

@@ -61,7 +61,7 @@ func TestABatchOfListsSharesTheQuestionForConsumers(t *testing.T) {
 		t.Helper()
 		depth, err := readers[reader].Result()
 		require.NoError(t, err)
-		assert.Equal(t, queue.Depth{Kind: queue.List, Ready: ready, InFlight: inFlight, Added: -1}, depth)
+		assert.Equal(t, queue.Depth{Kind: queue.List, Ready: ready, InFlight: inFlight, Consumed: inFlight > 0, Added: -1}, depth)
 	}
 
 	readAll(t.Context(), client, batch)
@@ -116,7 +116,7 @@ func TestABatchOfAbsentKeysFindsTheOneInFlight(t *testing.T) {
 		require.NoError(t, err)
 		want := queue.Depth{Kind: queue.None, Added: -1}
 		if i == 7 {
-			want = queue.Depth{Kind: queue.List, InFlight: 1, Added: -1}
+			want = queue.Depth{Kind: queue.List, InFlight: 1, Consumed: true, Added: -1}
 		}
 		assert.Equal(t, want, depth, "q%d", i)
 	}

@@ -77,6 +77,7 @@ func (l *listReader) answer(r round) (Depth, bool, error) {
 	}
 	// Where consumers never stop changing, those that came last are left out.
 	depth.LowerBound = !done
+	depth.Consumed = l.consumers.shared == nil && len(l.known) > 0
 	if l.arrivals != nil {
 		depth.Added = l.arrivals.added(depth)
 	}

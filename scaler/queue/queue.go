@@ -60,6 +60,8 @@ type Depth struct {
 	// by no more than what was deleted before it was delivered. Of a Pub/Sub channel it is
 	// what is measured in place of a depth; LowerBound is set, too.
 	Estimate bool
+	// Consumed is set of a list whose consumers show what they hold: there are some now.
+	Consumed bool
 	Added    int64 // messages ever added; -1 where nothing counts them
 	// Remark is what else is to be known of how the depth came to be, without anything that changes while
 	// nothing else does; empty: nothing.
@@ -76,6 +78,18 @@ func (d Depth) Total() int64 { return Sum(d.Ready, d.InFlight) }
 // Pub/Sub is the exception: its bound has no end by nature, and a fleet that could never
 // shrink would be of no use.
 func (d Depth) AtLeast() bool { return d.LowerBound && !d.Estimate }
+
+// ShowsWork tells whether InFlight is what is in flight. Else nothing tells that, and it is 0
+// whatever the workers do. Of a preset with something that all queues share, it is told there.
+func (d Depth) ShowsWork() bool {
+	if l, ok := layouts[d.Kind]; ok {
+		return l.framework.ShowsWork()
+	}
+	return d.Kind == Stream || d.Kind == List && (d.Consumed || d.InFlight > 0)
+}
+
+// WorkAtLeast tells whether InFlight may be too low. Of a stream, only Ready may be.
+func (d Depth) WorkAtLeast() bool { return d.LowerBound && d.Kind != Stream }
 
 // Sum adds counts, none of which is negative. It ends at math.MaxInt64: a server may hold, or
 // claim, more than that.

@@ -3,6 +3,7 @@ package sampling
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
@@ -15,6 +16,7 @@ type Inquiry struct {
 	view   View
 	server broker.Server
 	queues []queue.Queue
+	window time.Duration // of Sample.Work; 0: that is not asked for
 
 	mu      sync.Mutex
 	sampler *sampler // nil: not asked yet
@@ -26,13 +28,20 @@ func (v View) Inquire(server broker.Server, queues []queue.Queue) *Inquiry {
 	return &Inquiry{view: v, server: server, queues: queues}
 }
 
+// WithWork has the question ask for Sample.Work, too, over a window. From the first answer on, and for as
+// long as somebody asks, what is in flight is remembered. It must be called before Depths.
+func (i *Inquiry) WithWork(window time.Duration) *Inquiry {
+	i.window = window
+	return i
+}
+
 // Depths is Pool.Depths.
 func (i *Inquiry) Depths(ctx context.Context) ([]Sample, error) {
 	i.mu.Lock()
 	s, all := i.sampler, i.watched
 	i.mu.Unlock()
 	if s != nil {
-		if samples := s.known(all); samples != nil {
+		if samples := s.known(all, i.window); samples != nil {
 			return samples, nil
 		}
 	}
@@ -43,11 +52,25 @@ func (i *Inquiry) Depths(ctx context.Context) ([]Sample, error) {
 	i.mu.Lock()
 	i.sampler, i.watched = s, all
 	i.mu.Unlock()
-	return s.await(ctx, all)
+	samples, err := s.await(ctx, all)
+	if err == nil && i.window > 0 {
+		s.addWork(samples, all, i.window)
+	}
+	return samples, err
+}
+
+// addWork adds the work of each queue.
+func (s *sampler) addWork(samples []Sample, all []*watched, window time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.options.Now()
+	for i, w := range all {
+		samples[i].Work = s.workOf(w, window, now)
+	}
 }
 
 // known is the samples of queues that are watched yet and fresh; nil where any is not.
-func (s *sampler) known(all []*watched) []Sample {
+func (s *sampler) known(all []*watched, window time.Duration) []Sample {
 	samples := make([]Sample, len(all))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,6 +81,9 @@ func (s *sampler) known(all []*watched) []Sample {
 		}
 		w.lastAsked = now
 		samples[i] = w.sample
+		if window > 0 {
+			samples[i].Work = s.workOf(w, window, now)
+		}
 	}
 	return samples
 }

@@ -23,6 +23,8 @@ type Sample struct {
 	// RateLowerBound is set where arrivals are not counted: the rate is by how much the
 	// depth grows, and what was taken meanwhile arrived too.
 	RateLowerBound bool
+	// Work is what was in flight over time; nil unless the Inquiry asks for it.
+	Work *Work
 }
 
 // Defaults of Options.

@@ -27,6 +27,7 @@ type watched struct {
 	next        chan struct{} // closed by the next read's end; nil: nobody waits
 	subscribers []chan struct{}
 	rate        *rateMeter // nil: nothing was counted yet
+	work        *workMeter // nil: nobody asks for it
 }
 
 // sampler reads the queues of one server: in one lane, or in one for each node of a cluster.
@@ -146,16 +147,50 @@ func (s *sampler) record(l *lane, link *broker.Link, b batch, began time.Time) (
 				depth.Remark = link.Redact(depth.Remark)
 			}
 			w.sampled(depth, began)
+			s.remember(w, depth, began)
 			w.err, w.validUntil = nil, validUntil
 		} else {
 			elsewhere = elsewhere || errors.As(err, new(*queue.ElsewhereError))
 			w.sample = Sample{}
+			if w.work != nil {
+				w.work.gap = true
+			}
 			w.err = s.readError(l, link, err)
 			w.validUntil = s.options.Now().Add(l.delay() + s.options.ReadTimeout)
 		}
 		w.tell()
 	}
 	return elsewhere
+}
+
+// remember takes over what is in flight, where somebody asks for that. The mutex is held.
+func (s *sampler) remember(w *watched, depth queue.Depth, at time.Time) {
+	switch {
+	case w.work == nil:
+	case at.Sub(w.work.asked) > s.options.IdleTimeout:
+		w.work = nil
+	default:
+		w.work.sampled(depth, at, s.longestGap())
+	}
+}
+
+// longestGap is how long a sample may stand for: after that, and a read that took its time, the
+// next one has come.
+func (s *sampler) longestGap() time.Duration { return 2*s.options.Tick + s.options.ReadTimeout }
+
+// workOf is the work of a queue over a window. From the first call on it is remembered.
+// The mutex is held.
+func (s *sampler) workOf(w *watched, window time.Duration, now time.Time) *Work {
+	if w.work == nil {
+		w.work = &workMeter{}
+		w.work.want(window, now)
+		if w.err == nil && !w.sample.At.IsZero() {
+			w.work.sampled(w.sample.Depth, w.sample.At, s.longestGap())
+		}
+	}
+	w.work.want(window, now)
+	work := w.work.over(window, now, s.longestGap())
+	return &work
 }
 
 // readError is an error of a read, without secrets; the link is nil where there was none.

@@ -48,6 +48,7 @@ func TestEveryConnectingKeyIsGuarded(t *testing.T) {
 		KeyPrioritySteps: true, KeyPrioritySeparator: true, KeyInFlight: true, KeyScheduled: true,
 		KeyScore: true, KeyMaxAge: true, KeyMinReplicas: true, KeyMaxReplicas: true, KeyTargetQueueDepth: true,
 		KeyScaleUpThreshold: true, KeyScaleDownThreshold: true, KeyCooldownPeriod: true, KeyActivationQueueDepth: true,
+		KeyPolicy: true, KeyWorkerConcurrency: true, KeyUtilizationTarget: true, KeyUtilizationScaleUp: true, KeyUtilizationScaleDown: true, KeyUtilizationWindow: true,
 		KeyMaxScaleUpStep: true, KeyMaxScaleDownStep: true, KeyCurrentReplicas: true, KeyLastScaleTime: true,
 	}
 	for key := range known {

@@ -15,6 +15,8 @@ const (
 	KeyConsumerGroup        = "consumerGroup"        // of a stream; default: its only group
 	KeyScore                = "score"                // of a sorted set: Any (default), UnixSeconds or UnixMilliseconds
 	KeyMaxAge               = "maxAge"               // of the oldest message, 1s to 720h; default no limit
+	KeyPolicy               = "policy"               // Threshold (default) or Utilization
+	KeyWorkerConcurrency    = "workerConcurrency"    // messages that a worker works on at once, 1 to 10000, default 1
 	KeyMinReplicas          = "minReplicas"          // default 1
 	KeyMaxReplicas          = "maxReplicas"          // default 10
 	KeyTargetQueueDepth     = "targetQueueDepth"     // messages for each replica, default 100
@@ -24,6 +26,12 @@ const (
 	KeyActivationQueueDepth = "activationQueueDepth" // messages, default 0
 	KeyMaxScaleUpStep       = "maxScaleUpStep"       // number or percentage, default no limit
 	KeyMaxScaleDownStep     = "maxScaleDownStep"     // number or percentage, default 20%
+
+	// Of the policy Utilization, which alone may have them.
+	KeyUtilizationTarget    = "utilizationTarget"    // percent of the slots, default 80
+	KeyUtilizationScaleUp   = "utilizationScaleUp"   // percent of the slots, more than the target, default 90
+	KeyUtilizationScaleDown = "utilizationScaleDown" // percent of the slots, less than the target, default 70
+	KeyUtilizationWindow    = "utilizationWindow"    // a Go duration, 15s to 1h, default 120s
 
 	KeyRedisAddress   = "redisAddress"   // host:port, several separated by commas; default dragonfly:6379
 	KeyRedisMode      = "redisMode"      // Standalone (default), Sentinel or Cluster

@@ -100,6 +100,12 @@ var table = []keyRow{
 		func(p *parser, t *Trigger) { t.Redis.ClientCertificate = p.metadata[KeyClientCertificateFromSecret] },
 		func(t Trigger) string { return t.Redis.ClientCertificate }),
 
+	{key: KeyPolicy, meaning: codes(policies) + ", which scales by how busy the workers are", byDefault: code(policy.ByThreshold),
+		read:  func(p *parser, t *Trigger) { t.Policy.Policy = oneOf(p, KeyPolicy, policies) },
+		write: func(t Trigger) string { return unless(policy.ByThreshold, t.Policy.Policy) }},
+	{key: KeyWorkerConcurrency, meaning: "messages that one worker works on at once, for `Utilization`: 1–10000", byDefault: "1",
+		read:  func(p *parser, t *Trigger) { t.Policy.WorkerConcurrency = p.workerConcurrency(t.Policy) },
+		write: func(t Trigger) string { return writtenConcurrency(t.Policy) }},
 	count32(KeyMinReplicas, func(s *policy.Spec) *int32 { return &s.MinReplicas }, "the least replicas; keep it equal to `minReplicaCount`"),
 	count32(KeyMaxReplicas, func(s *policy.Spec) *int32 { return &s.MaxReplicas }, "the most replicas; keep it equal to `maxReplicaCount`"),
 	count64(KeyTargetQueueDepth, func(s *policy.Spec) *int64 { return &s.TargetQueueDepth }, "messages for each replica"),
@@ -114,6 +120,17 @@ var table = []keyRow{
 	// Unset is a default of its own for each: a step without limit is left out where it is that.
 	stepKey(KeyMaxScaleUpStep, func(s *policy.Spec) *policy.Step { return &s.MaxScaleUpStep }, "", "replicas that one scaling may add: "+stepForms, code(noLimit)),
 	stepKey(KeyMaxScaleDownStep, func(s *policy.Spec) *policy.Step { return &s.MaxScaleDownStep }, noLimit, "replicas that one scaling may remove: "+stepForms, "`20%`"),
+	busyKey(KeyUtilizationTarget, func(u *policy.UtilizationSpec) *int32 { return &u.Target }, "of `Utilization`: percent busy that growing aims at"),
+	busyKey(KeyUtilizationScaleUp, func(u *policy.UtilizationSpec) *int32 { return &u.ScaleUp }, "of `Utilization`: percent busy above which there are more, greater than the target"),
+	busyKey(KeyUtilizationScaleDown, func(u *policy.UtilizationSpec) *int32 { return &u.ScaleDown }, "of `Utilization`: percent busy that fewer may at most be, less than the target"),
+	{key: KeyUtilizationWindow, meaning: "of `Utilization`: how long the work in flight is watched before there are fewer, such as `120s` or `10m`: 15s to 1h", byDefault: "120s",
+		read: func(p *parser, t *Trigger) { p.utilizationWindow(&t.Policy) },
+		write: func(t Trigger) string {
+			if t.Policy.Policy != policy.ByUtilization {
+				return ""
+			}
+			return t.Policy.UtilizationWindow().String()
+		}},
 
 	{key: KeyCurrentReplicas,
 		read: func(p *parser, t *Trigger) { t.CurrentReplicas = p.currentReplicas() },

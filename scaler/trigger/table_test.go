@@ -30,6 +30,10 @@ func everything() []map[string]string {
 		{KeyChannelName: "q", KeyQueueType: "SortedSet", KeyScore: "UnixSeconds"},
 		{KeyChannelName: "q", KeyPreset: "Celery", KeyPrioritySteps: "0,1,255", KeyPrioritySeparator: ":", KeyInFlight: "Queue"},
 		{KeyChannelName: "q", KeyPreset: "RQ", KeyScheduled: "Ignore"},
+		{
+			KeyChannelName: "q", KeyPolicy: "Utilization", KeyWorkerConcurrency: "8", KeyUtilizationTarget: "60", KeyUtilizationScaleUp: "75",
+			KeyUtilizationScaleDown: "50", KeyUtilizationWindow: "10m0s",
+		},
 	}
 }
 

@@ -206,6 +206,7 @@ func (p *parser) check(t Trigger) {
 	p.checkSingleLine()
 	p.checkQueue(t)
 	p.checkRedis(t.Redis)
+	p.checkUtilization(t)
 	for _, key := range p.others {
 		if isFromEnv(key) {
 			continue

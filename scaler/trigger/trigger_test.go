@@ -19,7 +19,7 @@ func TestParseDefaults(t *testing.T) {
 		Queue:       Queue{Type: Auto, InFlight: InFlightOfDatabase, Scheduled: ScheduledCount, Score: AnyScore},
 		Redis:       Redis{Address: "dragonfly:6379", Mode: Standalone},
 		Policy: policy.Spec{
-			MinReplicas: 1, MaxReplicas: 10, TargetQueueDepth: 100, ScaleUpThreshold: 150, ScaleDownThreshold: 50,
+			Policy: policy.ByThreshold, MinReplicas: 1, MaxReplicas: 10, TargetQueueDepth: 100, ScaleUpThreshold: 150, ScaleDownThreshold: 50,
 			Cooldown: 60 * time.Second, MaxScaleDownStep: policy.Step{Value: 20, Percent: true},
 		},
 	}, got)

@@ -34,7 +34,7 @@ func TestPolicy(t *testing.T) {
 				MaxScaleUpStep: ptr.To(intstr.FromString("50%")), MaxScaleDownStep: ptr.To(intstr.FromInt32(2)),
 			},
 			policy.Spec{
-				MinReplicas: 0, MaxReplicas: 7, TargetQueueDepth: 5, ScaleUpThreshold: 200, ScaleDownThreshold: 10,
+				Policy: policy.ByThreshold, MinReplicas: 0, MaxReplicas: 7, TargetQueueDepth: 5, ScaleUpThreshold: 200, ScaleDownThreshold: 10,
 				ActivationQueueDepth: 3, MaxScaleUpStep: policy.Step{Value: 50, Percent: true}, MaxScaleDownStep: policy.Step{Value: 2},
 			},
 		},

@@ -109,7 +109,7 @@ const (
 	// The depth is only a lower bound, so it may or may not be below the band's lower bound: the
 	// fleet does not shrink.
 	Reason_REASON_DEPTH_UNCERTAIN Reason = 12
-	// The workers are busier than the policy Utilization allows. No channel can choose that yet.
+	// The workers are busier than utilizationScaleUp (Utilization).
 	Reason_REASON_ABOVE_UTILIZATION Reason = 13
 	// The depth is below the lower bound, but fewer workers would be too busy (Utilization).
 	Reason_REASON_WORKERS_BUSY Reason = 14
@@ -607,9 +607,23 @@ type Policy struct {
 	// Maximum number of replicas that one scaling removes, in the same format.
 	MaxScaleDownStep string `protobuf:"bytes,9,opt,name=max_scale_down_step,json=maxScaleDownStep,proto3" json:"max_scale_down_step,omitempty"`
 	// How long a message may wait (spec.queue.maxAge); absent if there is no limit.
-	MaxAge        *durationpb.Duration `protobuf:"bytes,10,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxAge *durationpb.Duration `protobuf:"bytes,10,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// The policy by name: Threshold, or Utilization. Empty: the scaler is older than
+	// Utilization, and decides by Threshold. What was decided by is policy_in_use.
+	Policy string `protobuf:"bytes,11,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How many messages one worker works on at once, at least 1; 0 if a Threshold does not say.
+	WorkerConcurrency int32 `protobuf:"varint,12,opt,name=worker_concurrency,json=workerConcurrency,proto3" json:"worker_concurrency,omitempty"`
+	// Of Utilization: how busy the workers shall be, in percent of the slots. The next three are
+	// 0 or absent for Threshold.
+	UtilizationTarget int32 `protobuf:"varint,13,opt,name=utilization_target,json=utilizationTarget,proto3" json:"utilization_target,omitempty"`
+	// Of Utilization: the fleet grows if the workers are busier than this, in percent of the slots.
+	UtilizationScaleUp int32 `protobuf:"varint,14,opt,name=utilization_scale_up,json=utilizationScaleUp,proto3" json:"utilization_scale_up,omitempty"`
+	// Of Utilization: fewer workers must be at most this busy, in percent of the slots.
+	UtilizationScaleDown int32 `protobuf:"varint,15,opt,name=utilization_scale_down,json=utilizationScaleDown,proto3" json:"utilization_scale_down,omitempty"`
+	// Of Utilization: how long the work in flight must have been seen before the fleet shrinks.
+	UtilizationWindow *durationpb.Duration `protobuf:"bytes,16,opt,name=utilization_window,json=utilizationWindow,proto3" json:"utilization_window,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -712,6 +726,48 @@ func (x *Policy) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+func (x *Policy) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Policy) GetWorkerConcurrency() int32 {
+	if x != nil {
+		return x.WorkerConcurrency
+	}
+	return 0
+}
+
+func (x *Policy) GetUtilizationTarget() int32 {
+	if x != nil {
+		return x.UtilizationTarget
+	}
+	return 0
+}
+
+func (x *Policy) GetUtilizationScaleUp() int32 {
+	if x != nil {
+		return x.UtilizationScaleUp
+	}
+	return 0
+}
+
+func (x *Policy) GetUtilizationScaleDown() int32 {
+	if x != nil {
+		return x.UtilizationScaleDown
+	}
+	return 0
+}
+
+func (x *Policy) GetUtilizationWindow() *durationpb.Duration {
+	if x != nil {
+		return x.UtilizationWindow
+	}
+	return nil
+}
+
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Queue depth in messages: ready + in_flight.
@@ -772,9 +828,36 @@ type ExplainResponse struct {
 	// How desired_replicas is computed from the depth and the policy, and what limits it. While
 	// the cooldown holds, it is the computation for the time after it. Empty if
 	// desired_replicas does not come from the thresholds. For people: its wording may change.
-	Arithmetic    string `protobuf:"bytes,26,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Arithmetic string `protobuf:"bytes,26,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
+	// True if the server shows what workers have in flight. If false, in_flight is 0 whatever
+	// they do, and Utilization decides as Threshold does.
+	InFlightKnown bool `protobuf:"varint,27,opt,name=in_flight_known,json=inFlightKnown,proto3" json:"in_flight_known,omitempty"`
+	// The mean number of messages in flight over the last 15 s: the slots that are busy. Absent
+	// for Threshold, while in flight is not known, and until 5 s of the 15 s were seen. The fields
+	// up to concurrency_remark are about Utilization.
+	Busy *float64 `protobuf:"fixed64,28,opt,name=busy,proto3,oneof" json:"busy,omitempty"`
+	// The same over policy.utilization_window, or over what was seen of it.
+	BusyOverWindow *float64 `protobuf:"fixed64,29,opt,name=busy_over_window,json=busyOverWindow,proto3,oneof" json:"busy_over_window,omitempty"`
+	// How long the work in flight was seen without a gap, at most policy.utilization_window; absent
+	// if busy_over_window is. While it is shorter, the fleet does not shrink.
+	WindowSeen *durationpb.Duration `protobuf:"bytes,30,opt,name=window_seen,json=windowSeen,proto3" json:"window_seen,omitempty"`
+	// How many messages the fleet can work on at once: replicas × policy.worker_concurrency.
+	// 0 for Threshold.
+	Slots int64 `protobuf:"varint,31,opt,name=slots,proto3" json:"slots,omitempty"`
+	// How busy the workers are, in percent: 100 × busy ÷ slots. More than 100 if
+	// worker_concurrency is too low, or if more is in flight than is worked on. Absent if busy
+	// is, and without replicas.
+	Utilization *float64 `protobuf:"fixed64,32,opt,name=utilization,proto3,oneof" json:"utilization,omitempty"`
+	// The policy that decided, by name: policy.policy, or Threshold if Utilization can't decide now.
+	PolicyInUse string `protobuf:"bytes,33,opt,name=policy_in_use,json=policyInUse,proto3" json:"policy_in_use,omitempty"`
+	// Why policy_in_use is not policy.policy, with the remedy; empty if it is. For people: its wording
+	// may change.
+	FallbackReason string `protobuf:"bytes,34,opt,name=fallback_reason,json=fallbackReason,proto3" json:"fallback_reason,omitempty"`
+	// What is wrong with policy.worker_concurrency by what was seen over the window, with the
+	// remedy; empty if nothing is. For people: its wording may change.
+	ConcurrencyRemark string `protobuf:"bytes,35,opt,name=concurrency_remark,json=concurrencyRemark,proto3" json:"concurrency_remark,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -989,6 +1072,69 @@ func (x *ExplainResponse) GetArithmetic() string {
 	return ""
 }
 
+func (x *ExplainResponse) GetInFlightKnown() bool {
+	if x != nil {
+		return x.InFlightKnown
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetBusy() float64 {
+	if x != nil && x.Busy != nil {
+		return *x.Busy
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetBusyOverWindow() float64 {
+	if x != nil && x.BusyOverWindow != nil {
+		return *x.BusyOverWindow
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetWindowSeen() *durationpb.Duration {
+	if x != nil {
+		return x.WindowSeen
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetSlots() int64 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetUtilization() float64 {
+	if x != nil && x.Utilization != nil {
+		return *x.Utilization
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetPolicyInUse() string {
+	if x != nil {
+		return x.PolicyInUse
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetFallbackReason() string {
+	if x != nil {
+		return x.FallbackReason
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetConcurrencyRemark() string {
+	if x != nil {
+		return x.ConcurrencyRemark
+	}
+	return ""
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -1029,7 +1175,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\n" +
 	"queue_type\x18\x02 \x01(\tR\tqueueType\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\x03R\x05ready\x12\x1b\n" +
-	"\tin_flight\x18\x04 \x01(\x03R\binFlight\"\xe4\x03\n" +
+	"\tin_flight\x18\x04 \x01(\x03R\binFlight\"\x8c\x06\n" +
 	"\x06Policy\x12!\n" +
 	"\fmin_replicas\x18\x01 \x01(\x05R\vminReplicas\x12!\n" +
 	"\fmax_replicas\x18\x02 \x01(\x05R\vmaxReplicas\x12,\n" +
@@ -1041,7 +1187,13 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x11max_scale_up_step\x18\b \x01(\tR\x0emaxScaleUpStep\x12-\n" +
 	"\x13max_scale_down_step\x18\t \x01(\tR\x10maxScaleDownStep\x122\n" +
 	"\amax_age\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\x82\t\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12\x16\n" +
+	"\x06policy\x18\v \x01(\tR\x06policy\x12-\n" +
+	"\x12worker_concurrency\x18\f \x01(\x05R\x11workerConcurrency\x12-\n" +
+	"\x12utilization_target\x18\r \x01(\x05R\x11utilizationTarget\x120\n" +
+	"\x14utilization_scale_up\x18\x0e \x01(\x05R\x12utilizationScaleUp\x124\n" +
+	"\x16utilization_scale_down\x18\x0f \x01(\x05R\x14utilizationScaleDown\x12H\n" +
+	"\x12utilization_window\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11utilizationWindow\"\x95\f\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -1077,8 +1229,21 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"oldest_age\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\toldestAge\x12\x1e\n" +
 	"\n" +
 	"arithmetic\x18\x1a \x01(\tR\n" +
-	"arithmeticB\x0f\n" +
-	"\r_message_rate*]\n" +
+	"arithmetic\x12&\n" +
+	"\x0fin_flight_known\x18\x1b \x01(\bR\rinFlightKnown\x12\x17\n" +
+	"\x04busy\x18\x1c \x01(\x01H\x01R\x04busy\x88\x01\x01\x12-\n" +
+	"\x10busy_over_window\x18\x1d \x01(\x01H\x02R\x0ebusyOverWindow\x88\x01\x01\x12:\n" +
+	"\vwindow_seen\x18\x1e \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"windowSeen\x12\x14\n" +
+	"\x05slots\x18\x1f \x01(\x03R\x05slots\x12%\n" +
+	"\vutilization\x18  \x01(\x01H\x03R\vutilization\x88\x01\x01\x12\"\n" +
+	"\rpolicy_in_use\x18! \x01(\tR\vpolicyInUse\x12'\n" +
+	"\x0ffallback_reason\x18\" \x01(\tR\x0efallbackReason\x12-\n" +
+	"\x12concurrency_remark\x18# \x01(\tR\x11concurrencyRemarkB\x0f\n" +
+	"\r_message_rateB\a\n" +
+	"\x05_busyB\x13\n" +
+	"\x11_busy_over_windowB\x0e\n" +
+	"\f_utilization*]\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vACTION_HOLD\x10\x01\x12\x13\n" +
@@ -1145,23 +1310,25 @@ var file_inspect_v1_inspect_proto_depIdxs = []int32{
 	5,  // 6: pubsub.inspect.v1.WatchResponse.failure:type_name -> pubsub.inspect.v1.Failure
 	12, // 7: pubsub.inspect.v1.Policy.cooldown_period:type_name -> google.protobuf.Duration
 	12, // 8: pubsub.inspect.v1.Policy.max_age:type_name -> google.protobuf.Duration
-	12, // 9: pubsub.inspect.v1.ExplainResponse.sample_age:type_name -> google.protobuf.Duration
-	0,  // 10: pubsub.inspect.v1.ExplainResponse.action:type_name -> pubsub.inspect.v1.Action
-	1,  // 11: pubsub.inspect.v1.ExplainResponse.reason:type_name -> pubsub.inspect.v1.Reason
-	12, // 12: pubsub.inspect.v1.ExplainResponse.cooldown_left:type_name -> google.protobuf.Duration
-	11, // 13: pubsub.inspect.v1.ExplainResponse.last_scale_time:type_name -> google.protobuf.Timestamp
-	6,  // 14: pubsub.inspect.v1.ExplainResponse.keys:type_name -> pubsub.inspect.v1.KeyDepth
-	7,  // 15: pubsub.inspect.v1.ExplainResponse.policy:type_name -> pubsub.inspect.v1.Policy
-	12, // 16: pubsub.inspect.v1.ExplainResponse.oldest_age:type_name -> google.protobuf.Duration
-	2,  // 17: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
-	3,  // 18: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
-	8,  // 19: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
-	4,  // 20: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
-	19, // [19:21] is the sub-list for method output_type
-	17, // [17:19] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	12, // 9: pubsub.inspect.v1.Policy.utilization_window:type_name -> google.protobuf.Duration
+	12, // 10: pubsub.inspect.v1.ExplainResponse.sample_age:type_name -> google.protobuf.Duration
+	0,  // 11: pubsub.inspect.v1.ExplainResponse.action:type_name -> pubsub.inspect.v1.Action
+	1,  // 12: pubsub.inspect.v1.ExplainResponse.reason:type_name -> pubsub.inspect.v1.Reason
+	12, // 13: pubsub.inspect.v1.ExplainResponse.cooldown_left:type_name -> google.protobuf.Duration
+	11, // 14: pubsub.inspect.v1.ExplainResponse.last_scale_time:type_name -> google.protobuf.Timestamp
+	6,  // 15: pubsub.inspect.v1.ExplainResponse.keys:type_name -> pubsub.inspect.v1.KeyDepth
+	7,  // 16: pubsub.inspect.v1.ExplainResponse.policy:type_name -> pubsub.inspect.v1.Policy
+	12, // 17: pubsub.inspect.v1.ExplainResponse.oldest_age:type_name -> google.protobuf.Duration
+	12, // 18: pubsub.inspect.v1.ExplainResponse.window_seen:type_name -> google.protobuf.Duration
+	2,  // 19: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
+	3,  // 20: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
+	8,  // 21: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
+	4,  // 22: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
+	21, // [21:23] is the sub-list for method output_type
+	19, // [19:21] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_inspect_v1_inspect_proto_init() }

@@ -1,0 +1,245 @@
+package sampling
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
+)
+
+// longest is how long a sample stands for in these tests.
+const longest = 3500 * time.Millisecond
+
+var began = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+
+func holding(inFlight int64) queue.Depth { return queue.Depth{Kind: queue.Stream, InFlight: inFlight} }
+
+// second is that many seconds after began.
+func second(s float64) time.Time { return began.Add(time.Duration(s * float64(time.Second))) }
+
+func meterOf(window time.Duration) *workMeter {
+	m := &workMeter{}
+	m.want(window, began)
+	return m
+}
+
+func meanOf(samples []int64) float64 {
+	var sum float64
+	for _, sample := range samples {
+		sum += float64(sample)
+	}
+	return sum / float64(len(samples))
+}
+
+// With a sample each second, the means are those of the samples, as scaler/policy wants them.
+func TestWorkIsTheMeanOfASampleEachSecond(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, window := range []time.Duration{15 * time.Second, time.Minute, 2 * time.Minute} {
+		m := meterOf(window)
+		var samples []int64
+		for i := range 400 {
+			samples = append(samples, r.Int64N(20))
+			now := second(float64(i))
+			m.sampled(holding(samples[i]), now, longest)
+			got := m.over(window, now, longest)
+			require.True(t, got.Known)
+			// The first one stands for no time: it is not in a mean that goes back to it.
+			recent, all := samples[max(min(i, 1), len(samples)-15):], samples[max(min(i, 1), len(samples)-int(window.Seconds())):]
+			require.InDelta(t, 1000*meanOf(recent), got.Recent, 1, "second %d", i)
+			tolerance := 1.0
+			if i > 64 { // points are apart by 2 s, between which it is taken as even
+				tolerance = 1000 * 20 / window.Seconds()
+			}
+			require.InDelta(t, 1000*meanOf(all), got.Mean, tolerance, "%s, second %d", window, i)
+			require.Equal(t, min(window, time.Duration(i)*time.Second), got.Seen)
+			require.Equal(t, min(recentWork, time.Duration(i)*time.Second), got.RecentSeen)
+		}
+	}
+}
+
+// Samples that come at other times than each second count by the time that they stand for.
+func TestWorkIsWeightedByTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		every []float64 // seconds between samples, by turns
+		held  []int64   // in flight, by the same turns
+		want  float64
+	}{
+		"each second":                  {[]float64{1, 1}, []int64{4, 8}, 6},
+		"four times a second":          {[]float64{0.25, 0.25, 0.25, 0.25}, []int64{2, 4, 6, 8}, 5},
+		"slow ones count for more":     {[]float64{1, 3}, []int64{4, 8}, 7},
+		"a burst of reads counts once": {[]float64{0.1, 0.1, 0.1, 0.1, 2.6}, []int64{9, 9, 9, 9, 3}, (4*0.1*9 + 2.6*3) / 3},
+		"a tick that is longer":        {[]float64{3}, []int64{5}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := meterOf(time.Minute)
+			at := 0.0
+			for turn := 0; at < 300; turn++ {
+				i := turn % len(test.every)
+				at += test.every[i]
+				m.sampled(holding(test.held[i]), second(at), longest)
+			}
+			got := m.over(time.Minute, second(at), longest)
+			assert.InDelta(t, 1000*test.want, got.Mean, 1000*test.want*0.07)
+			assert.InDelta(t, 1000*test.want, got.Recent, 1000*test.want*0.2)
+			assert.Equal(t, time.Minute, got.Seen)
+		})
+	}
+}
+
+// A tick that is longer than 15 s makes the newest sample the mean of those.
+func TestASampleOfMoreThanTheRecentTime(t *testing.T) {
+	m := meterOf(2 * time.Minute)
+	for i, held := range []int64{1, 2, 3, 9} {
+		m.sampled(holding(held), second(20*float64(i)), 45*time.Second)
+	}
+	got := m.over(2*time.Minute, second(60), 45*time.Second)
+	assert.EqualValues(t, 9000, got.Recent)
+	assert.EqualValues(t, 4667, got.Mean, "of 2, 3 and 9")
+	assert.Equal(t, time.Minute, got.Seen)
+}
+
+// What was not seen is no 0: it is left out of the means, and the window begins anew.
+func TestAGapIsNotZeroAndEndsWhatWasSeen(t *testing.T) {
+	const window = 2 * time.Minute
+	for name, test := range map[string]struct {
+		hole func(m *workMeter, at time.Time) // at the seconds 201 to 210; nil: nothing comes
+	}{
+		"a failed read":          {hole: func(m *workMeter, _ time.Time) { m.gap = true }},
+		"nothing is read":        {},
+		"nothing shows the work": {hole: func(m *workMeter, at time.Time) { m.sampled(queue.Depth{Kind: queue.None}, at, longest) }},
+		"it may be more than known": {hole: func(m *workMeter, at time.Time) {
+			m.sampled(queue.Depth{Kind: queue.List, Consumed: true, InFlight: 10, LowerBound: true}, at, longest)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := meterOf(window)
+			for i := range 201 {
+				m.sampled(holding(10), second(float64(i)), longest)
+			}
+			assert.Equal(t, window, m.over(window, second(200), longest).Seen)
+			for i := 201; i <= 210; i++ {
+				if test.hole != nil {
+					test.hole(m, second(float64(i)))
+				}
+			}
+			got := m.over(window, second(210), longest)
+			assert.True(t, got.Known, "it was not long ago")
+			assert.Zero(t, got.Seen)
+			assert.EqualValues(t, 10000, got.Recent)
+			assert.EqualValues(t, 10000, got.Mean)
+			for i := 211; i <= 230; i++ {
+				m.sampled(holding(10), second(float64(i)), longest)
+			}
+			got = m.over(window, second(230), longest)
+			assert.EqualValues(t, 10000, got.Recent)
+			assert.EqualValues(t, 10000, got.Mean, "a gap is left out")
+			assert.InDelta(t, 19.5, got.Seen.Seconds(), 0.6)
+			got = m.over(window, second(231+window.Seconds()), longest)
+			assert.Equal(t, Work{}, got, "of the whole window nothing was seen: it is not known")
+		})
+	}
+}
+
+// A clock that is set back begins anew, and does not stop the meter for so long.
+func TestWorkWhenTheClockIsSetBack(t *testing.T) {
+	m := meterOf(time.Minute)
+	for i := range 100 {
+		m.sampled(holding(10), second(float64(i)), longest)
+	}
+	m.sampled(holding(4), second(-3600), longest)
+	m.sampled(holding(4), second(-3599), longest)
+	got := m.over(time.Minute, second(-3599), longest)
+	assert.Equal(t, Work{Known: true, Recent: 4000, Mean: 4000, RecentSeen: time.Second, Seen: time.Second, Most: 4}, got)
+}
+
+// Most and Waited are of all samples of the window, however close its points are.
+func TestMostAndWaited(t *testing.T) {
+	m := meterOf(time.Minute)
+	add := func(at int, inFlight, ready int64) Work {
+		m.sampled(queue.Depth{Kind: queue.Stream, InFlight: inFlight, Ready: ready}, second(float64(at)), longest)
+		return m.over(time.Minute, second(float64(at)), longest)
+	}
+	var got Work
+	for i := range 100 {
+		got = add(i, 3, 1)
+	}
+	assert.EqualValues(t, 3, got.Most)
+	assert.True(t, got.Waited)
+	got = add(100, 7, 0)
+	for i := 101; i < 159; i++ {
+		assert.EqualValues(t, 7, got.Most, "second %d", i)
+		assert.False(t, got.Waited)
+		got = add(i, 2+int64(i%2), 1)
+	}
+	for i := 159; i < 170; i++ {
+		got = add(i, 2+int64(i%2), 1)
+	}
+	assert.EqualValues(t, 3, got.Most)
+	assert.True(t, got.Waited)
+}
+
+// However long the window, and whatever comes: the memory has a bound, and the means hold.
+func TestWorkTakesLittleMemory(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for window, most := range map[time.Duration]int{15 * time.Second: 40, 2 * time.Minute: 150, time.Hour: 450} {
+		m := meterOf(window)
+		var samples []int64
+		for i := range 3 * 3600 {
+			held := 50 + r.Int64N(100)
+			if i/1000%2 == 1 {
+				held = 5
+			}
+			samples = append(samples, held)
+			m.sampled(holding(held), second(float64(i)+0.2*r.Float64()), longest)
+			require.LessOrEqual(t, len(m.points), most, "%s", window)
+			require.LessOrEqual(t, cap(m.points), 4*most)
+			if n := int(window.Seconds()); i > n && i%97 == 0 {
+				got := m.over(window, second(float64(i)+0.2), longest)
+				require.InDelta(t, 1000*meanOf(samples[len(samples)-n:]), got.Mean, 9000, "%s, second %d", window, i)
+				require.Equal(t, window, got.Seen)
+			}
+		}
+	}
+	idle := meterOf(time.Hour)
+	for i := range 10_000 {
+		idle.sampled(holding(0), second(float64(i)), longest)
+	}
+	assert.Len(t, idle.points, 2, "nothing changes")
+	assert.Equal(t, Work{Known: true, RecentSeen: recentWork, Seen: time.Hour}, idle.over(time.Hour, second(9999), longest))
+}
+
+// BenchmarkWork is a sample of a queue whose work in flight changes all the time, and the
+// question for it.
+func BenchmarkWork(b *testing.B) {
+	for name, window := range map[string]time.Duration{"120s": 2 * time.Minute, "1h": time.Hour} {
+		full := func() *workMeter {
+			m := meterOf(window)
+			for i := range 2 * 3600 {
+				m.sampled(holding(int64(i%17)), second(float64(i)), longest)
+			}
+			return m
+		}
+		b.Run("sample/"+name, func(b *testing.B) {
+			m := full()
+			b.ReportAllocs()
+			i := 2 * 3600
+			for b.Loop() {
+				m.sampled(holding(int64(i%17)), second(float64(i)), longest)
+				i++
+			}
+			b.ReportMetric(float64(cap(m.points)*int(unsafe.Sizeof(workPoint{}))+int(unsafe.Sizeof(*m))), "B/queue")
+		})
+		b.Run("ask/"+name, func(b *testing.B) {
+			m := full()
+			b.ReportAllocs()
+			for b.Loop() {
+				m.over(window, second(2*3600), longest)
+			}
+		})
+	}
+}
