@@ -8,6 +8,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/internal/declared"
+	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // byUtilization chooses the policy, with fields of spec.autoScaling.utilization in turn.
@@ -61,7 +66,6 @@ var utilizationRules = map[string]rule{
 	"Utilization of a sorted set":            {ofQueue("type", "SortedSet"), neverShown},
 	"Utilization of a sorted set with times": {ofQueue("type", "SortedSet", "score", "UnixSeconds"), neverShown},
 	"Utilization of PubSub":                  {ofQueue("type", "PubSub"), neverShown},
-	"Utilization of Celery":                  {ofQueue("preset", "Celery"), ""},
 	"Utilization of Celery's own tasks":      {ofQueue("preset", "Celery", "inFlight", "Queue"), ""},
 	"Utilization of Celery without tasks":    {ofQueue("preset", "Celery", "inFlight", "None"), neverShown},
 	"Threshold of Celery without tasks":      {both(mine, in("queue", "preset", "Celery", "inFlight", "None")), ""},
@@ -74,4 +78,37 @@ func TestDefaultsOfUtilization(t *testing.T) {
 	auto := u.Object["spec"].(map[string]any)["autoScaling"].(map[string]any)
 	assert.Equal(t, map[string]any{"target": int64(80), "scaleUp": int64(90), "scaleDown": int64(70), "window": "120s"}, auto["utilization"])
 	assert.NotContains(t, auto, "workerConcurrency", "the controller knows the default, from env")
+}
+
+// The CRD refuses the policy Utilization for the queues for which the scaler would, and for no
+// others.
+func TestTheCRDRefusesUtilizationWhereTheScalerWould(t *testing.T) {
+	s := sharedServer(t)
+	namespace := s.namespace(t)
+	var queues []v1.QueueSpec
+	for _, kind := range declared.Values[v1.QueueType](t) {
+		queues = append(queues, v1.QueueSpec{Type: kind})
+	}
+	for _, preset := range declared.Values[v1.QueuePreset](t) {
+		queues = append(queues, v1.QueueSpec{Preset: preset})
+	}
+	for _, inFlight := range declared.Values[v1.InFlight](t) {
+		queues = append(queues, v1.QueueSpec{Preset: v1.PresetCelery, InFlight: inFlight})
+	}
+	refused := 0
+	for _, queue := range queues {
+		channel := channeltest.Channel(channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.Policy = v1.PolicyUtilization }))
+		channel.Namespace, channel.UID = namespace, ""
+		channel.Spec.Image, channel.Spec.Queue = "mine", &queue
+		problem := plan.Of(channel).Invalid
+		err := s.Create(t.Context(), channel, client.DryRunAll)
+		if problem == nil {
+			assert.NoError(t, err, "%+v", queue)
+			continue
+		}
+		refused++
+		require.ErrorContains(t, problem, "policy is", "%+v", queue)
+		assert.ErrorContains(t, err, neverShown, "%+v", queue)
+	}
+	assert.Equal(t, 4, refused, "SortedSet, PubSub, Arq, and Celery with inFlight None")
 }
