@@ -18,8 +18,12 @@ type follower struct {
 	period         time.Duration // the HPA's sync period
 	replicas       int32         // at the start
 
+	// byWork says that the policy is Utilization; otherwise it is Threshold.
+	byWork bool
 	// depth is the queue's at the next sync, with that many replicas.
 	depth func(replicas int32) int64
+	// inFlight is the work in flight at the next sync. Nil: it can't be seen.
+	inFlight func(replicas int32) policy.InFlight
 	// meddle is called before each sync, where somebody else may change the replicas. Nil: nobody does.
 	meddle func(s *hpaSync)
 	slow   bool // calls over the network take some time
@@ -29,6 +33,7 @@ type follower struct {
 type decided struct {
 	*hpaSync
 	depth    int64
+	inFlight policy.InFlight
 	decision policy.Decision // when the HPA asked; of the start of the sync where it did not ask
 }
 
@@ -44,8 +49,8 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 	}
 	dropTolerance(kube.hpa.Spec.Behavior, f.keepsTolerance)
 	var trace []decided
-	decide := func(s *hpaSync, depth int64) policy.Decision {
-		return policy.Decide(f.spec, policy.State{Replicas: s.spec, Depth: depth, LastScale: s.lastScale, Now: time.Now()})
+	decide := func(s *hpaSync, depth int64, inFlight policy.InFlight) policy.Decision {
+		return f.decider()(f.spec, policy.State{Replicas: s.spec, Depth: depth, InFlight: inFlight, LastScale: s.lastScale, Now: time.Now()})
 	}
 	kube.begin = func(s *hpaSync) {
 		if f.slow {
@@ -55,15 +60,19 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 			f.meddle(s)
 		}
 		depth := f.depth(s.spec)
-		f.keda(r, s, decide(s, depth))
-		trace = append(trace, decided{hpaSync: s, depth: depth, decision: decide(s, depth)})
+		var inFlight policy.InFlight
+		if f.inFlight != nil {
+			inFlight = f.inFlight(s.spec)
+		}
+		f.keda(r, s, decide(s, depth, inFlight))
+		trace = append(trace, decided{hpaSync: s, depth: depth, inFlight: inFlight, decision: decide(s, depth, inFlight)})
 	}
 	kube.metric = func(s *hpaSync) float64 {
 		if f.slow {
 			pause(r)
 		}
 		last := &trace[len(trace)-1]
-		last.decision = decide(s, last.depth)
+		last.decision = decide(s, last.depth, last.inFlight)
 		if f.slow {
 			defer pause(r)
 		}
@@ -71,6 +80,13 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 	}
 	kube.forSyncs(t, count)
 	return trace
+}
+
+func (f follower) decider() policy.Decider {
+	if f.byWork {
+		return policy.Utilization
+	}
+	return policy.Decide
 }
 
 // keda does KEDA's own part, with a minReplicas of 0: it wakes the target, and puts the
@@ -101,6 +117,15 @@ func randomFollower(r *rand.Rand, keepsTolerance bool) follower {
 			depth = randomDepth(r, f.spec, int64(replicas))
 		}
 		return depth
+	}
+	if f.byWork = r.IntN(2) == 0; f.byWork {
+		var last policy.InFlight
+		f.inFlight = func(replicas int32) policy.InFlight {
+			if r.IntN(3) > 0 {
+				last = randomInFlight(r, f.spec, int64(replicas))
+			}
+			return last
+		}
 	}
 	if r.IntN(3) == 0 {
 		f.meddle = func(s *hpaSync) {

@@ -157,6 +157,11 @@ func TestWithoutToleranceItCannotFlap(t *testing.T) {
 		f.meddle = nil
 		depth := randomDepth(r, f.spec, int64(f.replicas))
 		f.depth = func(int32) int64 { return depth }
+		if f.byWork {
+			inFlight := randomInFlight(r, f.spec, int64(f.replicas))
+			inFlight.Window = inFlight.Recent
+			f.inFlight = func(int32) policy.InFlight { return inFlight }
+		}
 		direction := policy.Hold
 		for i, s := range f.follow(t, r, 200) {
 			if s.writes == 0 || !s.asked {
@@ -188,4 +193,33 @@ func TestWithoutToleranceTheHPATakesPodsForReplicas(t *testing.T) {
 		}
 	})
 	require.NotZero(t, followed)
+}
+
+// The same by the work in flight alone, with an empty queue: the more replicas there are, and
+// the closer the three percentages are to each other, the farther the HPA overshoots.
+func TestWithoutToleranceItCannotFlapByWorkInFlight(t *testing.T) {
+	moved := 0
+	forEachCase(t, func(t *testing.T, r *rand.Rand) {
+		f := randomFollower(r, r.IntN(4) == 0)
+		f.meddle, f.byWork = nil, true
+		f.spec.MinReplicas, f.spec.MaxReplicas, f.spec.Cooldown = 1, 1000, 0
+		f.spec.MaxScaleUpStep, f.spec.MaxScaleDownStep = oneOf(r, policy.Step{}, f.spec.MaxScaleUpStep), oneOf(r, policy.Step{}, f.spec.MaxScaleDownStep)
+		f.spec.Utilization, f.replicas = randomUtilization(r), 10+r.Int32N(500)
+		f.spec.Utilization.ScaleDown = max(f.spec.Utilization.ScaleDown, f.spec.Utilization.Target-oneOf[int32](r, 1, 5, 30))
+		f.depth = func(int32) int64 { return 0 }
+		inFlight := randomInFlight(r, f.spec, int64(f.replicas))
+		inFlight = policy.InFlight{Known: true, Recent: inFlight.Recent, Window: inFlight.Recent, Seen: time.Hour}
+		f.inFlight = func(int32) policy.InFlight { return inFlight }
+		direction := policy.Hold
+		for i, s := range f.follow(t, r, 100) {
+			if s.writes == 0 || !s.asked {
+				continue
+			}
+			moved++
+			require.Truef(t, direction == policy.Hold || direction == s.decision.Action,
+				"sync %d of %+v with %+v: %d → %d: %s", i, f.spec, inFlight, s.spec, s.after, s.decision.Text)
+			direction = s.decision.Action
+		}
+	})
+	require.Greater(t, moved, *cases/2, "too few scalings to say anything")
 }
