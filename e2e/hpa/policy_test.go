@@ -18,8 +18,6 @@ type follower struct {
 	period         time.Duration // the HPA's sync period
 	replicas       int32         // at the start
 
-	// byWork says that the policy is Utilization; otherwise it is Threshold.
-	byWork bool
 	// depth is the queue's at the next sync, with that many replicas.
 	depth func(replicas int32) int64
 	// inFlight is the work in flight at the next sync. Nil: it can't be seen.
@@ -50,7 +48,8 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 	dropTolerance(kube.hpa.Spec.Behavior, f.keepsTolerance)
 	var trace []decided
 	decide := func(s *hpaSync, depth int64, inFlight policy.InFlight) policy.Decision {
-		return f.decider()(f.spec, policy.State{Replicas: s.spec, Depth: depth, InFlight: inFlight, LastScale: s.lastScale, Now: time.Now()})
+		spec := f.inUse(inFlight)
+		return spec.Policy.Decider()(spec, policy.State{Replicas: s.spec, Depth: depth, InFlight: inFlight, LastScale: s.lastScale, Now: time.Now()})
 	}
 	kube.begin = func(s *hpaSync) {
 		if f.slow {
@@ -76,17 +75,22 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 		if f.slow {
 			defer pause(r)
 		}
-		return float64(f.spec.MetricValue(last.decision, f.keepsTolerance))
+		return float64(f.inUse(last.inFlight).MetricValue(last.decision, f.keepsTolerance))
 	}
 	kube.forSyncs(t, count)
 	return trace
 }
 
-func (f follower) decider() policy.Decider {
-	if f.byWork {
-		return policy.Utilization
+// byWork tells whether the policy is Utilization.
+func (f follower) byWork() bool { return f.spec.Policy == policy.ByUtilization }
+
+// inUse is the spec with the policy that decides: Threshold, where the work in flight can't be seen.
+func (f follower) inUse(inFlight policy.InFlight) policy.Spec {
+	spec := f.spec
+	if !inFlight.Known {
+		spec.Policy = policy.ByThreshold
 	}
-	return policy.Decide
+	return spec
 }
 
 // keda does KEDA's own part, with a minReplicas of 0: it wakes the target, and puts the
@@ -118,7 +122,8 @@ func randomFollower(r *rand.Rand, keepsTolerance bool) follower {
 		}
 		return depth
 	}
-	if f.byWork = r.IntN(2) == 0; f.byWork {
+	if r.IntN(2) == 0 {
+		f.spec.Policy = policy.ByUtilization
 		var last policy.InFlight
 		f.inFlight = func(replicas int32) policy.InFlight {
 			if r.IntN(3) > 0 {

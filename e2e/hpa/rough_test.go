@@ -21,7 +21,8 @@ import (
 //     the policies of its behavior, which are the policy's steps, a percentage rounded up.
 //
 // It leaves a step of less than a tenth alone only where the bounds are so near to each
-// other that the policy would turn back: scaleUpThreshold < 1.25 × scaleDownThreshold.
+// other that the policy would turn back: scaleUpThreshold < 1.25 × scaleDownThreshold; or, of
+// Utilization, target < 1.25 × scaleDown.
 func TestWithoutToleranceTheHPAOvershootsByATenthAtMost(t *testing.T) {
 	forEachCase(t, func(t *testing.T, r *rand.Rand) {
 		f := randomFollower(r, false)
@@ -47,6 +48,9 @@ func (f follower) tooRough(s decided) string {
 	}
 	if after == n {
 		narrow := 100*f.spec.ScaleUpThreshold < 125*f.spec.ScaleDownThreshold
+		if u := f.spec.UtilizationOrDefault(); f.byWork() { // the target is less than scaleUp
+			narrow = narrow || 100*u.Target < 125*u.ScaleDown
+		}
 		if !narrow || 10*max(desired-n, n-desired) > n {
 			return "a step that does not happen"
 		}
@@ -157,7 +161,7 @@ func TestWithoutToleranceItCannotFlap(t *testing.T) {
 		f.meddle = nil
 		depth := randomDepth(r, f.spec, int64(f.replicas))
 		f.depth = func(int32) int64 { return depth }
-		if f.byWork {
+		if f.byWork() {
 			inFlight := randomInFlight(r, f.spec, int64(f.replicas))
 			inFlight.Window = inFlight.Recent
 			f.inFlight = func(int32) policy.InFlight { return inFlight }
@@ -201,7 +205,7 @@ func TestWithoutToleranceItCannotFlapByWorkInFlight(t *testing.T) {
 	moved := 0
 	forEachCase(t, func(t *testing.T, r *rand.Rand) {
 		f := randomFollower(r, r.IntN(4) == 0)
-		f.meddle, f.byWork = nil, true
+		f.meddle, f.spec.Policy = nil, policy.ByUtilization
 		f.spec.MinReplicas, f.spec.MaxReplicas, f.spec.Cooldown = 1, 1000, 0
 		f.spec.MaxScaleUpStep, f.spec.MaxScaleDownStep = oneOf(r, policy.Step{}, f.spec.MaxScaleUpStep), oneOf(r, policy.Step{}, f.spec.MaxScaleDownStep)
 		f.spec.Utilization, f.replicas = randomUtilization(r), 10+r.Int32N(500)
