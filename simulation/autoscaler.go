@@ -19,8 +19,11 @@ type Autoscaler struct {
 
 // The autoscalers.
 var (
-	// Threshold is this project's policy, through KEDA and the HPA.
-	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config, _ []int64) scaler { return newExternal(c, policy.Decide) }}
+	// Threshold is this project's policy by depth, through KEDA and the HPA.
+	Threshold = &Autoscaler{"threshold", called("this project"), func(c Config, _ []int64) scaler {
+		c.Spec.Policy = policy.ByThreshold
+		return newExternal(c, policy.Decide)
+	}}
 	// KEDA is KEDA's built-in redis scaler, with no behavior set on its HPA.
 	KEDA = &Autoscaler{"keda", called("KEDA redis scaler"), func(c Config, _ []int64) scaler { return newRedisList(c, nil) }}
 	// KEDABehavior is KEDA with an empty behavior on its HPA. The API server then fills in rules
@@ -36,8 +39,9 @@ var (
 	}}
 	// Fixed never scales.
 	Fixed = &Autoscaler{"fixed", func(c Config) string { return fmt.Sprintf("fixed %d", c.Fixed) }, func(Config, []int64) scaler { return fixed{} }}
-	// Utilization is this project's policy by how busy the workers are, which no channel can choose yet.
-	Utilization = &Autoscaler{"utilization", called("utilization (not yet for channels)"), func(c Config, _ []int64) scaler {
+	// Utilization is this project's policy by how busy the workers are.
+	Utilization = &Autoscaler{"utilization", called("this project, Utilization"), func(c Config, _ []int64) scaler {
+		c.Spec.Policy = policy.ByUtilization
 		return newExternal(c, policy.Utilization)
 	}}
 	// Clairvoyant is what no real scaler can be: it knows what will arrive.

@@ -93,15 +93,24 @@ func (r Result) MeanReplicas() float64 {
 	return r.ReplicaHours * 3600 / float64(len(r.Replicas))
 }
 
-// Compare replays the arrivals of each second with each autoscaler, and with Threshold
+// Own is this project's autoscaler with the policy that the configuration names.
+func Own(config Config) *Autoscaler {
+	if config.Spec.Policy == policy.ByUtilization {
+		return Utilization
+	}
+	return Threshold
+}
+
+// Compare replays the arrivals of each second with each autoscaler, and with Own
 // first. The configuration must be valid.
 func Compare(config Config, arrivals []int64, others ...*Autoscaler) []Result {
-	results := []Result{Run(config, arrivals, Threshold)}
+	own := Own(config)
+	results := []Result{Run(config, arrivals, own)}
 	if config.Fixed == 0 {
 		config.Fixed = max(1, int32(math.Ceil(results[0].MeanReplicas())))
 	}
 	for _, other := range others {
-		if other != Threshold {
+		if other != own {
 			results = append(results, Run(config, arrivals, other))
 		}
 	}

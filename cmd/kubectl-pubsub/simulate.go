@@ -42,7 +42,8 @@ The policy is compared with (--compare):
   keda-behavior  the same with "behavior: {}" on its HPA, which then grows faster
   step           the same thresholds and cooldown, but one replica at a time
   fixed          a fleet that never scales, of --fixed replicas
-  utilization    the policy by how busy the workers are, which no channel can choose yet
+  utilization    the policy Utilization, by how busy the workers are
+  threshold      the policy Threshold, where Utilization is the policy
   clairvoyant    what no real scaler can be: it knows when messages will arrive
   all, none      all of these, or none; use them alone`
 
@@ -129,9 +130,7 @@ func (o *simulateOptions) run(command *cobra.Command) error {
 	var reports []report.Report
 	for _, replay := range replays {
 		if manifest != nil {
-			// A channel can't say yet how many messages a worker has at once, nor what Utilization is to do.
-			manifest.WorkerConcurrency, manifest.Utilization = replay.Spec.WorkerConcurrency, replay.Spec.Utilization
-			replay.Spec = *manifest
+			replay = ofManifest(replay, *manifest)
 		}
 		config := o.model
 		config.Spec = override(replay.Spec)
@@ -177,7 +176,7 @@ func (o *simulateOptions) validate() ([]*simulation.Autoscaler, error) {
 }
 
 func comparisons(names []string) ([]*simulation.Autoscaler, error) {
-	known := slices.DeleteFunc(simulation.Autoscalers(), func(a *simulation.Autoscaler) bool { return a == simulation.Threshold })
+	known := simulation.Autoscalers()
 	var others []*simulation.Autoscaler
 	for _, name := range names {
 		other, _ := simulation.ByName(name)

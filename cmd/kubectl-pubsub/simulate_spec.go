@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
 )
 
@@ -27,6 +28,7 @@ type specFlags struct {
 }
 
 func (f *specFlags) bind(flags *pflag.FlagSet) {
+	flags.StringVar((*string)(&f.spec.Policy), "policy", "", fmt.Sprintf("autoScaling.policy, %s or %s", policy.ByThreshold, policy.ByUtilization))
 	flags.Int32Var(&f.spec.MinReplicas, "min-replicas", 0, "autoScaling.minReplicas")
 	flags.Int32Var(&f.spec.MaxReplicas, "max-replicas", 0, "autoScaling.maxReplicas")
 	flags.Int64Var(&f.spec.TargetQueueDepth, "target-queue-depth", 0, "autoScaling.targetQueueDepth, messages per replica")
@@ -59,6 +61,7 @@ func (f *specFlags) override(flags *pflag.FlagSet) (func(policy.Spec) policy.Spe
 			spec.Utilization = policy.DefaultUtilization()
 		}
 		for name, set := range map[string]func(){
+			"policy":                 func() { spec.Policy = f.spec.Policy },
 			"utilization-scale-up":   func() { spec.Utilization.ScaleUp = f.busy.ScaleUp },
 			"utilization-target":     func() { spec.Utilization.Target = f.busy.Target },
 			"utilization-scale-down": func() { spec.Utilization.ScaleDown = f.busy.ScaleDown },
@@ -80,6 +83,18 @@ func (f *specFlags) override(flags *pflag.FlagSet) (func(policy.Spec) policy.Spe
 		}
 		return spec
 	}, errors.Join(upErr, downErr)
+}
+
+// ofManifest is a replay with the policy of a manifest. If that is Utilization, it says how many messages a worker has at
+// once, which is then true. Else what the trace says of that stays, for a comparison with Utilization.
+func ofManifest(replay trace.BuiltIn, manifest policy.Spec) trace.BuiltIn {
+	if manifest.Policy == policy.ByUtilization {
+		replay.Work.Concurrency = int(max(1, manifest.WorkerConcurrency))
+	} else {
+		manifest.WorkerConcurrency, manifest.Utilization = replay.Spec.WorkerConcurrency, replay.Spec.Utilization
+	}
+	replay.Spec = manifest
+	return replay
 }
 
 // readManifest reads the policy of the one PubSubChannel in a manifest.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation/trace"
 )
 
 // simulate runs the command.
@@ -179,8 +180,7 @@ func TestSimulateErrors(t *testing.T) {
 		"invalid spec":    {[]string{"--trace", "flash", "--min-replicas", "60"}, "minReplicas is 60, greater than maxReplicas 50: lower minReplicas or raise maxReplicas"},
 		"thresholds":      {[]string{"--trace", "flash", "--scale-down-threshold", "150"}, "scaleDownThreshold is 150: it must be from 1 to 100"},
 		"bad step":        {[]string{"--trace", "flash", "--max-scale-up-step", "20 %"}, `--max-scale-up-step: "20 %" is neither a number`},
-		"bad comparison":  {[]string{"--trace", "flash", "--compare", "keda,hpa"}, `--compare has "hpa": it must be a list of keda, keda-behavior, step, fixed, utilization, clairvoyant, or all or none alone`},
-		"itself":          {[]string{"--trace", "flash", "--compare", "threshold"}, `--compare has "threshold"`},
+		"bad comparison":  {[]string{"--trace", "flash", "--compare", "keda,hpa"}, `--compare has "hpa": it must be a list of threshold, keda, keda-behavior, step, fixed, utilization, clairvoyant, or all or none alone`},
 		"none and more":   {[]string{"--trace", "flash", "--compare", "none,keda"}, `--compare has "none"`},
 		"bad output":      {[]string{"--trace", "flash", "-o", "yaml"}, `--output is "yaml": it must be table, json or markdown`},
 		"narrow":          {[]string{"--trace", "flash", "--width", "39"}, "--width is 39: it must be from 40 to 500"},
@@ -222,6 +222,37 @@ func TestAManifestHasTheDefaultsOfTheCRD(t *testing.T) {
 	want.MinReplicas, want.Cooldown, want.MaxScaleUpStep = 0, 0, policy.Step{Value: 50, Percent: true}
 	assert.Equal(t, want, spec)
 	assert.Equal(t, 60*time.Second, policy.DefaultSpec().Cooldown)
+}
+
+// The policy of a channel is the one that is replayed, with the workers that it says it has.
+func TestThePolicyOfAManifestIsReplayed(t *testing.T) {
+	builtIn, _ := trace.Lookup("concurrent")
+	spec := policy.DefaultSpec()
+	got := ofManifest(builtIn, spec)
+	assert.Equal(t, builtIn.Work, got.Work)
+	assert.Equal(t, builtIn.Spec.WorkerConcurrency, got.Spec.WorkerConcurrency, "for a comparison")
+	spec.Policy, spec.WorkerConcurrency, spec.Utilization = policy.ByUtilization, 3, policy.UtilizationSpec{Target: 60, ScaleUp: 70, ScaleDown: 50, Window: time.Minute}
+	got = ofManifest(builtIn, spec)
+	assert.Equal(t, spec, got.Spec)
+	assert.Equal(t, 3, got.Work.Concurrency)
+}
+
+func TestThePolicyIsChosenByAFlag(t *testing.T) {
+	labels := func(args ...string) (labels []string) {
+		t.Helper()
+		out, err := simulate(t, "", append([]string{"--trace", "steady", "-o", "json"}, args...)...)
+		require.NoError(t, err)
+		var got []struct{ Results []struct{ Autoscaler string } }
+		require.NoError(t, json.Unmarshal([]byte(out), &got))
+		for _, result := range got[0].Results {
+			labels = append(labels, result.Autoscaler)
+		}
+		return labels
+	}
+	assert.Equal(t, []string{"threshold", "utilization"}, labels("--compare", "threshold,utilization"))
+	assert.Equal(t, []string{"utilization", "threshold"}, labels("--policy", "Utilization", "--compare", "utilization,threshold"))
+	_, err := simulate(t, "", "--trace", "steady", "--policy", "Busy")
+	assert.ErrorContains(t, err, `policy is "Busy": it must be Threshold or Utilization`)
 }
 
 func TestTheSamplesCanBeReplayed(t *testing.T) {

@@ -101,6 +101,15 @@ func TestEveryFieldIsNewsOrCounts(t *testing.T) {
 	assert.True(t, proto.Equal(older(time.Second), older(2*time.Second)))
 }
 
+// How much of a window was seen counts on; that all of it was is news.
+func TestAWindowThatWasSeenIsNews(t *testing.T) {
+	seen := func(by time.Duration) *inspectv1.ExplainResponse {
+		return inspect.Lasting(&inspectv1.ExplainResponse{WindowSeen: durationpb.New(by), Policy: &inspectv1.Policy{UtilizationWindow: durationpb.New(time.Minute)}})
+	}
+	assert.True(t, proto.Equal(seen(time.Second), seen(2*time.Second)))
+	assert.False(t, proto.Equal(seen(59*time.Second), seen(time.Minute)))
+}
+
 // set gives a field some value other than none.
 func set(t *testing.T, message protoreflect.Message, field protoreflect.FieldDescriptor) {
 	t.Helper()

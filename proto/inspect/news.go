@@ -21,7 +21,10 @@ func Lasting(answer *inspectv1.ExplainResponse) *inspectv1.ExplainResponse {
 // (lasting_explanation does not).
 func DropCounting(answer *inspectv1.ExplainResponse) {
 	answer.SampleAge, answer.CooldownLeft, answer.OldestAge, answer.Explanation = nil, nil, nil, ""
-	answer.Busy, answer.BusyOverWindow, answer.WindowSeen, answer.Utilization = nil, nil, nil, nil
+	answer.Busy, answer.BusyOverWindow, answer.Utilization = nil, nil, nil
+	if window := answer.GetPolicy().GetUtilizationWindow().AsDuration(); window == 0 || answer.GetWindowSeen().AsDuration() < window {
+		answer.WindowSeen = nil // that all of it was seen is news, and does not count on
+	}
 }
 
 // WithoutDigits is a message without its digits, such as seconds or the ports of connections,

@@ -45,7 +45,7 @@ type InspectorClient interface {
 	// cluster can't be read).
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// Watch sends the answer of Explain when it opens, and again whenever it changes. Fields
-	// that change all the time (sample_age, cooldown_left) do not count as a change.
+	// that change all the time (sample_age, cooldown_left, busy) do not count as a change.
 	//
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Watch
 	//
@@ -113,7 +113,7 @@ type InspectorServer interface {
 	// cluster can't be read).
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// Watch sends the answer of Explain when it opens, and again whenever it changes. Fields
-	// that change all the time (sample_age, cooldown_left) do not count as a change.
+	// that change all the time (sample_age, cooldown_left, busy) do not count as a change.
 	//
 	//	grpcurl -d '{"name":"orders","namespace":"shop"}' ADDRESS pubsub.inspect.v1.Inspector/Watch
 	//

@@ -32,6 +32,7 @@ func Explanation(d Decision) string {
 	out.WriteString(gauge(d.Answer))
 	section(&out, "Queue", d.queue())
 	keys(&out, d.Answer.GetKeys())
+	section(&out, "Workers", workers(d.Answer))
 	section(&out, "Band", d.band())
 	section(&out, "Decision", d.decision())
 	section(&out, "Answer for KEDA", d.keda())
@@ -201,7 +202,7 @@ func policy(p *inspectv1.Policy) []row {
 	if p.GetMaxAge() != nil {
 		maxAge = seconds(p.GetMaxAge().AsDuration())
 	}
-	return []row{
+	return append(utilization(p), []row{
 		{"minReplicas, maxReplicas", fmt.Sprintf("%d, %d", p.GetMinReplicas(), p.GetMaxReplicas())},
 		{"targetQueueDepth", plural(p.GetTargetQueueDepth(), "message") + " per replica"},
 		{"scaleUpThreshold, scaleDownThreshold", fmt.Sprintf("%d %%, %d %%", p.GetScaleUpThreshold(), p.GetScaleDownThreshold())},
@@ -209,5 +210,5 @@ func policy(p *inspectv1.Policy) []row {
 		{"activationQueueDepth", fmt.Sprint(p.GetActivationQueueDepth())},
 		{"maxScaleUpStep, maxScaleDownStep", step(p.GetMaxScaleUpStep()) + ", " + step(p.GetMaxScaleDownStep())},
 		{"maxAge", maxAge},
-	}
+	}...)
 }

@@ -130,9 +130,9 @@ func perSecond(e *inspectv1.ExplainResponse) string {
 // sentence is the explanation in the form that stays true until the next one comes.
 func sentence(e *inspectv1.ExplainResponse) string {
 	if e.GetLastingExplanation() != "" {
-		return e.GetLastingExplanation()
+		return briefly(e) + e.GetLastingExplanation()
 	}
-	return e.GetExplanation()
+	return briefly(e) + e.GetExplanation()
 }
 
 func cooldown(r Row, now time.Time) string {

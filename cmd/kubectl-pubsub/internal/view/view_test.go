@@ -42,7 +42,7 @@ func golden(t *testing.T, name, got string) {
 // answer is what the scaler would answer: the decision is the policy's own.
 func answer(spec policy.Spec, state policy.State, change ...func(*inspectv1.ExplainResponse)) *inspectv1.ExplainResponse {
 	state.Now = now
-	d := policy.Decide(spec, state)
+	d := spec.Policy.Decider()(spec, state)
 	out := &inspectv1.ExplainResponse{
 		QueueDepth: state.Depth, Ready: state.Depth, QueueType: "list",
 		SampleAge: durationpb.New(400 * time.Millisecond),
@@ -57,6 +57,8 @@ func answer(spec policy.Spec, state policy.State, change ...func(*inspectv1.Expl
 			ScaleUpThreshold: spec.ScaleUpThreshold, ScaleDownThreshold: spec.ScaleDownThreshold,
 			CooldownPeriod: durationpb.New(spec.Cooldown), ActivationQueueDepth: spec.ActivationQueueDepth,
 			MaxScaleUpStep: spec.MaxScaleUpStep.String(), MaxScaleDownStep: spec.MaxScaleDownStep.String(),
+			Policy: string(spec.Policy), WorkerConcurrency: spec.WorkerConcurrency,
+			UtilizationTarget: 80, UtilizationScaleUp: 90, UtilizationScaleDown: 70, UtilizationWindow: durationpb.New(spec.UtilizationWindow()),
 		},
 		Keys: []*inspectv1.KeyDepth{{Key: "orders", QueueType: "list", Ready: state.Depth}},
 	}
@@ -89,6 +91,19 @@ func spec(change ...func(*policy.Spec)) policy.Spec {
 		c(&s)
 	}
 	return s
+}
+
+// utilizing is a policy Utilization with 4 messages at once.
+func utilizing() policy.Spec {
+	return spec(func(s *policy.Spec) { s.Policy, s.WorkerConcurrency = policy.ByUtilization, 4 })
+}
+
+// busy is an answer of a fleet with 16 slots.
+func busy(recent, window float64, seen time.Duration) func(*inspectv1.ExplainResponse) {
+	return func(a *inspectv1.ExplainResponse) {
+		a.InFlightKnown, a.PolicyInUse, a.Slots = true, "Utilization", 16
+		a.Busy, a.BusyOverWindow, a.Utilization, a.WindowSeen = new(recent), new(window), new(100*recent/16), durationpb.New(seen)
+	}
 }
 
 func TestExplanation(t *testing.T) {
@@ -130,6 +145,17 @@ func TestExplanation(t *testing.T) {
 		"hold for a lower bound": {Answer: answer(spec(), policy.State{Replicas: 10, Depth: 120, AtLeast: true}, func(a *inspectv1.ExplainResponse) {
 			a.DepthIsLowerBound, a.QueueType = true, "stream"
 		})},
+		"busy workers": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 16, InFlight: policy.InFlight{Known: true, Recent: 15_250, Window: 12_000, Seen: 45 * time.Second}},
+			busy(15.25, 12, 45*time.Second))},
+		"busy workers, nothing seen yet": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 16, InFlight: policy.InFlight{Known: true, Window: 15_000, Seen: time.Second}},
+			busy(15, 15, time.Second), func(a *inspectv1.ExplainResponse) { a.Busy, a.Utilization = nil, nil })},
+		"busy workers, with a wrong concurrency": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 30, InFlight: policy.InFlight{Known: true, Recent: 30_000, Window: 30_000, Seen: 2 * time.Minute}},
+			busy(30, 30, 2*time.Minute), func(a *inspectv1.ExplainResponse) {
+				a.ConcurrencyRemark = "more was in flight than the slots: set it to 8"
+			})},
+		"busy workers that are not seen": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 16}, func(a *inspectv1.ExplainResponse) {
+			a.Slots, a.PolicyInUse, a.FallbackReason = 16, "Threshold", "no worker shows what it holds of the list \"orders\""
+		})},
 		"an older scaler": {Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) {
 			a.Policy, a.Keys, a.LastingExplanation, a.Arithmetic = nil, nil, "", ""
 		})},
@@ -153,6 +179,8 @@ func TestTable(t *testing.T) {
 	rows := []view.Row{
 		{Namespace: "shop", Name: "orders", Explanation: up, Heard: now},
 		{Namespace: "shop", Name: "invoices-of-the-month", Explanation: cooling, Heard: now.Add(-5 * time.Second)},
+		{Namespace: "shop", Name: "utilized", Explanation: answer(utilizing(), policy.State{Replicas: 4, Depth: 16, InFlight: policy.InFlight{Known: true, Recent: 15_250, Window: 12_000, Seen: 45 * time.Second}},
+			busy(15.25, 12, 45*time.Second)), Heard: now},
 		{Namespace: "shop", Name: "over", Explanation: cooling, Heard: now.Add(-time.Minute)},
 		{Namespace: "bank", Name: "orders", Explanation: atLeast, Heard: now},
 		{Namespace: "shop", Name: "broken", Failure: &inspectv1.Failure{Code: "UNAVAILABLE", Reason: "BrokerUnreachable", Message: "reading dragonfly:6379:\nrefused"}},
