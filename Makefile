@@ -53,7 +53,7 @@ FUZZTIME ?= 10m
 
 .PHONY: property-test
 property-test: ## Try the policy's properties on a million random specs (CASES)
-	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast|WithoutWork' ./scaler/policy -cases $(CASES)
+	$(GO) test -count 1 -timeout 30m -v -run 'Flap|Limits|Monotone|AtLeast|WithoutWork|TwoScalers|HPAComes' ./scaler/policy -cases $(CASES)
 
 ROWS ?= .
 

@@ -25,6 +25,7 @@ func FuzzExplain(f *testing.F) {
 	f.Add("channelName=q\nminReplicas=0\nmaxReplicas=50\ntargetQueueDepth=1", int64(math.MaxInt64), int32(0), int64(1))
 	f.Add("channelName=q\nscaleUpThreshold=2\nscaleDownThreshold=1\nmaxScaleUpStep=50%\nmaxScaleDownStep=none", int64(0), int32(math.MaxInt32), int64(-1))
 	f.Add("channelName=q\ncooldownPeriod=86400\nactivationQueueDepth=5", int64(-1), int32(-1), int64(math.MaxInt64))
+	f.Add("channelName=q\npolicy=Utilization\nworkerConcurrency=8\nutilizationTarget=60\nutilizationScaleUp=75\nutilizationScaleDown=50\nutilizationWindow=10m", int64(9), int32(3), int64(0))
 	f.Add("maxReplicas=ten", int64(0), int32(1), int64(1_700_000_000))
 	pool := sampling.NewPool(sampling.Options{})
 	f.Cleanup(pool.Close)
