@@ -94,6 +94,7 @@ var alongside = map[string]string{
 	"spec.queue.prioritySeparator":          "{image: mine, queue: {preset: Celery}}",
 	"spec.queue.inFlight":                   "{image: mine, queue: {preset: Celery}}",
 	"spec.queue.scheduled":                  "{image: mine, queue: {preset: RQ}}",
+	"spec.autoScaling.utilization":          "{autoScaling: {policy: Utilization}}",
 	"spec.redis.sentinelMaster":             "{redis: {mode: Sentinel}}",
 	"spec.redis.usernameSecret":             "{redis: {passwordSecret: {name: redis-auth}}}",
 	"spec.redis.sentinelUsernameSecret":     "{redis: {mode: Sentinel, sentinelMaster: m, sentinelPasswordSecret: {name: sentinel-auth}}}",

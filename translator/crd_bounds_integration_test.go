@@ -3,6 +3,7 @@
 package translator
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -78,7 +79,8 @@ func boundedFields(schema map[string]any, path ...string) (found []bounded) {
 var besides = map[string]map[string]any{
 	"spec":                                   {"channelName": "messages", "image": "mine"},
 	"spec.queue":                             {"preset": "Celery"},
-	"spec.autoScaling":                       {"maxReplicas": 1000000, "scaleUpThreshold": 1000, "scaleDownThreshold": 1},
+	"spec.autoScaling":                       {"maxReplicas": 1000000, "scaleUpThreshold": 1000, "scaleDownThreshold": 1, "policy": "Utilization"},
+	"spec.autoScaling.utilization":           {"target": 80, "scaleUp": 100, "scaleDown": 1},
 	"spec.autoScaling.fallback":              {"failureThreshold": 1, "replicas": 1},
 	"spec.autoScaling.schedules.[]":          {"name": "office", "timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "minReplicas": 1},
 	"spec.env.[]":                            {"name": "A"},
@@ -122,6 +124,7 @@ func TestEveryFieldIsBounded(t *testing.T) {
 		"time": {`"2026-01-31t12:00:00z"`, `"2026-01-31 12:00:00Z"`, `"2026-01-31T12:00:00"`, `"2026-01-31T24:00:00Z"`, `"2026-01-31T23:59:60Z"`, `"2026-02-30T12:00:00Z"`, `"20260131T120000Z"`, `"2026-01-31T12:00:00+0100"`, `"2026-01-31T12:00:00.1234567891Z"`, `"99999-01-31T12:00:00Z"`},
 	}
 	legal := map[string]string{"integer": "2", "intOrString": `"20%"`, "quantity": `"1"`, "time": `"2026-01-31T12:00:00Z"`}
+	legalOf := map[string]string{"spec.autoScaling.utilization.scaleUp": "90"} // 2 is too little there
 	// patch tries a merge patch, and returns the channel as it would be.
 	patch := func(t *testing.T, field bounded, value string) ([]byte, error) {
 		t.Helper()
@@ -147,7 +150,7 @@ func TestEveryFieldIsBounded(t *testing.T) {
 	require.GreaterOrEqual(t, len(fields), 25, "the walk finds the fields")
 	for _, field := range fields {
 		t.Run(field.String(), func(t *testing.T) {
-			got, err := patch(t, field, legal[field.kind])
+			got, err := patch(t, field, cmp.Or(legalOf[strings.Join(field.path, ".")], legal[field.kind]))
 			require.NoError(t, err, "the test reaches the field")
 			require.Contains(t, string(got), fmt.Sprintf("%q", strings.NewReplacer("{}", "cpu").Replace(lastName(field.path))))
 			for _, value := range values[field.kind] {

@@ -168,8 +168,9 @@ func TestRules(t *testing.T) {
 	namespace := s.namespace(t)
 	all := maps.Clone(rules)
 	maps.Copy(all, queueRules)
+	maps.Copy(all, utilizationRules)
 	maps.Copy(all, presetRules())
-	require.Len(t, all, len(rules)+len(queueRules)+len(presetRules()), "a name stands for two rules")
+	require.Len(t, all, len(rules)+len(queueRules)+len(utilizationRules)+len(presetRules()), "a name stands for two rules")
 	for name, test := range all {
 		t.Run(name, func(t *testing.T) {
 			err := s.Create(t.Context(), object(namespace, test.mutate), client.DryRunAll)
@@ -198,7 +199,7 @@ func TestDefaults(t *testing.T) {
 		"autoScaling": map[string]any{
 			"enabled": true, "minReplicas": int64(1), "maxReplicas": int64(10), "targetQueueDepth": int64(100),
 			"scaleUpThreshold": int64(150), "scaleDownThreshold": int64(50), "cooldownPeriod": int64(60),
-			"activationQueueDepth": int64(0), "maxScaleDownStep": "20%",
+			"activationQueueDepth": int64(0), "maxScaleDownStep": "20%", "policy": "Threshold",
 		},
 	}, u.Object["spec"])
 	assert.Equal(t, map[string]any{"observedGeneration": int64(-1)}, u.Object["status"], "nobody has looked at it yet")

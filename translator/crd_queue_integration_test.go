@@ -61,6 +61,7 @@ func presetRules() map[string]rule {
 		all["prioritySteps of "+f.Name] = rule{of("prioritySteps", []any{int64(0), int64(5)}, "prioritySeparator", ":"), refused(f.Priorities == nil, "prioritySteps and prioritySeparator belong to the preset")}
 		all["inFlight of "+f.Name] = rule{of("inFlight", "Queue"), refused(!f.SharesInFlight(), "inFlight belongs to the preset Celery")}
 		all["scheduled of "+f.Name] = rule{of("scheduled", "Ignore"), refused(!f.HasScheduler(), "scheduled belongs to the preset RQ")}
+		all["Utilization of "+f.Name] = rule{both(of(), inAutoScaling("policy", "Utilization")), refused(!f.ShowsWork(), neverShown)}
 		all[f.Name+" on a cluster"] = rule{both(of(), in("redis", "mode", "Cluster")), refused(f.Cluster == framework.SeveralNodes, "no cluster for")}
 	}
 	return all

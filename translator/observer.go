@@ -161,6 +161,8 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 		inspect.DropCounting(response)
 		response.Keys, response.Policy, response.LastScaleTime, response.Arithmetic = nil, nil, nil, ""
 		intern(&response.QueueType)
+		intern(&response.PolicyInUse)
+		intern(&response.FallbackReason)
 		intern(&response.LastingExplanation) // the status has it as well
 	}
 	if o.keep(key, &inquiry.Answer{Question: q, Response: response, Err: err, Since: o.clock.Now()}) {

@@ -167,6 +167,12 @@ func (m *maker) repair(fields map[string]any) {
 	fields["channelName"] = cmp.Or[any](fields["channelName"], "m")
 	if auto, ok := fields["autoScaling"].(map[string]any); ok {
 		auto["enabled"] = m.rand.IntN(4) > 0
+		if queue, _ := fields["queue"].(map[string]any); queue["type"] == "SortedSet" {
+			delete(auto, "policy") // which such a queue may not have
+		}
+		if auto["policy"] == nil {
+			delete(auto, "utilization")
+		}
 	}
 	if m.rand.IntN(4) > 0 {
 		delete(fields, "paused")

@@ -39,6 +39,15 @@ func (r *Reconciler) recordNotCarriedOut(ctx context.Context, channel *v1.PubSub
 	}
 }
 
+// recordUtilization writes the event of a policy Utilization that the status tells as lacking
+// something.
+func (r *Reconciler) recordUtilization(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	if event := status.UtilizationEvent(channel, next, r.instance, r.now()); event != nil {
+		r.log.Info("the policy Utilization lacks something", "namespace", channel.Namespace, "name", channel.Name, "reason", event.Reason, "message", event.Note)
+		r.record(ctx, event)
+	}
+}
+
 // noteRefusedStatus takes down that the API server refuses a status, and warns: the status
 // that everybody sees is of before. No retry mends that.
 func (r *Reconciler) noteRefusedStatus(ctx context.Context, channel *v1.PubSubChannel, written, stored v1.PubSubChannelStatus, err error) {

@@ -2,8 +2,70 @@ package v1
 
 import (
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
+
+// ScalingPolicy is how the number of workers is decided.
+// +kubebuilder:validation:Enum=Threshold;Utilization
+type ScalingPolicy string
+
+// The policies.
+const (
+	// PolicyThreshold decides by the queue depth alone.
+	PolicyThreshold ScalingPolicy = "Threshold"
+	// PolicyUtilization decides by how busy the workers are, and by the queue depth.
+	PolicyUtilization ScalingPolicy = "Utilization"
+)
+
+// UtilizationSpec configures the policy Utilization. Percentages are of the fleet's slots:
+// workers × workerConcurrency. The mean number of messages in flight is the number of slots that
+// are busy.
+//
+// +kubebuilder:validation:XValidation:rule="self.scaleDown < self.target && self.target < self.scaleUp",fieldPath=".target",message="target must be more than scaleDown (default 70) and less than scaleUp (default 90), or the fleet could never hold: change target (default 80) or the other two"
+type UtilizationSpec struct {
+	// target is how busy the workers are to be after workers were added, in percent of their
+	// slots.
+	//
+	// Example: target: 80
+	// +optional
+	// +kubebuilder:default=80
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=99
+	Target int32 `json:"target,omitempty"`
+
+	// scaleUp is the percentage of busy slots, on average over the last 15 s, above which workers
+	// are added.
+	//
+	// Example: scaleUp: 90
+	// +optional
+	// +kubebuilder:default=90
+	// +kubebuilder:validation:Minimum=3
+	// +kubebuilder:validation:Maximum=100
+	ScaleUp int32 `json:"scaleUp,omitempty"`
+
+	// scaleDown is how busy the workers that stay may be, in percent of their slots, for others to
+	// be removed.
+	//
+	// Example: scaleDown: 70
+	// +optional
+	// +kubebuilder:default=70
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=98
+	ScaleDown int32 `json:"scaleDown,omitempty"`
+
+	// window is the time over which the work in flight is averaged before workers are removed, from
+	// 15s to 1h, for example 2m. Jobs that take long need a window of at least 5 times what one
+	// takes. No worker is removed until the scaler has seen the whole window.
+	//
+	// Example: window: 10m
+	// +optional
+	// +kubebuilder:default="120s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('15s') && duration(self) <= duration('1h')",message="window must be a duration from 15s to 1h: for example 2m or 10m"
+	Window *metav1.Duration `json:"window,omitempty"`
+}
 
 // AutoScalingSpec holds the limits, the two thresholds and the cooldown.
 //
@@ -15,6 +77,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas must not be greater than maxReplicas (default 10): lower minReplicas or raise maxReplicas"
 // +kubebuilder:validation:XValidation:rule="self.scaleDownThreshold < self.scaleUpThreshold",fieldPath=".scaleDownThreshold",message="scaleDownThreshold must be less than scaleUpThreshold (default 150), or the fleet could never hold: lower scaleDownThreshold or raise scaleUpThreshold"
 // +kubebuilder:validation:XValidation:rule="!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)",fieldPath=".schedules",message="minReplicas of a schedule must not be greater than maxReplicas (default 10): lower it or raise maxReplicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.utilization) || self.policy == 'Utilization'",fieldPath=".utilization",message="utilization configures the policy Utilization: set policy to Utilization, or leave utilization out"
 type AutoScalingSpec struct {
 	// enabled switches autoscaling on.
 	//
@@ -111,6 +174,33 @@ type AutoScalingSpec struct {
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 1000000 : self.matches('^([1-9][0-9]?|100)%$')",message="maxScaleDownStep must be a number from 1 to 1000000 or a percentage from 1% to 100%: leave it out for 20%"
 	MaxScaleDownStep *intstr.IntOrString `json:"maxScaleDownStep,omitempty"`
+
+	// policy is how the number of workers is decided. Threshold decides by the queue depth alone.
+	// Utilization also adds workers before a queue forms, and removes none that are busy: it
+	// compares the work in flight with what the workers can work on at once (workerConcurrency). It
+	// is refused for queues that never show what is in flight. While a queue does not show it, the
+	// scaler decides by Threshold, and the condition Utilization says so.
+	//
+	// Example: policy: Utilization
+	// +optional
+	// +kubebuilder:default=Threshold
+	Policy ScalingPolicy `json:"policy,omitempty"`
+
+	// utilization configures the policy Utilization.
+	//
+	// Example: utilization: {target: 70, scaleUp: 85, scaleDown: 60, window: 10m}
+	// +optional
+	Utilization *UtilizationSpec `json:"utilization,omitempty"`
+
+	// workerConcurrency is the number of messages that one worker works on at once, for the policy
+	// Utilization. If unset, it is the value of CONCURRENCY in env for the default image, and 1 for
+	// all others. status.workerConcurrency says which number counts.
+	//
+	// Example: workerConcurrency: 4
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	WorkerConcurrency int32 `json:"workerConcurrency,omitempty"`
 
 	// schedules set a higher minimum number of workers for certain hours.
 	//

@@ -8,6 +8,18 @@ const AnnotationAdoptedBy = "pubsub.jawaracloud.io/adopted-by"
 // annotations.
 const ConditionPaused = "Paused"
 
+// ConditionUtilization says whether the policy Utilization has what it needs. It is present
+// only if the channel asks for that policy, and the scaler has answered. It is True while the
+// scaler decides by the work in flight, and workerConcurrency agrees with what it sees.
+const ConditionUtilization = "Utilization"
+
+// Reasons of the Utilization condition.
+const (
+	ReasonInUse                       = "InUse"                       // the scaler decides by the work in flight
+	ReasonFellBack                    = "FellBack"                    // the work in flight can't be seen, so the scaler decides by Threshold
+	ReasonWorkerConcurrencyUnexpected = "WorkerConcurrencyUnexpected" // workers work on more, or fewer, messages at once than workerConcurrency says
+)
+
 // Conditions that kstatus reads (sigs.k8s.io/cli-utils, pkg/kstatus). Each is present only
 // while it is true, with the reason and the message of the Ready condition.
 const (

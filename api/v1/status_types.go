@@ -61,6 +61,21 @@ type PubSubChannelStatus struct {
 	// +optional
 	MessageRate *int64 `json:"messageRate,omitempty"`
 
+	// policyInUse is the policy by which the scaler last decided: Threshold or Utilization. With
+	// autoScaling.policy Utilization it is Threshold while the work in flight can't be seen. It is
+	// absent while it is unknown, and while autoScaling is off.
+	//
+	// Example: policyInUse: Utilization
+	// +optional
+	PolicyInUse ScalingPolicy `json:"policyInUse,omitempty"`
+
+	// workerConcurrency is the number of messages that one worker works on at once, as it counts
+	// for autoScaling.policy Utilization. It is absent with other policies.
+	//
+	// Example: workerConcurrency: 4
+	// +optional
+	WorkerConcurrency *int32 `json:"workerConcurrency,omitempty"`
+
 	// lastScaleTime is when the number of workers last changed.
 	//
 	// Example: lastScaleTime: "2026-01-31T12:00:00Z"

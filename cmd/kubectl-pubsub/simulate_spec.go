@@ -147,5 +147,5 @@ func decodeManifest(file io.Reader) (policy.Spec, error) {
 	if found[0].Spec.AutoScaling == nil {
 		return policy.Spec{}, fmt.Errorf("PubSubChannel %s has no spec.autoScaling: add it, or leave the manifest out for the defaults", found[0].Name)
 	}
-	return autoscaling.Policy(found[0].Spec.AutoScaling)
+	return autoscaling.OfChannel(&found[0].Spec)
 }

@@ -49,6 +49,9 @@ func TestScalingsComeAsSoonAsTheCooldownIsOver(t *testing.T) {
 		f.spec.Cooldown = time.Duration(oneOf(r, 0, 1, 2, 14, 15, 16, 60, r.IntN(200), 1799+r.IntN(200))) * time.Second
 		f.period = max(f.period, f.spec.Cooldown/50) // some scalings even where the cooldown is long
 		f.depth = upAndDown(f.spec)
+		if f.byWork() { // by the depth alone, though the work in flight is seen
+			f.inFlight = func(int32) policy.InFlight { return policy.InFlight{Known: true, Seen: time.Hour} }
+		}
 		var last *decided
 		for i, s := range f.follow(t, r, 200) {
 			if s.writes == 0 {

@@ -2,7 +2,8 @@
 // scaler. Its tests run kube-controller-manager's HorizontalController (k8s.io/kubernetes
 // v1.36.3, pkg/controller/podautoscaler) as it is, on fake clients and in a bubble of fake
 // time (testing/synctest), so that hours pass in milliseconds. Proven, each for random
-// legal policies, queues, sync periods and delays of the calls:
+// legal specs of both policies (Threshold and Utilization), queues, work in flight, sync periods
+// and delays of the calls:
 //
 //   - Where the API server keeps behavior.*.tolerance (from 1.35 on), the HPA sets exactly
 //     the replicas that scaler/policy decides, at the same sync, and writes nothing while
@@ -13,7 +14,7 @@
 //     holds where the policy holds, never goes the other way, and goes as far as wanted at
 //     least and a tenth of the replicas farther at most, within the steps. It cannot flap
 //     there either. A small step is left undone only where scaleUpThreshold is less than
-//     1.25 × scaleDownThreshold. What no answer can help: while there are up to a tenth
+//     1.25 × scaleDownThreshold or, of Utilization, target less than 1.25 × scaleDown. What no answer can help: while there are up to a tenth
 //     more or fewer pods than replicas, such an HPA takes the pods' number for the replicas'.
 //   - Two scalings are never closer than the cooldown less one second, and the next comes
 //     with the first sync after it: the HPA's own policies delay nothing.

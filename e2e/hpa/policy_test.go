@@ -20,6 +20,8 @@ type follower struct {
 
 	// depth is the queue's at the next sync, with that many replicas.
 	depth func(replicas int32) int64
+	// inFlight is the work in flight at the next sync. Nil: it can't be seen.
+	inFlight func(replicas int32) policy.InFlight
 	// meddle is called before each sync, where somebody else may change the replicas. Nil: nobody does.
 	meddle func(s *hpaSync)
 	slow   bool // calls over the network take some time
@@ -29,6 +31,7 @@ type follower struct {
 type decided struct {
 	*hpaSync
 	depth    int64
+	inFlight policy.InFlight
 	decision policy.Decision // when the HPA asked; of the start of the sync where it did not ask
 }
 
@@ -44,8 +47,9 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 	}
 	dropTolerance(kube.hpa.Spec.Behavior, f.keepsTolerance)
 	var trace []decided
-	decide := func(s *hpaSync, depth int64) policy.Decision {
-		return policy.Decide(f.spec, policy.State{Replicas: s.spec, Depth: depth, LastScale: s.lastScale, Now: time.Now()})
+	decide := func(s *hpaSync, depth int64, inFlight policy.InFlight) policy.Decision {
+		spec := f.inUse(inFlight)
+		return spec.Policy.Decider()(spec, policy.State{Replicas: s.spec, Depth: depth, InFlight: inFlight, LastScale: s.lastScale, Now: time.Now()})
 	}
 	kube.begin = func(s *hpaSync) {
 		if f.slow {
@@ -55,22 +59,38 @@ func (f follower) follow(t *testing.T, r *rand.Rand, count int) []decided {
 			f.meddle(s)
 		}
 		depth := f.depth(s.spec)
-		f.keda(r, s, decide(s, depth))
-		trace = append(trace, decided{hpaSync: s, depth: depth, decision: decide(s, depth)})
+		var inFlight policy.InFlight
+		if f.inFlight != nil {
+			inFlight = f.inFlight(s.spec)
+		}
+		f.keda(r, s, decide(s, depth, inFlight))
+		trace = append(trace, decided{hpaSync: s, depth: depth, inFlight: inFlight, decision: decide(s, depth, inFlight)})
 	}
 	kube.metric = func(s *hpaSync) float64 {
 		if f.slow {
 			pause(r)
 		}
 		last := &trace[len(trace)-1]
-		last.decision = decide(s, last.depth)
+		last.decision = decide(s, last.depth, last.inFlight)
 		if f.slow {
 			defer pause(r)
 		}
-		return float64(f.spec.MetricValue(last.decision, f.keepsTolerance))
+		return float64(f.inUse(last.inFlight).MetricValue(last.decision, f.keepsTolerance))
 	}
 	kube.forSyncs(t, count)
 	return trace
+}
+
+// byWork tells whether the policy is Utilization.
+func (f follower) byWork() bool { return f.spec.Policy == policy.ByUtilization }
+
+// inUse is the spec with the policy that decides: Threshold, where the work in flight can't be seen.
+func (f follower) inUse(inFlight policy.InFlight) policy.Spec {
+	spec := f.spec
+	if !inFlight.Known {
+		spec.Policy = policy.ByThreshold
+	}
+	return spec
 }
 
 // keda does KEDA's own part, with a minReplicas of 0: it wakes the target, and puts the
@@ -101,6 +121,16 @@ func randomFollower(r *rand.Rand, keepsTolerance bool) follower {
 			depth = randomDepth(r, f.spec, int64(replicas))
 		}
 		return depth
+	}
+	if r.IntN(2) == 0 {
+		f.spec.Policy = policy.ByUtilization
+		var last policy.InFlight
+		f.inFlight = func(replicas int32) policy.InFlight {
+			if r.IntN(3) > 0 {
+				last = randomInFlight(r, f.spec, int64(replicas))
+			}
+			return last
+		}
 	}
 	if r.IntN(3) == 0 {
 		f.meddle = func(s *hpaSync) {

@@ -71,7 +71,50 @@ func randomSpec(r *rand.Rand, maxReplicas int64) policy.Spec {
 	if r.IntN(4) == 0 {
 		s.ActivationQueueDepth = upTo(r, 1000) - 1
 	}
+	if r.IntN(2) == 0 {
+		s.WorkerConcurrency = int32(upTo(r, policy.MaxWorkerConcurrency))
+	}
+	if r.IntN(2) == 0 {
+		s.Utilization = randomUtilization(r)
+	}
 	return s
+}
+
+// randomUtilization is any legal configuration of Utilization; often its three percentages are
+// close to each other.
+func randomUtilization(r *rand.Rand) policy.UtilizationSpec {
+	u := policy.UtilizationSpec{ScaleDown: 1 + r.Int32N(98), Window: oneOf(r, policy.RecentWindow, 2*time.Minute, time.Hour)}
+	u.Target = u.ScaleDown + oneOf(r, 1, 1+r.Int32N(99-u.ScaleDown))
+	u.ScaleUp = u.Target + oneOf(r, 1, 1+r.Int32N(100-u.Target))
+	return u
+}
+
+// randomInFlight is any work in flight, as it is seen: far off, or near one of the bounds of n
+// replicas.
+func randomInFlight(r *rand.Rand, s policy.Spec, n int64) policy.InFlight {
+	u := s.Utilization
+	if u == (policy.UtilizationSpec{}) {
+		u = policy.DefaultUtilization()
+	}
+	slots := n * int64(max(1, s.WorkerConcurrency))
+	some := func() int64 {
+		switch r.IntN(5) {
+		case 0:
+			return 0
+		case 1, 2: // thousandths of messages
+			return max(0, 10*slots*int64(oneOf(r, u.ScaleDown, u.Target, u.ScaleUp))+oneOf(r, r.Int64N(5)-2, 1000*(r.Int64N(5)-2)))
+		default:
+			return r.Int64N(3000*slots + 1)
+		}
+	}
+	in := policy.InFlight{Known: r.IntN(10) > 0, Recent: some(), Window: some(), Seen: u.Window}
+	if r.IntN(10) == 0 {
+		in.Seen = time.Duration(r.Int64N(int64(u.Window)))
+	}
+	if r.IntN(2) == 0 {
+		in.Window = in.Recent // a steady load
+	}
+	return in
 }
 
 // randomDepth is any depth: far off, or near one of the bounds of n replicas.

@@ -21,7 +21,8 @@ import (
 //     the policies of its behavior, which are the policy's steps, a percentage rounded up.
 //
 // It leaves a step of less than a tenth alone only where the bounds are so near to each
-// other that the policy would turn back: scaleUpThreshold < 1.25 × scaleDownThreshold.
+// other that the policy would turn back: scaleUpThreshold < 1.25 × scaleDownThreshold; or, of
+// Utilization, target < 1.25 × scaleDown.
 func TestWithoutToleranceTheHPAOvershootsByATenthAtMost(t *testing.T) {
 	forEachCase(t, func(t *testing.T, r *rand.Rand) {
 		f := randomFollower(r, false)
@@ -47,6 +48,9 @@ func (f follower) tooRough(s decided) string {
 	}
 	if after == n {
 		narrow := 100*f.spec.ScaleUpThreshold < 125*f.spec.ScaleDownThreshold
+		if u := f.spec.UtilizationOrDefault(); f.byWork() { // the target is less than scaleUp
+			narrow = narrow || 100*u.Target < 125*u.ScaleDown
+		}
 		if !narrow || 10*max(desired-n, n-desired) > n {
 			return "a step that does not happen"
 		}
@@ -157,6 +161,11 @@ func TestWithoutToleranceItCannotFlap(t *testing.T) {
 		f.meddle = nil
 		depth := randomDepth(r, f.spec, int64(f.replicas))
 		f.depth = func(int32) int64 { return depth }
+		if f.byWork() {
+			inFlight := randomInFlight(r, f.spec, int64(f.replicas))
+			inFlight.Window = inFlight.Recent
+			f.inFlight = func(int32) policy.InFlight { return inFlight }
+		}
 		direction := policy.Hold
 		for i, s := range f.follow(t, r, 200) {
 			if s.writes == 0 || !s.asked {
@@ -188,4 +197,33 @@ func TestWithoutToleranceTheHPATakesPodsForReplicas(t *testing.T) {
 		}
 	})
 	require.NotZero(t, followed)
+}
+
+// The same by the work in flight alone, with an empty queue: the more replicas there are, and
+// the closer the three percentages are to each other, the farther the HPA overshoots.
+func TestWithoutToleranceItCannotFlapByWorkInFlight(t *testing.T) {
+	moved := 0
+	forEachCase(t, func(t *testing.T, r *rand.Rand) {
+		f := randomFollower(r, r.IntN(4) == 0)
+		f.meddle, f.spec.Policy = nil, policy.ByUtilization
+		f.spec.MinReplicas, f.spec.MaxReplicas, f.spec.Cooldown = 1, 1000, 0
+		f.spec.MaxScaleUpStep, f.spec.MaxScaleDownStep = oneOf(r, policy.Step{}, f.spec.MaxScaleUpStep), oneOf(r, policy.Step{}, f.spec.MaxScaleDownStep)
+		f.spec.Utilization, f.replicas = randomUtilization(r), 10+r.Int32N(500)
+		f.spec.Utilization.ScaleDown = max(f.spec.Utilization.ScaleDown, f.spec.Utilization.Target-oneOf[int32](r, 1, 5, 30))
+		f.depth = func(int32) int64 { return 0 }
+		inFlight := randomInFlight(r, f.spec, int64(f.replicas))
+		inFlight = policy.InFlight{Known: true, Recent: inFlight.Recent, Window: inFlight.Recent, Seen: time.Hour}
+		f.inFlight = func(int32) policy.InFlight { return inFlight }
+		direction := policy.Hold
+		for i, s := range f.follow(t, r, 100) {
+			if s.writes == 0 || !s.asked {
+				continue
+			}
+			moved++
+			require.Truef(t, direction == policy.Hold || direction == s.decision.Action,
+				"sync %d of %+v with %+v: %d → %d: %s", i, f.spec, inFlight, s.spec, s.after, s.decision.Text)
+			direction = s.decision.Action
+		}
+	})
+	require.Greater(t, moved, *cases/2, "too few scalings to say anything")
 }

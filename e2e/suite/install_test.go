@@ -42,7 +42,7 @@ func TestInstallBesideKEDA(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "no-pods", Namespace: s.name},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
 	}))
-	for _, file := range []string{"translator/testdata/channels.yaml", "deploy/samples/list.yaml", "deploy/samples/stream.yaml", "deploy/samples/scale-to-zero.yaml"} {
+	for _, file := range []string{"translator/testdata/channels.yaml", "deploy/samples/list.yaml", "deploy/samples/stream.yaml", "deploy/samples/scale-to-zero.yaml", "deploy/samples/utilization.yaml"} {
 		t.Run("accepts "+file, func(t *testing.T) { s.acceptsUnchanged(t, "../../"+file) })
 	}
 	for name, wrong := range wrongManifests {

@@ -34,10 +34,43 @@ func Policy(auto *v1.AutoScalingSpec) (policy.Spec, error) {
 	if auto.CooldownPeriod != nil {
 		spec.Cooldown = time.Duration(*auto.CooldownPeriod) * time.Second
 	}
+	spec.WorkerConcurrency = auto.WorkerConcurrency
+	spec.Policy = cmp.Or(policy.Name(auto.Policy), spec.Policy)
+	if auto.Policy == v1.PolicyUtilization {
+		spec.WorkerConcurrency = max(1, spec.WorkerConcurrency)
+		spec.Utilization = utilization(auto.Utilization)
+	}
 	return spec, errors.Join(
 		step("maxScaleUpStep", auto.MaxScaleUpStep, &spec.MaxScaleUpStep),
 		step("maxScaleDownStep", auto.MaxScaleDownStep, &spec.MaxScaleDownStep),
 	)
+}
+
+// OfChannel is Policy with the number of messages that a worker of the channel works on at once
+// (WorkerConcurrency), if the policy needs it. The error names that, too, if it can't be read.
+func OfChannel(channel *v1.PubSubChannelSpec) (policy.Spec, error) {
+	spec, err := Policy(channel.AutoScaling)
+	if spec.Policy != policy.ByUtilization {
+		return spec, err
+	}
+	concurrency, unread := WorkerConcurrency(channel)
+	spec.WorkerConcurrency = concurrency
+	return spec, errors.Join(err, unread)
+}
+
+// utilization is how the policy Utilization is configured, with the CRD's defaults.
+func utilization(given *v1.UtilizationSpec) policy.UtilizationSpec {
+	spec := policy.DefaultUtilization()
+	if given == nil {
+		return spec
+	}
+	spec.Target = cmp.Or(given.Target, spec.Target)
+	spec.ScaleUp = cmp.Or(given.ScaleUp, spec.ScaleUp)
+	spec.ScaleDown = cmp.Or(given.ScaleDown, spec.ScaleDown)
+	if given.Window != nil {
+		spec.Window = given.Window.Duration
+	}
+	return spec
 }
 
 // step reads one step. A number beyond the greatest maxReplicas limits nothing, and the

@@ -110,6 +110,9 @@ func (a *Answer) SameAs(other *Answer) bool {
 		x.GetLastingExplanation() == y.GetLastingExplanation() &&
 		x.GetReplicas() == y.GetReplicas() &&
 		x.GetDesiredReplicas() == y.GetDesiredReplicas() &&
+		x.GetPolicyInUse() == y.GetPolicyInUse() &&
+		inspect.WithoutDigits(x.GetFallbackReason()) == inspect.WithoutDigits(y.GetFallbackReason()) &&
+		inspect.WithoutDigits(x.GetConcurrencyRemark()) == inspect.WithoutDigits(y.GetConcurrencyRemark()) &&
 		(x.MessageRate == nil) == (y.MessageRate == nil) &&
 		WholeRate(x) == WholeRate(y)
 }

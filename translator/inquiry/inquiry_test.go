@@ -54,6 +54,7 @@ func TestAnswersThatSayTheSame(t *testing.T) {
 	base := func() *Answer {
 		return &Answer{Response: &inspectv1.ExplainResponse{QueueDepth: 5, Reason: inspectv1.Reason_REASON_COOLDOWN, MessageRate: ptr.To(1.2), Explanation: "23 s left"}}
 	}
+	remarked := func(words string) *Answer { a := base(); a.Response.ConcurrencyRemark = words; return a }
 	failed := func(words string) *Answer { return &Answer{Err: ofScaler(codes.Unavailable, words)} }
 	for name, test := range map[string]struct {
 		a, b *Answer
@@ -66,6 +67,10 @@ func TestAnswersThatSayTheSame(t *testing.T) {
 		"another reason":           {base(), func() *Answer { a := base(); a.Response.Reason = inspectv1.Reason_REASON_IDLE; return a }(), false},
 		"a rate is known no more":  {base(), func() *Answer { a := base(); a.Response.MessageRate = nil; return a }(), false},
 		"another question":         {base(), func() *Answer { a := base(); a.Question.Replicas = 9; return a }(), false},
+		"another policy decides":   {base(), func() *Answer { a := base(); a.Response.PolicyInUse = "Threshold"; return a }(), false},
+		"a fallback":               {base(), func() *Answer { a := base(); a.Response.FallbackReason = "x"; return a }(), false},
+		"a remark":                 {base(), remarked("8.1 on each worker"), false},
+		"a remark that wavers":     {remarked("8.1 on each worker"), remarked("8.3 on each worker"), true},
 		"a failure":                {base(), failed("x"), false},
 		"a failure that counts on": {failed("for 3 s"), failed("for 18 s"), true},
 		"another failure":          {failed("refused"), failed("no route"), false},

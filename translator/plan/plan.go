@@ -12,6 +12,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
+	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
 	"github.com/jawaracloud/pubsub-operator/translator/hours"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
@@ -38,6 +39,9 @@ type Plan struct {
 	Trigger trigger.Trigger
 	// Metadata is Trigger as a ScaledObject has it.
 	Metadata map[string]string
+	// WorkerConcurrency is the number of messages that one worker works on at once; 0 where the
+	// policy does not need it, or it can't be read.
+	WorkerConcurrency int32
 	// Schedules are those that can be read, where autoscaling is on.
 	Schedules []Schedule
 	// Pause is how the scaling is held.
@@ -49,7 +53,7 @@ type Plan struct {
 	// Invalid is what the scaler would refuse: nothing is made of such a channel.
 	Invalid *Problem
 	// Unscalable is what KEDA would refuse of the pause and the schedules, or would only fail
-	// over later. The workers are made all the same.
+	// over later, and what the policy needs and can't be read. The workers are made all the same.
 	Unscalable error
 }
 
@@ -79,7 +83,7 @@ func Of(channel *v1.PubSubChannel) *Plan {
 	p.Invalid = checkTrigger(p.Metadata)
 	if p.AutoScaled {
 		p.readSchedules()
-		p.Unscalable = errors.Join(p.Pause.check(), p.Unscalable)
+		p.Unscalable = errors.Join(p.Pause.check(), p.Unscalable, p.readWorkers())
 	}
 	return p
 }
@@ -93,6 +97,18 @@ func (p *Plan) readSchedules() {
 		}
 		p.Schedules = append(p.Schedules, Schedule{Schedule: schedule, Hours: read})
 	}
+}
+
+// readWorkers reads how many messages one worker works on at once, if the policy needs it.
+func (p *Plan) readWorkers() error {
+	if p.AutoScaling.Policy != v1.PolicyUtilization {
+		return nil
+	}
+	concurrency, err := autoscaling.WorkerConcurrency(&p.Channel.Spec)
+	if err == nil {
+		p.WorkerConcurrency = concurrency
+	}
+	return err
 }
 
 // FirstReplicas is what a Deployment starts with where there is none.

@@ -7,6 +7,7 @@ import (
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
@@ -95,4 +96,24 @@ func TestPlanReadsEachSchedule(t *testing.T) {
 
 	off := channeltest.Channel(channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.Enabled, a.Schedules = false, []v1.Schedule{nowhere} }))
 	assert.NoError(t, Of(off).Unscalable, "while autoscaling is off, KEDA is given nothing")
+}
+
+// How many messages a worker works on at once is read from env, or it is asked for; the workers
+// run meanwhile.
+func TestAConcurrencyThatCannotBeReadIsAskedFor(t *testing.T) {
+	channel := channeltest.Channel(channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.Policy = v1.PolicyUtilization }))
+	channel.Spec.Env = []corev1.EnvVar{{Name: "CONCURRENCY", ValueFrom: &corev1.EnvVarSource{}}}
+	p := Of(channel)
+	assert.Nil(t, p.Invalid)
+	assert.ErrorContains(t, p.Unscalable, "set spec.autoScaling.workerConcurrency")
+	assert.Zero(t, p.WorkerConcurrency)
+
+	channel.Spec.AutoScaling.WorkerConcurrency = 3
+	p = Of(channel)
+	assert.NoError(t, p.Unscalable)
+	assert.EqualValues(t, 3, p.WorkerConcurrency)
+	assert.EqualValues(t, 3, p.Trigger.Policy.WorkerConcurrency)
+
+	channel.Spec.AutoScaling.WorkerConcurrency, channel.Spec.AutoScaling.Policy = 0, v1.PolicyThreshold
+	assert.NoError(t, Of(channel).Unscalable, "Threshold has no use for it")
 }

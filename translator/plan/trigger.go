@@ -13,10 +13,11 @@ import (
 )
 
 // triggerFor reads what the scaler is to be asked. A step of the policy that the CRD would
-// not have let through counts as the default, which is safer than none.
+// not have let through counts as the default, which is safer than none. So does the number of
+// messages that a worker works on at once, of which Plan.Unscalable tells.
 func triggerFor(channel *v1.PubSubChannel) trigger.Trigger {
 	queue := ptr.Deref(channel.Spec.Queue, v1.QueueSpec{})
-	scaling, _ := autoscaling.Policy(channel.Spec.AutoScaling)
+	scaling, _ := autoscaling.OfChannel(&channel.Spec)
 	t := trigger.Trigger{
 		ChannelName: channel.Spec.ChannelName,
 		Queue: trigger.Queue{

@@ -14,7 +14,7 @@ func LookAgain(p *plan.Plan, seen Observed, now time.Time) time.Duration {
 		}
 	}
 	_, untilTakenUp := notTakenUp(p, seen.ScaledObject, now)
-	return Sooner(untilOverdue(p, seen, now), untilTakenUp)
+	return Sooner(untilOverdue(p, seen, now), untilTakenUp, untilUtilizationTold(p, seen, now))
 }
 
 // untilOverdue is when a step may have to be told as not carried out; 0: never, or it is told.

@@ -55,6 +55,7 @@ func Next(p *plan.Plan, seen Observed, now time.Time) (v1.PubSubChannelStatus, *
 		setCondition(&next, p.Channel, connectedCondition(p, seen.Answer), now)
 	}
 	setScaled(&next, p, seen, now)
+	setPolicy(&next, p, seen, now)
 	setCondition(&next, p.Channel, pausedCondition(p, seen.ScaledObject), now)
 	if last := meta.FindStatusCondition(next.Conditions, v1.ConditionReady); seen.Unsettled {
 		// Whether the children are as they should be is not known; what was told of them is
@@ -115,7 +116,7 @@ func setScaled(next *v1.PubSubChannelStatus, p *plan.Plan, seen Observed, now ti
 
 func setCondition(next *v1.PubSubChannelStatus, channel *v1.PubSubChannel, condition metav1.Condition, now time.Time) {
 	last := meta.FindStatusCondition(next.Conditions, condition.Type)
-	failure := condition.Reason == v1.ReasonRefused || condition.Reason == v1.ReasonInvalidSpec || condition.Reason == v1.ReasonDeploymentFailed || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse
+	failure := condition.Reason == v1.ReasonRefused || condition.Reason == v1.ReasonInvalidSpec || condition.Reason == v1.ReasonDeploymentFailed || condition.Type == v1.ConditionConnected && condition.Status == metav1.ConditionFalse || condition.Type == v1.ConditionUtilization
 	if failure && last != nil && condition.Status == last.Status && condition.Reason == last.Reason &&
 		last.ObservedGeneration == channel.Generation && inspect.WithoutDigits(last.Message) == inspect.WithoutDigits(condition.Message) {
 		condition.Message = last.Message // the same failure, only counted on
