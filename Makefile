@@ -207,18 +207,19 @@ images: ## Build the container images as tars into dist/images, without Docker
 
 .PHONY: images-docker
 images-docker: ## Build the container images with Docker
-	for target in operator subscriber publisher; do docker build --target $$target --build-arg VERSION=$(VERSION) -t jawaracloud/$$(test $$target = operator && echo pubsub-operator || echo $$target):$(VERSION) .; done
+	for target in operator subscriber publisher; do DOCKER_BUILDKIT=1 docker build --target $$target --build-arg VERSION=$(VERSION) -t jawaracloud/$$(test $$target = operator && echo pubsub-operator || echo $$target):$(VERSION) .; done
 
 HPA_SYNC_PERIOD ?= 15s
 cluster = $(static) -C e2e run -trimpath ./cmd/cluster
 
 .PHONY: cluster-up
-cluster-up: cluster-binaries ## Bring a cluster with KEDA up: kind where Docker can pull, else a local node
-	@[ "$$(uname -s)" != Linux ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) cluster-packages
-	$(cluster) up --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) --hpa-sync-period $(HPA_SYNC_PERIOD)
+cluster-up: ## Bring a cluster with KEDA up: kind where Docker can pull, else a local node
+	@provider=$$($(cluster) provider --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR)); $(MAKE) cluster-binaries-$$provider; \
+	[ "$$provider" != node ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) cluster-packages; \
+	$(cluster) up --provider $$provider --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) --hpa-sync-period $(HPA_SYNC_PERIOD)
 
 .PHONY: cluster-down
-cluster-down: ## Take the cluster down, without a trace
+cluster-down: ## Take the cluster down, without a trace (of kind, its node image stays in Docker)
 	$(cluster) down --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR)
 
 .PHONY: cluster-load
@@ -229,14 +230,14 @@ cluster-load: test-packages images ## Build the images and load them into the cl
 e2e: HPA_SYNC_PERIOD = 5s
 e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
-		$(static) -C e2e test -trimpath -tags e2e -count 1 -timeout 40m -v ./suite
+		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 40m -v ./suite
 
 .PHONY: e2e-measure
 e2e-measure: HPA_SYNC_PERIOD = 5s
 e2e-measure: cluster-up cluster-load ## Measure on the cluster: waking from 0, a rolling restart, scalers killed for 10 minutes
 	for tests in 'TestWakeUpTimes|TestRollingRestart' TestScalersKilled; do \
 		KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_MEASURE=1 E2E_KILL_SECONDS=600 \
-			$(static) -C e2e test -trimpath -tags e2e -count 1 -timeout 60m -v -run "$$tests" ./suite; \
+			$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 60m -v -run "$$tests" ./suite; \
 	done
 
 .PHONY: demo

@@ -31,9 +31,11 @@ func newRootCommand() *cobra.Command {
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl pubsub"},
 		Short:         "Show why channels scale",
 		Long:          rootLong,
+		Version:       program.Version(version),
 		SilenceErrors: true, // main tells them
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true // kubectl asks for completions in its own way
 	cluster.Bind(root.PersistentFlags())
 	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newSimulateCommand(), newVersionCommand())

@@ -23,6 +23,7 @@ const usage = `usage: cluster COMMAND [FLAGS] [ARGUMENTS]
 
   up            bring the cluster up, or what is missing of it
   down          end it and delete its state folder
+  provider      print which provider up uses: kind or node
   status        say how each part of it is; exit status 1 unless all are well
   kubeconfig    print the path of its kubeconfig
   load TAR...   load container images, in the form of docker save
@@ -159,6 +160,13 @@ func execute(ctx context.Context, c *cluster.Cluster, command string, args []str
 		return c.Up(ctx)
 	case "down":
 		return c.Down(ctx)
+	case "provider":
+		name, err := c.Provider(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout, name)
+		return nil
 	case "status":
 		return status(ctx, c, stdout)
 	case "kubeconfig":
