@@ -38,6 +38,7 @@ help: ## Show this help
 .PHONY: build
 build: ## Build the programs into bin/
 	$(static) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	cp cmd/kubectl-pubsub/kubectl_complete-pubsub bin/
 
 # Without vet, which would go through all that is imported; the linters vet.
 .PHONY: test
