@@ -137,7 +137,10 @@ func TestDoctor(t *testing.T) {
 		"KEDA scaled to 0": {func(t *testing.T) {
 			keda.Spec.Replicas = ptr.To[int32](0)
 			require.NoError(t, c.Update(t.Context(), keda))
-			t.Cleanup(func() { keda.Spec.Replicas = ptr.To[int32](1); require.NoError(t, c.Update(context.Background(), keda)) })
+			t.Cleanup(func() {
+				keda.Spec.Replicas = ptr.To[int32](1)
+				require.NoError(t, c.Update(context.Background(), keda))
+			})
 		}, "KEDA", "0 pods ready, so nothing is scaled"},
 		"an old KEDA": {func(t *testing.T) {
 			keda.Spec.Template.Spec.Containers[0].Image = "ghcr.io/kedacore/keda:2.20.1"
@@ -150,7 +153,10 @@ func TestDoctor(t *testing.T) {
 		"no leader": {func(t *testing.T) {
 			lease.Spec.RenewTime = ptr.To(metav1.NewMicroTime(time.Now().Add(-2 * time.Minute)))
 			require.NoError(t, c.Update(t.Context(), lease))
-			t.Cleanup(func() { lease.Spec.RenewTime = ptr.To(metav1.NowMicro()); require.NoError(t, c.Update(context.Background(), lease)) })
+			t.Cleanup(func() {
+				lease.Spec.RenewTime = ptr.To(metav1.NowMicro())
+				require.NoError(t, c.Update(context.Background(), lease))
+			})
 		}, "controller", "no controller leads"},
 		"an expired certificate": {func(t *testing.T) {
 			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "op-scaler-tls"}}

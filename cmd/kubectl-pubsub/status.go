@@ -186,7 +186,9 @@ func statusRowOf(channel *v1.PubSubChannel) statusRow {
 		is   func(metav1.Condition) bool
 		rank int
 	}{
-		{v1.ConditionReady, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue && c.Reason != v1.ReasonProgressing }, 4},
+		{v1.ConditionReady, func(c metav1.Condition) bool {
+			return c.Status != metav1.ConditionTrue && c.Reason != v1.ReasonProgressing
+		}, 4},
 		{v1.ConditionConnected, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue }, 3},
 		{v1.ConditionScaled, func(c metav1.Condition) bool {
 			return c.Reason == v1.ReasonNotCarriedOut || c.Reason == v1.ReasonHeldByScaledObject || c.Reason == v1.ReasonFallback

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,16 +114,12 @@ func (p *Program) add(pod corev1.Pod, container corev1.Container) {
 	}
 }
 
-// ImageVersion is the tag of an image, or its digest; latest if it has neither.
+// ImageVersion is the tag of an image, without one its digest; latest if it has neither.
 func ImageVersion(image string) string {
-	if _, digest, ok := strings.Cut(image, "@"); ok {
-		return digest
-	}
-	last := image[strings.LastIndex(image, "/")+1:] // a registry may have a port
-	if _, tag, ok := strings.Cut(last, ":"); ok {
-		return tag
-	}
-	return "latest"
+	name, digest, _ := strings.Cut(image, "@")
+	last := name[strings.LastIndex(name, "/")+1:] // a registry may have a port
+	_, tag, _ := strings.Cut(last, ":")
+	return cmp.Or(tag, digest, "latest")
 }
 
 // ServerVersion is the API server's, for example v1.36.3.
