@@ -50,6 +50,9 @@ type Options struct {
 	// DefaultHPASyncPeriod. With kind it is fixed when the cluster is created: another one is
 	// then an error.
 	HPASyncPeriod time.Duration
+	// KindImage is a node image of kind's pinned release, with its digest; default: the one of
+	// the newest Kubernetes. It is fixed when the cluster is created.
+	KindImage string
 	// KEDA installs KEDA too.
 	KEDA bool
 	// Out receives progress lines; default io.Discard.
@@ -87,6 +90,9 @@ func New(opts Options) (*Cluster, error) {
 	}
 	if opts.Provider == "" {
 		opts.Provider = ProviderAuto
+	}
+	if opts.KindImage == "" {
+		opts.KindImage = kindImage
 	}
 	if opts.Out == nil {
 		opts.Out = io.Discard
@@ -264,6 +270,8 @@ type kindMarker struct {
 	Created bool `json:"created,omitempty"`
 	// HPASyncPeriod is the one that the cluster was created with.
 	HPASyncPeriod string `json:"hpaSyncPeriod,omitempty"`
+	// Image is the node image that it was created from.
+	Image string `json:"image,omitempty"`
 	// CreatedNetwork is true if Docker had no network of kind's before.
 	CreatedNetwork bool `json:"createdNetwork,omitempty"`
 }

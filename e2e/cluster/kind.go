@@ -121,7 +121,7 @@ func (k *kindProvider) create(ctx context.Context, m marker, exists bool) error 
 		_, err := docker(ctx, "network", "inspect", kindNetwork)
 		m = marker{Provider: ProviderKind, Kind: kindMarker{CreatedNetwork: err != nil}}
 	}
-	m.Kind.Created, m.Kind.HPASyncPeriod = false, k.opts.HPASyncPeriod.String()
+	m.Kind.Created, m.Kind.HPASyncPeriod, m.Kind.Image = false, k.opts.HPASyncPeriod.String(), k.opts.KindImage
 	if err := m.write(k.opts.Dir); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (k *kindProvider) create(ctx context.Context, m marker, exists bool) error 
 	}
 	err := k.progress.step(ctx, 10*time.Minute, "kind: creating the cluster", func(ctx context.Context) error {
 		_, err := k.kind(ctx, kindConfig(k.opts.HPASyncPeriod), "create", "cluster", "--name", k.name(),
-			"--image", kindImage, "--config", "-", "--kubeconfig", k.Kubeconfig(), "--wait", "3m")
+			"--image", k.opts.KindImage, "--config", "-", "--kubeconfig", k.Kubeconfig(), "--wait", "3m")
 		return err
 	})
 	if err != nil {
@@ -153,6 +153,10 @@ func (k *kindProvider) resume(ctx context.Context, m marker) error {
 	if has, want := m.Kind.HPASyncPeriod, k.opts.HPASyncPeriod.String(); has != want {
 		return fmt.Errorf("the HPA sync period of the cluster in %s is %s, and not the %s that is asked for: kind sets it at creation only, so take the cluster down first (make cluster-down), or ask for %s (HPA_SYNC_PERIOD=%s)",
 			k.opts.Dir, has, want, has, has)
+	}
+	if m.Kind.Image != k.opts.KindImage {
+		return fmt.Errorf("the node image of the cluster in %s is %s, and not the %s that is asked for: take the cluster down first (make cluster-down), or ask for that image (KIND_IMAGE)",
+			k.opts.Dir, m.Kind.Image, k.opts.KindImage)
 	}
 	return k.progress.step(ctx, 3*time.Minute, "kind: starting the node", func(ctx context.Context) error {
 		if _, err := docker(ctx, "start", k.node()); err != nil {
@@ -192,7 +196,7 @@ func (k *kindProvider) down(ctx context.Context) error {
 			k.progress.say("left in Docker: the network %q (%v)", kindNetwork, err)
 		}
 	}
-	k.progress.say("kept in Docker, for the next time: the node image (docker rmi %s)", kindImage)
+	k.progress.say("kept in Docker, for the next time: the node image (docker rmi %s)", m.Kind.Image)
 	return os.RemoveAll(k.opts.Dir)
 }
 

@@ -25,11 +25,11 @@ func (k *kindProvider) engineMissing(ctx context.Context) []string {
 	if _, err := docker(info, "info"); err != nil {
 		return []string{"docker info: the Docker engine does not answer"}
 	}
-	if _, err := docker(ctx, "image", "inspect", kindImage); err == nil {
+	if _, err := docker(ctx, "image", "inspect", k.opts.KindImage); err == nil {
 		return nil
 	}
 	err := k.progress.step(ctx, 10*time.Minute, "kind: pulling the node image", func(ctx context.Context) error {
-		_, err := docker(ctx, "pull", "--quiet", kindImage)
+		_, err := docker(ctx, "pull", "--quiet", k.opts.KindImage)
 		return err
 	})
 	if err != nil {

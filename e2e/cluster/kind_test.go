@@ -174,6 +174,23 @@ func TestKindRefusesAnotherHPASyncPeriod(t *testing.T) {
 	}
 }
 
+func TestKindRefusesAnotherNodeImage(t *testing.T) {
+	m := newDockerMachine(t)
+	dir := filepath.Join(t.TempDir(), "state")
+	c := m.cluster(dir, time.Second)
+	c.opts.KindImage = "kindest/node:v1.0.0"
+	if err := c.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.calls("kind create"); len(got) != 1 || !strings.Contains(got[0], "--image kindest/node:v1.0.0 ") {
+		t.Errorf("created by %v", got)
+	}
+	err := m.cluster(dir, time.Second).Up(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "kindest/node:v1.0.0") || !strings.Contains(err.Error(), kindImage) {
+		t.Errorf("another image: %v", err)
+	}
+}
+
 // Two checkouts have two clusters.
 func TestKindLeavesOthersAlone(t *testing.T) {
 	m := newDockerMachine(t)

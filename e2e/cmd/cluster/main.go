@@ -58,6 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&opts.Tools, "tools", "", "`folder` of the built programs (default: what make tools-dir prints)")
 	flags.StringVar(&opts.Provider, "provider", cluster.ProviderAuto, "auto, kind or node")
 	flags.DurationVar(&opts.HPASyncPeriod, "hpa-sync-period", cluster.DefaultHPASyncPeriod, "how often the horizontal pod autoscaler runs")
+	flags.StringVar(&opts.KindImage, "kind-image", "", "node `image` of the pinned kind, for another version of Kubernetes (default: its newest)")
 	flags.BoolVar(&opts.KEDA, "keda", true, "install KEDA too")
 	command, rest, err := parse(flags, args)
 	if err != nil {
