@@ -40,7 +40,7 @@ func newRootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true // kubectl asks for completions in its own way
 	cluster.Bind(root.PersistentFlags())
 	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newSimulateCommand(),
-		newStatusCommand(cluster), newDoctorCommand(cluster), newPauseCommand(cluster), newResumeCommand(cluster), newVersionCommand(cluster))
+		newStatusCommand(cluster), newDoctorCommand(cluster), newPauseCommand(cluster), newResumeCommand(cluster), newConvertCommand(), newVersionCommand(cluster))
 	completeNamespaces(root, cluster)
 	return root
 }
