@@ -1,8 +1,11 @@
 # syntax=docker/dockerfile:1
-# The images, one for each target:
+# The images, one for each target (`make images-docker` builds all three):
+#   export DOCKER_BUILDKIT=1
 #   docker build --target operator   --build-arg VERSION=v1.0.0 -t jawaracloud/pubsub-operator:v1.0.0 .
 #   docker build --target subscriber --build-arg VERSION=v1.0.0 -t jawaracloud/subscriber:v1.0.0 .
 #   docker build --target publisher  --build-arg VERSION=v1.0.0 -t jawaracloud/publisher:v1.0.0 .
+# Only BuildKit builds them. Docker before 23 (Debian 12 has 20.10) uses it if the variable asks for it; a later one
+# needs its plugin buildx (in Debian and Ubuntu the package docker-buildx or docker-buildx-plugin), and says so.
 # `make images` builds the same ones as tars, without Docker.
 
 # Built on the machine's own platform for the target's: Go cross-compiles.

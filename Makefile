@@ -38,6 +38,23 @@ help: ## Show this help
 .PHONY: build
 build: ## Build the programs into bin/
 	$(static) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	cp cmd/kubectl-pubsub/kubectl_complete-pubsub bin/
+
+PLUGIN_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+.PHONY: plugin-archives
+plugin-archives: ## Build the kubectl plugin for all platforms into dist/plugin, with krew's manifest (PLUGIN_PLATFORMS)
+	@rm -rf dist/plugin && mkdir -p dist/plugin
+	@sed 's/VERSION/$(VERSION)/' deploy/krew/pubsub.yaml > dist/plugin/pubsub.yaml
+	@for platform in $(PLUGIN_PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/}; name=kubectl-pubsub_$${os}_$$arch; folder=dist/plugin/$$name; mkdir $$folder; \
+		GOOS=$$os GOARCH=$$arch $(static) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $$folder/ ./cmd/kubectl-pubsub; \
+		cp LICENSE cmd/kubectl-pubsub/kubectl_complete-pubsub $$folder/; \
+		tar -C $$folder -czf $$folder.tar.gz . && rm -r $$folder; \
+		sum=$$(sha256sum $$folder.tar.gz | cut -d ' ' -f 1); echo "$$sum  $$name.tar.gz" >> dist/plugin/SHA256SUMS; \
+		sed -i "s/SHA256_$${os}_$$arch/$$sum/" dist/plugin/pubsub.yaml; \
+	done
+	@! grep -n 'VERSION\|SHA256_' dist/plugin/pubsub.yaml | grep -v '^[0-9]*:#' || { echo 'dist/plugin/pubsub.yaml lacks a platform of PLUGIN_PLATFORMS' >&2; exit 1; }
 
 # Without vet, which would go through all that is imported; the linters vet.
 .PHONY: test
@@ -177,7 +194,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace step --compare utilization --svg docs/simulation/policies.svg > /dev/null
-	{ cat deploy/operator.header.yaml; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
+	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
 
 generated = api proto charts deploy docs/api.md docs/simulation
 
@@ -199,8 +216,13 @@ proto-breaking: $(BUF) ## Fail where the contract breaks clients of the last rel
 	echo "comparing proto with that of $$against"; \
 	$(BUF) breaking proto --against "$$before/proto"
 
+# Without shellcheck and pyflakes, which one machine has and another has not.
+.PHONY: workflow-lint
+workflow-lint: $(ACTIONLINT) ## Lint the GitHub workflows
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+
 .PHONY: verify
-verify: generate proto-breaking ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
+verify: generate proto-breaking workflow-lint ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
 	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos; do $(GO) -C $$module mod tidy -diff; done
@@ -213,24 +235,42 @@ chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Lint the chart and run its rende
 
 ##@ On a cluster
 
+# Where the scaler listens. KEDA must reach it to scale: on kind, SCALER_ADDRESS=172.18.0.1:9090, the machine as nodes see it.
+SCALER_ADDRESS ?= 127.0.0.1:9090
+
+# Only one may be at work in a cluster: they would undo each other's changes.
+.PHONY: run
+run: build ## Run controller and scaler on this machine against your kubeconfig, without TLS (SCALER_ADDRESS)
+	@others=$$(kubectl get pods --all-namespaces --selector app=pubsub-operator --output name); \
+	[ -z "$$others" ] || { echo "an operator runs in the cluster already ($$others): scale its Deployments to 0, or uninstall it" >&2; exit 1; }
+	kubectl apply --server-side -f $(CHART)/files/crds
+	kubectl wait --for=condition=Established --timeout=30s --filename $(CHART)/files/crds
+	@echo 'Ctrl-C ends both. The scaler must reach the channels'"'"' servers from here, and KEDA the scaler at $(SCALER_ADDRESS).'
+	@bin/scaler --grpc-bind-address $(SCALER_ADDRESS) --metrics-bind-address 127.0.0.1:8080 --health-probe-bind-address 127.0.0.1:8081 --log-format text & scaler=$$!; \
+	trap 'kill $$scaler 2>/dev/null || true; wait' EXIT; \
+	bin/controller --scaler-address $(SCALER_ADDRESS) --metrics-bind-address 127.0.0.1:8082 --health-probe-bind-address 127.0.0.1:8083 --log-format text
+
 .PHONY: images
 images: ## Build the container images as tars into dist/images, without Docker
 	$(static) -C e2e run -trimpath ./cmd/images --out $(IMAGES_DIR) --version $(VERSION)
 
 .PHONY: images-docker
 images-docker: ## Build the container images with Docker
-	for target in operator subscriber publisher; do docker build --target $$target --build-arg VERSION=$(VERSION) -t jawaracloud/$$(test $$target = operator && echo pubsub-operator || echo $$target):$(VERSION) .; done
+	for target in operator subscriber publisher; do DOCKER_BUILDKIT=1 docker build --target $$target --build-arg VERSION=$(VERSION) -t jawaracloud/$$(test $$target = operator && echo pubsub-operator || echo $$target):$(VERSION) .; done
 
 HPA_SYNC_PERIOD ?= 15s
+# Another node image of the pinned kind, with its digest: another version of Kubernetes. Only for kind.
+KIND_IMAGE      ?=
 cluster = $(static) -C e2e run -trimpath ./cmd/cluster
 
 .PHONY: cluster-up
-cluster-up: cluster-binaries ## Bring a cluster with KEDA up: kind where Docker can pull, else a local node
-	@[ "$$(uname -s)" != Linux ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) cluster-packages
-	$(cluster) up --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) --hpa-sync-period $(HPA_SYNC_PERIOD)
+cluster-up: ## Bring a cluster with KEDA up: kind where Docker can pull, else a local node
+	@provider=$$($(cluster) provider --kind-image '$(KIND_IMAGE)' --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR)); $(MAKE) cluster-binaries-$$provider; \
+	[ "$$provider" != node ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) cluster-packages; \
+	$(cluster) up --provider $$provider --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) --hpa-sync-period $(HPA_SYNC_PERIOD) --kind-image '$(KIND_IMAGE)'
 
 .PHONY: cluster-down
-cluster-down: ## Take the cluster down, without a trace
+cluster-down: ## Take the cluster down, without a trace (of kind, its node image stays in Docker)
 	$(cluster) down --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR)
 
 .PHONY: cluster-load
@@ -241,14 +281,14 @@ cluster-load: test-packages images ## Build the images and load them into the cl
 e2e: HPA_SYNC_PERIOD = 5s
 e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
-		$(static) -C e2e test -trimpath -tags e2e -count 1 -timeout 40m -v ./suite
+		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 40m -v ./suite
 
 .PHONY: e2e-measure
 e2e-measure: HPA_SYNC_PERIOD = 5s
 e2e-measure: cluster-up cluster-load ## Measure on the cluster: waking from 0, a rolling restart, scalers killed for 10 minutes
 	for tests in 'TestWakeUpTimes|TestRollingRestart' TestScalersKilled; do \
 		KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_MEASURE=1 E2E_KILL_SECONDS=600 \
-			$(static) -C e2e test -trimpath -tags e2e -count 1 -timeout 60m -v -run "$$tests" ./suite; \
+			$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 60m -v -run "$$tests" ./suite; \
 	done
 
 .PHONY: demo

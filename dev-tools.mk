@@ -7,6 +7,7 @@ BUF_VERSION                := v1.75.0
 PROTOC_GEN_GO_VERSION      := v1.36.12
 PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
 GOLANGCI_LINT_VERSION      := v2.15.0
+ACTIONLINT_VERSION         := v1.7.12
 
 CHART_TOOLS_MODULE := charts/pubsub-operator/tools
 chart_tools_sum    := $(shell cat $(CHART_TOOLS_MODULE)/go.mod $(CHART_TOOLS_MODULE)/go.sum | cksum | cut -d ' ' -f 1)
@@ -23,11 +24,12 @@ GOLANGCI_LINT      := $(DEV_TOOLS_DIR)/golangci-lint
 HELM_DOCS          := $(DEV_TOOLS_DIR)/helm-docs
 HELM_UNITTEST      := $(DEV_TOOLS_DIR)/helm-unittest
 VALUES_SCHEMA      := $(DEV_TOOLS_DIR)/helm-values-schema-json
-# Its own version is in its name, so that a bump rebuilds none of the others.
+# For these two, the own version is in the name, so that a bump rebuilds none of the others.
 API_LINTER_MODULE  := api/linter
 API_LINTER         := $(DEV_TOOLS_DIR)/api-linter-$(shell cat $(API_LINTER_MODULE)/go.mod $(API_LINTER_MODULE)/go.sum $(API_LINTER_MODULE)/main.go | cksum | cut -d ' ' -f 1)
+ACTIONLINT         := $(DEV_TOOLS_DIR)/actionlint-$(ACTIONLINT_VERSION)
 CHART_TOOLS        := $(HELM_DOCS) $(HELM_UNITTEST) $(VALUES_SCHEMA)
-DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(CHART_TOOLS)
+DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(ACTIONLINT) $(CHART_TOOLS)
 
 # GOBIN is a folder of its own, because go install writes in place: an interrupted build
 # must leave nothing that looks finished.
@@ -54,6 +56,11 @@ $(API_LINTER):
 	@echo 'building the API linter (about 20 seconds the first time)'
 	@mkdir -p $(DEV_TOOLS_DIR)
 	@CGO_ENABLED=0 $(GO) -C $(API_LINTER_MODULE) build -trimpath -buildvcs=false -ldflags '-s -w' -o $@.tmp . && mv -f $@.tmp $@
+
+$(ACTIONLINT):
+	@echo 'building actionlint (about 10 seconds the first time)'
+	@mkdir -p $(DEV_TOOLS_DIR)
+	@GOBIN=$@.tmp CGO_ENABLED=0 $(GO) install -trimpath -ldflags '-s -w' github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) && mv -f $@.tmp/actionlint $@; status=$$?; rm -rf $@.tmp; exit $$status
 
 # One build makes all three.
 $(CHART_TOOLS) &:

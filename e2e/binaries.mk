@@ -3,6 +3,7 @@
 # The root Makefile includes this file; its folder may be used on its own with make -f.
 #
 #   make cluster-binaries   everything that a local node needs       (20 to 30 minutes the first time on 2 cores)
+#   make cluster-binaries-kind   what is needed beside Docker and kind    (about 3 minutes the first time)
 #   make envtest-binaries   etcd, kube-apiserver and kubectl alone   (about 5 minutes the first time)
 #   make system-packages    the Debian packages that a local node and the tests need
 #
@@ -34,6 +35,7 @@ kubernetes_binaries := kube-apiserver kubectl kube-controller-manager kube-sched
 keda_binaries       := keda-operator keda-adapter keda-webhooks
 
 ENVTEST_BINARIES := $(addprefix $(TOOLS_DIR)/,etcd kube-apiserver kubectl)
+KIND_BINARIES    := $(addprefix $(TOOLS_DIR)/,kubectl keda.yaml helm grpcurl)
 CLUSTER_BINARIES := $(addprefix $(TOOLS_DIR)/,etcd $(kubernetes_binaries) $(keda_binaries) coredns pause keda.yaml helm grpcurl)
 
 # Without a version the server calls itself v0.0.0-master, which kubectl and helm refuse.
@@ -64,8 +66,9 @@ define install_binary
 	status=$$?; rm -rf $@.tmp; exit $$status
 endef
 
-.PHONY: cluster-binaries envtest-binaries tools-dir
-cluster-binaries: $(CLUSTER_BINARIES) ## Build everything that the local test cluster needs (cached)
+.PHONY: cluster-binaries cluster-binaries-node cluster-binaries-kind envtest-binaries tools-dir
+cluster-binaries cluster-binaries-node: $(CLUSTER_BINARIES) ## Build everything that a local node needs (cached)
+cluster-binaries-kind: $(KIND_BINARIES) ## Build what the tests need beside kind and Docker (cached)
 envtest-binaries: $(ENVTEST_BINARIES) ## Build etcd, kube-apiserver and kubectl for envtest (cached)
 tools-dir: ## Print the folder of the built programs
 	@echo '$(TOOLS_DIR)'

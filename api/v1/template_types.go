@@ -20,7 +20,7 @@ type PodTemplate struct {
 	// permit (NotPermitted). By default these are privileges, the host's files and namespaces,
 	// nodeName, and a service account or its token.
 	//
-	// Example: spec: {containers: [{name: subscriber, livenessProbe: {httpGet: {path: /healthz, port: 9090}}}]}
+	// Example: spec: {containers: [{name: subscriber, livenessProbe: {httpGet: {path: /healthz, port: 9091}}}]}
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Spec *runtime.RawExtension `json:"spec,omitempty"`

@@ -167,10 +167,16 @@ func TestUsage(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
+	for _, args := range [][]string{{"version", "--client"}, {"--version"}} {
+		out, _, err := kubectl(t, args...)
+		require.NoError(t, err)
+		assert.Equal(t, program.Version(version)+"\n", out)
+	}
+	withoutCluster(t)
 	out, _, err := kubectl(t, "version")
-	require.NoError(t, err)
-	assert.Equal(t, program.Version(version)+"\n", out)
-	for _, command := range []string{"explain", "watch"} {
+	require.ErrorContains(t, err, "no kubeconfig names a cluster")
+	assert.Equal(t, "plugin  "+program.Version(version)+"\n", out)
+	for _, command := range []string{"explain", "watch", "status", "pause", "resume"} {
 		out, _, err = kubectl(t, command, "--help")
 		require.NoError(t, err)
 		assert.Contains(t, out, "kubectl pubsub "+command)

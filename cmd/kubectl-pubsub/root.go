@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
@@ -13,6 +11,9 @@ import (
 var version string
 
 const rootLong = `Why channels scale: now, live, and in a model.
+
+status lists channels with what is wrong, doctor examines the installation, and pause and
+resume hold the number of workers.
 
 The scaler decides how many replicas the workers of each PubSubChannel get. explain asks it
 for the decision and the arithmetic behind it, now or if something were different; watch
@@ -29,25 +30,17 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-pubsub",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl pubsub"},
-		Short:         "Show why channels scale",
+		Short:         "Show why channels scale, and what is wrong",
 		Long:          rootLong,
+		Version:       program.Version(version),
 		SilenceErrors: true, // main tells them
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true // kubectl asks for completions in its own way
 	cluster.Bind(root.PersistentFlags())
-	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newSimulateCommand(), newVersionCommand())
+	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newSimulateCommand(),
+		newStatusCommand(cluster), newDoctorCommand(cluster), newPauseCommand(cluster), newResumeCommand(cluster), newConvertCommand(), newVersionCommand(cluster))
+	completeNamespaces(root, cluster)
 	return root
-}
-
-func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the plugin's version",
-		Args:  cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(command.OutOrStdout(), program.Version(version))
-			return err
-		},
-	}
 }

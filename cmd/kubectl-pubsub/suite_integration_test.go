@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,7 +64,7 @@ func startCluster() (*cluster, error) {
 	c.stop = c.env.Stop
 	config.QPS, config.Burst = 1000, 1000
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, rbacv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, rbacv1.AddToScheme, appsv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return c, err
 		}
@@ -177,8 +179,9 @@ func (c *cluster) install(t *testing.T) (namespace string, scaler *connecttest.I
 				Labels:      map[string]string{"app": "pubsub-operator", "app.kubernetes.io/component": component},
 				Annotations: map[string]string{"pubsub.jawaracloud.io/people-secret": "op-people-tls"}},
 			Spec: corev1.PodSpec{
-				NodeName:   "node",
-				Containers: []corev1.Container{{Name: component, Image: "operator", Args: args, Ports: []corev1.ContainerPort{{Name: "grpc", ContainerPort: 9090}}}},
+				NodeName: "node", ServiceAccountName: component,
+				Volumes:    []corev1.Volume{{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "op-" + component + "-tls"}}}},
+				Containers: []corev1.Container{{Name: component, Image: "registry.example.com:5000/operator:0.1.0", Args: args, Ports: []corev1.ContainerPort{{Name: "grpc", ContainerPort: 9090}}}},
 			},
 		}
 		require.NoError(t, c.Create(t.Context(), p))

@@ -32,11 +32,20 @@ import (
 var version string
 
 func main() {
-	program.Main(func(ctx context.Context) int { return run(ctx, os.Getenv, os.Stderr) })
+	program.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr) })
 }
 
-// run returns the exit code.
-func run(ctx context.Context, getenv func(string) string, out io.Writer) int {
+// run returns the exit code. The answers to --version and --help go to answers, the log to out.
+func run(ctx context.Context, args []string, getenv func(string) string, answers, out io.Writer) int {
+	answer, err := answerTo(args)
+	switch {
+	case err != nil:
+		fmt.Fprintf(out, "subscriber: %v\n", err)
+		return program.Usage
+	case answer != "":
+		fmt.Fprintln(answers, answer)
+		return 0
+	}
 	hostname, err := os.Hostname()
 	if err != nil {
 		hostname = "" // which Parse refuses unless there is another name
@@ -54,6 +63,26 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer) int {
 	}
 	log.Info("subscriber stopped")
 	return 0
+}
+
+const usage = `Usage: subscriber [--version] [--help]
+
+Consumes lists and streams on DragonFly or Redis at least once, or channels of their Pub/Sub.
+Its settings are environment variables; it needs REDIS_ADDR and CHANNEL:
+https://github.com/jawaracloud/pubsub-operator/blob/main/docs/subscriber.md`
+
+// answerTo is what the arguments ask for without any setting; empty if there are none.
+func answerTo(args []string) (string, error) {
+	if len(args) == 0 {
+		return "", nil
+	}
+	switch args[0] {
+	case "--version", "-version":
+		return program.Version(version), nil
+	case "--help", "-help", "-h":
+		return usage, nil
+	}
+	return "", fmt.Errorf("unexpected argument %q: the subscriber knows --version and --help only, and is configured by environment variables (docs/subscriber.md)", args[0])
 }
 
 // quiet takes go-redis's own log lines, which come once for each attempt, at the debug

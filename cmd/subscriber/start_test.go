@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -223,4 +224,27 @@ func freePort(t *testing.T) string {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 	return port
+}
+
+func TestArguments(t *testing.T) {
+	none := func(string) string { return "" }
+	tests := map[string]struct {
+		args   []string
+		code   int
+		answer string
+		log    string
+	}{
+		"version":     {args: []string{"--version"}, answer: program.Version("") + "\n"},
+		"help":        {args: []string{"--help"}, answer: usage + "\n"},
+		"unknown":     {args: []string{"--redis-addr=db:6379"}, code: program.Usage, log: `unexpected argument "--redis-addr=db:6379": the subscriber knows --version and --help only`},
+		"no settings": {code: program.Usage, log: "REDIS_ADDR"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var answers, log bytes.Buffer
+			require.Equal(t, test.code, run(t.Context(), test.args, none, &answers, &log))
+			require.Equal(t, test.answer, answers.String())
+			require.Contains(t, log.String(), test.log)
+		})
+	}
 }

@@ -47,8 +47,12 @@ type Options struct {
 	// up keeps the provider that it has.
 	Provider string
 	// HPASyncPeriod is how often the horizontal pod autoscaler runs; default
-	// DefaultHPASyncPeriod. With kind it is fixed when the cluster is created.
+	// DefaultHPASyncPeriod. With kind it is fixed when the cluster is created: another one is
+	// then an error.
 	HPASyncPeriod time.Duration
+	// KindImage is a node image of kind's pinned release, with its digest; default: the one of
+	// the newest Kubernetes. It is fixed when the cluster is created.
+	KindImage string
 	// KEDA installs KEDA too.
 	KEDA bool
 	// Out receives progress lines; default io.Discard.
@@ -86,6 +90,9 @@ func New(opts Options) (*Cluster, error) {
 	}
 	if opts.Provider == "" {
 		opts.Provider = ProviderAuto
+	}
+	if opts.KindImage == "" {
+		opts.KindImage = kindImage
 	}
 	if opts.Out == nil {
 		opts.Out = io.Discard
@@ -184,6 +191,24 @@ func (c *Cluster) provider(name string) provider {
 	return &nodeProvider{Cluster: c, dir: c.opts.Dir}
 }
 
+// Provider returns the name of the provider that `up` uses: that of the cluster which is up,
+// the one that Options names, or kind if Docker can run it and else node. It does not ask for
+// the built programs, so that only that provider's need be built.
+func (c *Cluster) Provider(ctx context.Context) (string, error) {
+	m, err := readMarker(c.opts.Dir)
+	switch {
+	case err == nil:
+		return m.Provider, nil
+	case !errors.Is(err, ErrNotUp):
+		return "", err
+	case c.opts.Provider != ProviderAuto:
+		return c.opts.Provider, nil
+	case len((&kindProvider{Cluster: c}).engineMissing(ctx)) == 0:
+		return ProviderKind, nil
+	}
+	return ProviderNode, nil
+}
+
 // choose returns the name of the provider to use for a new cluster.
 func (c *Cluster) choose(ctx context.Context) (string, error) {
 	names := []string{c.opts.Provider}
@@ -235,6 +260,20 @@ type marker struct {
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 	// CreatedPaths are the folders at fixed places that did not exist before.
 	CreatedPaths []string `json:"createdPaths,omitempty"`
+	// Kind is of the provider kind.
+	Kind kindMarker `json:"kind,omitzero"`
+}
+
+// A kindMarker is what the provider kind must know of its cluster later.
+type kindMarker struct {
+	// Created is false until the creation has succeeded.
+	Created bool `json:"created,omitempty"`
+	// HPASyncPeriod is the one that the cluster was created with.
+	HPASyncPeriod string `json:"hpaSyncPeriod,omitempty"`
+	// Image is the node image that it was created from.
+	Image string `json:"image,omitempty"`
+	// CreatedNetwork is true if Docker had no network of kind's before.
+	CreatedNetwork bool `json:"createdNetwork,omitempty"`
 }
 
 func markerPath(dir string) string { return filepath.Join(dir, "cluster.json") }

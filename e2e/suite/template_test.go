@@ -5,6 +5,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,10 +86,12 @@ func (s *space) templateIs(ctx context.Context) error {
 			spec.Containers[0].Resources.Limits.Memory().String() != "96Mi" || len(spec.TopologySpreadConstraints) != 2 {
 			return fmt.Errorf("pod %s: %+v", pod.Name, spec)
 		}
-		for _, container := range pod.Status.ContainerStatuses {
-			if !container.Ready {
-				return fmt.Errorf("container %s of pod %s is not ready", container.Name, pod.Name)
-			}
+		// A new pod has no statuses of containers yet, so those can't tell.
+		ready := slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+			return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+		})
+		if !ready {
+			return fmt.Errorf("pod %s is not ready: %+v", pod.Name, pod.Status.Conditions)
 		}
 	}
 	return nil

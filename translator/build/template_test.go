@@ -55,6 +55,14 @@ func TestTemplate(t *testing.T) {
 	require.Len(t, spec.InitContainers[0].Ports, 2, "one port number, two protocols")
 }
 
+// Workers are not root by default; an image that needs it switches that off.
+func TestRootIsAskedForInTheTemplate(t *testing.T) {
+	assert.True(t, *podOf(t).Spec.SecurityContext.RunAsNonRoot)
+	pod := podOf(t, channeltest.Templated(t, `{spec: {securityContext: {runAsNonRoot: false}}}`))
+	assert.False(t, *pod.Spec.SecurityContext.RunAsNonRoot)
+	assert.NotNil(t, pod.Spec.SecurityContext.SeccompProfile, "and nothing else is lost")
+}
+
 // What is set in several places: the operator's, then spec's, then the template's.
 func TestTemplateWins(t *testing.T) {
 	template := channeltest.Templated(t, `{spec: {terminationGracePeriodSeconds: 600, containers: [{name: subscriber, image: "theirs:1", env: [{name: LOG_LEVEL, value: template}]}]}}`)

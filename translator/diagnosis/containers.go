@@ -170,11 +170,23 @@ func (d Circumstances) loop(pod *corev1.Pod, c podContainer, end *corev1.Contain
 }
 
 func cantStart(pod *corev1.Pod, c podContainer, reason, message string, vague bool) *symptom {
+	details := lasting(pod, message)
+	if asRoot.MatchString(message) {
+		details += ": " + asRootRemedy
+	}
 	return &symptom{
 		severity: NotStarting, cause: fmt.Sprintf("container %s can't be started (%s)", c.Name, reason),
-		details: lasting(pod, message), vague: vague,
+		details: details, vague: vague,
 	}
 }
+
+// asRoot is how the kubelet refuses a container that would run as root, or whose image names
+// its user by a word (Kubernetes 1.36, pkg/kubelet/kuberuntime, verifyRunAsNonRoot).
+var asRoot = regexp.MustCompile(`breaks non-root policy|has runAsNonRoot and image`)
+
+// asRootRemedy is what to do about it: that workers may not be root is a default of this operator.
+const asRootRemedy = "give the image a numeric user (USER 1000), or set template.spec.securityContext to {runAsUser: 1000}, " +
+	"or to {runAsNonRoot: false} if the image needs root"
 
 // maxDetails bounds what is told of a message of Kubernetes', in bytes, so that cause and details
 // fit into an event's note.

@@ -58,10 +58,34 @@ func TestWhatPodsHave(t *testing.T) {
 			assert.Equal(t, test.cause, got.Cause)
 			require.GreaterOrEqual(t, len(got.Details), len(test.details), got.Details)
 			assert.Equal(t, test.details, got.Details[:len(test.details)])
-			assert.LessOrEqual(t, len(got.Details), maxDetails+len("…"))
+			assert.LessOrEqual(t, len(got.Details), maxDetails+len("…")+len(": ")+len(asRootRemedy))
 			assert.Equal(t, test.reason == v1.ReasonWorkersFailing, got.Failed)
 			assert.EqualValues(t, 1, got.Workers)
 		})
+	}
+}
+
+// That workers may not be root is this operator's default, so it says how to change it: for
+// each of the kubelet's words, and for nothing else.
+func TestRootUsersHaveARemedy(t *testing.T) {
+	for message, want := range map[string]bool{
+		`container's runAsUser breaks non-root policy (pod: "p", container: subscriber)`:                                                    true,
+		`container has runAsNonRoot and image will run as root (pod: "p", container: subscriber)`:                                           true,
+		`container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root (pod: "p", container: subscriber)`: true,
+		`secret "missing" not found`: false,
+	} {
+		pod := channeltest.RealPod(t, "root-user")
+		pod.Status.ContainerStatuses[0].State.Waiting.Message = message
+		got := looked().Worst([]corev1.Pod{pod})
+		require.NotNil(t, got)
+		assert.Contains(t, got.Details, message)
+		for _, remedy := range []string{"USER 1000", "{runAsUser: 1000}", "{runAsNonRoot: false}"} {
+			if want {
+				assert.Contains(t, got.Details, remedy)
+			} else {
+				assert.NotContains(t, got.Details, remedy)
+			}
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ const usage = `usage: cluster COMMAND [FLAGS] [ARGUMENTS]
 
   up            bring the cluster up, or what is missing of it
   down          end it and delete its state folder
+  provider      print which provider up uses: kind or node
   status        say how each part of it is; exit status 1 unless all are well
   kubeconfig    print the path of its kubeconfig
   load TAR...   load container images, in the form of docker save
@@ -57,6 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&opts.Tools, "tools", "", "`folder` of the built programs (default: what make tools-dir prints)")
 	flags.StringVar(&opts.Provider, "provider", cluster.ProviderAuto, "auto, kind or node")
 	flags.DurationVar(&opts.HPASyncPeriod, "hpa-sync-period", cluster.DefaultHPASyncPeriod, "how often the horizontal pod autoscaler runs")
+	flags.StringVar(&opts.KindImage, "kind-image", "", "node `image` of the pinned kind, for another version of Kubernetes (default: its newest)")
 	flags.BoolVar(&opts.KEDA, "keda", true, "install KEDA too")
 	command, rest, err := parse(flags, args)
 	if err != nil {
@@ -159,6 +161,13 @@ func execute(ctx context.Context, c *cluster.Cluster, command string, args []str
 		return c.Up(ctx)
 	case "down":
 		return c.Down(ctx)
+	case "provider":
+		name, err := c.Provider(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout, name)
+		return nil
 	case "status":
 		return status(ctx, c, stdout)
 	case "kubeconfig":

@@ -82,6 +82,27 @@ func TestPublisherImageRuns(t *testing.T) {
 	require.Error(t, err, "it needs no libraries")
 }
 
+// Each program under cmd tells its version without any setting: in an empty environment.
+func TestProgramsTellTheirVersion(t *testing.T) {
+	source := filepath.Join("..", "..", "..")
+	mains, err := filepath.Glob(filepath.Join(source, "cmd", "*", "main.go"))
+	require.NoError(t, err)
+	require.NotEmpty(t, mains)
+	var programs []string
+	for _, path := range mains {
+		programs = append(programs, filepath.Base(filepath.Dir(path)))
+	}
+	out, version := t.TempDir(), "v1.2.3-test"
+	require.NoError(t, buildPrograms(t.Context(), source, out, version, programs))
+	for _, program := range programs {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(out, program), "--version")
+		cmd.Env = []string{}
+		told, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s --version: %s", program, told)
+		require.Equal(t, version+"\n", string(told), program)
+	}
+}
+
 // The server in the image runs with nothing but what the image holds.
 func TestRedisImageRuns(t *testing.T) {
 	image, err := redisImage(t.Context())

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,8 +78,8 @@ func (f *ClusterFlags) Namespace() (string, error) {
 
 // Cluster is the Kubernetes API.
 type Cluster struct {
-	// Client knows PubSubChannels, Pods and Secrets, without asking the API server for
-	// what it has.
+	// Client knows PubSubChannels and the kinds of the list others, without asking the API
+	// server for what it has.
 	Client client.WithWatch
 
 	config  *rest.Config
@@ -96,6 +99,21 @@ func (f *ClusterFlags) Connect() (*Cluster, error) {
 	return NewCluster(config)
 }
 
+// others are the kinds of others that the plugin reads.
+var others = []struct {
+	kind  schema.GroupVersionKind
+	scope meta.RESTScope
+}{
+	{corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace},
+	{corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace},
+	{corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot},
+	{schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, meta.RESTScopeNamespace},
+	{schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"}, meta.RESTScopeNamespace},
+	{schema.GroupVersionKind{Group: "authorization.k8s.io", Version: "v1", Kind: "SubjectAccessReview"}, meta.RESTScopeRoot},
+	{schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}, meta.RESTScopeRoot},
+	{schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}, meta.RESTScopeRoot},
+}
+
 // NewCluster is for a configuration that is there already; its Timeout, where set, bounds
 // each request.
 func NewCluster(config *rest.Config) (*Cluster, error) {
@@ -108,15 +126,16 @@ func NewCluster(config *rest.Config) (*Cluster, error) {
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = 50, 300 // kubectl's
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, authorizationv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
 	}
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1.GroupVersion, corev1.SchemeGroupVersion})
 	mapper.Add(v1.GroupVersion.WithKind("PubSubChannel"), meta.RESTScopeNamespace)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	for _, other := range others {
+		mapper.Add(other.kind, other.scope)
+	}
 	var err error
 	if c.Client, err = client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper}); err != nil {
 		return nil, fmt.Errorf("preparing the client of the API server %s: %w", config.Host, err)

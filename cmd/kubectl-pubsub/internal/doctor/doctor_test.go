@@ -1,0 +1,41 @@
+package doctor
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
+)
+
+func TestAtLeast(t *testing.T) {
+	for version, want := range map[string]bool{"v1.36.3": true, "1.29.0": true, "v1.29.0-gke.1": true, "1.28.15": false, "2.0": true, "0.99": false} {
+		got, err := atLeast(version, "1.29")
+		require.NoError(t, err, version)
+		assert.Equal(t, want, got, version)
+	}
+	for _, version := range []string{"main", "latest", "", "sha256:0123"} {
+		_, err := atLeast(version, "1.29")
+		assert.ErrorContains(t, err, "no numbers", version)
+	}
+}
+
+func TestImageVersion(t *testing.T) {
+	for image, want := range map[string]string{
+		"jawaracloud/pubsub-operator:0.1.0":         "0.1.0",
+		"registry.example.com:5000/operator":        "latest",
+		"registry.example.com:5000/operator:v1":     "v1",
+		"ghcr.io/kedacore/keda:2.21.0@sha256:01234": "2.21.0",
+		"ghcr.io/kedacore/keda@sha256:01234":        "sha256:01234",
+	} {
+		assert.Equal(t, want, connect.ImageVersion(image), image)
+	}
+}
+
+func TestEarliestNeedsACertificate(t *testing.T) {
+	_, err := earliest([]byte("no certificate"), nil)
+	assert.ErrorContains(t, err, "hold no certificate")
+	_, err = earliest([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+	assert.ErrorContains(t, err, "can't be read")
+}
