@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -21,8 +22,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
@@ -106,12 +109,30 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		MaxConcurrentReconciles: o.concurrency,
 		Instance:                instance,
 		Clock:                   clock.RealClock{},
+		Registerer:              ctrlmetrics.Registry,
 	})
 	if err != nil {
 		return err
 	}
+	if err := registerMetrics(ctrlmetrics.Registry, o); err != nil {
+		return err
+	}
 	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.scalerCertDir != "")
 	return mgr.Start(ctx)
+}
+
+// registerMetrics adds what is not the translator's.
+func registerMetrics(registerer prometheus.Registerer, o options) error {
+	collectors := []prometheus.Collector{metrics.NewBuildInfo("controller", version)}
+	if o.scalerCertDir != "" {
+		collectors = append(collectors, metrics.NewCertificateExpiry(o.scalerCertDir))
+	}
+	for _, collector := range collectors {
+		if err := registerer.Register(collector); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
 }
 
 func newManager(restConfig *rest.Config, caches *translator.Caches, o options) (manager.Manager, error) {

@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -81,7 +82,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), metrics.NewBuildInfo("scaler", version))
 
 	var tlsConfig *tls.Config
 	if options.tlsCertDir != "" {
@@ -89,6 +90,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		if tlsConfig, err = scaler.TLSFromDir(options.tlsCertDir, logger, registry); err != nil {
 			return fmt.Errorf("--tls-cert-dir: %w", err)
 		}
+		registry.MustRegister(metrics.NewCertificateExpiry(options.tlsCertDir))
 	}
 	cluster, err := startCluster(ctx, options, cancel)
 	if err != nil {
