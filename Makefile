@@ -151,6 +151,8 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 ##@ Generated files
 
 CHART := charts/pubsub-operator
+# The packages whose tests write the tables of docs/metrics.md from their registries.
+documented := ./cmd/internal/metrics ./cmd/scaler ./cmd/subscriber/internal/metrics ./translator
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
@@ -162,12 +164,13 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 	$(CONTROLLER_GEN) rbac:roleName=scaler-secrets paths=./cmd/scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler-secrets
 	$(CRD_REF_DOCS) --source-path api/v1 --config docs/api-template/config.yaml --templates-dir docs/api-template/markdown --renderer markdown --output-path docs/api.md --log-level ERROR
 	cd proto && $(BUF) lint && $(BUF) generate
+	$(GO) test -vet=off -count 1 -run TestMetricsDocument $(documented) -update
 	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	{ cat deploy/operator.header.yaml; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
 
-generated = api proto charts deploy docs/api.md docs/simulation
+generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation
 
 # What the contract is compared with: the last release; before there is one, where this branch left
 # main, and on main itself the commit before.

@@ -19,6 +19,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
+	"github.com/jawaracloud/pubsub-operator/internal/metricsdoc"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
@@ -116,4 +117,10 @@ func TestWhatTheControllerDoesIsCounted(t *testing.T) {
 		"pubsub_controller_apply_errors_total kind=ScaledObject reason=AdoptionRefused": 1,
 		"pubsub_controller_apply_errors_total kind=PodDisruptionBudget reason=Unknown":  1,
 	}, series(t, c.scalings, c.applyErrors), "races are no errors, and a channel that is gone leaves nothing")
+}
+
+func TestMetricsDocument(t *testing.T) {
+	c, registry := newCounters(), prometheus.NewRegistry()
+	registry.MustRegister(c.scalings, c.applyErrors, channelCollector{})
+	metricsdoc.Check(t, "..", "controller", registry)
 }
