@@ -147,6 +147,7 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e && $(lint_with) --config ../.golangci.yml --build-tags e2e,cluster ./...
 	cd e2e/conformance && $(lint_with) --config ../../.golangci.yml ./contract/... ./internal/...
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/monitoring && $(lint_with) --config ../../.golangci.yml ./...
 
 ##@ Generated files
 
@@ -194,13 +195,17 @@ proto-breaking: $(BUF) ## Fail where the contract breaks clients of the last rel
 verify: generate proto-breaking ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/monitoring; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
-chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Lint the chart and run its render tests
+chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm monitoring-test ## Lint the chart, run its render tests, and test its alerts and dashboards
 	helm lint --strict $(CHART)
 	$(HELM_UNITTEST) --strict $(CHART)
+
+.PHONY: monitoring-test
+monitoring-test: $(PROMTOOL) $(TOOLS_DIR)/helm ## Hold the alerts and dashboards against promtool, PromQL's parser and docs/metrics.md
+	$(call as_the_cluster,monitoring) . -helm $(TOOLS_DIR)/helm -promtool $(PROMTOOL)
 
 ##@ On a cluster
 
