@@ -66,6 +66,7 @@ type Reconciler struct {
 	kedaInstalled atomic.Bool
 	kedaLoss      kedaLoss
 	counters      *counters
+	warnings      lastWarnings
 }
 
 // Reconcile brings one channel's children and status up to date.
@@ -78,6 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			r.replaced.forget(request.NamespacedName)
 			r.pruned.forget(request.NamespacedName)
 			r.counters.forget(request.NamespacedName)
+			r.warnings.forget(request.NamespacedName)
 			return r.afterDeletion(ctx, request.NamespacedName)
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
@@ -225,6 +227,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.
 	r.recordRefusal(ctx, p.Channel, next)
 	r.recordWorkers(ctx, p.Channel, next, seen)
 	r.recordNotCarriedOut(ctx, p.Channel, next)
+	r.recordTrouble(ctx, p.Channel, next)
 	return nil
 }
 

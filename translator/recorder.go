@@ -33,6 +33,20 @@ func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChanne
 	}
 }
 
+// recordTrouble writes the events of what comes and goes outside of the channel, at a pace.
+func (r *Reconciler) recordTrouble(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	key := client.ObjectKeyFromObject(channel)
+	for _, event := range []*eventsv1.Event{
+		status.UnreadableEvent(channel, next, r.instance, r.now()),
+		status.KEDANotReadyEvent(channel, next, r.instance, r.now()),
+	} {
+		if event != nil && r.warnings.due(key, event.Reason, r.now()) {
+			r.log.Info("warned", "namespace", channel.Namespace, "name", channel.Name, "reason", event.Reason, "message", event.Note)
+			r.record(ctx, event)
+		}
+	}
+}
+
 // recordNotCarriedOut writes the event of a decision that the status tells as not carried out.
 func (r *Reconciler) recordNotCarriedOut(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
 	if event := status.NotCarriedOutEvent(channel, next, r.instance, r.now()); event != nil {

@@ -25,6 +25,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
@@ -60,7 +61,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, program.Version(version))
 		return 0
 	}
-	logger := newLogger(o, stderr)
+	level := &slog.LevelVar{}
+	level.Set(o.logLevel)
+	logger := newLogger(o, level, stderr)
+	if err := (debug.Server{Address: o.debugAddress, Level: level, Profiles: o.profiles, Logger: logger}).Start(ctx); err != nil {
+		logger.Error("the controller ended", "error", oneLine(err))
+		return program.Failed
+	}
 	if err := serve(ctx, o, logger); err != nil {
 		logger.Error("the controller ended", "error", oneLine(err))
 		return program.Failed
@@ -69,8 +76,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // newLogger makes one structured log of ours, controller-runtime's and client-go's.
-func newLogger(o options, output io.Writer) *slog.Logger {
-	logger := program.NewLogger(output, o.logLevel, o.logFormat)
+func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
+	logger := program.NewLogger(output, level, o.logFormat)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
 	return logger

@@ -100,7 +100,7 @@ func TestServe(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, o, newLogger(o, &out)) }()
+	go func() { ended <- serve(ctx, o, newLogger(o, o.logLevel, &out)) }()
 	for _, url := range []string{"http://" + probes + "/healthz", "http://" + probes + "/readyz", "http://" + metrics + "/metrics"} {
 		require.Eventually(t, func() bool {
 			response, err := http.Get(url)

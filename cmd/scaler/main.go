@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
@@ -48,12 +49,18 @@ func start(ctx context.Context, args []string) int {
 		fmt.Println(program.Version(version))
 		return 0
 	}
-	logger := program.NewLogger(os.Stderr, options.logLevel, options.logFormat)
+	level := &slog.LevelVar{}
+	level.Set(options.logLevel)
+	logger := program.NewLogger(os.Stderr, level, options.logFormat)
 	// The libraries log through the same handler.
 	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
 	grpclog.SetLoggerV2(quietGRPC(logger))
 	redis.SetLogger(quietRedis{logger})
+	if err := (debug.Server{Address: options.debugAddress, Level: level, Profiles: options.profiles, Logger: logger}).Start(ctx); err != nil {
+		logger.Error("scaler stopped", "error", err)
+		return program.Failed
+	}
 	if err := run(lingering(ctx, options.shutdownDelay, logger), options, logger); err != nil {
 		logger.Error("scaler stopped", "error", err)
 		return program.Failed
