@@ -239,3 +239,17 @@ func BenchmarkGetMetrics(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkScrape is a scrape of 1,000 ScaledObjects.
+func BenchmarkScrape(b *testing.B) {
+	f := newTold(b, func(o *scaler.Options) { o.Targets, o.Now = nil, nil })
+	for i := range 1000 {
+		require.NoError(b, f.ask(b, fmt.Sprint("orders-", i), f.metadata("currentReplicas", "1")))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.registry.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
