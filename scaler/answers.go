@@ -127,7 +127,7 @@ func (a *answers) of(key objectKey) *objectAnswers {
 	if key.name == "" || a.targets == nil && len(a.known) >= maxUnchecked {
 		return nil
 	}
-	object := &objectAnswers{failures: map[inspect.ErrorReason]uint64{}}
+	object := &objectAnswers{failures: make(map[inspect.ErrorReason]uint64)}
 	a.known[key] = object
 	return object
 }
