@@ -175,10 +175,13 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e/conformance && $(lint_with) --config ../../.golangci.yml ./contract/... ./internal/...
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/chaos && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/monitoring && $(lint_with) --config ../../.golangci.yml ./...
 
 ##@ Generated files
 
 CHART := charts/pubsub-operator
+# The packages whose tests write the tables of docs/metrics.md from their registries.
+documented := ./cmd/internal/metrics ./cmd/scaler ./cmd/subscriber/internal/metrics ./translator
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
@@ -190,13 +193,14 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 	$(CONTROLLER_GEN) rbac:roleName=scaler-secrets paths=./cmd/scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler-secrets
 	$(CRD_REF_DOCS) --source-path api/v1 --config docs/api-template/config.yaml --templates-dir docs/api-template/markdown --renderer markdown --output-path docs/api.md --log-level ERROR
 	cd proto && $(BUF) lint && $(BUF) generate
+	$(GO) test -vet=off -count 1 -run TestMetricsDocument $(documented) -update
 	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace step --compare utilization --svg docs/simulation/policies.svg > /dev/null
 	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
 
-generated = api proto charts deploy docs/api.md docs/simulation
+generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation
 
 # What the contract is compared with: the last release; before there is one, where this branch left
 # main, and on main itself the commit before.
@@ -225,13 +229,17 @@ workflow-lint: $(ACTIONLINT) ## Lint the GitHub workflows
 verify: generate proto-breaking workflow-lint ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
-chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Lint the chart and run its render tests
+chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm monitoring-test ## Lint the chart, run its render tests, and test its alerts and dashboards
 	helm lint --strict $(CHART)
 	$(HELM_UNITTEST) --strict $(CHART)
+
+.PHONY: monitoring-test
+monitoring-test: $(PROMTOOL) $(TOOLS_DIR)/helm ## Hold the alerts and dashboards against promtool, PromQL's parser and docs/metrics.md
+	$(call as_the_cluster,monitoring) . -helm $(TOOLS_DIR)/helm -promtool $(PROMTOOL)
 
 ##@ On a cluster
 

@@ -24,12 +24,15 @@ GOLANGCI_LINT      := $(DEV_TOOLS_DIR)/golangci-lint
 HELM_DOCS          := $(DEV_TOOLS_DIR)/helm-docs
 HELM_UNITTEST      := $(DEV_TOOLS_DIR)/helm-unittest
 VALUES_SCHEMA      := $(DEV_TOOLS_DIR)/helm-values-schema-json
-# For these two, the own version is in the name, so that a bump rebuilds none of the others.
+# For these, the own version is in the name, so that a bump rebuilds none of the others.
 API_LINTER_MODULE  := api/linter
 API_LINTER         := $(DEV_TOOLS_DIR)/api-linter-$(shell cat $(API_LINTER_MODULE)/go.mod $(API_LINTER_MODULE)/go.sum $(API_LINTER_MODULE)/main.go | cksum | cut -d ' ' -f 1)
 ACTIONLINT         := $(DEV_TOOLS_DIR)/actionlint-$(ACTIONLINT_VERSION)
+# Prometheus' own program for alerts, from the module of their tests.
+PROMTOOL_MODULE    := e2e/monitoring
+PROMTOOL           := $(DEV_TOOLS_DIR)/promtool-$(shell cat $(PROMTOOL_MODULE)/go.mod | cksum | cut -d ' ' -f 1)
 CHART_TOOLS        := $(HELM_DOCS) $(HELM_UNITTEST) $(VALUES_SCHEMA)
-DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(ACTIONLINT) $(CHART_TOOLS)
+DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(ACTIONLINT) $(CHART_TOOLS) $(PROMTOOL)
 
 # GOBIN is a folder of its own, because go install writes in place: an interrupted build
 # must leave nothing that looks finished.
@@ -67,3 +70,9 @@ $(CHART_TOOLS) &:
 	@echo 'building helm-docs, helm-unittest and helm-values-schema-json (about 2 minutes the first time, then seconds)'
 	@mkdir -p $(DEV_TOOLS_DIR)
 	@GOGC=400 CGO_ENABLED=0 $(GO) -C $(CHART_TOOLS_MODULE) build -trimpath -buildvcs=false -ldflags '-s -w' -o $(DEV_TOOLS_DIR)/ tool
+
+# Without the service discoveries, which are most of it and are not needed for unit tests.
+$(PROMTOOL):
+	@echo 'building promtool (about 2 minutes the first time)'
+	@mkdir -p $(DEV_TOOLS_DIR)
+	@GOGC=400 CGO_ENABLED=0 $(GO) -C $(PROMTOOL_MODULE) build -tags remove_all_sd -trimpath -buildvcs=false -ldflags '-s -w' -o $@.tmp github.com/prometheus/prometheus/cmd/promtool && mv -f $@.tmp $@

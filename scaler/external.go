@@ -46,11 +46,11 @@ func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsR
 	if name := in.GetMetricName(); name != "" && name != MetricName {
 		return nil, invalid(fmt.Sprintf("metricName is %q: the only metric is %q", name, MetricName))
 	}
-	r, err := s.resolve(ctx, s.questionOf(ctx, in.GetScaledObjectRef()))
+	r, err := s.resolveForKEDA(ctx, s.questionOf(ctx, in.GetScaledObjectRef()))
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.evaluate(ctx, r)
+	e, err := s.evaluateForKEDA(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +63,11 @@ func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsR
 // IsActive uses the same sample as GetMetrics. KEDA calls both, one after the other, and
 // discards the metrics if this call fails.
 func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.IsActiveResponse, error) {
-	r, err := s.resolve(ctx, s.questionOf(ctx, ref))
+	r, err := s.resolveForKEDA(ctx, s.questionOf(ctx, ref))
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.evaluate(ctx, r)
+	e, err := s.evaluateForKEDA(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (s *Service) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream grp
 func (s *Service) active(ctx context.Context, r *request) (active, waiting bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
-	e, err := s.evaluate(ctx, r)
+	e, err := s.evaluateForKEDA(ctx, r)
 	return e.decision.Active, e.decision.Replicas == 0 && !e.decision.Active, err
 }
 

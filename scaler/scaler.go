@@ -36,6 +36,7 @@ type Service struct {
 	logger  *slog.Logger
 	callers map[string]caller // by the names on their certificates
 	stands  *standings
+	answers *answers
 	// settleTimeout is how long a call waits for the cluster's cache to agree with the caller.
 	settleTimeout time.Duration
 	// pushInterval is how often an active state is sent again. A single "true" can be lost while
@@ -84,6 +85,7 @@ func New(options Options) *Service {
 		s.now = time.Now
 	}
 	s.stands = newStandings(s.now)
+	s.answers = newAnswers(s.targets, s.now)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

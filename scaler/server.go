@@ -38,6 +38,9 @@ type Server struct {
 // NewServer returns a server; if tlsConfig is nil, it uses plaintext.
 func NewServer(service *Service, tlsConfig *tls.Config, registerer prometheus.Registerer) *Server {
 	m := newMetrics(registerer)
+	if registerer != nil {
+		registerer.MustRegister(service.answers)
+	}
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(m.unary, service.allowUnary, withTimeout),
 		grpc.ChainStreamInterceptor(m.stream, service.allowStream),

@@ -45,6 +45,8 @@ type request struct {
 	server          broker.Server
 	queues          []queue.Queue
 	inquiry         *sampling.Inquiry
+	// index is the trigger's among the ScaledObject's external triggers.
+	index int
 	// environment is the metadata if some of its values come from an environment, which no
 	// answer may contain; otherwise nil.
 	environment map[string]string
@@ -185,6 +187,7 @@ type standing struct {
 
 type standingTrigger struct {
 	metadata map[string]string
+	index    int
 	ours     bool     // it has a channelName: a call by name alone is about such a trigger
 	fromEnv  bool     // only KEDA knows some of the values
 	request  *request // nil with fromEnv
@@ -209,20 +212,23 @@ func (s *Service) standing(ctx context.Context, namespace, name string) (*standi
 		return known, nil
 	}
 	stands := &standing{version: version}
-	for _, t := range object.Triggers() {
-		stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, t))
+	for i, t := range object.Triggers() {
+		stands.triggers = append(stands.triggers, s.standingTrigger(namespace, name, i, t))
 	}
 	s.stands.keep(key, stands)
 	return stands, nil
 }
 
-func (s *Service) standingTrigger(namespace, name string, t target.Trigger) standingTrigger {
-	stands := standingTrigger{metadata: t.Metadata, ours: ours(t.Metadata)}
+func (s *Service) standingTrigger(namespace, name string, index int, t target.Trigger) standingTrigger {
+	stands := standingTrigger{metadata: t.Metadata, index: index, ours: ours(t.Metadata)}
 	if stands.err = checkMetricType(t); stands.err != nil {
 		return stands
 	}
 	if stands.fromEnv = len(trigger.FromEnv(t.Metadata)) > 0; !stands.fromEnv {
 		stands.request, stands.err = s.newRequest(namespace, name, t.Metadata)
+	}
+	if stands.request != nil {
+		stands.request.index = index
 	}
 	return stands
 }
@@ -277,5 +283,9 @@ func (s *Service) requestOf(t *standingTrigger, q question) (*request, error) {
 	if len(q.metadata) == 0 {
 		return nil, invalid(fmt.Sprintf("the ScaledObject's trigger has %s: only KEDA knows the target's environment, so a call by name has no values for it", strings.Join(trigger.FromEnv(t.metadata), ", ")))
 	}
-	return s.newRequest(q.namespace, q.name, trigger.Resolve(t.metadata, q.metadata))
+	r, err := s.newRequest(q.namespace, q.name, trigger.Resolve(t.metadata, q.metadata))
+	if r != nil {
+		r.index = t.index
+	}
+	return r, err
 }

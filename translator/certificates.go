@@ -50,11 +50,12 @@ type certificates struct {
 	// renewed gets a word for each renewal that has settled.
 	renewed chan struct{}
 
-	mu    sync.Mutex
-	hash  string    // of the last Secret that could be read; empty: none could
-	since time.Time // when that was first seen
-	told  bool      // renewed knows
-	fault string    // why it can't be read; empty: it can
+	mu       sync.Mutex
+	hash     string               // of the last Secret that could be read; empty: none could
+	since    time.Time            // when that was first seen
+	told     bool                 // renewed knows
+	expiries map[string]time.Time // of its files
+	fault    string               // why it can't be read; empty: it can
 }
 
 func newCertificates(reader client.Reader, secret types.NamespacedName, clock clock.WithTicker, log logr.Logger) *certificates {
@@ -120,6 +121,7 @@ func (c *certificates) read(ctx context.Context) {
 		c.log.Info("KEDA's certificates for the scaler can be read again", "secret", c.secret)
 	}
 	if hash := hashOfSecret(secret.Data); hash != c.hash {
+		c.expiries = endsOf(secret.Data)
 		if c.hash != "" {
 			c.log.Info("KEDA's certificates for the scaler were renewed; KEDA is told once all have them", "secret", c.secret, "in", certificatesSettle.String())
 		}

@@ -219,7 +219,7 @@ func (s *stage) reconciler(scaler build.ScalerRef) *Reconciler {
 	scaler.Address = testScaler.Address
 	caches := NewCaches(nil)
 	cached := s.cached(caches)
-	r := &Reconciler{now: time.Now, client: cached, scaledObjects: cached, log: logr.Discard()}
+	r := &Reconciler{now: time.Now, client: cached, scaledObjects: cached, log: logr.Discard(), counters: newCounters()}
 	r.children = &apply.Applier{
 		Client: cached, Live: s.WithWatch, ScaledObjects: cached, Owned: &caches.owned,
 		Scaler: scaler, Certificates: r.certificates.hashFor, Now: r.now, Warn: r.warn, Limits: limits.Limits{

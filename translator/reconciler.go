@@ -65,6 +65,8 @@ type Reconciler struct {
 	// kedaInstalled becomes true once ScaledObjects are watched.
 	kedaInstalled atomic.Bool
 	kedaLoss      kedaLoss
+	counters      *counters
+	warnings      lastWarnings
 }
 
 // Reconcile brings one channel's children and status up to date.
@@ -76,6 +78,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			r.podLooks.forget(request.NamespacedName)
 			r.replaced.forget(request.NamespacedName)
 			r.pruned.forget(request.NamespacedName)
+			r.counters.forget(request.NamespacedName)
+			r.warnings.forget(request.NamespacedName)
 			return r.afterDeletion(ctx, request.NamespacedName)
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
@@ -156,6 +160,7 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Obs
 		return err
 	})
 	if !apply.MayBeScaled(workers) {
+		r.counters.failed(kindDeployment, workers)
 		return seen, []error{workers}
 	}
 	budget := within(ctx, func(ctx context.Context) (err error) {
@@ -163,6 +168,9 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Obs
 		return err
 	})
 	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, p, &seen) })
+	r.counters.failed(kindDeployment, workers)
+	r.counters.failed(kindBudget, budget)
+	r.counters.failed(kindScaledObject, scaling)
 	seen.Aside = budget != nil && workers == nil && scaling == nil
 	return seen, slices.DeleteFunc([]error{workers, scaling, budget}, func(err error) bool { return err == nil })
 }
@@ -220,6 +228,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.
 	r.recordWorkers(ctx, p.Channel, next, seen)
 	r.recordNotCarriedOut(ctx, p.Channel, next)
 	r.recordUtilization(ctx, p.Channel, next)
+	r.recordTrouble(ctx, p.Channel, next)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/status"
@@ -21,6 +22,7 @@ const eventTimeout = 5 * time.Second
 // recordScaling writes the event of a scaling that the status already tells of.
 func (r *Reconciler) recordScaling(ctx context.Context, channel *v1.PubSubChannel, s status.Scaling) {
 	r.log.Info("scaled", "namespace", channel.Namespace, "name", channel.Name, "from", s.From, "to", s.To)
+	r.counters.scaled(client.ObjectKeyFromObject(channel), s.From, s.To)
 	r.record(ctx, status.ScaledEvent(channel, s, r.instance, r.now()))
 }
 
@@ -28,6 +30,20 @@ func (r *Reconciler) recordScaling(ctx context.Context, channel *v1.PubSubChanne
 func (r *Reconciler) recordRefusal(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
 	if event := status.RefusalEvent(channel, next, r.instance, r.now()); event != nil {
 		r.record(ctx, event)
+	}
+}
+
+// recordTrouble writes the events of what comes and goes outside of the channel, at a pace.
+func (r *Reconciler) recordTrouble(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
+	key := client.ObjectKeyFromObject(channel)
+	for _, event := range []*eventsv1.Event{
+		status.UnreadableEvent(channel, next, r.instance, r.now()),
+		status.KEDANotReadyEvent(channel, next, r.instance, r.now()),
+	} {
+		if event != nil && r.warnings.due(key, event.Reason, r.now()) {
+			r.log.Info("warned", "namespace", channel.Namespace, "name", channel.Name, "reason", event.Reason, "message", event.Note)
+			r.record(ctx, event)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +37,7 @@ import (
 const reconcileTimeout = time.Minute
 
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
-// Scaler, KEDASecret, Limits, and StatusHeartbeat, are required.
+// Scaler, KEDASecret, Limits, StatusHeartbeat and Registerer are required.
 type Options struct {
 	// Caches are those of which the manager's cache has the Options.
 	Caches *Caches
@@ -61,6 +62,8 @@ type Options struct {
 	Instance string
 	// Clock tells the time of status and events, and paces the questions.
 	Clock clock.WithTicker
+	// Registerer gets the metrics; nil: nobody.
+	Registerer prometheus.Registerer
 	// SkipNameValidation allows several controllers in one process, as tests have.
 	SkipNameValidation bool
 }
@@ -89,6 +92,9 @@ func Setup(mgr manager.Manager, options Options) error {
 		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
 	}
 	r := newReconciler(mgr, options, scaledObjects)
+	if err := r.register(options.Registerer, mgr); err != nil {
+		return err
+	}
 	runnables := []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)}
 	if r.certificates != nil {
 		runnables = append(runnables, manager.RunnableFunc(r.certificates.Start))
@@ -142,6 +148,7 @@ func newReconciler(mgr manager.Manager, options Options, scaledObjects cache.Cac
 		kedaLoss:      kedaLoss{interval: options.KEDAInterval},
 		now:           options.Clock.Now,
 		log:           mgr.GetLogger().WithName("pubsubchannel"),
+		counters:      newCounters(),
 	}
 	if options.KEDASecret.Name != "" {
 		r.certificates = newCertificates(live, options.KEDASecret, options.Clock, r.log)

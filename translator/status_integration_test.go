@@ -133,9 +133,10 @@ func TestConnected(t *testing.T) {
 	}
 	eventually(t, s, channel, is(metav1.ConditionTrue, "QueueRead"), "the queue is read")
 	assert.EqualValues(t, 12, *channel.Status.MessageRate)
-	s.explainer.set(channel, func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
+	unreadable := func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
 		return nil, channeltest.ScalerError(codes.Unavailable, "dragonfly:6379: connection refused")
-	})
+	}
+	s.explainer.set(channel, unreadable)
 	eventually(t, s, channel, is(metav1.ConditionFalse, "Unavailable"), "the broker is away")
 	assert.Nil(t, channel.Status.MessageRate)
 	s.explainer.set(channel, func(*inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
@@ -144,6 +145,21 @@ func TestConnected(t *testing.T) {
 	eventually(t, s, channel, is(metav1.ConditionUnknown, "ScalerUnreachable"), "the scaler is away")
 	s.explainer.set(channel, depthOf(8))
 	eventually(t, s, channel, is(metav1.ConditionTrue, "QueueRead"), "the queue is read again")
+
+	s.explainer.set(channel, unreadable)
+	eventually(t, s, channel, is(metav1.ConditionFalse, "Unavailable"), "the broker is away again")
+	s.explainer.set(channel, depthOf(9))
+	eventually(t, s, channel, is(metav1.ConditionTrue, "QueueRead"), "and is back")
+	var events eventsv1.EventList
+	require.NoError(t, s.List(t.Context(), &events, client.InNamespace(channel.Namespace)))
+	var warned []string
+	for _, event := range events.Items {
+		if event.Type == corev1.EventTypeWarning {
+			warned = append(warned, event.Reason+" "+event.Note)
+		}
+	}
+	require.Len(t, warned, 1, "at a pace")
+	assert.Contains(t, warned[0], "QueueUnreadable dragonfly:6379: connection refused")
 }
 
 // A scaler that answers nothing for as long as it may holds nothing else up.

@@ -56,6 +56,9 @@ const (
 	// EventNotKept warns that the API server dropped or changed a field of one of the channel's
 	// objects.
 	EventNotKept = "NotKept"
+	// EventQueueUnreadable warns that the queue's depth can't be read, so that nothing is
+	// scaled by it.
+	EventQueueUnreadable = "QueueUnreadable"
 )
 
 // Labels of the workers' Deployment and pods.

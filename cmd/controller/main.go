@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -21,8 +22,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
@@ -57,7 +61,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, program.Version(version))
 		return 0
 	}
-	logger := newLogger(o, stderr)
+	level := &slog.LevelVar{}
+	level.Set(o.logLevel)
+	logger := newLogger(o, level, stderr)
+	if err := (debug.Server{Address: o.debugAddress, Level: level, Profiles: o.profiles, Logger: logger}).Start(ctx); err != nil {
+		logger.Error("the controller ended", "error", oneLine(err))
+		return program.Failed
+	}
 	if err := serve(ctx, o, logger); err != nil {
 		logger.Error("the controller ended", "error", oneLine(err))
 		return program.Failed
@@ -66,8 +76,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // newLogger makes one structured log of ours, controller-runtime's and client-go's.
-func newLogger(o options, output io.Writer) *slog.Logger {
-	logger := program.NewLogger(output, o.logLevel, o.logFormat)
+func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
+	logger := program.NewLogger(output, level, o.logFormat)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
 	return logger
@@ -106,12 +116,30 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		MaxConcurrentReconciles: o.concurrency,
 		Instance:                instance,
 		Clock:                   clock.RealClock{},
+		Registerer:              ctrlmetrics.Registry,
 	})
 	if err != nil {
 		return err
 	}
+	if err := registerMetrics(ctrlmetrics.Registry, o); err != nil {
+		return err
+	}
 	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.scalerCertDir != "")
 	return mgr.Start(ctx)
+}
+
+// registerMetrics adds what is not the translator's.
+func registerMetrics(registerer prometheus.Registerer, o options) error {
+	collectors := []prometheus.Collector{metrics.NewBuildInfo("controller", version)}
+	if o.scalerCertDir != "" {
+		collectors = append(collectors, metrics.NewCertificateExpiry(o.scalerCertDir))
+	}
+	for _, collector := range collectors {
+		if err := registerer.Register(collector); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
 }
 
 func newManager(restConfig *rest.Config, caches *translator.Caches, o options) (manager.Manager, error) {

@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -15,7 +17,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/internal/certtest"
+	"github.com/jawaracloud/pubsub-operator/internal/metricsdoc"
+	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
 // logBuffer is written by many.
@@ -45,6 +57,22 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// populate makes a channel, which can't be scaled without KEDA, and the Secret with KEDA's
+// certificates.
+func populate(t *testing.T, config *rest.Config, authority *certtest.Authority) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, translator.AddToScheme(scheme))
+	api, err := client.New(config, client.Options{Scheme: scheme})
+	require.NoError(t, err)
+	require.NoError(t, api.Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "keda-tls"}, Data: authority.Secret(authority.Client("keda"))}))
+	channel := &v1.PubSubChannel{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "orders"}}
+	channel.Spec.ChannelName, channel.Spec.RedisAddress = "orders", "127.0.0.1:1"
+	channel.Spec.AutoScaling = &v1.AutoScalingSpec{Enabled: true}
+	require.NoError(t, api.Create(t.Context(), channel))
+}
+
 // The program becomes the leader and ready, and ends cleanly when it is told to.
 func TestServe(t *testing.T) {
 	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
@@ -54,8 +82,11 @@ func TestServe(t *testing.T) {
 		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
 	}
 	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
-	_, err := env.Start()
+	config, err := env.Start()
 	require.NoError(t, err)
+	authority, certificates := certtest.New(t), t.TempDir()
+	authority.Write(certificates, authority.Client("pubsub-operator-controller"))
+	populate(t, config, authority)
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(kubeconfig, env.KubeConfig, 0o600))
 	t.Setenv("KUBECONFIG", kubeconfig)
@@ -64,12 +95,12 @@ func TestServe(t *testing.T) {
 	var out logBuffer
 	o, err := parse([]string{
 		"--scaler-address", "127.0.0.1:1", "--health-probe-bind-address", probes, "--metrics-bind-address", metrics,
-		"--leader-elect", "--leader-election-namespace", "default",
+		"--scaler-tls-cert-dir", certificates, "--scaler-authentication-ref", "scaler", "--keda-tls-secret", "default/keda-tls", "--leader-elect", "--leader-election-namespace", "default",
 	}, &out)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, o, newLogger(o, &out)) }()
+	go func() { ended <- serve(ctx, o, newLogger(o, o.logLevel, &out)) }()
 	for _, url := range []string{"http://" + probes + "/healthz", "http://" + probes + "/readyz", "http://" + metrics + "/metrics"} {
 		require.Eventually(t, func() bool {
 			response, err := http.Get(url)
@@ -80,6 +111,17 @@ func TestServe(t *testing.T) {
 		}, time.Minute, 50*time.Millisecond, url)
 	}
 	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("Starting workers")) }, 30*time.Second, 50*time.Millisecond)
+	documented := metricsdoc.Documented(t, "../..", "all", "controller")
+	delete(documented, "pubsub_channel_scalings_total") // nothing scales here
+	assert.EventuallyWithT(t, func(c *assert.CollectT) {
+		response, err := http.Get("http://" + metrics + "/metrics")
+		if !assert.NoError(c, err) {
+			return
+		}
+		text, err := io.ReadAll(response.Body)
+		assert.NoError(c, errors.Join(err, response.Body.Close()))
+		assert.Equal(c, documented, metricsdoc.Scraped(t, string(text)))
+	}, 30*time.Second, 100*time.Millisecond)
 	assert.NotContains(t, out.String(), `"level":"ERROR"`)
 	cancel()
 	select {

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator/limits"
 )
@@ -35,6 +36,8 @@ type options struct {
 	concurrency          int
 	logLevel             slog.Level
 	logFormat            string
+	debugAddress         string
+	profiles             bool
 	version              bool
 }
 
@@ -66,6 +69,8 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are reconciled at once")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
+	flags.StringVar(&o.debugAddress, "debug-bind-address", debug.Off, "loopback address of the debug server, such as 127.0.0.1:6060, which tells and changes the log level (/log-level); 0 for none")
+	flags.BoolVar(&o.profiles, "profiles", false, "serve profiles (/debug/pprof/) on the debug server")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -102,6 +107,9 @@ func (o options) check() error {
 	}
 	if host, port, err := net.SplitHostPort(o.scalerAddress); err != nil || host == "" || !isPort(port, 1) {
 		fail("scaler-address", o.scalerAddress, "it must be host:port, for example pubsub-scaler.pubsub-system.svc:9090")
+	}
+	if err := debug.Check(o.debugAddress); err != nil {
+		errs = append(errs, err)
 	}
 	if err := o.limits.Check(); err != nil {
 		errs = append(errs, err)

@@ -20,7 +20,7 @@ func TestDefaultsOfFlags(t *testing.T) {
 	assert.Equal(t, options{
 		metricsAddress: ":8080", probeAddress: ":8081", scalerAddress: "scaler:9090",
 		limits:         limits.Limits{PodSecurity: "baseline"},
-		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo,
+		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo, debugAddress: "0",
 	}, o)
 }
 
@@ -56,6 +56,7 @@ func TestBadFlags(t *testing.T) {
 		"heartbeat":         {[]string{"--scaler-address=s:1", "--status-heartbeat=9s"}, `--status-heartbeat is "9s": it must be 0, for none, or at least 10s`},
 		"heartbeat, below":  {[]string{"--scaler-address=s:1", "--status-heartbeat=-1m"}, `--status-heartbeat is "-1m0s"`},
 		"concurrency":       {[]string{"--scaler-address=s:1", "--max-concurrent-reconciles=0"}, `--max-concurrent-reconciles is "0"`},
+		"debug":             {[]string{"--scaler-address=s:1", "--debug-bind-address=0.0.0.0:6060"}, `--debug-bind-address is "0.0.0.0:6060"`},
 		"level":             {[]string{"--scaler-address=s:1", "--log-level=loud"}, `--log-level is "loud"`},
 		"format":            {[]string{"--scaler-address=s:1", "--log-format=xml"}, `--log-format is "xml"`},
 		"no certificates":   {[]string{"--scaler-address=s:1", "--scaler-tls-cert-dir=/nowhere"}, `--scaler-tls-cert-dir is "/nowhere": it must hold ca.crt`},

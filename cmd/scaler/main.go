@@ -21,6 +21,8 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -47,12 +49,18 @@ func start(ctx context.Context, args []string) int {
 		fmt.Println(program.Version(version))
 		return 0
 	}
-	logger := program.NewLogger(os.Stderr, options.logLevel, options.logFormat)
+	level := &slog.LevelVar{}
+	level.Set(options.logLevel)
+	logger := program.NewLogger(os.Stderr, level, options.logFormat)
 	// The libraries log through the same handler.
 	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
 	grpclog.SetLoggerV2(quietGRPC(logger))
 	redis.SetLogger(quietRedis{logger})
+	if err := (debug.Server{Address: options.debugAddress, Level: level, Profiles: options.profiles, Logger: logger}).Start(ctx); err != nil {
+		logger.Error("scaler stopped", "error", err)
+		return program.Failed
+	}
 	if err := run(lingering(ctx, options.shutdownDelay, logger), options, logger); err != nil {
 		logger.Error("scaler stopped", "error", err)
 		return program.Failed
@@ -81,7 +89,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), metrics.NewBuildInfo("scaler", version))
 
 	var tlsConfig *tls.Config
 	if options.tlsCertDir != "" {
@@ -89,6 +97,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		if tlsConfig, err = scaler.TLSFromDir(options.tlsCertDir, logger, registry); err != nil {
 			return fmt.Errorf("--tls-cert-dir: %w", err)
 		}
+		registry.MustRegister(metrics.NewCertificateExpiry(options.tlsCertDir))
 	}
 	cluster, err := startCluster(ctx, options, cancel)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 func TestParse(t *testing.T) {
 	got, err := parse(nil)
 	require.NoError(t, err)
-	assert.Equal(t, options{grpcAddress: ":9090", metricsAddress: ":8080", probeAddress: ":8081", callers: scaler.DefaultCallers(), maxServers: 200, logFormat: "json"}, got)
+	assert.Equal(t, options{grpcAddress: ":9090", metricsAddress: ":8080", probeAddress: ":8081", callers: scaler.DefaultCallers(), maxServers: 200, logFormat: "json", debugAddress: "0"}, got)
 	got, err = parse([]string{"--keda-names", "keda, keda-2", "--people-names="})
 	require.NoError(t, err)
 	assert.Equal(t, scaler.Callers{KEDA: []string{"keda", "keda-2"}, Controller: []string{"pubsub-operator-controller"}}, got.callers)
@@ -39,6 +39,7 @@ func TestParse(t *testing.T) {
 		"no servers":   {[]string{"--max-servers-per-namespace", "0"}, `--max-servers-per-namespace is 0: it must be 1 or more`},
 		"format":       {[]string{"--log-format", "xml"}, `--log-format is "xml": it must be json or text`},
 		"level":        {[]string{"--log-level", "loud"}, `invalid value "loud" for flag -log-level`},
+		"debug":        {[]string{"--debug-bind-address", ":6060"}, `--debug-bind-address is ":6060": it must be a loopback address`},
 		"argument":     {[]string{"serve"}, `unexpected argument "serve": use flags only`},
 		"names":        {[]string{"--keda-names=a,b", "--people-names=b"}, `"b" names both KEDA and people: give each a certificate with a name of its own`},
 		"unknown flag": {[]string{"--port", "1"}, "flag provided but not defined: -port"},

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/grpclog"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
@@ -33,6 +34,8 @@ type options struct {
 	kubeconfig     string
 	logFormat      string
 	logLevel       slog.Level
+	debugAddress   string
+	profiles       bool
 	version        bool
 }
 
@@ -55,6 +58,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
 	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.StringVar(&o.debugAddress, "debug-bind-address", debug.Off, "loopback address of the debug server, such as 127.0.0.1:6060, which tells and changes the log level (/log-level); 0 for none")
+	flags.BoolVar(&o.profiles, "profiles", false, "serve profiles (/debug/pprof/) on the debug server")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := quietly(flags, args); err != nil {
 		return options{}, err
@@ -84,6 +89,9 @@ func names(flags *flag.FlagSet, name string, names *[]string, who string) {
 }
 
 func (o options) check() error {
+	if err := debug.Check(o.debugAddress); err != nil {
+		return err
+	}
 	if err := o.callers.Validate(); err != nil {
 		return fmt.Errorf("--keda-names, --controller-names and --people-names: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	programmetrics "github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
@@ -98,6 +99,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 		"redis", strings.Join(settings.Redis.Addresses, ","), "redisMode", settings.Redis.Mode, "queueType", settings.QueueType, "consumer", settings.Consumer, "messageTimeout", settings.MessageTimeout,
 		"concurrency", settings.Concurrency)
 	measures := metrics.New()
+	measures.Register(programmetrics.NewBuildInfo("subscriber", version))
 	ctx, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	var serving sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/internal/metricsdoc"
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -162,6 +163,11 @@ func TestMetricsAndHealth(t *testing.T) {
 		return regexp.MustCompile(`pubsub_subscriber_deliveries_total\{result="acknowledged"\} 2`).MatchString(get("/metrics"))
 	}, patient, often)
 	require.Contains(t, get("/metrics"), "pubsub_subscriber_connected 1")
+	require.Regexp(t, `pubsub_build_info\{goversion=".+",program="subscriber",version=".+"\} 1`, get("/metrics"))
+	documented := metricsdoc.Documented(t, "../..", "all", "subscriber")
+	for name, metric := range metricsdoc.Scraped(t, get("/metrics")) {
+		require.Equal(t, documented[name], metric, "docs/metrics.md")
+	}
 	worker.terminate()
 	require.Zero(t, worker.exitCode())
 }

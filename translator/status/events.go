@@ -41,7 +41,7 @@ func ScaledEvent(channel *v1.PubSubChannel, s Scaling, instance string, now time
 }
 
 // refusals are the reasons of Ready that tell of a refusal.
-var refusals = []string{v1.ReasonNotPermitted, v1.ReasonInvalidSpec, v1.ReasonRefused, v1.ReasonAdoptionRefused, v1.ReasonHPAConflict}
+var refusals = []string{v1.ReasonNotPermitted, v1.ReasonInvalidSpec, v1.ReasonRefused, v1.ReasonAdoptionRefused, v1.ReasonHPAConflict, v1.ReasonDeploymentConflict, v1.ReasonScaledObjectConflict}
 
 // RefusalEvent warns of a channel that is refused; nil where the status says nothing new
 // about that.
@@ -61,6 +61,27 @@ func NotCarriedOutEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, 
 	after := meta.FindStatusCondition(next.Conditions, v1.ConditionScaled)
 	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionScaled)
 	if after == nil || after.Reason != v1.ReasonNotCarriedOut || before != nil && before.Reason == after.Reason {
+		return nil
+	}
+	return Warning(channel, after.Reason, "Scale", after.Message, instance, now)
+}
+
+// UnreadableEvent warns that the queue can't be read; nil where the status told of the same
+// cause before. A scaler that does not answer is no fault of the channel's.
+func UnreadableEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instance string, now time.Time) *eventsv1.Event {
+	after := meta.FindStatusCondition(next.Conditions, v1.ConditionConnected)
+	before := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionConnected)
+	if after == nil || after.Status != metav1.ConditionFalse || before != nil && before.Status == after.Status && before.Reason == after.Reason {
+		return nil
+	}
+	return Warning(channel, v1.EventQueueUnreadable, "Read", after.Message, instance, now)
+}
+
+// KEDANotReadyEvent warns that KEDA does not scale the channel; nil where the status told of
+// the same cause before.
+func KEDANotReadyEvent(channel *v1.PubSubChannel, next v1.PubSubChannelStatus, instance string, now time.Time) *eventsv1.Event {
+	before, after := LastReady(channel), ptr.Deref(meta.FindStatusCondition(next.Conditions, v1.ConditionReady), metav1.Condition{})
+	if after.Reason != v1.ReasonKEDANotReady || before.Reason == after.Reason && inspect.WithoutDigits(before.Message) == inspect.WithoutDigits(after.Message) {
 		return nil
 	}
 	return Warning(channel, after.Reason, "Scale", after.Message, instance, now)

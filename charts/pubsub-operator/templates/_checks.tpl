@@ -20,6 +20,9 @@
 {{- fail "metrics.serviceMonitor.enabled and networkPolicy.enabled are true, but networkPolicy.metricsFrom is empty, so Prometheus could not scrape: name its pods or its namespace in networkPolicy.metricsFrom" }}
 {{- end }}
 {{- end }}
+{{- if and .Values.metrics.prometheusRule.enabled (include "pubsub-operator.online" .) (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PrometheusRule")) }}
+{{- fail "metrics.prometheusRule.enabled is true, but this cluster has no PrometheusRule (monitoring.coreos.com/v1): install the Prometheus Operator first, or set metrics.prometheusRule.enabled=false" }}
+{{- end }}
 {{- end }}
 
 {{- define "pubsub-operator.checkTLS" -}}

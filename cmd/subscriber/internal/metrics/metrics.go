@@ -65,6 +65,9 @@ func New() *Metrics {
 	return m
 }
 
+// Register adds what the program itself tells, such as its build.
+func (m *Metrics) Register(collector prometheus.Collector) { m.registry.MustRegister(collector) }
+
 // Handler answers scrapes.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

@@ -1,0 +1,3 @@
+// Package monitoring holds the chart's alerts and dashboards against PromQL's own parser, the exported metrics
+// and the runbooks.
+package monitoring
