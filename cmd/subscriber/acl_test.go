@@ -19,9 +19,9 @@ import (
 // The rules of docs/subscriber.md, for the channel orders: what a worker may do with its
 // keys, and what else it needs in a cluster.
 const (
-	workerRule = "~orders ~orders:dead ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
-		" +llen +lindex +lrem +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zunionstore +zincrby" +
-		" +xadd +xack +xreadgroup +xpending +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
+	workerRule = "~orders ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
+		" +llen +lindex +lrem +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zunionstore +zincrby" +
+		" +hset +xack +xreadgroup +xpending +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
 	clusterRule = "+cluster|slots +asking +command"
 
 	// DragonFly's rules know no subcommands.

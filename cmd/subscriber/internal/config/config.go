@@ -39,7 +39,8 @@ const (
 	EnvWorkTime       = "WORK_TIME"           // time spent on each message, for demos, such as 250ms; default 0
 	EnvConcurrency    = "CONCURRENCY"         // messages in flight at once, 1 to 1000, default 1
 	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once from a stream, 1 to 1000, default 10
-	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before the dead-letter queue; default 0, no limit
+	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before a message becomes a dead letter; default 0, no limit
+	EnvDeadMax        = "DEAD_MAX"            // dead letters of a queue, default 10000; 0: no limit
 	EnvLogLevel       = "LOG_LEVEL"           // debug, info (default), warn or error
 	EnvLogFormat      = "LOG_FORMAT"          // json (default) or text
 	EnvMetricsEnabled = "METRICS_ENABLED"     // true or false (default)
@@ -69,6 +70,7 @@ type Config struct {
 	BatchSize      int
 	Handler        Handler
 	MaxDeliveries  int64 // 0: no limit
+	MaxDead        int64 // 0: no limit
 
 	LogLevel    slog.Level
 	LogFormat   string // program.LogJSON or program.LogText
@@ -99,6 +101,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		BatchSize:      int(p.number(EnvBatchSize, 10, 1, maxConcurrency)),
 		Handler:        p.handler(),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
+		MaxDead:        p.number(EnvDeadMax, 10_000, 0, 10_000_000),
 		LogLevel:       p.level(EnvLogLevel),
 		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
 	}

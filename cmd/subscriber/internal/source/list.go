@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/deadletter"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -29,7 +30,8 @@ import (
 // Fetch, Recover and Close are for one goroutine; the others are safe beside them.
 type List struct {
 	Options
-	next, taken, done, consumers, dead string
+	next, taken, done, consumers string
+	dead                         deadletter.Box
 
 	// process tells this process from an earlier one with its consumer's name, and serial
 	// one holding from another.
@@ -67,7 +69,7 @@ func NewList(o Options) *List {
 	return &List{
 		Options: o,
 		next:    queue.NextKey(o.Key), taken: queue.TakenKey(o.Key), done: queue.DoneKey(o.Key),
-		consumers: queue.ConsumersKey(o.Key), dead: o.deadKey(),
+		consumers: queue.ConsumersKey(o.Key), dead: deadletter.Box{Key: o.Key},
 		process: hex.EncodeToString(process[:]),
 		held:    map[string]bool{}, doubtful: map[string]doubt{},
 	}
@@ -240,15 +242,15 @@ func (l *List) Ack(ctx context.Context, m Message) error {
 	return l.settle(ctx, ending{message: m})
 }
 
-// Bury moves the message to the dead-letter queue, as Ack does otherwise.
+// Bury makes the message a dead letter, as Ack does otherwise.
 func (l *List) Bury(ctx context.Context, m Message) error {
 	if m.place != "" {
 		l.leaveInPlace(m) // there is no room for it elsewhere
 		return nil
 	}
-	l.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", l.dead)
-	l.event(DeadLettered, 1)
-	return l.settle(ctx, ending{message: m, dead: true})
+	letter := l.letter(m, l.serverNow())
+	l.buried(letter, l.dead)
+	return l.settle(ctx, ending{message: m, dead: &letter})
 }
 
 // Retry has the message delivered again after that time, by this worker or another.
