@@ -132,7 +132,7 @@ func openQueues(settings config.Config, measures *metrics.Metrics, log *slog.Log
 	}
 	options := source.Options{
 		Consumer: settings.Consumer, Group: settings.ConsumerGroup,
-		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries, MaxDead: settings.MaxDead,
+		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries, MaxDead: settings.MaxDead, Trim: settings.Trim,
 		Log: log, Now: time.Now,
 		Event: func(event source.Event, messages int) {
 			measures.Events.WithLabelValues(string(event)).Add(float64(messages))

@@ -28,6 +28,9 @@ type Letter struct {
 	Deliveries int64
 	// Worker is the consumer that gave it up.
 	Worker string
+	// Trimmed is set if the workers remove finished entries from the stream: this one may go at any
+	// time.
+	Trimmed bool
 }
 
 // Fields of a letter's hash; those of a stream's entry follow fieldPrefix.
@@ -37,6 +40,7 @@ const (
 	hashTime       = "time" // milliseconds since 1970
 	hashDeliveries = "deliveries"
 	hashWorker     = "worker"
+	hashTrimmed    = "trimmed" // only if it is so
 	fieldPrefix    = "field:"
 )
 
@@ -54,6 +58,9 @@ func (l Letter) hash() []any {
 	}
 	if l.Fields == nil {
 		return append(hash, hashPayload, l.Payload)
+	}
+	if l.Trimmed {
+		hash = append(hash, hashTrimmed, 1)
 	}
 	for name, value := range l.Fields {
 		hash = append(hash, fieldPrefix+name, value)
@@ -79,7 +86,7 @@ func parse(id, group string, hash map[string]string) (Letter, error) {
 	if group == "" {
 		return l, nil
 	}
-	l.Fields = map[string]string{}
+	l.Fields, l.Trimmed = map[string]string{}, hash[hashTrimmed] != ""
 	for name, value := range hash {
 		if field, ok := strings.CutPrefix(name, fieldPrefix); ok {
 			l.Fields[field] = value

@@ -22,8 +22,8 @@ const attempts = 5
 // however many requeue the letter: for all others it is ErrGone.
 //
 // A list's message waits in queue.TakenKey, due at once. A stream's entry becomes pending
-// again for its group alone, under its own ID; one that the stream has no more is added anew,
-// so it gets a new ID and other groups get it, too. After an error that is no answer of
+// again for its group alone, under its own ID; one that the stream has no more, or that trimming
+// may remove at any time, is added anew, so it gets a new ID and other groups get it, too. After an error that is no answer of
 // the server's, the letter is there or the message is back.
 func (b Box) Requeue(ctx context.Context, client redis.UniversalClient, id string) error {
 	for range attempts {
@@ -93,7 +93,7 @@ func (b Box) toStream(ctx context.Context, tx *redis.Tx, l Letter) error {
 	if err != nil {
 		return fmt.Errorf("XRANGE %s: %w", b.Key, err)
 	}
-	if len(entries) == 0 {
+	if len(entries) == 0 || l.Trimmed {
 		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			pipe.XAdd(ctx, &redis.XAddArgs{Stream: b.Key, Values: l.values()})
 			b.end(ctx, pipe, l.ID)

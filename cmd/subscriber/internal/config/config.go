@@ -41,6 +41,7 @@ const (
 	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once from a stream, 1 to 1000, default 10
 	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before a message becomes a dead letter; default 0, no limit
 	EnvDeadMax        = "DEAD_MAX"            // dead letters of a queue, default 10000; 0: no limit
+	EnvTrim           = "TRIM"                // of a stream: none (default) or acknowledged
 	EnvLogLevel       = "LOG_LEVEL"           // debug, info (default), warn or error
 	EnvLogFormat      = "LOG_FORMAT"          // json (default) or text
 	EnvMetricsEnabled = "METRICS_ENABLED"     // true or false (default)
@@ -71,6 +72,7 @@ type Config struct {
 	Handler        Handler
 	MaxDeliveries  int64 // 0: no limit
 	MaxDead        int64 // 0: no limit
+	Trim           bool  // entries that all groups of a stream have acknowledged are removed
 
 	LogLevel    slog.Level
 	LogFormat   string // program.LogJSON or program.LogText
@@ -102,6 +104,7 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		Handler:        p.handler(),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
 		MaxDead:        p.number(EnvDeadMax, 10_000, 0, 10_000_000),
+		Trim:           p.oneOf(EnvTrim, "none", "acknowledged") == "acknowledged",
 		LogLevel:       p.level(EnvLogLevel),
 		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
 	}

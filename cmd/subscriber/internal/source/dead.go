@@ -12,6 +12,7 @@ import (
 func (o Options) letter(m Message, now time.Time) deadletter.Letter {
 	l := deadletter.Letter{
 		ID: m.ID, Payload: m.Payload, Reason: m.Reason, Time: now, Deliveries: m.Deliveries, Worker: o.Consumer,
+		Trimmed: o.Trim,
 	}
 	if l.Reason == "" {
 		l.Deliveries = max(1, l.Deliveries-1) // this one did not come about

@@ -67,8 +67,10 @@ type Options struct {
 	MaxDeliveries int64
 	// MaxDead is how many dead letters there may be; of more the oldest are removed. 0: no limit.
 	MaxDead int64
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Trim has entries removed from a stream that all of its groups have acknowledged.
+	Trim bool
+	Log  *slog.Logger
+	Now  func() time.Time
 	// Event is told what happens beside the usual; nil: nobody.
 	Event func(event Event, messages int)
 	// CredentialsChange says that the credentials are files, which may be replaced: what
@@ -84,6 +86,7 @@ const (
 	Reclaimed    Event = "reclaimed"     // taken over from a worker that is gone, or (streams) that failed
 	DeadLettered Event = "dead-lettered" // refused, or delivered too often
 	Discarded    Event = "discarded"     // dead letters that were removed, because there were too many
+	Trimmed      Event = "trimmed"       // entries of a stream that all groups have acknowledged, removed
 	Dropped      Event = "dropped"       // of Pub/Sub, and not finished
 )
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -39,6 +40,10 @@ type Stream struct {
 	cursor    string // of XAUTOCLAIM
 	nextClaim time.Time
 	newFirst  bool // the last fetch was of claimed entries
+	told      bool // what becomes of finished entries
+
+	ended   atomic.Int64 // entries, since the stream was last trimmed from here
+	trimmed time.Time    // when that was; for Maintain alone
 
 	mu        sync.Mutex
 	held      map[string]bool // IDs of entries whose work has not ended here
@@ -59,7 +64,7 @@ type burial struct {
 func NewStream(o Options) *Stream {
 	return &Stream{
 		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: deadletter.Box{Key: o.Key, Group: o.Group},
-		cursor: "0-0", held: map[string]bool{},
+		cursor: "0-0", held: map[string]bool{}, trimmed: o.Now(),
 	}
 }
 
@@ -76,6 +81,9 @@ func (s *Stream) Maintain(ctx context.Context) {
 		}
 		if err := s.lookAtClock(ctx); err != nil {
 			s.Log.Debug("the server did not tell its time", "error", err)
+		}
+		if err := s.trimIfDue(ctx); err != nil {
+			s.Log.Debug("the stream could not be trimmed", "error", err)
 		}
 	}
 }
@@ -126,6 +134,7 @@ func (s *Stream) Recover(ctx context.Context) error {
 		return err
 	}
 	s.history = "-"
+	s.tellTrimming()
 	return nil
 }
 
@@ -282,6 +291,7 @@ func (s *Stream) settle(ctx context.Context, b burial) error {
 	if err != nil {
 		s.unsettled = append(s.unsettled, b)
 	}
+	s.ended.Add(1)
 	delete(s.held, b.message.ID)
 	return err
 }
