@@ -117,7 +117,7 @@ func TestADeadLetterIsRequeuedOnce(t *testing.T) {
 		asking.Wait()
 		require.EqualValues(t, 1, done.Load())
 		require.Equal(t, []string{"b"}, b.dead(t, box.Group))
-		b.clock.advance(lookInterval)
+		b.clock.advance(idleLookInterval)
 		again := fetchOne(t, s)
 		require.Equal(t, first.ID, again.ID)
 		require.Equal(t, "a", again.Payload)

@@ -37,14 +37,17 @@ type List struct {
 	// one holding from another.
 	process string
 	serial  atomic.Int64
+	// returned is set once a message was given back: then looks are due in lookInterval again.
+	returned atomic.Bool
 
 	// For Fetch's goroutine alone.
 	left       int64     // how many waited in the queue after the last look
 	unattended bool      // a message may wait in next
 	sawNext    bool      // one did at the last look
 	nextLook   time.Time // for messages that are due again
-	newFirst   bool      // the last fetch was of such
-	adopted    bool      // what an earlier process held has been looked for
+	lastLook   time.Time
+	newFirst   bool // the last fetch was of such
+	adopted    bool // what an earlier process held has been looked for
 
 	mu        sync.Mutex
 	held      map[string]bool // members whose message is held here, or whose end is not settled
@@ -88,6 +91,9 @@ func (l *List) Fetch(ctx context.Context, limit int, wait bool) ([]Message, erro
 func (l *List) fetch(ctx context.Context, limit int, wait bool) ([]Message, error) {
 	if err := l.freshen(ctx); err != nil {
 		return nil, err
+	}
+	if usual := l.lastLook.Add(lookInterval); l.returned.Load() && usual.Before(l.nextLook) {
+		l.nextLook = usual
 	}
 	look := !l.Now().Before(l.nextLook)
 	if look && !l.newFirst {
@@ -275,6 +281,7 @@ func (l *List) giveBack(ctx context.Context, m Message, deliveries int64, due ti
 		return nil
 	}
 	waiting := l.holding(m.ID, deliveries)
+	defer l.returned.Store(true)
 	return l.settle(ctx, ending{message: m, waiting: &waiting, due: due})
 }
 

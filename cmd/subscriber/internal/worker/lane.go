@@ -106,8 +106,13 @@ func (l *lane) fetch(ctx, detached context.Context) error {
 	return nil
 }
 
-// fetchInto takes a slot, which the batch has where there is one.
+// fetchInto fetches a batch, and takes a slot for its first message.
 func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Message, error) {
+	// Only where no other queue needs the slot may it be held while nothing is there.
+	alone := len(l.Queues) == 1
+	if !alone && l.idle > 0 && len(l.slots) < cap(l.slots) {
+		return l.await(ctx, detached)
+	}
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -117,18 +122,35 @@ func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Me
 	if probe {
 		limit = 1
 	}
-	// Only where no other queue needs the slot may it be held while nothing is there.
-	alone := len(l.Queues) == 1
 	batch, err := l.source.Fetch(detached, limit, alone)
 	if err == nil && len(batch) > 0 {
 		return batch, nil
 	}
 	<-l.slots
 	if err == nil && !alone {
-		pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+		if len(l.slots) == cap(l.slots) { // await would hold what others could begin
+			pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+		}
 		l.idle++
 	}
 	return nil, err
+}
+
+// await waits on the server for a message of a queue where none was, without a slot: so queues don't
+// wait for each other, and one that idles costs one command in source.BlockTime, and not one
+// at each look. In case others have taken all slots meanwhile, the message is given back.
+func (l *lane) await(ctx, detached context.Context) ([]source.Message, error) {
+	batch, err := l.source.Fetch(detached, 1, true)
+	if err != nil || len(batch) == 0 {
+		return nil, err
+	}
+	deadline := time.NewTimer(source.BeginWithin)
+	defer deadline.Stop()
+	if !l.slot(ctx, deadline.C) {
+		l.release(ctx, batch)
+		return nil, nil
+	}
+	return batch, nil
 }
 
 // awaitQueue waits a little for the queue to exist.
