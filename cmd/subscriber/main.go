@@ -87,7 +87,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	defer closeClients() // nothing is under way any more
 	err := worker.New(worker.Options{
 		Queues: queues, Deliver: newDeliverer(settings, log).Deliver,
-		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
+		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize, MaxHeldBytes: settings.MaxHeldBytes,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
 		Log: log, Metrics: measures,
 	}).Run(ctx)

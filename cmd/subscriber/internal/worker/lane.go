@@ -110,7 +110,7 @@ func (l *lane) fetch(ctx, detached context.Context) error {
 func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Message, error) {
 	// Only where no other queue needs the slot may it be held while nothing is there.
 	alone := len(l.Queues) == 1
-	if !alone && l.idle > 0 && len(l.slots) < cap(l.slots) {
+	if !alone && l.idle > 0 && len(l.slots) < cap(l.slots) && l.held.room(1) > 0 {
 		return l.await(ctx, detached)
 	}
 	select {
@@ -119,11 +119,20 @@ func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Me
 		return nil, nil
 	}
 	limit := l.limit()
+	if limit == 0 {
+		<-l.slots
+		l.held.told.Do(func() {
+			l.log.Info("slots are free, but the messages in work are so large that no more are fetched: MAX_HELD_BYTES", "bytes", l.MaxHeldBytes)
+		})
+		pause(ctx, heldPause)
+		return nil, nil
+	}
 	if probe {
 		limit = 1
 	}
 	batch, err := l.source.Fetch(detached, limit, alone)
 	if err == nil && len(batch) > 0 {
+		l.held.add(batch)
 		return batch, nil
 	}
 	<-l.slots
@@ -144,6 +153,7 @@ func (l *lane) await(ctx, detached context.Context) ([]source.Message, error) {
 	if err != nil || len(batch) == 0 {
 		return nil, err
 	}
+	l.held.add(batch)
 	deadline := time.NewTimer(source.BeginWithin)
 	defer deadline.Stop()
 	if !l.slot(ctx, deadline.C) {
@@ -186,6 +196,7 @@ func (l *lane) begin(ctx context.Context, batch []source.Message) {
 }
 
 func (l *lane) release(ctx context.Context, messages []source.Message) {
+	l.held.remove(messages...)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := l.source.Release(ctx, messages, 0); err != nil {
@@ -197,6 +208,7 @@ func (l *lane) release(ctx context.Context, messages []source.Message) {
 func (l *lane) process(ctx context.Context, m source.Message) {
 	l.Metrics.InWork.Inc()
 	defer l.Metrics.InWork.Dec()
+	defer l.held.remove(m)
 	began := time.Now()
 	work, cancel := context.WithTimeout(ctx, l.MessageTimeout)
 	err := l.Deliver(work, m)
