@@ -16,8 +16,12 @@ func (o Options) letter(m Message, now time.Time) deadletter.Letter {
 	}
 	if l.Reason == "" {
 		l.Deliveries = max(1, l.Deliveries-1) // this one did not come about
-		l.Reason = fmt.Sprintf("it was delivered %d times, which is MAX_DELIVERIES, and the last worker neither finished it nor said why: perhaps it ended the worker",
-			l.Deliveries)
+		times := "times"
+		if l.Deliveries == 1 {
+			times = "time"
+		}
+		l.Reason = fmt.Sprintf("it was delivered %d %s, which is MAX_DELIVERIES, and the last worker neither finished it nor said why: perhaps it ended the worker",
+			l.Deliveries, times)
 	}
 	if m.fields != nil {
 		l.Payload, l.Fields = "", make(map[string]string, len(m.fields))

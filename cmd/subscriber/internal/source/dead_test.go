@@ -87,7 +87,7 @@ func TestADeadLetterOfAWorkerThatDied(t *testing.T) {
 	require.Empty(t, none)
 	letter := b.letters(t, "")[0]
 	require.EqualValues(t, 1, letter.Deliveries)
-	require.Contains(t, letter.Reason, "delivered 1 times, which is MAX_DELIVERIES")
+	require.Contains(t, letter.Reason, "delivered 1 time, which is MAX_DELIVERIES")
 }
 
 // A letter goes back once, whoever asks, and is the same message, as one never delivered.
