@@ -58,7 +58,7 @@ func TestProbes(t *testing.T) {
 			} else {
 				require.NotNil(t, live)
 				assert.Equal(t, "/healthz", *live.HTTPGet.Path)
-				assert.EqualValues(t, test.liveness, live.HTTPGet.Port.IntVal)
+				assert.Equal(t, test.liveness, live.HTTPGet.Port.IntVal)
 				assert.GreaterOrEqual(t, *live.PeriodSeconds**live.FailureThreshold, int32(60), "a restart costs what is in work")
 			}
 			if ready := container.ReadinessProbe; test.readiness == none {
@@ -66,7 +66,7 @@ func TestProbes(t *testing.T) {
 			} else {
 				require.NotNil(t, ready)
 				assert.Equal(t, "/readyz", *ready.HTTPGet.Path)
-				assert.EqualValues(t, test.readiness, ready.HTTPGet.Port.IntVal)
+				assert.Equal(t, test.readiness, ready.HTTPGet.Port.IntVal)
 			}
 		})
 	}

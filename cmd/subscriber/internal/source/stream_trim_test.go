@@ -48,7 +48,7 @@ func (b *testbed) needed(t *testing.T, all []string) map[string]bool {
 func TestTrimmingLeavesWhatAnyGroupNeeds(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a random life, not a secret
+	r := rand.New(rand.NewPCG(seed, 0))
 	b := newTestbed(t)
 	b.smallNodes(t)
 	b.Trim = true
