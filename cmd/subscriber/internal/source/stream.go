@@ -64,7 +64,7 @@ type burial struct {
 func NewStream(o Options) *Stream {
 	return &Stream{
 		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: deadletter.Box{Key: o.Key, Group: o.Group},
-		cursor: "0-0", held: map[string]bool{}, trimmed: o.Now(),
+		cursor: "0-0", held: map[string]bool{},
 	}
 }
 

@@ -28,8 +28,11 @@ func (s *Stream) trimIfDue(ctx context.Context) error {
 	if !s.Trim {
 		return nil
 	}
-	ended := s.ended.Load()
-	if now := s.Now(); ended >= trimAfter || ended > 0 && now.Sub(s.trimmed) >= trimInterval {
+	ended, now := s.ended.Load(), s.Now()
+	if s.trimmed.IsZero() {
+		s.trimmed = now // the first time counts from here
+	}
+	if ended >= trimAfter || ended > 0 && now.Sub(s.trimmed) >= trimInterval {
 		s.trimmed = now
 		s.ended.Add(-ended)
 		return s.trim(ctx)
