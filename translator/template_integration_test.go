@@ -48,8 +48,8 @@ func TestTemplateReachesTheDeployment(t *testing.T) {
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool {
 		p := d.Spec.Template.Spec
 		return len(p.Containers) == 1 && len(p.InitContainers) == 0 && len(p.Volumes) == 0 && p.NodeSelector == nil && p.ServiceAccountName == "" &&
-			container(d).LivenessProbe == nil && d.Spec.Template.Labels["team"] == "" && envMap(d)["REDIS_ADDR"] == "dragonfly:6379"
-	}, "the template's part goes with it")
+			container(d).LivenessProbe.HTTPGet.Port.IntVal == 9091 && d.Spec.Template.Labels["team"] == "" && envMap(d)["REDIS_ADDR"] == "dragonfly:6379"
+	}, "the template's part goes with it; the operator's probe is back")
 }
 
 // Mistakes become a condition that names them; the workers of before go on, and so does

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func kubectl(t testing.TB, args ...string) (out, problems string, err error) {
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)
 	root.SetArgs(args)
+	root.SetIn(strings.NewReader("")) // nobody answers
 	err = root.ExecuteContext(t.Context())
 	return stdout.String(), stderr.String(), err
 }
@@ -155,6 +157,12 @@ func TestUsage(t *testing.T) {
 		"no cluster":        {[]string{"explain", "a"}, "no kubeconfig names a cluster: set KUBECONFIG or --kubeconfig, or choose a --context"},
 		"watch's cluster":   {[]string{"watch", "--address", "localhost:1", "--plaintext"}, "watch needs the cluster to list the channels: no kubeconfig names a cluster"},
 		"a secret":          {[]string{"explain", "a", "--token", "x"}, "unknown flag: --token"},
+		"no letters named":  {[]string{"dead", "requeue", "a"}, "name the letters by their IDs (kubectl pubsub dead list shows them), or use --all"},
+		"letters and all":   {[]string{"dead", "purge", "a", "1", "--all"}, "IDs conflict with --all"},
+		"letters' limit":    {[]string{"dead", "list", "a", "--limit", "-1"}, "--limit is -1"},
+		"letters' output":   {[]string{"dead", "list", "a", "-o", "yaml"}, `--output is "yaml": it must be json, or left out`},
+		"a purge unasked":   {[]string{"dead", "purge", "a", "1"}, "nothing was removed: answer y, or use --yes"},
+		"letters' cluster":  {[]string{"dead", "list", "a"}, "no kubeconfig names a cluster"},
 		"two ways":          {[]string{"watch", "--address", "x:1", "--operator-namespace", "y"}, "conflicts with --address"},
 	}
 	for name, test := range tests {
@@ -176,8 +184,8 @@ func TestVersionAndHelp(t *testing.T) {
 	out, _, err := kubectl(t, "version")
 	require.ErrorContains(t, err, "no kubeconfig names a cluster")
 	assert.Equal(t, "plugin  "+program.Version(version)+"\n", out)
-	for _, command := range []string{"explain", "watch", "status", "pause", "resume"} {
-		out, _, err = kubectl(t, command, "--help")
+	for _, command := range []string{"explain", "watch", "status", "pause", "resume", "dead list", "dead requeue", "dead purge"} {
+		out, _, err = kubectl(t, append(strings.Fields(command), "--help")...)
 		require.NoError(t, err)
 		assert.Contains(t, out, "kubectl pubsub "+command)
 		assert.Contains(t, out, "Examples:")

@@ -19,13 +19,13 @@ import (
 // The rules of docs/subscriber.md, for the channel orders: what a worker may do with its
 // keys, and what else it needs in a cluster.
 const (
-	workerRule = "~orders ~orders:dead ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
-		" +llen +lindex +lrem +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zunionstore +zincrby" +
-		" +xadd +xack +xreadgroup +xpending +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
+	workerRule = "~orders ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
+		" +llen +lindex +lrem +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zunionstore +zincrby" +
+		" +hset +xack +xreadgroup +xpending +xclaim +xautoclaim +xtrim +xinfo|groups +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
 	clusterRule = "+cluster|slots +asking +command"
 
 	// DragonFly's rules know no subcommands.
-	workerRuleOfDragonFly = "+hello +auth +client +xgroup"
+	workerRuleOfDragonFly = "+hello +auth +client +xgroup +xinfo"
 
 	workerUser, workerPassword = "orders-worker", "worker-secret"
 )
@@ -58,7 +58,7 @@ func refused(t *testing.T, client *redis.Client) []string {
 func ran(commands map[string]bool, monitor *redistest.Monitor) {
 	for _, command := range monitor.Of(workerUser) {
 		name := strings.ToLower(command.Args[0])
-		if name == "xgroup" || name == "client" || name == "cluster" {
+		if name == "xgroup" || name == "client" || name == "cluster" || name == "xinfo" {
 			name += "|" + strings.ToLower(command.Args[1])
 		}
 		commands["+"+name] = true
@@ -74,7 +74,7 @@ func liveThrough(t *testing.T, server *redistest.Server, kind kindOfQueue) {
 		}
 		return http.StatusOK
 	})
-	settings := append([]string{"REDIS_DATABASE=0", "MAX_DELIVERIES=2"}, asWorker...)
+	settings := append([]string{"REDIS_DATABASE=0", "MAX_DELIVERIES=2", "TRIM=acknowledged"}, asWorker...)
 	first := start(t, server.Addr, "first", append(settings, "HANDLER_URL="+fail.URL)...)
 	first.awaitLog("waiting for the queue to exist")
 	publish(t, client, kind, 3)

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/deadletter"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -33,7 +33,7 @@ var kinds = []kindOfQueue{
 			}
 		},
 		dead: func(t *testing.T, client *redis.Client) []string {
-			return client.LRange(t.Context(), key+":dead", 0, -1).Val()
+			return deadPayloads(t, client, deadletter.Box{Key: key})
 		},
 		consumers: func(t *testing.T, client *redis.Client) []string {
 			return client.ZRange(t.Context(), queue.ConsumersKey(key), 0, -1).Val()
@@ -64,11 +64,7 @@ var kinds = []kindOfQueue{
 			}
 		},
 		dead: func(t *testing.T, client *redis.Client) []string {
-			var payloads []string
-			for _, entry := range client.XRange(t.Context(), key+":dead", "-", "+").Val() {
-				payloads = append(payloads, fmt.Sprint(entry.Values["payload"]))
-			}
-			return payloads
+			return deadPayloads(t, client, deadletter.Box{Key: key, Group: queue.DefaultConsumerGroup})
 		},
 		consumers: func(t *testing.T, client *redis.Client) []string {
 			var names []string
@@ -80,6 +76,20 @@ var kinds = []kindOfQueue{
 			return names
 		},
 	},
+}
+
+// deadPayloads are those of a box, the newest first.
+func deadPayloads(t *testing.T, client *redis.Client, box deadletter.Box) []string {
+	t.Helper()
+	ids, err := box.IDs(t.Context(), client, 0)
+	require.NoError(t, err)
+	letters, err := box.Read(t.Context(), client, ids)
+	require.NoError(t, err)
+	var payloads []string
+	for _, letter := range letters {
+		payloads = append(payloads, letter.Payload+letter.Fields["payload"])
+	}
+	return payloads
 }
 
 func forEachKind(t *testing.T, test func(t *testing.T, kind kindOfQueue)) {

@@ -118,7 +118,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	defer closeClients() // nothing is under way any more
 	err := worker.New(worker.Options{
 		Queues: queues, Deliver: newDeliverer(settings, log).Deliver,
-		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize,
+		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize, MaxHeldBytes: settings.MaxHeldBytes,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
 		Log: log, Metrics: measures,
 	}).Run(ctx)
@@ -163,7 +163,7 @@ func openQueues(settings config.Config, measures *metrics.Metrics, log *slog.Log
 	}
 	options := source.Options{
 		Consumer: settings.Consumer, Group: settings.ConsumerGroup,
-		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
+		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries, MaxDead: settings.MaxDead, Trim: settings.Trim,
 		Log: log, Now: time.Now,
 		Event: func(event source.Event, messages int) {
 			measures.Events.WithLabelValues(string(event)).Add(float64(messages))

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/deadletter"
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -111,10 +112,20 @@ func TestClusterDeadLetters(t *testing.T) {
 	h := handle(t, func(string, int) int { return http.StatusInternalServerError })
 	start(t, cluster.Addrs()[0], "pod", "REDIS_MODE=Cluster", `QUEUE_KEYS=["list","stream"]`, "MAX_DELIVERIES=1", "HANDLER_URL="+h.URL)
 	require.Eventually(t, func() bool {
-		return client.LLen(t.Context(), "{list}:dead").Val() == 1 && client.XLen(t.Context(), "{stream}:dead").Val() == 1
+		return client.ZCard(t.Context(), queue.DeadLettersKey("list", "")).Val() == 1 &&
+			client.ZCard(t.Context(), queue.DeadLettersKey("stream", queue.DefaultConsumerGroup)).Val() == 1
 	}, patient, often)
 	require.Zero(t, leftInCluster(t, client, "list"))
 	require.InDelta(t, 1, client.ZScore(t.Context(), queue.DoneKey("list"), queue.DoneMember).Val(), 0)
+	for _, box := range []deadletter.Box{{Key: "list"}, {Key: "stream", Group: queue.DefaultConsumerGroup}} {
+		ids, err := box.IDs(t.Context(), client, 0)
+		require.NoError(t, err)
+		require.NoError(t, box.Requeue(t.Context(), client, ids[0]), "all that a letter needs is in one slot")
+		require.Eventually(t, func() bool {
+			again, err := box.IDs(t.Context(), client, 0)
+			return err == nil && len(again) == 1 && again[0] == ids[0]
+		}, patient, often, "it is delivered again, and fails again")
+	}
 }
 
 // consumeBySentinel starts a worker on a list and a stream.

@@ -1,6 +1,9 @@
 package queue
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // certainty is how well the two XINFO replies tell what waits for a group.
 type certainty int
@@ -28,6 +31,7 @@ func (c certainty) enough() int {
 type told struct {
 	depth     Depth // Ready is what certainty says; 0 where it is unknown
 	certainty certainty
+	look      bool    // the lag is good, as far as is known, and a look is due
 	first     entryID // of those that wait; 0-0 where it is not known
 }
 
@@ -67,7 +71,7 @@ func weigh(info *streamInfo, group *groupInfo, tally tally) told {
 		return told{depth: depth}
 	case tally.came >= 1 && most >= 1:
 		depth.Ready = min(tally.came, most)
-		return told{depth: depth, certainty: atMost}
+		return told{depth: depth, certainty: atMost, look: tally.look}
 	}
 	return told{depth: depth, certainty: unknown}
 }
@@ -89,17 +93,23 @@ func position(info *streamInfo, group *groupInfo) (ready int64, known bool) {
 type tally struct {
 	came  int64 // entries that ever came after the last delivered one; -1: it does not tell
 	right bool  // entries-read needs no correction, and so the lag needs none
+	look  bool  // it would be right, but was never compared, and a look is due
 }
 
 // counter follows a group's entries-read, from which the server computes the lag: how many
 // entries ever came up to the last delivered one. It may be wrong:
 //   - Too low for good after trimming of entries that were not delivered yet (Redis before
 //     7.2.6), and after a read that begins behind a tombstone (Redis 7.0 counts on by one).
+//   - Too low for good after a restart from the append-only file, or a failover, of Redis 7.0,
+//     which does not write it down: it is as old as the file's last rewrite, or as the
+//     replica (redis#12898).
 //   - Too high on DragonFly after XGROUP SETID to an older id, which leaves it as it was.
 //
 // So it is compared wherever the positions tell what waits, and corrected by the difference.
-// What was wrong before the first read is not seen until the group has read everything; who
-// gives XGROUP … ENTRIESREAD by hand is believed until then.
+// Where they have not told yet, a few of the entries that wait are looked at, now and then:
+// if these are all, it is compared with them. So what was wrong before the first read is not seen
+// while more wait than a look shows; who gives XGROUP … ENTRIESREAD by hand is believed until
+// then.
 type counter struct {
 	name       string
 	delivered  entryID
@@ -108,10 +118,15 @@ type counter struct {
 	maxDeleted entryID // when that was found
 	low        bool    // entries-read may be too low besides
 	doubtful   bool    // it may be too high, and it is not known by how much
+	compared   bool    // it was, with what waits
+	looked     time.Time
 }
 
+// lookPause is the time between two looks at what waits that are only to compare a counter.
+const lookPause = 10 * time.Second
+
 // follow takes over what the server told in this read.
-func (c *counter) follow(info *streamInfo, group *groupInfo) tally {
+func (c *counter) follow(info *streamInfo, group *groupInfo, now time.Time) tally {
 	if group == nil {
 		*c = counter{}
 		return tally{}
@@ -122,6 +137,10 @@ func (c *counter) follow(info *streamInfo, group *groupInfo) tally {
 	if group.read < 0 || info.added < 0 { // then the server goes by positions, too
 		return tally{came: -1, right: true}
 	}
+	if group.read < c.read && !group.delivered.before(c.delivered) {
+		// The group has read on, so it has read no fewer than before: the server has forgotten.
+		c.excess, c.maxDeleted, c.compared = c.excess+c.read-group.read, info.maxDeleted, false
+	}
 	ready, known := position(info, group)
 	came := info.added - group.read
 	switch {
@@ -129,6 +148,7 @@ func (c *counter) follow(info *streamInfo, group *groupInfo) tally {
 		// The group has read what came after the reply to XINFO STREAM: they can't be compared.
 	case known:
 		c.excess, c.maxDeleted, c.low, c.doubtful = came-ready, info.maxDeleted, false, false
+		c.compared = true
 	case group.delivered.before(c.delivered) && group.read >= c.read:
 		c.doubtful = true
 	}
@@ -146,5 +166,20 @@ func (c *counter) follow(info *streamInfo, group *groupInfo) tally {
 	if c.doubtful {
 		return tally{came: -1}
 	}
-	return tally{came: came - c.excess, right: c.excess == 0 && !c.low}
+	right := c.excess == 0 && !c.low
+	look := right && !c.compared && !now.Before(c.looked.Add(lookPause))
+	if look {
+		c.looked = now
+	}
+	return tally{came: came - c.excess, right: right && !look, look: look}
+}
+
+// compare takes over how many entries wait, of those that were there when info and the counter were
+// told.
+func (c *counter) compare(info *streamInfo, ready int64) {
+	if c.compared || c.read < 0 || info.lastGenerated.before(c.delivered) {
+		return
+	}
+	c.excess, c.maxDeleted, c.low, c.doubtful = info.added-c.read-ready, info.maxDeleted, false, false
+	c.compared = true
 }

@@ -65,6 +65,18 @@ func UncountedKey(key, id string) string {
 	return hashTagged(key) + ":uncounted:" + id
 }
 
+// DeadLettersKey is the sorted set of a queue's dead letters: of a list where group is empty,
+// otherwise of a stream's consumer group. A member is the message's ID, and its score the
+// time of its burial in milliseconds since 1970 by the server's clock. The letter is the hash
+// <DeadLettersKey>:<ID>.
+func DeadLettersKey(key, group string) string {
+	letters := hashTagged(key) + ":dead-letters"
+	if group == "" {
+		return letters
+	}
+	return letters + ":" + group
+}
+
 // hashTagged makes key the hash tag, unless it has one already (Redis Cluster
 // specification, "Hash tags": the first non-empty {...}). A key with a lone brace can't be
 // made a tag: its names are good for a single server only.

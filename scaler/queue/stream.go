@@ -83,7 +83,7 @@ func (s *streamReader) read(r round) (Depth, bool, error) {
 		return Depth{}, true, err
 	}
 	s.retries.of(group)
-	s.told = weigh(&info, group, s.counter.follow(&info, group))
+	s.told = weigh(&info, group, s.counter.follow(&info, group, r.now))
 	s.told.depth.Remark = missing
 	s.heads.tell(&info, s.told.certainty, r.now)
 	if s.told.certainty == exact && (!r.queue.Age || s.told.depth.Ready == 0 || s.told.first != (entryID{})) {
@@ -167,8 +167,9 @@ func (s *streamReader) settle(r round) (Depth, bool, error) {
 	case s.told.certainty == exact:
 	case s.waiting.whole():
 		depth.Ready = seen
+		s.counter.compare(&s.waiting.info, s.waiting.upTo(s.waiting.info.newest()))
 	case s.told.certainty == atMost && seen <= depth.Ready:
-		depth.Estimate = true
+		depth.Estimate = !s.told.look
 	default:
 		// One waits in any case: the newest, which is told to be after the delivered ones.
 		depth.Ready, depth.LowerBound = max(1, seen), true

@@ -92,6 +92,17 @@ func (w *waiting) follow(info *streamInfo, delivered entryID) {
 // count is how many were seen.
 func (w *waiting) count() int { return len(w.seen) + w.beyond }
 
+// upTo is how many were seen up to that id, where all that were seen are kept.
+func (w *waiting) upTo(id entryID) int64 {
+	after, _ := slices.BinarySearchFunc(w.seen, id, func(seen, id entryID) int {
+		if id.before(seen) {
+			return 1
+		}
+		return -1
+	})
+	return int64(after + w.beyond)
+}
+
 // removed tells whether an entry after the last delivered one may have been removed since the
 // read before. XDEL of such a one is seen by max-deleted-entry-id and by the count of what is
 // gone. (Where trimming has removed any, the first entry is a later one than the delivered.)

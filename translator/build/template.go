@@ -28,6 +28,7 @@ func completeTemplate(p *plan.Plan, base *corev1ac.PodTemplateSpecApplyConfigura
 	if wanted.TopologySpreadConstraints == nil { // an empty list means none
 		base.Spec.WithTopologySpreadConstraints(buildSpread(p.Channel)...)
 	}
+	addProbes(p, base.Spec, wanted)
 	if p.Channel.Spec.Template == nil {
 		return base, nil
 	}

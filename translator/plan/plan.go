@@ -67,7 +67,7 @@ type Schedule struct {
 func Of(channel *v1.PubSubChannel) *Plan {
 	p := &Plan{
 		Channel:        channel,
-		Image:          cmp.Or(channel.Spec.Image, "jawaracloud/subscriber:latest"),
+		Image:          cmp.Or(channel.Spec.Image, DefaultImage),
 		MessageTimeout: cmp.Or(channel.Spec.MessageTimeout, 30),
 		Replicas:       ptr.Deref(channel.Spec.Replicas, DefaultReplicas),
 		AutoScaling:    ptr.Deref(channel.Spec.AutoScaling, v1.AutoScalingSpec{}),
@@ -147,5 +147,8 @@ func unreadable(channel *v1.PubSubChannel) *Problem {
 	}
 }
 
-// DefaultReplicas is what the API server fills in.
-const DefaultReplicas = 1
+// What the API server fills in.
+const (
+	DefaultReplicas = 1
+	DefaultImage    = "jawaracloud/subscriber:latest"
+)

@@ -44,6 +44,15 @@ func Exists(ctx context.Context, cluster *connect.Cluster, key types.NamespacedN
 	return err
 }
 
+// Read reads a channel. It fails with a FindingError where there is none, or where it can't be decoded.
+func Read(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName) (*v1.PubSubChannel, error) {
+	channel, err := get(ctx, cluster, key)
+	if err == nil && reading.Unreadable(channel) != "" {
+		return nil, finding("PubSubChannel %s %s", key, unreadable(channel))
+	}
+	return channel, err
+}
+
 // Check fails with a FindingError where nothing would decide about a channel: it does not
 // exist, can't be decoded, or its autoscaling is off.
 func Check(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName) error {

@@ -39,7 +39,10 @@ const (
 	EnvWorkTime       = "WORK_TIME"           // time spent on each message, for demos, such as 250ms; default 0
 	EnvConcurrency    = "CONCURRENCY"         // messages in flight at once, 1 to 1000, default 1
 	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once from a stream, 1 to 1000, default 10
-	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before the dead-letter queue; default 0, no limit
+	EnvMaxHeldBytes   = "MAX_HELD_BYTES"      // content of messages fetched and not ended, default 64 MiB; 0: no limit
+	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before a message becomes a dead letter; default 0, no limit
+	EnvDeadMax        = "DEAD_MAX"            // dead letters of a queue, default 10000; 0: no limit
+	EnvTrim           = "TRIM"                // of a stream: none (default) or acknowledged
 	EnvLogLevel       = "LOG_LEVEL"           // debug, info (default), warn or error
 	EnvLogFormat      = "LOG_FORMAT"          // json (default) or text
 	EnvMetricsEnabled = "METRICS_ENABLED"     // true or false (default)
@@ -67,8 +70,11 @@ type Config struct {
 	WorkTime       time.Duration
 	Concurrency    int
 	BatchSize      int
+	MaxHeldBytes   int64 // 0: no limit
 	Handler        Handler
 	MaxDeliveries  int64 // 0: no limit
+	MaxDead        int64 // 0: no limit
+	Trim           bool  // entries that all groups of a stream have acknowledged are removed
 
 	LogLevel    slog.Level
 	LogFormat   string // program.LogJSON or program.LogText
@@ -97,8 +103,11 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		WorkTime:       p.duration(EnvWorkTime),
 		Concurrency:    int(p.number(EnvConcurrency, 1, 1, maxConcurrency)),
 		BatchSize:      int(p.number(EnvBatchSize, 10, 1, maxConcurrency)),
+		MaxHeldBytes:   p.number(EnvMaxHeldBytes, 64<<20, 0, 1<<40),
 		Handler:        p.handler(),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
+		MaxDead:        p.number(EnvDeadMax, 10_000, 0, 10_000_000),
+		Trim:           p.oneOf(EnvTrim, "none", "acknowledged") == "acknowledged",
 		LogLevel:       p.level(EnvLogLevel),
 		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
 	}

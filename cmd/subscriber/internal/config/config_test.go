@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 		Redis:   connection.Settings{Mode: connection.Standalone, Addresses: []string{"dragonfly:6379"}},
 		Channel: "orders", Keys: []string{"orders"}, QueueType: config.Auto,
 		ConsumerGroup: "pubsub-subscriber", Consumer: "host-1",
-		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10, LogFormat: "json",
+		MessageTimeout: 30 * time.Second, Concurrency: 1, BatchSize: 10, LogFormat: "json", MaxDead: 10_000, MaxHeldBytes: 64 << 20,
 		Handler: config.Handler{Format: delivery.Raw, Protocol: delivery.Auto}, HealthPort: 9091, HealthOptional: true,
 	}, got)
 }
@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 func TestValues(t *testing.T) {
 	got, err := parse(map[string]string{
 		"POD_NAME": "orders-1", "QUEUE_TYPE": "Stream", "CONSUMER_GROUP": "billing", "MESSAGE_TIMEOUT": "5",
-		"WORK_TIME": "5s", "HANDLER_URL": "https://handler:8443/x", "MAX_DELIVERIES": "3",
+		"WORK_TIME": "5s", "HANDLER_URL": "https://handler:8443/x", "MAX_DELIVERIES": "3", "DEAD_MAX": "7", "TRIM": "acknowledged", "MAX_HELD_BYTES": "1000",
 		"LOG_LEVEL": "debug", "LOG_FORMAT": "text", "METRICS_ENABLED": "true", "HEALTH_PORT": "0",
 	})
 	require.NoError(t, err)
@@ -44,6 +44,9 @@ func TestValues(t *testing.T) {
 	assert.Equal(t, 5*time.Second, got.WorkTime, "as long as the timeout is allowed")
 	assert.Equal(t, "handler:8443", got.Handler.URL.Host)
 	assert.Equal(t, int64(3), got.MaxDeliveries)
+	assert.Equal(t, int64(7), got.MaxDead)
+	assert.True(t, got.Trim)
+	assert.EqualValues(t, 1000, got.MaxHeldBytes)
 	assert.Equal(t, "text", got.LogFormat)
 	assert.Equal(t, 9090, got.MetricsPort)
 	assert.Zero(t, got.HealthPort, "any that is free")
@@ -72,6 +75,9 @@ func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
 		"no concurrency":         {"CONCURRENCY", "0", []string{`CONCURRENCY is "0"`, "from 1"}},
 		"batch":                  {"BATCH_SIZE", "many", []string{`BATCH_SIZE is "many"`, "for example 10"}},
 		"relative URL":           {"HANDLER_URL", "/messages", []string{`HANDLER_URL is "/messages"`, "absolute"}},
+		"held bytes":             {"MAX_HELD_BYTES", "1Mi", []string{`MAX_HELD_BYTES is "1Mi"`, "from 0"}},
+		"trimming":               {"TRIM", "all", []string{`TRIM is "all"`, "none, acknowledged"}},
+		"dead letters":           {"DEAD_MAX", "-1", []string{`DEAD_MAX is "-1"`, "from 0"}},
 		"deliveries":             {"MAX_DELIVERIES", "-1", []string{`MAX_DELIVERIES is "-1"`, "from 0"}},
 		"level":                  {"LOG_LEVEL", "loud", []string{`LOG_LEVEL is "loud"`, "info, debug, warn, error"}},
 		"format":                 {"LOG_FORMAT", "xml", []string{`LOG_FORMAT is "xml"`, "json, text"}},

@@ -32,7 +32,7 @@ type Metrics struct {
 	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected *Connection
 	// Events counts messages that went another way than delivery: reclaimed from a
-	// worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.
+	// worker that is gone or failed, dead-lettered, discarded dead letters, or (Pub/Sub) dropped.
 	Events *prometheus.CounterVec
 }
 
@@ -57,7 +57,7 @@ func New() *Metrics {
 			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, otherwise 0.",
 		})},
 		Events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, or (Pub/Sub) dropped.",
+			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, discarded dead letters, or (Pub/Sub) dropped.",
 		}, []string{"event"}),
 	}
 	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.HandlerAvailable, m.Connected, m.Events,

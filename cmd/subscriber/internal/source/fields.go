@@ -9,3 +9,15 @@ func (m Message) WithFields(fields map[string]any) Message {
 	m.fields, m.Payload = fields, payloadOf(fields)
 	return m
 }
+
+// Size is how many bytes of memory the message's content takes.
+func (m Message) Size() int64 {
+	size := int64(len(m.Payload))
+	for name, value := range m.fields {
+		size += int64(len(name))
+		if text, ok := value.(string); ok && len(text) != len(m.Payload) { // else it may be the payload itself
+			size += int64(len(text))
+		}
+	}
+	return size
+}

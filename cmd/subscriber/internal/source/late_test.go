@@ -139,7 +139,7 @@ func TestLateBurial(t *testing.T) {
 	require.Error(t, l.Bury(t.Context(), first))
 	require.NoError(t, l.Recover(t.Context()))
 	end.Deliver()
-	require.Len(t, b.items(t, "q:dead"), 1)
+	require.Len(t, b.dead(t, ""), 1)
 	require.NoError(t, l.Ack(t.Context(), second))
 	require.Zero(t, b.depth(t).Total())
 }

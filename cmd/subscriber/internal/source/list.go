@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/deadletter"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -30,20 +31,24 @@ import (
 // Fetch, Recover and Close are for one goroutine; the others are safe beside them.
 type List struct {
 	Options
-	next, taken, done, consumers, dead string
+	next, taken, done, consumers string
+	dead                         deadletter.Box
 
 	// process tells this process from an earlier one with its consumer's name, and serial
 	// one holding from another.
 	process string
 	serial  atomic.Int64
+	// returned is set once a message was given back: then looks are due in lookInterval again.
+	returned atomic.Bool
 
 	// For Fetch's goroutine alone.
 	left       int64     // how many waited in the queue after the last look
 	unattended bool      // a message may wait in next
 	sawNext    bool      // one did at the last look
 	nextLook   time.Time // for messages that are due again
-	newFirst   bool      // the last fetch was of such
-	adopted    bool      // what an earlier process held has been looked for
+	lastLook   time.Time
+	newFirst   bool // the last fetch was of such
+	adopted    bool // what an earlier process held has been looked for
 
 	mu        sync.Mutex
 	held      map[string]bool // members whose message is held here, or whose end is not settled
@@ -68,7 +73,7 @@ func NewList(o Options) *List {
 	return &List{
 		Options: o,
 		next:    queue.NextKey(o.Key), taken: queue.TakenKey(o.Key), done: queue.DoneKey(o.Key),
-		consumers: queue.ConsumersKey(o.Key), dead: o.deadKey(),
+		consumers: queue.ConsumersKey(o.Key), dead: deadletter.Box{Key: o.Key},
 		process: hex.EncodeToString(process[:]),
 		held:    map[string]bool{}, doubtful: map[string]doubt{},
 	}
@@ -87,6 +92,9 @@ func (l *List) Fetch(ctx context.Context, limit int, wait bool) ([]Message, erro
 func (l *List) fetch(ctx context.Context, limit int, wait bool) ([]Message, error) {
 	if err := l.freshen(ctx); err != nil {
 		return nil, err
+	}
+	if usual := l.lastLook.Add(lookInterval); l.returned.Load() && usual.Before(l.nextLook) {
+		l.nextLook = usual
 	}
 	look := !l.Now().Before(l.nextLook)
 	if look && !l.newFirst {
@@ -247,15 +255,15 @@ func (l *List) Ack(ctx context.Context, m Message) error {
 	return l.settle(ctx, ending{message: m})
 }
 
-// Bury moves the message to the dead-letter queue, as Ack does otherwise.
+// Bury makes the message a dead letter, as Ack does otherwise.
 func (l *List) Bury(ctx context.Context, m Message) error {
 	if m.place != "" {
 		l.leaveInPlace(m) // there is no room for it elsewhere
 		return nil
 	}
-	l.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", l.dead)
-	l.event(DeadLettered, 1)
-	return l.settle(ctx, ending{message: m, dead: true})
+	letter := l.letter(m, l.serverNow())
+	l.buried(letter, l.dead)
+	return l.settle(ctx, ending{message: m, dead: &letter})
 }
 
 // Retry has the message delivered again after that time, by this worker or another.
@@ -280,6 +288,7 @@ func (l *List) giveBack(ctx context.Context, m Message, deliveries int64, due ti
 		return nil
 	}
 	waiting := l.holding(m.ID, deliveries)
+	defer l.returned.Store(true)
 	return l.settle(ctx, ending{message: m, waiting: &waiting, due: due})
 }
 

@@ -17,6 +17,9 @@ const (
 	// lookInterval is the time between two looks for messages that are due again, while
 	// there are none.
 	lookInterval = time.Second
+	// idleLookInterval is that time while nothing is taken at all. What fails is looked for by the
+	// worker that it failed at; only where that is gone, others come later.
+	idleLookInterval = 5 * time.Second
 	// lookAhead times the messages that are wanted are looked at, of which some are chosen
 	// at random: workers that look at the same time then rarely want the same.
 	lookAhead = 4
@@ -33,12 +36,17 @@ func (l *List) fetchDue(ctx context.Context, limit int) ([]Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
 	wanted := min(limit, maxBatch)
-	members, gone, err := l.due(ctx, wanted*lookAhead)
+	l.returned.Store(false)
+	l.lastLook = l.Now()
+	members, gone, idle, err := l.due(ctx, wanted*lookAhead)
 	if err != nil {
 		return nil, err
 	}
 	if len(members) == 0 {
 		l.nextLook = l.Now().Add(lookInterval)
+		if idle {
+			l.nextLook = l.Now().Add(idleLookInterval)
+		}
 		return nil, nil
 	}
 	if len(members) > wanted {
@@ -54,13 +62,13 @@ func (l *List) fetchDue(ctx context.Context, limit int) ([]Message, error) {
 }
 
 // due are up to n members whose time has come, the oldest first; gone are those among them of
-// workers that are gone.
-func (l *List) due(ctx context.Context, n int) (members []string, gone map[string]bool, err error) {
+// workers that are gone. idle says that nothing is taken, and nothing waits to be.
+func (l *List) due(ctx context.Context, n int) (members []string, gone map[string]bool, idle bool, err error) {
 	now := l.serverNow()
 	var waiting, ended *redis.StringSliceCmd
-	var next *redis.IntCmd
+	var next, all *redis.IntCmd
 	_, err = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		next = pipe.LLen(ctx, l.next)
+		next, all = pipe.LLen(ctx, l.next), pipe.ZCard(ctx, l.taken)
 		waiting = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: "-inf", Max: score(waitingUntil(now)), Count: int64(n)})
 		if l.mayReclaim() {
 			ended = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: score(queue.InWork), Max: score(inWork(now)), Count: int64(n)})
@@ -68,14 +76,15 @@ func (l *List) due(ctx context.Context, n int) (members []string, gone map[strin
 		return nil
 	})
 	if err != nil {
-		return nil, nil, l.classify(fmt.Errorf("ZRANGEBYSCORE %s: %w", l.taken, err))
+		return nil, nil, false, l.classify(fmt.Errorf("ZRANGEBYSCORE %s: %w", l.taken, err))
 	}
+	idle = next.Val() == 0 && all.Val() == 0
 	// What is there at two looks nobody is about to take: its worker is gone, or the move came late.
 	l.unattended = l.unattended || l.sawNext && next.Val() > 0
 	l.sawNext = next.Val() > 0
 	members, gone = waiting.Val(), map[string]bool{}
 	if ended == nil {
-		return members, gone, nil
+		return members, gone, idle, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +93,7 @@ func (l *List) due(ctx context.Context, n int) (members []string, gone map[strin
 			members, gone[member] = append(members, member), true
 		}
 	}
-	return members, gone, nil
+	return members, gone, idle, nil
 }
 
 func score(value float64) string { return strconv.FormatFloat(value, 'f', 0, 64) }

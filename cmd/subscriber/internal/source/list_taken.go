@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/deadletter"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -73,7 +74,14 @@ func waitingUntil(due time.Time) float64 { return float64(due.UnixMilli()) }
 
 // transact runs commands in one transaction. That one of them finds nothing is no error.
 func (l *List) transact(ctx context.Context, commands func(tx redis.Pipeliner)) error {
-	cmds, err := l.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	return transact(ctx, l.Client.TxPipelined, commands)
+}
+
+// pipelined is TxPipelined, of a client or of a connection that watches.
+type pipelined func(ctx context.Context, commands func(redis.Pipeliner) error) ([]redis.Cmder, error)
+
+func transact(ctx context.Context, run pipelined, commands func(tx redis.Pipeliner)) error {
+	cmds, err := run(ctx, func(tx redis.Pipeliner) error {
 		commands(tx)
 		return nil
 	})
@@ -98,8 +106,8 @@ func refused(cmds []redis.Cmder) bool {
 // ending is the end of a holding: the message's own, or its wait for another delivery.
 type ending struct {
 	message Message
-	dead    bool   // to the dead-letter queue
-	waiting *taken // or it waits, until due by the server's clock
+	dead    *deadletter.Letter // it is this one from now on
+	waiting *taken             // or it waits, until due by the server's clock
 	due     time.Time
 	unsure  bool // it was told, and no answer came
 }
@@ -131,31 +139,56 @@ func (l *List) end(ctx context.Context, e ending) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
 	h := e.message.holding
-	if e.waiting != nil {
+	switch {
+	case e.waiting != nil:
 		return l.pass(ctx, e)
+	case e.dead != nil:
+		return l.bury(ctx, h, *e.dead)
 	}
 	var deleted *redis.IntCmd
-	var buried *redis.StringCmd
-	token := queue.UncountedKey(l.Key, h.id)
-	err = l.transact(ctx, func(tx redis.Pipeliner) {
-		if e.dead {
-			buried = tx.LMove(ctx, l.home(h), l.dead, "RIGHT", "LEFT")
-		} else {
-			deleted = tx.Del(ctx, l.home(h))
-		}
-		tx.ZRem(ctx, l.taken, h.String())
-		tx.ZUnionStore(ctx, l.done, &redis.ZStore{Keys: []string{l.done, token}})
-		tx.Del(ctx, token)
-	})
+	err = l.transact(ctx, func(tx redis.Pipeliner) { deleted = l.finish(ctx, tx, h) })
 	switch {
-	case isFull(err) && !e.dead:
+	case isFull(err):
 		return l.endUncounted(ctx, h)
 	case err != nil:
 		return false, l.classify(fmt.Errorf("MULTI, DEL %s: %w", l.home(h), err))
-	case e.dead:
-		return buried.Err() == nil, nil
 	}
 	return deleted.Val() > 0, nil
+}
+
+// finish adds to a transaction what ends a holding and counts its message.
+func (l *List) finish(ctx context.Context, tx redis.Pipeliner, h taken) (deleted *redis.IntCmd) {
+	token := queue.UncountedKey(l.Key, h.id)
+	deleted = tx.Del(ctx, l.home(h))
+	tx.ZRem(ctx, l.taken, h.String())
+	tx.ZUnionStore(ctx, l.done, &redis.ZStore{Keys: []string{l.done, token}})
+	tx.Del(ctx, token)
+	return deleted
+}
+
+// bury makes a letter of a message, if it is still held. The server executes that once: what
+// comes late finds that the list of the holding changed.
+func (l *List) bury(ctx context.Context, h taken, letter deadletter.Letter) (found bool, err error) {
+	var size *redis.IntCmd
+	err = l.Client.Watch(ctx, func(tx *redis.Tx) error {
+		held, err := tx.Exists(ctx, l.home(h)).Result()
+		if found = held > 0; err != nil {
+			return err
+		}
+		return transact(ctx, tx.TxPipelined, func(pipe redis.Pipeliner) {
+			if found {
+				size = l.dead.Put(ctx, pipe, letter)
+			}
+			l.finish(ctx, pipe, h)
+		})
+	}, l.home(h))
+	if err != nil {
+		return false, l.classify(fmt.Errorf("MULTI, HSET %s: %w", l.dead.LetterKey(letter.ID), err))
+	}
+	if found {
+		l.discard(ctx, l.dead, size.Val())
+	}
+	return found, nil
 }
 
 // pass has a message wait.

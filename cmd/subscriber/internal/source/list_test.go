@@ -235,7 +235,7 @@ func TestListLostReplies(t *testing.T) {
 			require.Empty(t, none)
 			require.Zero(t, b.depth(t).Total())
 			if dead {
-				require.Equal(t, []string{"m"}, b.items(t, "q:dead"), "once")
+				require.Equal(t, []string{"m"}, b.dead(t, ""), "once")
 			}
 		})
 	}

@@ -63,10 +63,14 @@ type Options struct {
 	Group string
 	// MessageTimeout bounds the work on one message.
 	MessageTimeout time.Duration
-	// MaxDeliveries is when a message goes to the dead-letter queue; 0: never.
+	// MaxDeliveries is when a message becomes a dead letter; 0: never.
 	MaxDeliveries int64
-	Log           *slog.Logger
-	Now           func() time.Time
+	// MaxDead is how many dead letters there may be; of more the oldest are removed. 0: no limit.
+	MaxDead int64
+	// Trim has entries removed from a stream that all of its groups have acknowledged.
+	Trim bool
+	Log  *slog.Logger
+	Now  func() time.Time
 	// Event is told what happens beside the usual; nil: nobody.
 	Event func(event Event, messages int)
 	// CredentialsChange says that the credentials are files, which may be replaced: what
@@ -80,7 +84,9 @@ type Event string
 // The events.
 const (
 	Reclaimed    Event = "reclaimed"     // taken over from a worker that is gone, or (streams) that failed
-	DeadLettered Event = "dead-lettered" // delivered too often
+	DeadLettered Event = "dead-lettered" // refused, or delivered too often
+	Discarded    Event = "discarded"     // dead letters that were removed, because there were too many
+	Trimmed      Event = "trimmed"       // entries of a stream that all groups have acknowledged, removed
 	Dropped      Event = "dropped"       // of Pub/Sub, and not finished
 )
 
@@ -88,15 +94,6 @@ func (o Options) event(event Event, messages int) {
 	if o.Event != nil && messages > 0 {
 		o.Event(event, messages)
 	}
-}
-
-// deadKey is the dead-letter queue of a list or stream, which is of the same kind. In a
-// cluster it must have the queue's slot.
-func (o Options) deadKey() string {
-	if _, cluster := o.Client.(*redis.ClusterClient); cluster {
-		return strings.TrimSuffix(queue.ConsumersKey(o.Key), ":consumers") + ":dead"
-	}
-	return o.Key + ":dead"
 }
 
 // serverTime is the clock of the server that has the key.

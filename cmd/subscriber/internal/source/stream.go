@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/deadletter"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -32,7 +32,7 @@ const PayloadField = "payload"
 type Stream struct {
 	Options
 	claimIdle time.Duration
-	dead      string
+	dead      deadletter.Box
 
 	// For Fetch's goroutine alone.
 	history   string // own pending entries after this ID are still to be looked at
@@ -40,6 +40,10 @@ type Stream struct {
 	cursor    string // of XAUTOCLAIM
 	nextClaim time.Time
 	newFirst  bool // the last fetch was of claimed entries
+	told      bool // what becomes of finished entries
+
+	ended   atomic.Int64 // entries, since the stream was last trimmed from here
+	trimmed time.Time    // when that was; for Maintain alone
 
 	mu        sync.Mutex
 	held      map[string]bool // IDs of entries whose work has not ended here
@@ -50,16 +54,16 @@ type Stream struct {
 	since     time.Time       // what others hold may be claimed from reclaimGrace after it
 }
 
-// burial is an entry that is finished: acknowledged, or moved to the dead-letter queue.
+// burial is an entry that is finished: acknowledged, and perhaps a dead letter.
 type burial struct {
 	message Message
-	dead    bool
+	dead    *deadletter.Letter
 }
 
 // NewStream returns the source of a stream. Recover must succeed before the first Fetch.
 func NewStream(o Options) *Stream {
 	return &Stream{
-		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: o.deadKey(),
+		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: deadletter.Box{Key: o.Key, Group: o.Group},
 		cursor: "0-0", held: map[string]bool{},
 	}
 }
@@ -77,6 +81,9 @@ func (s *Stream) Maintain(ctx context.Context) {
 		}
 		if err := s.lookAtClock(ctx); err != nil {
 			s.Log.Debug("the server did not tell its time", "error", err)
+		}
+		if err := s.trimIfDue(ctx); err != nil {
+			s.Log.Debug("the stream could not be trimmed", "error", err)
 		}
 	}
 }
@@ -127,6 +134,7 @@ func (s *Stream) Recover(ctx context.Context) error {
 		return err
 	}
 	s.history = "-"
+	s.tellTrimming()
 	return nil
 }
 
@@ -204,7 +212,7 @@ func (s *Stream) read(ctx context.Context, limit int, wait bool) ([]redis.XMessa
 }
 
 // take holds the entries and returns them as messages. An entry that was delivered too
-// often goes to the dead-letter queue, one that was deleted is acknowledged.
+// often becomes a dead letter, one that was deleted is acknowledged.
 func (s *Stream) take(ctx context.Context, entries []redis.XMessage, deliveries func(i int) int64) ([]Message, error) {
 	now := s.Now()
 	var messages []Message
@@ -265,12 +273,12 @@ func payloadOf(fields map[string]any) string {
 // settles it.
 func (s *Stream) Ack(ctx context.Context, m Message) error { return s.settle(ctx, burial{message: m}) }
 
-// Bury moves the entry to the dead-letter queue, as Ack does otherwise. A server at maxmemory
+// Bury makes the entry a dead letter, as Ack does otherwise. A server at maxmemory
 // refuses that: the entry is delivered once more.
 func (s *Stream) Bury(ctx context.Context, m Message) error {
-	s.Log.Warn("message goes to the dead-letter queue", "id", m.ID, "deliveries", m.Deliveries, "reason", m.Reason, "queue", s.dead)
-	s.event(DeadLettered, 1)
-	return s.settle(ctx, burial{message: m, dead: true})
+	letter := s.letter(m, s.serverNow())
+	s.buried(letter, s.dead)
+	return s.settle(ctx, burial{message: m, dead: &letter})
 }
 
 func (s *Stream) settle(ctx context.Context, b burial) error {
@@ -280,6 +288,7 @@ func (s *Stream) settle(ctx context.Context, b burial) error {
 	if err != nil {
 		s.unsettled = append(s.unsettled, b)
 	}
+	s.ended.Add(1)
 	delete(s.held, b.message.ID)
 	return err
 }
@@ -297,22 +306,20 @@ func (s *Stream) removeOrLeave(ctx context.Context, b burial) error {
 func (s *Stream) remove(ctx context.Context, b burial) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	if !b.dead {
+	if b.dead == nil {
 		return s.classify(wrap("XACK "+s.Key, s.Client.XAck(ctx, s.Key, s.Group, b.message.ID).Err()))
 	}
-	values := make([]any, 0, 2*len(b.message.fields))
-	for _, field := range slices.Sorted(maps.Keys(b.message.fields)) {
-		values = append(values, field, b.message.fields[field])
-	}
-	cmds, err := s.Client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	// The letter has the entry's ID, so a server that gets this twice has one.
+	var size *redis.IntCmd
+	err := transact(ctx, s.Client.TxPipelined, func(tx redis.Pipeliner) {
 		tx.XAck(ctx, s.Key, s.Group, b.message.ID)
-		tx.XAdd(ctx, &redis.XAddArgs{Stream: s.dead, Values: values})
-		return nil
+		size = s.dead.Put(ctx, tx, *b.dead)
 	})
-	if err != nil && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return isFull(cmd.Err()) }) {
-		err = cmds[0].Err() // EXECABORT does not say why
+	if err != nil {
+		return s.classify(wrap("MULTI, XACK "+s.Key, err))
 	}
-	return s.classify(wrap("MULTI, XACK "+s.Key, err))
+	s.discard(ctx, s.dead, size.Val())
+	return nil
 }
 
 // settleAll finishes what errors left open.

@@ -196,6 +196,11 @@ func (s *Stream) Close(ctx context.Context) error {
 	if err := s.settleAll(ctx); err != nil {
 		return err
 	}
+	if s.Trim && s.ended.Swap(0) > 0 {
+		if err := s.trim(ctx); err != nil {
+			s.Log.Debug("the stream could not be trimmed", "error", err)
+		}
+	}
 	s.mu.Lock()
 	doubtful := s.doubtful
 	s.mu.Unlock()

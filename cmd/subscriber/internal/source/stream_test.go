@@ -92,7 +92,7 @@ func TestStreamLostReplies(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, none)
 			if dead {
-				require.EqualValues(t, 1, b.client.XLen(t.Context(), "q:dead").Val(), "once")
+				require.Len(t, b.dead(t, "g"), 1, "once")
 			}
 		})
 	}
@@ -228,7 +228,7 @@ func TestStreamIsDrainedWhenTheServerIsFull(t *testing.T) {
 	require.EqualValues(t, 1, again.Deliveries)
 	b.makeRoom(t)
 	require.NoError(t, s.Bury(t.Context(), again))
-	require.EqualValues(t, 1, b.client.XLen(t.Context(), "q:dead").Val())
+	require.Len(t, b.dead(t, "g"), 1)
 	require.Zero(t, b.depth(t).Total())
 }
 

@@ -106,29 +106,61 @@ func (l *lane) fetch(ctx, detached context.Context) error {
 	return nil
 }
 
-// fetchInto takes a slot, which the batch has where there is one.
+// fetchInto fetches a batch, and takes a slot for its first message.
 func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Message, error) {
+	// Only where no other queue needs the slot may it be held while nothing is there.
+	alone := len(l.Queues) == 1
+	if !alone && l.idle > 0 && len(l.slots) < cap(l.slots) && l.held.room(1) > 0 {
+		return l.await(ctx, detached)
+	}
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil
 	}
 	limit := l.limit()
+	if limit == 0 {
+		<-l.slots
+		l.held.told.Do(func() {
+			l.log.Info("slots are free, but the messages in work are so large that no more are fetched: MAX_HELD_BYTES", "bytes", l.MaxHeldBytes)
+		})
+		pause(ctx, heldPause)
+		return nil, nil
+	}
 	if probe {
 		limit = 1
 	}
-	// Only where no other queue needs the slot may it be held while nothing is there.
-	alone := len(l.Queues) == 1
 	batch, err := l.source.Fetch(detached, limit, alone)
 	if err == nil && len(batch) > 0 {
+		l.held.add(batch)
 		return batch, nil
 	}
 	<-l.slots
 	if err == nil && !alone {
-		pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+		if len(l.slots) == cap(l.slots) { // await would hold what others could begin
+			pause(ctx, backOff(firstIdle, lastIdle, l.idle))
+		}
 		l.idle++
 	}
 	return nil, err
+}
+
+// await waits on the server for a message of a queue where none was, without a slot: so queues don't
+// wait for each other, and one that idles costs one command in source.BlockTime, and not one
+// at each look. In case others have taken all slots meanwhile, the message is given back.
+func (l *lane) await(ctx, detached context.Context) ([]source.Message, error) {
+	batch, err := l.source.Fetch(detached, 1, true)
+	if err != nil || len(batch) == 0 {
+		return nil, err
+	}
+	l.held.add(batch)
+	deadline := time.NewTimer(source.BeginWithin)
+	defer deadline.Stop()
+	if !l.slot(ctx, deadline.C) {
+		l.release(ctx, batch)
+		return nil, nil
+	}
+	return batch, nil
 }
 
 // awaitQueue waits a little for the queue to exist.
@@ -164,6 +196,7 @@ func (l *lane) begin(ctx context.Context, batch []source.Message) {
 }
 
 func (l *lane) release(ctx context.Context, messages []source.Message) {
+	l.held.remove(messages...)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := l.source.Release(ctx, messages, 0); err != nil {
@@ -175,6 +208,7 @@ func (l *lane) release(ctx context.Context, messages []source.Message) {
 func (l *lane) process(ctx context.Context, m source.Message) {
 	l.Metrics.InWork.Inc()
 	defer l.Metrics.InWork.Dec()
+	defer l.held.remove(m)
 	began := time.Now()
 	work, cancel := context.WithTimeout(ctx, l.MessageTimeout)
 	err := l.Deliver(work, m)

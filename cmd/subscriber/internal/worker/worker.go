@@ -54,6 +54,9 @@ type Options struct {
 	// Concurrency is how many messages are in flight at once, of all queues together;
 	// BatchSize is how many are fetched at once; both from 1.
 	Concurrency, BatchSize int
+	// MaxHeldBytes bounds the content of the messages that are fetched and not ended, all
+	// together; 0: no limit. One message may always be held.
+	MaxHeldBytes int64
 	// MessageTimeout bounds the work on one message.
 	MessageTimeout time.Duration
 	// MaxDeliveries is when a message goes to the dead-letter queue; 0: never.
@@ -80,6 +83,8 @@ const (
 	// firstIdle and lastIdle bound the pauses between looks at an empty queue, where there
 	// are several.
 	firstIdle, lastIdle = 10 * time.Millisecond, 250 * time.Millisecond
+	// heldPause is the pause before another look whether there is room for more bytes.
+	heldPause = 10 * time.Millisecond
 	// openInterval is the time between looks for a queue that does not exist.
 	openInterval = time.Second
 )
@@ -91,6 +96,7 @@ type Worker struct {
 	inWork  sync.WaitGroup
 	average atomic.Int64 // time of a message, in nanoseconds; 0 until known
 	gate    gate
+	held    held
 
 	mu sync.Mutex
 	up int // queues whose server answers
@@ -98,7 +104,7 @@ type Worker struct {
 
 // New returns a worker.
 func New(o Options) *Worker {
-	w := &Worker{Options: o, slots: make(chan struct{}, o.Concurrency)}
+	w := &Worker{Options: o, slots: make(chan struct{}, o.Concurrency), held: held{most: o.MaxHeldBytes}}
 	if o.Metrics != nil {
 		w.gate = gate{log: o.Log, available: o.Metrics.HandlerAvailable}
 		o.Metrics.HandlerAvailable.Set(1)
@@ -142,13 +148,13 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // limit is how many messages to fetch: as many as can begin at once, and more of quick
-// ones.
+// ones, and no more than there may be held.
 func (w *Worker) limit() int {
 	limit := cap(w.slots) - len(w.slots) + 1 // one slot has been taken for this fetch
 	if average := w.average.Load(); average > 0 {
 		limit = max(limit, cap(w.slots)*int(min(int64(quick)/average, int64(w.BatchSize))))
 	}
-	return min(limit, w.BatchSize)
+	return w.held.room(min(limit, w.BatchSize))
 }
 
 // slot waits for a slot, and takes it.
