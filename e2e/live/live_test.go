@@ -69,6 +69,12 @@ func TestSecondBySecond(t *testing.T) {
 	assert.Zero(t, reactionOf(spec, []float64{30, 31}, []int32{2, 2}))
 }
 
+func TestPodStartsOfTheRunCount(t *testing.T) {
+	s := &sampler{starts: map[string]podStart{"early": {second(-5), time.Second}, "a": {second(1), 4 * time.Second}, "b": {second(2), 6 * time.Second}}}
+	assert.Equal(t, 5*time.Second, s.podStart(zero))
+	assert.Equal(t, 11*time.Second/3, s.podStart(second(9)), "all, if there was none")
+}
+
 func TestScenariosNeedTheSameFleetAtAnyScale(t *testing.T) {
 	for name, want := range map[string]struct {
 		start  int32

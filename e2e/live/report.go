@@ -69,11 +69,11 @@ func (l *live) report(published int64, events string) error {
 	}
 	distinct := first(deliveries)
 	run := l.series(distinct)
-	workers := serviceOf(deliveries)
+	workers, start := serviceOf(deliveries), l.sampler.podStart(run.began)
 	result := Result{
 		Trace: l.Trace, Policy: l.Policy, Cut: l.scenario.Cut, Scale: l.Scale, Seed: l.Seed, HPASync: l.HPASync.Seconds(),
 		Messages:    accountOf(deliveries, published),
-		WorkSeconds: workers.Work.Seconds(), TurnaroundSeconds: workers.Turnaround.Seconds(), PodStartSeconds: l.sampler.podStart().Seconds(),
+		WorkSeconds: workers.Work.Seconds(), TurnaroundSeconds: workers.Turnaround.Seconds(), PodStartSeconds: start.Seconds(),
 		Scalings: scalingsOf(run.wanted), OffPeak: offPeakOf(l.scenario.Trace.Expected(), run.wanted),
 	}
 	result.LoadAverage, result.MaxLoadAverage = loads(l.sampler.samples, run.began)
@@ -81,7 +81,7 @@ func (l *live) report(published int64, events string) error {
 	result.Live.fleet(run.wanted)
 	result.Reaction = reactionOf(l.scenario.Spec, run.depth, run.wanted)
 	var err error
-	if result.Simulation, err = predict(l.scenario, l.Seed, l.autoscaler, workers, l.sampler.podStart(), l.HPASync); err != nil {
+	if result.Simulation, err = predict(l.scenario, l.Seed, l.autoscaler, workers, start, l.HPASync); err != nil {
 		return err
 	}
 	if err := l.write(result, run, distinct, events); err != nil {

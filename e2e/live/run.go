@@ -117,7 +117,7 @@ func (l *live) connect() error {
 	if err != nil {
 		return fmt.Errorf("the cluster of %s does not answer: %w", l.Kubeconfig, err)
 	}
-	l.sampler = &sampler{client: l.client, key: client.ObjectKey{Namespace: l.Namespace, Name: workersName}, starts: map[string]time.Duration{}}
+	l.sampler = &sampler{client: l.client, key: client.ObjectKey{Namespace: l.Namespace, Name: workersName}, starts: map[string]podStart{}}
 	return nil
 }
 
@@ -249,7 +249,8 @@ func (l *live) published(ctx context.Context) (int64, error) {
 	if err != nil {
 		return -1, err
 	}
-	l.say("the publisher: %s", strings.TrimSpace(said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]))
+	said = strings.TrimSpace(said)
+	l.say("the publisher: %s", said[strings.LastIndex(said, "\n")+1:])
 	match := sentMessages.FindStringSubmatch(said)
 	if match == nil || job.Status.Failed > 0 {
 		return -1, fmt.Errorf("the publisher failed: %s", said)

@@ -20,13 +20,19 @@ type sample struct {
 	load          float64
 }
 
+// podStart is how long a pod took from its creation until it was ready.
+type podStart struct {
+	created time.Time
+	took    time.Duration
+}
+
 // sampler asks for the workers' Deployment once a second.
 type sampler struct {
 	client client.Client
 	key    client.ObjectKey
 
 	samples []sample
-	starts  map[string]time.Duration // of pods, from creation to Ready, by name
+	starts  map[string]podStart // by the pod's name
 }
 
 func (s *sampler) look(ctx context.Context, now time.Time) error {
@@ -57,22 +63,31 @@ func (s *sampler) lookAtPods(ctx context.Context) error {
 	}
 	for _, pod := range pods.Items {
 		for _, condition := range pod.Status.Conditions {
-			known := s.starts[pod.Name] > 0
+			_, known := s.starts[pod.Name]
 			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && !known && strings.HasPrefix(pod.Name, s.key.Name) {
-				s.starts[pod.Name] = max(time.Second/2, condition.LastTransitionTime.Sub(pod.CreationTimestamp.Time))
+				s.starts[pod.Name] = podStart{pod.CreationTimestamp.Time, condition.LastTransitionTime.Sub(pod.CreationTimestamp.Time)}
 			}
 		}
 	}
 	return nil
 }
 
-// podStart is the mean of the pods' starts.
-func (s *sampler) podStart() time.Duration {
-	var sum time.Duration
+// podStart is the mean start of the pods that were created from then on; of all pods if there is
+// none.
+func (s *sampler) podStart(from time.Time) time.Duration {
+	var sum, all time.Duration
+	count := 0
 	for _, start := range s.starts {
-		sum += start
+		all += start.took
+		if !start.created.Before(from) {
+			sum += start.took
+			count++
+		}
 	}
-	return sum / time.Duration(max(1, len(s.starts)))
+	if count == 0 {
+		return all / time.Duration(max(1, len(s.starts)))
+	}
+	return sum / time.Duration(count)
 }
 
 // loadAverage is the machine's, of the last minute.
