@@ -12,7 +12,7 @@ func TestFasterAndScaled(t *testing.T) {
 	faster := builtIn.Faster(21)
 	assert.Equal(t, 10*time.Minute, faster.Length())
 	assert.InEpsilon(t, builtIn.Messages()/21, faster.Messages(), 1e-6)
-	assert.Equal(t, builtIn.Ramps[3].To, faster.Ramps[3].To, "the rates stay")
+	assert.InDelta(t, builtIn.Ramps[3].To, faster.Ramps[3].To, 0, "the rates stay")
 	scaled := builtIn.Scaled(0.1)
 	assert.Equal(t, builtIn.Length(), scaled.Length())
 	assert.InEpsilon(t, builtIn.Messages()/10, scaled.Messages(), 1e-9)
