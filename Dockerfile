@@ -19,6 +19,7 @@ COPY api api
 COPY cmd cmd
 COPY proto proto
 COPY scaler scaler
+COPY simulation simulation
 COPY translator translator
 ARG VERSION=dev
 ARG TARGETOS
@@ -55,7 +56,7 @@ ENTRYPOINT ["/subscriber"]
 
 FROM base AS publisher
 LABEL org.opencontainers.image.title=publisher \
-      org.opencontainers.image.description="Sends messages to a list or a stream on DragonFly or Redis"
+      org.opencontainers.image.description="Sends messages to a list, a stream, a sorted set or a channel on DragonFly or Redis"
 COPY --from=build-publisher /out/ /
 ENTRYPOINT ["/publisher"]
 

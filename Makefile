@@ -303,6 +303,22 @@ e2e-measure: cluster-up cluster-load ## Measure on the cluster: waking from 0, a
 demo: cluster-up cluster-load ## Show the loop: a burst of messages, and replicas that follow it up and down
 	$(static) -C e2e run -trimpath ./cmd/demo --kubeconfig $(CLUSTER_DIR)/kubeconfig --tools $(TOOLS_DIR) --image-tag $(VERSION)
 
+TRACE  ?= flash
+POLICY ?= threshold
+SCALE  ?= 0.1
+
+live = $(static) -C e2e run -trimpath ./cmd/live --kubeconfig $(CLUSTER_DIR)/kubeconfig --tools $(TOOLS_DIR) --image-tag $(VERSION) \
+	--out $(CURDIR)/dist/live --scale $(SCALE) --hpa-sync-period $(HPA_SYNC_PERIOD)
+
+.PHONY: live
+live: cluster-up cluster-load ## Run a trace on the local node, and compare it with the simulation (TRACE=flash|steady|peak, POLICY=threshold|utilization|keda, SCALE)
+	$(live) --trace $(TRACE) --policy $(POLICY)
+
+.PHONY: case-study
+case-study: cluster-up cluster-load ## Measure the case study: the flash sale with our policy and with KEDA's redis scaler, and the highest rate (25 minutes)
+	for policy in threshold keda; do $(live) --trace flash --policy $$policy; done
+	$(live) --trace peak --policy threshold
+
 .PHONY: clean
 clean: ## Delete what was built here (the tools in the user's cache stay)
 	rm -rf bin dist

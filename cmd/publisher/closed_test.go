@@ -23,9 +23,8 @@ func TestEveryKindOfQueueIsSentTo(t *testing.T) {
 
 	client := redistest.Start(t).Client()
 	for _, kind := range slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == kindAuto }) {
-		p := newPublisher(options{channel: "to-" + kind, score: scoreSeconds}, client, nil)
-		p.kind = kind
-		unsent, err := p.exchange(t.Context(), []string{"message"})
+		p := newPublisher(options{score: scoreSeconds}, client, nil)
+		unsent, err := p.exchange(t.Context(), destination{"to-" + kind, kind}, []message{{payload: "message"}})
 		require.NoError(t, err, kind)
 		assert.Empty(t, unsent, kind)
 	}
@@ -42,15 +41,14 @@ func TestEveryKindOfQueueIsSentTo(t *testing.T) {
 // What it does not know it does not send at all, least of all to a stream.
 func TestAKindThatIsNotKnownIsNotSentTo(t *testing.T) {
 	client := redistest.Start(t).Client()
-	for name, change := range map[string]func(*publisher){
-		"kind":  func(p *publisher) { p.kind = "Bag" },
-		"score": func(p *publisher) { p.kind, p.score = kindSortedSet, "UnixMinutes" },
+	for name, tc := range map[string]struct{ kind, score string }{
+		"kind":  {"Bag", scoreSeconds},
+		"score": {kindSortedSet, "UnixMinutes"},
 	} {
-		p := newPublisher(options{channel: "q", score: scoreSeconds}, client, nil)
-		change(p)
-		unsent, err := p.exchange(t.Context(), []string{"message"})
+		p := newPublisher(options{score: tc.score}, client, nil)
+		unsent, err := p.exchange(t.Context(), destination{"q", tc.kind}, []message{{payload: "message"}})
 		require.Error(t, err, name)
-		assert.Equal(t, []string{"message"}, unsent, name)
+		assert.Equal(t, []message{{payload: "message"}}, unsent, name)
 		assert.Equal(t, redis.Nil, client.Get(t.Context(), "q").Err(), name)
 		assert.Equal(t, "none", client.Type(t.Context(), "q").Val(), name)
 	}

@@ -10,43 +10,46 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 )
 
-// exchange sends the messages once, and returns those that the server did not take for
-// certain.
-func (p *publisher) exchange(ctx context.Context, payloads []string) (unsent []string, err error) {
-	switch p.kind {
+// exchange sends the messages to one queue once, and returns those that the server did not take
+// for certain.
+func (p *publisher) exchange(ctx context.Context, to destination, messages []message) (unsent []message, err error) {
+	switch to.kind {
 	case kindList:
 		// One command, which is executed whole or not at all; so is the next one.
-		values := make([]any, len(payloads))
-		for i, value := range payloads {
-			values[i] = value
+		values := make([]any, len(messages))
+		for i, m := range messages {
+			values[i] = m.payload
 		}
-		err = p.client.LPush(ctx, p.channel, values...).Err()
-		return p.tally(payloads, func(int) error { return err }), err
+		err = p.client.LPush(ctx, to.key, values...).Err()
+		return p.tally(messages, func(int) error { return err }), err
 	case kindSortedSet:
-		members := make([]redis.Z, len(payloads))
-		for i, value := range payloads {
-			members[i] = redis.Z{Score: p.scoreNow(), Member: value}
+		members := make([]redis.Z, len(messages))
+		for i, m := range messages {
+			members[i] = redis.Z{Score: p.scoreNow(), Member: m.payload}
 		}
-		err = p.client.ZAdd(ctx, p.channel, members...).Err()
-		return p.tally(payloads, func(int) error { return err }), err
+		added, err := p.client.ZAdd(ctx, to.key, members...).Result()
+		if err == nil {
+			p.totals.same += int64(len(members)) - added
+		}
+		return p.tally(messages, func(int) error { return err }), err
 	case kindStream, kindPubSub: // below
 	default:
-		return payloads, fmt.Errorf("%w: this publisher does not know how to send to a queue of type %q: report it as a fault", errPermanent, p.kind)
+		return messages, fmt.Errorf("%w: this publisher does not know how to send to a queue of type %q: report it as a fault", errPermanent, to.kind)
 	}
-	commands := make([]redis.Cmder, len(payloads))
+	commands := make([]redis.Cmder, len(messages))
 	_, err = p.pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, value := range payloads {
-			if p.kind == kindPubSub {
-				commands[i] = pipe.Publish(ctx, p.channel, value)
+		for i, m := range messages {
+			if to.kind == kindPubSub {
+				commands[i] = pipe.Publish(ctx, to.key, m.payload)
 				continue
 			}
 			commands[i] = pipe.XAdd(ctx, &redis.XAddArgs{
-				Stream: p.channel, MaxLen: p.maxLength, Approx: p.maxLength > 0, Values: []any{"payload", value},
+				Stream: to.key, MaxLen: p.maxLength, Approx: p.maxLength > 0, Values: append([]any{payloadField, m.payload}, m.fields...),
 			})
 		}
 		return nil
 	})
-	return p.tally(payloads, func(i int) error { return commands[i].Err() }), err
+	return p.tally(messages, func(i int) error { return commands[i].Err() }), err
 }
 
 // pipelined is a transaction in a cluster, since go-redis repeats pipelines there whose
@@ -69,8 +72,8 @@ func (p *publisher) scoreNow() float64 {
 }
 
 // tally adds each message to what its outcome is, and returns those that were not taken.
-func (p *publisher) tally(payloads []string, outcome func(i int) error) (unsent []string) {
-	for i, value := range payloads {
+func (p *publisher) tally(messages []message, outcome func(i int) error) (unsent []message) {
+	for i, m := range messages {
 		err := outcome(i)
 		switch {
 		case err == nil:
@@ -78,7 +81,7 @@ func (p *publisher) tally(payloads []string, outcome func(i int) error) (unsent 
 		case connection.MayHaveHappened(err):
 			p.totals.unknown++
 		default:
-			unsent = append(unsent, value)
+			unsent = append(unsent, m)
 		}
 	}
 	return unsent

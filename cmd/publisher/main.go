@@ -1,5 +1,5 @@
 // Command publisher sends messages to a list, a stream, a sorted set or a channel of
-// Pub/Sub on DragonFly or Redis, at a rate, in bursts or as fast as it can.
+// Pub/Sub on DragonFly or Redis: at a rate, in bursts, as a trace says, or as fast as it can.
 package main
 
 import (
@@ -25,7 +25,7 @@ const poolSize = 2
 
 func main() {
 	program.Main(func(ctx context.Context) int {
-		return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, isTerminal(os.Stderr))
+		return run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr, isTerminal(os.Stderr))
 	})
 }
 
@@ -41,7 +41,7 @@ func isTerminal(file *os.File) bool {
 
 // run returns the exit code. The summary goes to out, all else to side, which may be a
 // terminal.
-func run(ctx context.Context, args []string, getenv func(string) string, out, side io.Writer, terminal bool) int {
+func run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, side io.Writer, terminal bool) int {
 	o, err := parse(args, getenv, out)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -63,6 +63,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, si
 	defer func() { _ = client.Close() }() // nothing is under way any more
 	lines := &progress{out: side, terminal: terminal, interval: o.progress, now: time.Now}
 	p := newPublisher(o, client, lines.trouble)
+	p.late = lines.late
+	if o.stdin {
+		p.input = readLines(in)
+	}
 	began := time.Now()
 	err = p.detect(ctx)
 	if err == nil {

@@ -18,6 +18,7 @@ type progress struct {
 	lastSent    int64
 	open        bool // the cursor stands behind a line
 	down        bool
+	behind      bool
 }
 
 func (p *progress) start(began time.Time) { p.began, p.last = began, began }
@@ -55,6 +56,21 @@ func (p *progress) trouble(err error) {
 	fmt.Fprintln(p.out, "publisher: the server works again")
 }
 
+// late prints once that messages can't be sent when they are due, and once that they are
+// again.
+func (p *progress) late(behind bool, t totals) {
+	if p.behind == behind {
+		return
+	}
+	p.behind = behind
+	p.end()
+	if behind {
+		fmt.Fprintf(p.out, "publisher: the rate is not kept: messages are sent %.1f s late; raise --pipeline, or start several publishers at a part of the rate\n", t.lag.Seconds())
+		return
+	}
+	fmt.Fprintf(p.out, "publisher: the rate is kept again; %s given up so far\n", plural(t.missed, "message"))
+}
+
 // end leaves the line.
 func (p *progress) end() {
 	if p.open {
@@ -74,6 +90,15 @@ func summary(t totals, took time.Duration) string {
 	if t.unknown > 0 {
 		line += fmt.Sprintf("; %s without a reply, which may be in the queue or not", plural(t.unknown, "more message"))
 	}
+	if t.same > 0 {
+		line += fmt.Sprintf("; %d of them were in the sorted set already, and got a new score", t.same)
+	}
+	if t.missed > 0 {
+		line += fmt.Sprintf("; the rate was not kept: %s short", plural(t.missed, "message"))
+	}
+	if t.longestLag >= maxLag {
+		line += fmt.Sprintf("; messages were sent up to %.1f s late", t.longestLag.Seconds())
+	}
 	return line
 }
 
@@ -92,6 +117,12 @@ func rest(t totals) string {
 	}
 	if t.unknown > 0 {
 		line += fmt.Sprintf("  unknown %d", t.unknown)
+	}
+	if t.missed > 0 {
+		line += fmt.Sprintf("  missed %d", t.missed)
+	}
+	if t.lag >= maxLag {
+		line += fmt.Sprintf("  %.1f s late", t.lag.Seconds())
 	}
 	return line
 }

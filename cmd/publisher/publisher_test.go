@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -42,8 +43,11 @@ func noEnv(string) string { return "" }
 func publishTo(t *testing.T, addr string, args ...string) (code int, out, side string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	args = append([]string{"--redis-address", addr, "--channel", "q"}, args...)
-	code = run(t.Context(), args, noEnv, &stdout, &stderr, false)
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--channel") }) {
+		args = append(args, "--channel=q")
+	}
+	args = append([]string{"--redis-address", addr}, args...)
+	code = run(t.Context(), args, noEnv, nil, &stdout, &stderr, false)
 	return code, stdout.String(), stderr.String()
 }
 
@@ -58,7 +62,7 @@ func TestOptions(t *testing.T) {
 		Mode: connection.Cluster, Addresses: []string{"a:1", "b:2"}, Password: "hunter2",
 		TLS: &connection.TLS{CAFile: "/ca.crt", ServerName: "r"},
 	}, o.redis, "from the environment, but for the flags")
-	require.Equal(t, "other", o.channel, "a flag wins")
+	require.Equal(t, []string{"other"}, o.channels, "a flag wins")
 	require.InDelta(t, 2.5, o.rate, 0)
 
 	o, err = parse([]string{"--channel", "q"}, noEnv, io.Discard)
@@ -78,26 +82,43 @@ func TestBadOptionsAreNamedWithTheRemedy(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no channel":           {[]string{"--channel="}, `--channel is "": set it to the key`},
-		"address":              {[]string{"--redis-address=redis://h"}, `--redis-address is "redis://h": set it to host:port`},
-		"queue type":           {[]string{"--queue-type=Topic"}, `--queue-type is "Topic": set it to one of Auto, List, Stream, SortedSet, PubSub`},
-		"score":                {[]string{"--score=Days"}, `--score is "Days": set it to UnixSeconds`},
-		"mode":                 {[]string{"--redis-mode=Ring"}, `--redis-mode is "Ring": set it to one of`},
-		"no sentinel master":   {[]string{"--redis-mode=Sentinel"}, `--redis-sentinel-master is ""`},
-		"rate":                 {[]string{"--rate=-1"}, `--rate is "-1": set it from 0`},
-		"rate not a number":    {[]string{"--rate=NaN"}, `--rate is "NaN": set it from 0`},
-		"size":                 {[]string{"--size=0"}, `--size is "0": set it from 1`},
-		"pipeline":             {[]string{"--pipeline=0"}, `--pipeline is "0": set it from 1`},
-		"burst":                {[]string{"--burst=-1"}, `--burst is "-1"`},
-		"burst interval":       {[]string{"--burst-interval=0s"}, `--burst-interval is "0s": set it to more than 0`},
-		"max length of a list": {[]string{"--queue-type=List", "--max-length=5"}, `--max-length is "5": only a stream is trimmed`},
-		"argument":             {[]string{"orders"}, `unexpected argument "orders"`},
-		"unknown flag":         {[]string{"--password=x"}, `flag provided but not defined: -password`},
+		"no channel":             {[]string{"--channel="}, `--channel is "": set it to the key`},
+		"address":                {[]string{"--redis-address=redis://h"}, `--redis-address is "redis://h": set it to host:port`},
+		"queue type":             {[]string{"--queue-type=Topic"}, `--queue-type is "Topic": set it to one of Auto, List, Stream, SortedSet, PubSub`},
+		"score":                  {[]string{"--score=Days"}, `--score is "Days": set it to UnixSeconds`},
+		"mode":                   {[]string{"--redis-mode=Ring"}, `--redis-mode is "Ring": set it to one of`},
+		"no sentinel master":     {[]string{"--redis-mode=Sentinel"}, `--redis-sentinel-master is ""`},
+		"rate":                   {[]string{"--rate=-1"}, `--rate is "-1": set it from 0`},
+		"rate not a number":      {[]string{"--rate=NaN"}, `--rate is "NaN": set it from 0`},
+		"size":                   {[]string{"--size=0"}, `--size is "0": set it from 1`},
+		"pipeline":               {[]string{"--pipeline=0"}, `--pipeline is "0": set it from 1`},
+		"burst":                  {[]string{"--burst=-1"}, `--burst is "-1"`},
+		"burst interval":         {[]string{"--burst-interval=0s"}, `--burst-interval is "0s": set it to more than 0`},
+		"max length of a list":   {[]string{"--queue-type=List", "--max-length=5"}, `--max-length is "5": only a stream is trimmed`},
+		"the same channel twice": {[]string{"--channel=a", "--channel=a"}, `--channel is "a": name each key once`},
+		"ramp without an end":    {[]string{"--rate=5", "--ramp-to=9"}, `--ramp-to is "9": say in --ramp`},
+		"ramp of nothing":        {[]string{"--ramp=5m"}, `--ramp is "5m0s": set --rate or --ramp-to`},
+		"trace and rate":         {[]string{"--trace=flash", "--rate=5"}, `--trace is "flash": a trace has its own rates`},
+		"no such trace":          {[]string{"--trace=/none.csv"}, `name a CSV file, or one of flash`},
+		"speed without a trace":  {[]string{"--trace-speed=5"}, `name a trace`},
+		"no speed":               {[]string{"--trace=flash", "--trace-speed=0"}, `--trace-speed is "0": set it to more than 0`},
+		"two payloads":           {[]string{"--payload=a", "--stdin"}, `--payload and --stdin are given`},
+		"template":               {[]string{"--payload={{.Nmber}}"}, `--payload is "{{.Nmber}}": `},
+		"no payload file":        {[]string{"--payload-file=/none"}, `--payload-file is "/none"`},
+		"field without a name":   {[]string{"--field==x"}, `--field is "=x": write it as name=value`},
+		"field of the payload":   {[]string{"--field=payload=x"}, `a field payload already`},
+		"field of a list":        {[]string{"--queue-type=List", "--field=a=x"}, `only a stream's entries have fields`},
+		"distribution":           {[]string{"--work-time-distribution=normal"}, `"normal": it must be fixed, exponential or lognormal`},
+		"argument":               {[]string{"orders"}, `unexpected argument "orders"`},
+		"unknown flag":           {[]string{"--password=x"}, `flag provided but not defined: -password`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			var side bytes.Buffer
-			code := run(t.Context(), append([]string{"--channel=q"}, tc.args...), noEnv, io.Discard, &side, false)
+			if !slices.ContainsFunc(tc.args, func(arg string) bool { return strings.HasPrefix(arg, "--channel") }) {
+				tc.args = append(tc.args, "--channel=q")
+			}
+			code := run(t.Context(), tc.args, noEnv, nil, io.Discard, &side, false)
 			require.Equal(t, program.Usage, code)
 			require.Contains(t, side.String(), tc.want)
 		})
@@ -301,8 +322,7 @@ func TestLostReplies(t *testing.T) {
 			defer client.Close()
 			require.NoError(t, client.Ping(t.Context()).Err())
 			var troubles []error
-			p := newPublisher(options{channel: "q", score: scoreSeconds, size: 30, pipeline: 10}, client, func(err error) { troubles = append(troubles, err) })
-			p.kind = kind
+			p := newPublisher(options{channels: []string{"q"}, queueType: kind, score: scoreSeconds, size: 30, pipeline: 10}, client, func(err error) { troubles = append(troubles, err) })
 			losing.on.Store(true)
 			require.NoError(t, p.send(t.Context(), 3))
 			losing.on.Store(false)
@@ -319,7 +339,7 @@ func TestLostReplies(t *testing.T) {
 
 func TestMessagesThatWereNotSentAreSentAgain(t *testing.T) {
 	server := redistest.Start(t)
-	o := options{channel: "q", size: 30, pipeline: 10}
+	o := options{channels: []string{"q"}, queueType: kindList, size: 30, pipeline: 10}
 	client := connection.Settings{Addresses: []string{server.Addr}}.New(connection.Options{PoolSize: poolSize})
 	defer client.Close()
 	var restarted atomic.Bool
@@ -328,7 +348,6 @@ func TestMessagesThatWereNotSentAreSentAgain(t *testing.T) {
 			server.Restart()
 		}
 	})
-	p.kind = kindList
 	server.Stop()
 	require.NoError(t, p.send(t.Context(), 5))
 	require.EqualValues(t, 5, p.totals.sent)

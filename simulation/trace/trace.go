@@ -75,6 +75,29 @@ func (t Trace) Validate() error {
 	return nil
 }
 
+// Faster is the trace with its time that many times as fast, more than 0, at the same rates: so
+// there are as many times fewer messages.
+func (t Trace) Faster(by float64) Trace { return t.changed(by, 1) }
+
+// Scaled is the trace with its rates multiplied, by more than 0, in the same time.
+func (t Trace) Scaled(by float64) Trace { return t.changed(1, by) }
+
+func (t Trace) changed(speed, scale float64) Trace {
+	shorter := func(d time.Duration) time.Duration { return time.Duration(math.Round(float64(d) / speed)) }
+	changed := Trace{Name: t.Name, Description: t.Description}
+	for _, ramp := range t.Ramps {
+		changed.Ramps = append(changed.Ramps, Ramp{Length: shorter(ramp.Length), From: ramp.From * scale, To: ramp.To * scale})
+	}
+	var sum, counted float64 // so that many small batches are not all rounded the same way
+	for _, batch := range t.Batches {
+		sum += float64(batch.Messages) * scale / speed
+		messages := math.Round(sum - counted)
+		counted += messages
+		changed.Batches = append(changed.Batches, Batch{At: shorter(batch.At), Length: max(1, shorter(batch.Length)), Messages: int64(messages)})
+	}
+	return changed
+}
+
 // Expected is the messages expected in each second of the trace.
 func (t Trace) Expected() []float64 {
 	expected := t.rates()
