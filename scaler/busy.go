@@ -75,14 +75,13 @@ func inUse(spec policy.Spec, read reading) (name policy.Name, why string) {
 // hiddenWords says why a queue does not show what is in flight, with the remedy.
 func hiddenWords(q queue.Queue, kind queue.Kind) string {
 	const remedy = "until then, and where that never comes, Threshold decides; use a Stream, or set policy to Threshold, where workers are of another make"
-	switch kind {
-	case queue.None:
+	if kind == queue.None {
 		return fmt.Sprintf("%q does not exist, and no worker shows what it holds of it: a list of our subscriber's shows its work once a worker runs, and a stream once it exists; %s", q.Key, remedy)
-	case queue.List:
-		return fmt.Sprintf("no worker shows what it holds of the list %q: our subscriber does once it runs, and others if they add their names to %s; %s", q.Key, queue.ConsumersKey(q.Key), remedy)
-	default:
-		return fmt.Sprintf("nothing shows the work in flight of %q, which is of kind %s: set policy to Threshold, or use a Stream", q.Key, kind)
 	}
+	if kind == queue.List {
+		return fmt.Sprintf("no worker shows what it holds of the list %q: our subscriber does once it runs, and others if they add their names to %s; %s", q.Key, queue.ConsumersKey(q.Key), remedy)
+	}
+	return fmt.Sprintf("nothing shows the work in flight of %q, which is of kind %s: set policy to Threshold, or use a Stream", q.Key, kind)
 }
 
 // showsWork tells whether all queues show now what is in flight.

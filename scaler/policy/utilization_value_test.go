@@ -32,7 +32,7 @@ func TestTheHPAComesToWhatUtilizationDecides(t *testing.T) {
 		d := Utilization(s, state)
 		require.EqualValues(t, d.Desired, hpaReplicas(s.MetricValue(d, true), s.TargetQueueDepth, n, 0), "%+v at %+v: %s", s, state, d.Text)
 		if d.Action == Hold {
-			require.EqualValues(t, n, hpaReplicas(s.MetricValue(d, false), s.TargetQueueDepth, n, 0.1), "%+v at %+v: %s", s, state, d.Text)
+			require.Equal(t, n, hpaReplicas(s.MetricValue(d, false), s.TargetQueueDepth, n, 0.1), "%+v at %+v: %s", s, state, d.Text)
 			continue
 		}
 		reasons[d.Reason]++
