@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
@@ -83,7 +84,9 @@ func (p *plane) testConnectionsCut(t *testing.T) {
 	proxy := startProxy(t, target.Host)
 	config := rest.CopyConfig(p.config)
 	config.Host = "https://" + proxy.listener.Addr().String()
-	defer runController(t, config, holding{})()
+	log := &lines{}
+	defer runController(t, config, holding{}, func(m *manager.Options, _ *Options) { m.Logger = log.logger() })()
+	defer log.tellIfFailed(t)
 	channels := p.fleet(t, "cut", "early", 10)
 	var cuts int
 	during(t, 200*time.Millisecond, func() bool { return cuts > 5 }, func(round int) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -364,4 +365,18 @@ func (l *lines) count(text string) int {
 		}
 	}
 	return n
+}
+
+// tellIfFailed prints the last lines, and where each goroutine is, if the test fails: what
+// stands still says so only then. It is to be deferred after the controller's end.
+func (l *lines) tellIfFailed(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.Log(strings.Join(l.kept[max(0, len(l.kept)-200):], "\n"))
+	stacks := make([]byte, 4<<20)
+	t.Log(string(stacks[:goruntime.Stack(stacks, true)]))
 }
