@@ -73,11 +73,11 @@ func (e environment) syncs(n int) time.Duration { return time.Duration(n) * e.hp
 
 // reaction is the longest that a change of depth may take to become a change of replicas:
 // two syncs, a sample of the queue, and what a loaded machine adds.
-func (e environment) reaction() time.Duration { return e.syncs(2) + 30*time.Second }
+func (e environment) reaction() time.Duration { return e.syncs(2) + 2*time.Minute }
 
 // settling is the longest that pods, KEDA and the HPA may take to be up.
-func (e environment) settling() time.Duration { return e.syncs(2) + 2*time.Minute }
+func (e environment) settling() time.Duration { return e.syncs(2) + 5*time.Minute }
 
 // statusDelay is the longest that the controller may take to tell what the scaler says: it
 // asks every 15 s, one fifth more or less, and gives an answer 3 s.
-func (e environment) statusDelay() time.Duration { return 45 * time.Second }
+func (e environment) statusDelay() time.Duration { return 2 * time.Minute }
