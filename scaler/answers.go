@@ -220,7 +220,7 @@ func (s *Service) evaluateForKEDA(ctx context.Context, r *request) (evaluation, 
 	}
 	if s.answers.succeeded(r, &e) {
 		s.logger.InfoContext(ctx, "decided", "namespace", r.namespace, "name", r.name, "replicas", e.decision.Replicas,
-			"desiredReplicas", e.decision.Desired, "reason", string(e.decision.Reason), "message", r.told(e.decision.LastingText))
+			"desiredReplicas", e.decision.Desired, "reason", string(e.decision.Reason), "message", r.told(e.decision.Text))
 	}
 	return e, nil
 }

@@ -170,11 +170,14 @@ func channelsOf(getenv func(string) string) (keys []string, err error) {
 	return keys, nil
 }
 
+// minFactor is the least that a trace is changed by: the longest one is then no longer than a time.Duration can be.
+const minFactor = 0.001
+
 // readTrace is the trace that was asked for, nil if there is none.
 func (f *flagSet) readTrace() (*trace.Trace, error) {
 	for name, value := range map[string]float64{"trace-speed": f.traceSpeed, "trace-scale": f.traceScale} {
-		if !(value > 0 && value <= maxRate) {
-			return nil, fmt.Errorf("--%s is \"%v\": set it to more than 0, for example 10", name, value)
+		if !(value >= minFactor && value <= maxRate) {
+			return nil, fmt.Errorf("--%s is \"%v\": set it from %v to %v, for example 10", name, value, minFactor, maxRate)
 		}
 	}
 	if f.traceFile == "" {

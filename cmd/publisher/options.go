@@ -109,9 +109,19 @@ func (o options) checkTimes(c *checker) {
 	c.refuse(o.burstInterval <= 0, "burst-interval", o.burstInterval, "set it to more than 0, for example 10s")
 	c.refuse(o.trace != nil && (o.rate > 0 || o.ramp > 0 || o.burst > 0), "trace", o.traceName(), "a trace has its own rates: leave --rate, --ramp and --burst out")
 	c.refuse(o.workTime < 0, "work-time", o.workTime, "set it to the mean of what messages are to take, such as 200ms")
-	if err := o.distribution.Validate(); err != nil {
-		c.errs = append(c.errs, err)
+	c.refuse(errors.Join(c.errs...) == nil && o.workTime > 0 && !o.saysWork(), "work-time", o.workTime, "no message says what it is to take: use {{.Work}} in --payload, in --payload-template-file or in a --field, or leave it out")
+	c.refuse(!slices.Contains(work.Distributions(), o.distribution.Distribution), "work-time-distribution", o.distribution.Distribution, "set it to "+work.Names())
+	c.refuse(!(o.distribution.Variation > 0 && o.distribution.Variation <= work.MaxVariation), "work-time-variation", o.distribution.Variation, fmt.Sprintf("set it to more than 0 and at most %d", work.MaxVariation))
+}
+
+// saysWork tells whether messages differ by what they are to take.
+func (o options) saysWork() bool {
+	says := func(r renderer) bool {
+		none, err := r.render(facts{At: time.Unix(0, 0)})
+		some, errToo := r.render(facts{At: time.Unix(0, 0), Work: time.Hour})
+		return err != nil || errToo != nil || none != some // an error is told where it comes from
 	}
+	return o.payload != nil && says(o.payload) || slices.ContainsFunc(o.fields, func(f field) bool { return says(f.value) })
 }
 
 func (o options) traceName() string {

@@ -98,7 +98,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	log.Info("subscriber started", "version", program.Version(version), "channel", settings.Channel, "keys", settings.Keys,
 		"redis", strings.Join(settings.Redis.Addresses, ","), "redisMode", settings.Redis.Mode, "queueType", settings.QueueType, "consumer", settings.Consumer, "messageTimeout", settings.MessageTimeout,
 		"concurrency", settings.Concurrency)
-	measures := metrics.New()
+	measures := metrics.New(source.EventNames()...)
 	measures.Register(programmetrics.NewBuildInfo("subscriber", version))
 	ctx, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()

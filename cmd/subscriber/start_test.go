@@ -163,6 +163,9 @@ func TestMetricsAndHealth(t *testing.T) {
 		return regexp.MustCompile(`pubsub_subscriber_deliveries_total\{result="acknowledged"\} 2`).MatchString(get("/metrics"))
 	}, patient, often)
 	require.Contains(t, get("/metrics"), "pubsub_subscriber_connected 1")
+	for _, event := range []string{"reclaimed", "dead-lettered", "discarded", "trimmed", "dropped"} {
+		require.Contains(t, get("/metrics"), `pubsub_subscriber_events_total{event="`+event+`"} 0`, "before the first, or its increase is not seen")
+	}
 	require.Regexp(t, `pubsub_build_info\{goversion=".+",program="subscriber",version=".+"\} 1`, get("/metrics"))
 	documented := metricsdoc.Documented(t, "../..", "all", "subscriber")
 	for name, metric := range metricsdoc.Scraped(t, get("/metrics")) {

@@ -69,7 +69,7 @@ type Decision struct {
 	Action       Action
 	Reason       Reason
 	Text         string        // the message: the reason in a sentence, with the numbers
-	LastingText  string        // the same message with points in time instead of seconds that count down
+	LastingText  string        // the same message with points in time instead of seconds that count down, and without ages and averages
 	Arithmetic   string        // how Desired is computed from the depth or the work in flight, and what limits it; empty if it comes from neither
 	LowerBound   int64         // below this depth the target shrinks
 	UpperBound   int64         // above this depth the target grows

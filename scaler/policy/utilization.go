@@ -95,10 +95,10 @@ func (s Spec) demandOfWork(state State) (want demand, busy bool) {
 	if 100*recent <= 1000*slots*n*int64(u.ScaleUp) {
 		return demand{}, false
 	}
-	bound := fmt.Sprintf("%s in flight on average over %s is above %s", decimal(recent), seconds(RecentWindow), s.slotsWords(n, u.ScaleUp))
+	above := fmt.Sprintf("in flight on average over %s is above %s", seconds(RecentWindow), s.slotsWords(n, u.ScaleUp))
 	fewest := s.fewestBusy(recent, u.Target)
 	return demand{
-		fewest: fewest, reason: AboveUtilization, bound: bound, lasting: bound,
+		fewest: fewest, reason: AboveUtilization, bound: decimal(recent) + " " + above, lasting: "what is " + above,
 		formula: s.busyFormula(recent, u.Target, fewest), met: s.busyMet(u.Target),
 	}, true
 }
@@ -118,8 +118,8 @@ func (d *Decision) shrinkByWork(spec Spec, state State) {
 		d.LastingText = fmt.Sprintf("%s, but the work in flight was not seen for all of the last %s: holding at %d", bound, seconds(u.Window), n)
 	case fewest >= n:
 		d.to(n, WorkersBusy)
-		d.Text = fmt.Sprintf("%s, but %s is above %s: holding at %d", bound, words, spec.slotsWords(n-1, u.ScaleDown), n)
-		d.LastingText = d.Text
+		above := fmt.Sprintf("is above %s: holding at %d", spec.slotsWords(n-1, u.ScaleDown), n)
+		d.Text, d.LastingText = fmt.Sprintf("%s, but %s %s", bound, words, above), fmt.Sprintf("%s, but the work in flight %s", bound, above)
 	case d.Reason == Cooldown:
 		if fewest > spec.mostOf(state.Depth) {
 			d.Arithmetic = spec.busyFormula(busy, u.ScaleDown, fewest) + onceCooled

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -18,8 +17,6 @@ const (
 	envConcurrency = "CONCURRENCY"
 	// maxConcurrency is the most that our subscriber takes there.
 	maxConcurrency = 1000
-	// subscriberImage is our subscriber's name, but for the registry and the version.
-	subscriberImage = "jawaracloud/subscriber"
 )
 
 // WorkerConcurrency is how many messages one worker of a channel works on at once, 1 to
@@ -39,7 +36,7 @@ func WorkerConcurrency(spec *v1.PubSubChannelSpec) (int32, error) {
 			}
 		}
 	}
-	if given == nil || !isSubscriber(image) {
+	if given == nil || !v1.IsSubscriber(image) {
 		return 1, nil
 	}
 	const remedy = "set spec.autoScaling.workerConcurrency to the number of messages that one worker works on at once"
@@ -70,18 +67,6 @@ func concurrency(env []corev1.EnvVar) *setting {
 		}
 	}
 	return nil
-}
-
-// isSubscriber tells whether an image is our subscriber, of any version and from any registry.
-func isSubscriber(image string) bool {
-	if image == "" { // the CRD's default
-		return true
-	}
-	name, _, _ := strings.Cut(image, "@")
-	if slash := strings.LastIndexByte(name, '/'); strings.LastIndexByte(name, ':') > slash {
-		name = name[:strings.LastIndexByte(name, ':')]
-	}
-	return name == subscriberImage || strings.HasSuffix(name, "/"+subscriberImage)
 }
 
 // worker is what counts of a container here. It is decoded without the rest, whose quantities

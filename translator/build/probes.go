@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -13,14 +14,14 @@ import (
 )
 
 const (
-	// envHealthPort is where the default image serves /healthz and /readyz, by default
+	// envHealthPort is where our subscriber serves /healthz and /readyz, by default
 	// defaultHealthPort (cmd/subscriber/internal/config).
 	envHealthPort     = "HEALTH_PORT"
 	defaultHealthPort = 9091
 )
 
-// addProbes has the kubelet ask the default image for its health. Of other images nobody knows
-// where they tell it, or whether they do. A probe that the template has, or has as null, is the
+// addProbes has the kubelet ask our subscriber for its health (v1.IsSubscriber). Of other images
+// nobody knows where they tell it, or whether they do. A probe that the template has, or has as null, is the
 // template's. A worker is restarted only after a minute without an answer: its messages would
 // be delivered again.
 func addProbes(p *plan.Plan, pod *corev1ac.PodSpecApplyConfiguration, wanted corev1.PodSpec) {
@@ -28,7 +29,7 @@ func addProbes(p *plan.Plan, pod *corev1ac.PodSpecApplyConfiguration, wanted cor
 	if at := slices.IndexFunc(wanted.Containers, func(c corev1.Container) bool { return c.Name == v1.SubscriberContainer }); at >= 0 {
 		own = wanted.Containers[at]
 	}
-	if p.Image != plan.DefaultImage || own.Image != "" && own.Image != plan.DefaultImage {
+	if !v1.IsSubscriber(cmp.Or(own.Image, p.Image)) {
 		return
 	}
 	port, known := healthPort(p.Channel.Spec.Env, own.Env, wanted)

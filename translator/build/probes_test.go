@@ -13,7 +13,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
-// The default image is asked for its health, on the port that it listens on, and no other image.
+// Our subscriber is asked for its health, on the port that it listens on, and no other image.
 func TestProbes(t *testing.T) {
 	template := func(spec string) func(*v1.PubSubChannel) {
 		return func(c *v1.PubSubChannel) {
@@ -28,9 +28,15 @@ func TestProbes(t *testing.T) {
 		change              func(*v1.PubSubChannel)
 		liveness, readiness int32 // ports
 	}{
-		"the default image":                  {func(*v1.PubSubChannel) {}, 9091, 9091},
-		"another image":                      {func(c *v1.PubSubChannel) { c.Spec.Image = "mine:1" }, none, none},
-		"a pinned one, which may be old":     {func(c *v1.PubSubChannel) { c.Spec.Image = "jawaracloud/subscriber:v1" }, none, none},
+		"the default image":         {func(*v1.PubSubChannel) {}, 9091, 9091},
+		"another image":             {func(c *v1.PubSubChannel) { c.Spec.Image = "mine:1" }, none, none},
+		"a version of it":           {func(c *v1.PubSubChannel) { c.Spec.Image = "jawaracloud/subscriber:0.1.0" }, 9091, 9091},
+		"a mirror of it":            {func(c *v1.PubSubChannel) { c.Spec.Image = "registry:5000/jawaracloud/subscriber@sha256:00" }, 9091, 9091},
+		"an image with a like name": {func(c *v1.PubSubChannel) { c.Spec.Image = "notjawaracloud/subscriber:0.1.0" }, none, none},
+		"a version of it in the template": {func(c *v1.PubSubChannel) {
+			c.Spec.Image = "mine:1"
+			template(`{"containers": [{"name": "subscriber", "image": "jawaracloud/subscriber:0.1.0"}]}`)(c)
+		}, 9091, 9091},
 		"another image in the template":      {template(`{"containers": [{"name": "subscriber", "image": "mine:1"}]}`), none, none},
 		"a port":                             {env(corev1.EnvVar{Name: "HEALTH_PORT", Value: "8080"}), 8080, 8080},
 		"any free port":                      {env(corev1.EnvVar{Name: "HEALTH_PORT", Value: "0"}), none, none},

@@ -67,7 +67,7 @@ type Schedule struct {
 func Of(channel *v1.PubSubChannel) *Plan {
 	p := &Plan{
 		Channel:        channel,
-		Image:          cmp.Or(channel.Spec.Image, DefaultImage),
+		Image:          cmp.Or(channel.Spec.Image, v1.DefaultImage),
 		MessageTimeout: cmp.Or(channel.Spec.MessageTimeout, 30),
 		Replicas:       ptr.Deref(channel.Spec.Replicas, DefaultReplicas),
 		AutoScaling:    ptr.Deref(channel.Spec.AutoScaling, v1.AutoScalingSpec{}),
@@ -147,8 +147,5 @@ func unreadable(channel *v1.PubSubChannel) *Problem {
 	}
 }
 
-// What the API server fills in.
-const (
-	DefaultReplicas = 1
-	DefaultImage    = "jawaracloud/subscriber:latest"
-)
+// DefaultReplicas is what the API server fills in.
+const DefaultReplicas = 1

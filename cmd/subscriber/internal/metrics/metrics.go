@@ -32,12 +32,14 @@ type Metrics struct {
 	// Connected is 1 while the servers of all queues answer, else 0.
 	Connected *Connection
 	// Events counts messages that went another way than delivery: reclaimed from a
-	// worker that is gone or failed, dead-lettered, discarded dead letters, or (Pub/Sub) dropped.
+	// worker that is gone or failed, dead-lettered, discarded dead letters, entries trimmed from a
+	// stream, or (Pub/Sub) dropped.
 	Events *prometheus.CounterVec
 }
 
-// New returns metrics that start at 0.
-func New() *Metrics {
+// New returns metrics that start at 0. The series of all events are there from the start: of one
+// that begins with its first event, Prometheus does not see that event as an increase.
+func New(events ...string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		Deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -57,8 +59,14 @@ func New() *Metrics {
 			Name: "pubsub_subscriber_connected", Help: "1 while the server answers, otherwise 0.",
 		})},
 		Events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, discarded dead letters, or (Pub/Sub) dropped.",
+			Name: "pubsub_subscriber_events_total", Help: "Messages reclaimed from a worker that is gone or failed, dead-lettered, discarded dead letters, entries trimmed from a stream, or (Pub/Sub) messages dropped.",
 		}, []string{"event"}),
+	}
+	for _, result := range []string{ResultAcknowledged, ResultFailed, ResultUnavailable} {
+		m.Deliveries.WithLabelValues(result)
+	}
+	for _, event := range events {
+		m.Events.WithLabelValues(event)
 	}
 	m.registry.MustRegister(m.Deliveries, m.Seconds, m.InWork, m.HandlerAvailable, m.Connected, m.Events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -90,6 +90,11 @@ const (
 	Dropped      Event = "dropped"       // of Pub/Sub, and not finished
 )
 
+// EventNames are the names of all of them.
+func EventNames() []string {
+	return []string{string(Reclaimed), string(DeadLettered), string(Discarded), string(Trimmed), string(Dropped)}
+}
+
 func (o Options) event(event Event, messages int) {
 	if o.Event != nil && messages > 0 {
 		o.Event(event, messages)
