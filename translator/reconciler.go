@@ -87,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if r.replaced.is(request.NamespacedName, channel.ResourceVersion) {
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
+	r.counters.begin(request.NamespacedName)
 	channel.Status = r.pruned.whole(identityOf(channel), channel.Status)
 	p := plan.Of(channel)
 	seen, err := r.bringUpToDate(ctx, p)
