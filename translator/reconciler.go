@@ -228,7 +228,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.
 	r.recordRefusal(ctx, p.Channel, next)
 	r.recordWorkers(ctx, p.Channel, next, seen)
 	r.recordNotCarriedOut(ctx, p.Channel, next)
-	r.recordUtilization(ctx, p.Channel, next)
 	r.recordTrouble(ctx, p.Channel, next)
 	return nil
 }
