@@ -61,6 +61,10 @@ type answer struct {
 	reason                                      policy.Reason
 	cooldownEnd                                 time.Time
 	active                                      bool
+
+	slots     int64   // messages that the replicas work on at once; 0 for policies that don't ask
+	busy      float64 // messages in flight on average, by which Utilization decides
+	busyKnown bool
 }
 
 func newAnswers(targets Targets, now func() time.Time) *answers {
@@ -80,6 +84,10 @@ func (a *answers) succeeded(r *request, e *evaluation) (news bool) {
 	}
 	if next.rateKnown {
 		next.rate = *e.reading.rate
+	}
+	if spec.Policy == policy.ByUtilization {
+		next.slots = spec.Slots(d.Replicas)
+		next.busy, next.busyKnown = e.reading.busy.recent()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -59,6 +59,12 @@ var objectGauges = []objectGauge{
 	{objectDesc("oldest_message_age_seconds", "Age of the oldest message that waits; absent while none waits or it is not read (maxAge)."), func(t *told, now float64) (float64, bool) {
 		return max(0, now-unix(t.oldest)), !t.oldest.IsZero()
 	}},
+	{objectDesc("worker_slots", "Messages that the replicas work on at once (workerConcurrency); absent but for the policy Utilization."), func(t *told, _ float64) (float64, bool) {
+		return float64(t.slots), t.slots > 0
+	}},
+	{objectDesc("busy_slots", "Messages in flight on average over the last 15 seconds, by which the policy Utilization decides; absent for other policies, and while it is not known."), func(t *told, _ float64) (float64, bool) {
+		return t.busy, t.busyKnown
+	}},
 }
 
 // Describe implements prometheus.Collector.

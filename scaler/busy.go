@@ -58,6 +58,14 @@ func (b *busy) inFlight() policy.InFlight {
 	return in
 }
 
+// recent is the mean of policy.RecentWindow, in messages, if enough of it was seen.
+func (b *busy) recent() (mean float64, known bool) {
+	if b == nil || !b.Known || b.RecentSeen < minRecent {
+		return 0, false
+	}
+	return messages(b.Recent), true
+}
+
 // inUse is the policy that decides, and why it is not the one that the trigger names.
 func inUse(spec policy.Spec, read reading) (name policy.Name, why string) {
 	if spec.Policy != policy.ByUtilization {
@@ -108,10 +116,10 @@ func (e evaluation) tellBusy(out *inspectv1.ExplainResponse, spec policy.Spec, n
 		return
 	}
 	out.BusyOverWindow, out.WindowSeen = new(messages(b.Mean)), durationpb.New(b.Seen)
-	if b.RecentSeen >= minRecent {
-		out.Busy = new(messages(b.Recent))
+	if recent, known := b.recent(); known {
+		out.Busy = new(recent)
 		if slots > 0 {
-			out.Utilization = new(100 * messages(b.Recent) / float64(slots))
+			out.Utilization = new(100 * recent / float64(slots))
 		}
 	}
 	out.ConcurrencyRemark = b.concurrencyRemark(spec, e.state.Replicas, e.state.LastScale, now)

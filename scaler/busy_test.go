@@ -26,13 +26,13 @@ type skipping struct{ ahead atomic.Int64 }
 func (s *skipping) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 // newSkippingFixture is a fixture whose clock skip sets ahead.
-func newSkippingFixture(t *testing.T) (f *fixture, skip func(time.Duration)) {
+func newSkippingFixture(t *testing.T, mutate ...func(*scaler.Options)) (f *fixture, skip func(time.Duration)) {
 	clock := &skipping{}
-	f = newFixture(t, func(o *scaler.Options) {
+	f = newFixture(t, append([]func(*scaler.Options){func(o *scaler.Options) {
 		o.Now = clock.now
 		o.Pool = sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{ReadTimeout: deadline, Resolver: redistest.Zone{}.Resolver(t), Now: clock.now}})
 		t.Cleanup(o.Pool.Close)
-	})
+	}}, mutate...)...)
 	return f, func(d time.Duration) {
 		t.Helper()
 		const step = 3 * time.Second // less than what is a gap
@@ -112,6 +112,29 @@ func TestExplainTellsHowBusyTheWorkersAre(t *testing.T) {
 	is, err := f.IsActive(t.Context(), f.ref(utilization("workerConcurrency", "4")...))
 	require.NoError(t, err)
 	assert.True(t, is.GetResult())
+}
+
+// The metrics tell it, too, as far as it is known, and nothing of it for Threshold.
+func TestMetricsTellHowBusyTheWorkersAre(t *testing.T) {
+	told := &told{registry: newRegistry()}
+	f, skip := newSkippingFixture(t, func(o *scaler.Options) {
+		told.service = scaler.New(*o)
+		scaler.NewServer(told.service, nil, told.registry)
+	})
+	f.holdInStream(t, 6, 2)
+	require.NoError(t, told.ask(t, "orders", nil))
+	assert.NotContains(t, told.series(t), "worker_slots")
+	f.targets.stand(f.metadata(utilization("workerConcurrency", "4")...))
+	require.NoError(t, told.ask(t, "orders", nil))
+	got := told.series(t)
+	assert.InDelta(t, 12, got["worker_slots"], 0)
+	assert.NotContains(t, got, "busy_slots", "one sample may be a peak")
+	skip(20 * time.Second)
+	require.NoError(t, told.ask(t, "orders", nil))
+	assert.InDelta(t, 6, told.series(t)["busy_slots"], 0)
+	f.targets.stand(f.metadata())
+	require.NoError(t, told.ask(t, "orders", nil))
+	assert.NotContains(t, told.series(t), "busy_slots")
 }
 
 // Threshold has none of it, but whether in flight is known.

@@ -288,6 +288,7 @@ func TestUpgradeFrom533e26c(t *testing.T) {
 	many := p.fault(t, "shop", "many", func(_ *string, spec, _ map[string]any) {
 		spec["replicas"], spec["autoScaling"] = int64(2000000), map[string]any{"enabled": false}
 	})
+	p.olderStatus = true // it has no policyInUse
 	p.allRight(t, good)
 	bad := p.faults(t)
 	p.allTold(t, bad, "with the older CRD")
@@ -304,6 +305,7 @@ func TestUpgradeFrom533e26c(t *testing.T) {
 		p.settled(t)
 		assert.Equal(t, before, p.childrenOf(t, good), "%s: the children stay as they are", when)
 		stop()
+		p.olderStatus = false // a controller that starts writes what is missing
 		stop = runController(t, config, holding{}, patient)
 	}
 

@@ -57,6 +57,14 @@ func (c *counters) scaled(channel types.NamespacedName, from, to int32) {
 	c.scalings.WithLabelValues(channel.Namespace, channel.Name, direction).Inc()
 }
 
+// begin has a channel's series begin with 0: of one that begins with the first scaling, Prometheus
+// does not see that scaling as an increase.
+func (c *counters) begin(channel types.NamespacedName) {
+	for _, direction := range []string{directionUp, directionDown} {
+		c.scalings.WithLabelValues(channel.Namespace, channel.Name, direction)
+	}
+}
+
 func (c *counters) forget(channel types.NamespacedName) {
 	c.scalings.DeletePartialMatch(prometheus.Labels{"namespace": channel.Namespace, "name": channel.Name})
 }

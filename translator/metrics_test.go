@@ -97,8 +97,14 @@ func TestKEDAsCertificatesAreTold(t *testing.T) {
 func TestWhatTheControllerDoesIsCounted(t *testing.T) {
 	c := newCounters()
 	orders, mails := types.NamespacedName{Namespace: "shop", Name: "orders"}, types.NamespacedName{Namespace: "shop", Name: "mails"}
+	c.begin(orders)
+	assert.Equal(t, map[string]float64{
+		"pubsub_channel_scalings_total direction=up name=orders namespace=shop":   0,
+		"pubsub_channel_scalings_total direction=down name=orders namespace=shop": 0,
+	}, series(t, c.scalings), "the first scaling is an increase, too")
 	c.scaled(orders, 1, 3)
 	c.scaled(orders, 3, 2)
+	c.begin(orders)
 	c.scaled(mails, 0, 1)
 	c.forget(mails)
 	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}

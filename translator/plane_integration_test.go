@@ -37,6 +37,8 @@ type plane struct {
 	env    *envtest.Environment
 	config *rest.Config // an administrator's
 	dir    string       // of its process ids, certificates and data, and of the audit log
+	// olderStatus is set while a status may lack what the CRD did not have when it was written.
+	olderStatus bool
 }
 
 // auditPolicy has every request of these users written down when it is answered.

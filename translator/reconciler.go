@@ -87,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if r.replaced.is(request.NamespacedName, channel.ResourceVersion) {
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	}
+	r.counters.begin(request.NamespacedName)
 	channel.Status = r.pruned.whole(identityOf(channel), channel.Status)
 	p := plan.Of(channel)
 	seen, err := r.bringUpToDate(ctx, p)
@@ -227,7 +228,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.
 	r.recordRefusal(ctx, p.Channel, next)
 	r.recordWorkers(ctx, p.Channel, next, seen)
 	r.recordNotCarriedOut(ctx, p.Channel, next)
-	r.recordUtilization(ctx, p.Channel, next)
 	r.recordTrouble(ctx, p.Channel, next)
 	return nil
 }

@@ -39,6 +39,7 @@ func (r *Reconciler) recordTrouble(ctx context.Context, channel *v1.PubSubChanne
 	for _, event := range []*eventsv1.Event{
 		status.UnreadableEvent(channel, next, r.instance, r.now()),
 		status.KEDANotReadyEvent(channel, next, r.instance, r.now()),
+		status.UtilizationEvent(channel, next, r.instance, r.now()),
 	} {
 		if event != nil && r.warnings.due(key, event.Reason, r.now()) {
 			r.log.Info("warned", "namespace", channel.Namespace, "name", channel.Name, "reason", event.Reason, "message", event.Note)
@@ -51,15 +52,6 @@ func (r *Reconciler) recordTrouble(ctx context.Context, channel *v1.PubSubChanne
 func (r *Reconciler) recordNotCarriedOut(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
 	if event := status.NotCarriedOutEvent(channel, next, r.instance, r.now()); event != nil {
 		r.log.Info("decision not carried out", "namespace", channel.Namespace, "name", channel.Name, "message", event.Note)
-		r.record(ctx, event)
-	}
-}
-
-// recordUtilization writes the event of a policy Utilization that the status tells as lacking
-// something.
-func (r *Reconciler) recordUtilization(ctx context.Context, channel *v1.PubSubChannel, next v1.PubSubChannelStatus) {
-	if event := status.UtilizationEvent(channel, next, r.instance, r.now()); event != nil {
-		r.log.Info("the policy Utilization lacks something", "namespace", channel.Namespace, "name", channel.Name, "reason", event.Reason, "message", event.Note)
 		r.record(ctx, event)
 	}
 }

@@ -125,10 +125,10 @@ func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 	if ownerHas(deployment, ownership.Main) {
 		return fmt.Errorf("the main owner has replicas of %s", deployment.Name)
 	}
-	return rightStatus(ctx, channel, deployment, scaledObject)
+	return p.rightStatus(ctx, channel, deployment, scaledObject)
 }
 
-func rightStatus(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment, scaledObject *kedav1alpha1.ScaledObject) error {
+func (p *plane) rightStatus(ctx context.Context, channel *v1.PubSubChannel, deployment *appsv1.Deployment, scaledObject *kedav1alpha1.ScaledObject) error {
 	replicas := ptr.Deref(deployment.Spec.Replicas, 1)
 	if channel.Status.ObservedGeneration != channel.Generation || channel.Status.DesiredReplicas != replicas || ptr.Deref(channel.Status.QueueDepth, 0) != 7 {
 		return fmt.Errorf("%s at generation %d with %d replicas tells %+v", channel.Name, channel.Generation, replicas, channel.Status)
@@ -141,6 +141,9 @@ func rightStatus(ctx context.Context, channel *v1.PubSubChannel, deployment *app
 		Deployment: deployment, ScaledObject: scaledObject,
 		Answer: &inquiry.Answer{Question: inquiry.NewQuestion(plan.Of(channel).Trigger, replicas, false), Response: response, Since: time.Now()},
 	}, time.Now())
+	if p.olderStatus && channel.Status.PolicyInUse == "" {
+		next.PolicyInUse = ""
+	}
 	if !apiequality.Semantic.DeepEqual(channel.Status, next) {
 		return fmt.Errorf("the status of %s is %+v, and should be %+v", channel.Name, channel.Status, next)
 	}

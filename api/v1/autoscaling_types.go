@@ -193,8 +193,8 @@ type AutoScalingSpec struct {
 	Utilization *UtilizationSpec `json:"utilization,omitempty"`
 
 	// workerConcurrency is the number of messages that one worker works on at once, for the policy
-	// Utilization. If unset, it is the value of CONCURRENCY in env for the default image, and 1 for
-	// all others. status.workerConcurrency says which number counts.
+	// Utilization. If unset, it is the value of CONCURRENCY in env for jawaracloud/subscriber, of any
+	// version, and 1 for all other images. status.workerConcurrency says which number counts.
 	//
 	// Example: workerConcurrency: 4
 	// +optional

@@ -60,7 +60,7 @@ func TestScrapeIsAsDocumented(t *testing.T) {
 	t.Cleanup(func() { _ = stranger.Close() })
 	client := externalscaler.NewExternalScalerClient(keda)
 	ref := &externalscaler.ScaledObjectRef{Namespace: "shop", Name: "orders", ScalerMetadata: map[string]string{
-		"channelName": "q", "queueType": "Stream", "redisAddress": server.Addr, "currentReplicas": "1", "maxAge": "1h"}}
+		"channelName": "q", "queueType": "Stream", "redisAddress": server.Addr, "currentReplicas": "1", "maxAge": "1h", "policy": "Utilization"}}
 	wrong := &externalscaler.ScaledObjectRef{Namespace: "shop", Name: "orders", ScalerMetadata: map[string]string{"channelName": "q"}}
 	_, err = client.StreamIsActive(t.Context(), ref)
 	require.NoError(t, err)
@@ -78,5 +78,5 @@ func TestScrapeIsAsDocumented(t *testing.T) {
 			return
 		}
 		assert.Equal(c, documented, metricsdoc.Scraped(t, text))
-	}, 30*time.Second, 200*time.Millisecond)
+	}, 2*time.Minute, 200*time.Millisecond)
 }

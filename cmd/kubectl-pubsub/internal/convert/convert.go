@@ -231,10 +231,14 @@ func (r *Result) follow(metadata map[string]string) error {
 	if cooldown, found, _ := unstructured.NestedInt64(r.Object.Object, "spec", "cooldownPeriod"); found && cooldown != int64(spec.Cooldown/time.Second) {
 		r.note("cooldownPeriod was %d, for the last step to 0 only; the trigger's is %s, in both directions: set cooldownPeriod in its metadata for another", cooldown, spec.Cooldown)
 	}
+	const horizontal = "horizontalPodAutoscalerConfig"
+	if _, found, _ := unstructured.NestedFieldNoCopy(r.Object.Object, "spec", "advanced", horizontal, "behavior"); found {
+		r.note("advanced.%s.behavior is replaced: the scaler sets the pace; limit its steps with maxScaleUpStep and maxScaleDownStep in the trigger's metadata", horizontal)
+	}
 	unstructured.RemoveNestedField(r.Object.Object, "spec", "pollingInterval")
 	return errors.Join(
 		unstructured.SetNestedField(r.Object.Object, int64(behavior.CooldownPeriod(spec)/time.Second), "spec", "cooldownPeriod"),
-		unstructured.SetNestedMap(r.Object.Object, pace, "spec", "advanced", "horizontalPodAutoscalerConfig", "behavior"),
+		unstructured.SetNestedMap(r.Object.Object, pace, "spec", "advanced", horizontal, "behavior"),
 	)
 }
 

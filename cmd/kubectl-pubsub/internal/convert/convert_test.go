@@ -73,6 +73,16 @@ func TestConverted(t *testing.T) {
 	}
 }
 
+// What somebody chose for the HPA's pace does not go without a word.
+func TestABehaviorThatIsReplacedIsTold(t *testing.T) {
+	source := scaledObject(t, "redis", `{address: "a:1", listName: mail}`)
+	_, result := converted(t, source, nil)
+	assert.NotContains(t, strings.Join(result.Notes, "\n"), "behavior")
+	require.NoError(t, unstructured.SetNestedField(source.Object, int64(600), "spec", "advanced", "horizontalPodAutoscalerConfig", "behavior", "scaleDown", "stabilizationWindowSeconds"))
+	_, result = converted(t, source, nil)
+	assert.Contains(t, strings.Join(result.Notes, "\n"), "behavior is replaced: the scaler sets the pace")
+}
+
 func TestSecretsAreTakenOver(t *testing.T) {
 	authentication := &unstructured.Unstructured{}
 	require.NoError(t, yaml.Unmarshal([]byte(`{kind: TriggerAuthentication, metadata: {name: redis}, spec: {secretTargetRef: [
