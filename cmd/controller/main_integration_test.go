@@ -112,7 +112,6 @@ func TestServe(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("Starting workers")) }, 30*time.Second, 50*time.Millisecond)
 	documented := metricsdoc.Documented(t, "../..", "all", "controller")
-	delete(documented, "pubsub_channel_scalings_total") // nothing scales here
 	assert.EventuallyWithT(t, func(c *assert.CollectT) {
 		response, err := http.Get("http://" + metrics + "/metrics")
 		if !assert.NoError(c, err) {

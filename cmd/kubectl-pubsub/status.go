@@ -193,6 +193,7 @@ func statusRowOf(channel *v1.PubSubChannel) statusRow {
 		{v1.ConditionScaled, func(c metav1.Condition) bool {
 			return c.Reason == v1.ReasonNotCarriedOut || c.Reason == v1.ReasonHeldByScaledObject || c.Reason == v1.ReasonFallback
 		}, 2},
+		{v1.ConditionUtilization, func(c metav1.Condition) bool { return c.Status == metav1.ConditionFalse }, 2},
 		{v1.ConditionReady, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue }, 1},
 	} {
 		c := meta.FindStatusCondition(status.Conditions, trouble.kind)

@@ -110,10 +110,9 @@ func (b Box) Purge(ctx context.Context, client redis.UniversalClient, ids []stri
 			keys[i], members[i] = b.LetterKey(id), id
 		}
 		var deleted *redis.IntCmd
-		if _, err := client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+		if err := transact(ctx, client.TxPipelined, func(tx redis.Pipeliner) {
 			deleted = tx.Del(ctx, keys...)
 			tx.ZRem(ctx, b.index(), members...)
-			return nil
 		}); err != nil {
 			return removed, fmt.Errorf("MULTI, DEL of %d letters of %s: %w", len(part), b.index(), err)
 		}

@@ -73,13 +73,12 @@ func (b Box) toList(ctx context.Context, tx *redis.Tx, l Letter) error {
 	_, _ = rand.Read(token[:]) // it never fails
 	// <id>:<deliveries>:<token>:<consumer>, as workers write it; the token is unique.
 	member := l.ID + ":0:" + hex.EncodeToString(token[:]) + "-requeued:kubectl-pubsub"
-	_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	err = transact(ctx, tx.TxPipelined, func(pipe redis.Pipeliner) {
 		pipe.ZAdd(ctx, queue.TakenKey(b.Key), redis.Z{Score: float64(now.UnixMilli()), Member: member})
 		pipe.LPush(ctx, queue.TakenKey(b.Key)+":"+member, l.Payload)
 		// Its end counts once more, as its arrival does now.
 		pipe.ZAdd(ctx, queue.UncountedKey(b.Key, l.ID), redis.Z{Score: 1, Member: queue.DoneMember})
 		b.end(ctx, pipe, l.ID)
-		return nil
 	})
 	return wrap("MULTI, LPUSH "+queue.TakenKey(b.Key), err)
 }
@@ -94,20 +93,18 @@ func (b Box) toStream(ctx context.Context, tx *redis.Tx, l Letter) error {
 		return fmt.Errorf("XRANGE %s: %w", b.Key, err)
 	}
 	if len(entries) == 0 || l.Trimmed {
-		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		err = transact(ctx, tx.TxPipelined, func(pipe redis.Pipeliner) {
 			pipe.XAdd(ctx, &redis.XAddArgs{Stream: b.Key, Values: l.values()})
 			b.end(ctx, pipe, l.ID)
-			return nil
 		})
 		return wrap("MULTI, XADD "+b.Key, err)
 	}
 	var claimed *redis.Cmd
-	_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	err = transact(ctx, tx.TxPipelined, func(pipe redis.Pipeliner) {
 		// Delivered in 1970, so it is due. FORCE makes it pending though it was acknowledged.
 		claimed = pipe.Do(ctx, "XCLAIM", b.Key, b.Group, queue.WaitingConsumer, 0, l.ID,
 			"TIME", 1, "RETRYCOUNT", 0, "FORCE", "JUSTID")
 		b.end(ctx, pipe, l.ID)
-		return nil
 	})
 	var answer redis.Error
 	ids, ok := claimed.Val().([]any)
@@ -143,6 +140,27 @@ func (l Letter) values() []any {
 		values = append(values, name, l.Fields[name])
 	}
 	return values
+}
+
+// transaction is TxPipelined, of a client or of a connection that watches.
+type transaction func(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
+
+// transact runs a transaction. Where the server takes none of it, the error names the command that
+// it refused, too: EXECABORT alone does not say why.
+func transact(ctx context.Context, run transaction, fill func(redis.Pipeliner)) error {
+	commands, err := run(ctx, func(pipe redis.Pipeliner) error {
+		fill(pipe)
+		return nil
+	})
+	if !redis.HasErrorPrefix(err, "EXECABORT") {
+		return err
+	}
+	for _, command := range commands {
+		if refused := command.Err(); refused != nil && !redis.HasErrorPrefix(refused, "EXECABORT") {
+			return fmt.Errorf("%w: %s: %w", err, command.Name(), refused)
+		}
+	}
+	return err
 }
 
 func wrap(what string, err error) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +113,42 @@ func TestRequeueOfAllByTwo(t *testing.T) {
 	slices.Sort(ids)
 	require.Equal(t, ids, all)
 	require.EqualValues(t, len(ids), server.Client().ZCard(t.Context(), queue.TakenKey("orders")).Val())
+}
+
+// A server at maxmemory takes nothing back, and the letters stay.
+func TestRequeueOnAFullServer(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client()
+	write(t, client, deadletter.Box{Key: "orders"}, "a")
+	o, err := Open(channel(server.Addr, nil), "", noEnv)
+	require.NoError(t, err)
+	defer o.Close()
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	ended, err := o.Requeue(t.Context(), nil)
+	require.Empty(t, ended)
+	require.ErrorContains(t, o.Explain(err), "maxmemory")
+	require.ErrorContains(t, o.Explain(err), "the letters are still there")
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	ended, err = o.Requeue(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, ended)
+}
+
+// A right that is missing within the transaction has its remedy as well.
+func TestRequeueWithoutTheRight(t *testing.T) {
+	server := redistest.Start(t)
+	write(t, server.Client(), deadletter.Box{Key: "orders"}, "a")
+	grant(t, server.Client(), strings.NewReplacer(" +lpush", "", " +del", "").Replace(lettersRule))
+	o, err := Open(channel(server.Addr, nil), "", asUser)
+	require.NoError(t, err)
+	defer o.Close()
+	const remedy = "give the user the commands that docs/kubectl-pubsub.md names under dead"
+	_, err = o.Requeue(t.Context(), nil)
+	require.ErrorContains(t, o.Explain(err), "lpush")
+	require.ErrorContains(t, o.Explain(err), remedy)
+	_, err = o.Purge(t.Context(), nil)
+	require.ErrorContains(t, o.Explain(err), "del")
+	require.ErrorContains(t, o.Explain(err), remedy)
 }
 
 func TestWhereTheServerIs(t *testing.T) {

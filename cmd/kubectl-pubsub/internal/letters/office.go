@@ -138,6 +138,8 @@ func (o *Office) Explain(err error) error {
 		return fmt.Errorf("%w: %s", err, remedy)
 	case redis.IsPermissionError(err):
 		return fmt.Errorf("%w: give the user the commands that docs/kubectl-pubsub.md names under dead", err)
+	case redis.IsOOMError(err):
+		return fmt.Errorf("%w: the server is at maxmemory: make room, and ask again; the letters are still there", err)
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return fmt.Errorf("%w: this server is a replica: name the master with --redis", err)
 	case redis.HasErrorPrefix(err, "MOVED"):

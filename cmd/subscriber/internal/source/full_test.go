@@ -1,7 +1,10 @@
 package source
 
 import (
+	"bytes"
+	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,4 +99,35 @@ func TestStreamIsDrainedWhileADeadLetterHasNoRoom(t *testing.T) {
 	require.Equal(t, "good", good.Payload)
 	require.NoError(t, s.Ack(t.Context(), good))
 	require.EqualValues(t, 1, b.depth(t).Total(), "the other waits for room")
+}
+
+// A dead letter is counted when it is one, however often the server had no room for it.
+func TestADeadLetterOfAStreamIsToldOnce(t *testing.T) {
+	b := newTestbed(t)
+	var buried int
+	b.Event = func(event Event, n int) {
+		if event == DeadLettered {
+			buried += n
+		}
+	}
+	log := &bytes.Buffer{}
+	b.Log = slog.New(slog.NewTextHandler(log, nil))
+	b.add(t, "bad")
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	require.NoError(t, b.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.NoError(t, s.Bury(t.Context(), m))
+	for range 2 {
+		b.clock.advance(leftAlone + claimInterval)
+		require.NoError(t, b.client.Do(t.Context(), "XCLAIM", b.Key, b.Group, queue.WaitingConsumer, 0, m.ID, "IDLE", time.Hour.Milliseconds(), "JUSTID").Err())
+		require.NoError(t, s.Bury(t.Context(), fetchOne(t, s)))
+	}
+	require.Zero(t, buried)
+	require.Equal(t, 1, strings.Count(log.String(), "refuses a dead letter"), log.String())
+	b.makeRoom(t)
+	b.clock.advance(leftAlone + claimInterval)
+	require.NoError(t, b.client.Do(t.Context(), "XCLAIM", b.Key, b.Group, queue.WaitingConsumer, 0, m.ID, "IDLE", time.Hour.Milliseconds(), "JUSTID").Err())
+	require.NoError(t, s.Bury(t.Context(), fetchOne(t, s)))
+	require.Equal(t, 1, buried)
+	require.Equal(t, 1, strings.Count(log.String(), "goes to the dead letters"))
 }

@@ -52,6 +52,7 @@ type Stream struct {
 	offset    time.Duration   // of the server's clock to Now
 	contact   time.Time       // when the server last told its time
 	since     time.Time       // what others hold may be claimed from reclaimGrace after it
+	fullTold  time.Time       // when a server without room for a dead letter was last told of
 }
 
 // burial is an entry that is finished: acknowledged, and perhaps a dead letter.
@@ -277,7 +278,6 @@ func (s *Stream) Ack(ctx context.Context, m Message) error { return s.settle(ctx
 // refuses that: the entry is delivered once more.
 func (s *Stream) Bury(ctx context.Context, m Message) error {
 	letter := s.letter(m, s.serverNow())
-	s.buried(letter, s.dead)
 	return s.settle(ctx, burial{message: m, dead: &letter})
 }
 
@@ -298,9 +298,26 @@ func (s *Stream) settle(ctx context.Context, b burial) error {
 func (s *Stream) removeOrLeave(ctx context.Context, b burial) error {
 	err := s.remove(ctx, b)
 	if isFull(err) {
+		s.noteFull(b.message)
 		return s.giveUp(ctx, b.message, leftAlone, b.message.Deliveries-1)
 	}
 	return err
+}
+
+// fullInterval is the time between two warnings of a server that has no room for dead letters.
+const fullInterval = time.Minute
+
+func (s *Stream) noteFull(m Message) {
+	s.mu.Lock()
+	now := s.Now()
+	due := s.fullTold.IsZero() || now.Sub(s.fullTold) >= fullInterval
+	if due {
+		s.fullTold = now
+	}
+	s.mu.Unlock()
+	if due {
+		s.Log.Warn("the server is at maxmemory and refuses a dead letter: the message is tried again until there is room", "id", m.ID, "letters", s.dead.IndexKey())
+	}
 }
 
 func (s *Stream) remove(ctx context.Context, b burial) error {
@@ -318,6 +335,7 @@ func (s *Stream) remove(ctx context.Context, b burial) error {
 	if err != nil {
 		return s.classify(wrap("MULTI, XACK "+s.Key, err))
 	}
+	s.buried(*b.dead, s.dead) // not before: a server that is full refuses it again and again
 	s.discard(ctx, s.dead, size.Val())
 	return nil
 }
@@ -330,8 +348,11 @@ func (s *Stream) settleAll(ctx context.Context) error {
 	s.mu.Unlock()
 	for i, b := range open {
 		pending, err := s.pending(ctx, b.message.ID)
-		if err == nil && pending > 0 {
+		switch {
+		case err == nil && pending > 0:
 			err = s.removeOrLeave(ctx, b)
+		case err == nil && b.dead != nil:
+			s.buried(*b.dead, s.dead) // the server did it, and its answer was lost
 		}
 		if err != nil {
 			s.mu.Lock()
