@@ -14,9 +14,9 @@ type input struct {
 	err   error       // once lines is closed; nil at the end of the input
 }
 
-// readLines reads ahead, in the background until the input's end: a read can't be interrupted.
-func readLines(from io.Reader) *input {
-	in := &input{lines: make(chan string, maxPipeline)}
+// readLines reads up to that many lines ahead, in the background until the input's end: a read can't be interrupted.
+func readLines(from io.Reader, ahead int) *input {
+	in := &input{lines: make(chan string, ahead)}
 	go func() {
 		defer close(in.lines)
 		scanner := bufio.NewScanner(from)

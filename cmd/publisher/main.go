@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, in io.R
 	p := newPublisher(o, client, lines.trouble)
 	p.late = lines.late
 	if o.stdin {
-		p.input = readLines(in)
+		p.input = readLines(in, o.pipeline) // more are never sent at once
 	}
 	began := time.Now()
 	err = p.detect(ctx)

@@ -151,3 +151,23 @@ func TestMembersThatWereThereAreTold(t *testing.T) {
 	assert.Contains(t, out, "sent 5 messages")
 	assert.Contains(t, out, "4 of them were in the sorted set already")
 }
+
+// What is read ahead is no more than what is sent at once: lines may be large.
+func TestLinesAreReadAheadWithinBounds(t *testing.T) {
+	const all, ahead = 20, 3
+	o, err := parse([]string{"--channel=q", "--stdin", "--pipeline=3"}, noEnv, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, ahead, o.pipeline)
+	in := readLines(strings.NewReader(strings.Repeat("x\n", all)), o.pipeline)
+	require.Eventually(t, func() bool { return len(in.lines) == ahead }, time.Minute, time.Millisecond)
+	var got int
+	for {
+		taken, err := in.take(t.Context(), 100)
+		got += len(taken)
+		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
+			break
+		}
+	}
+	require.Equal(t, all, got)
+}

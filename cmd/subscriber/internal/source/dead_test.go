@@ -280,3 +280,23 @@ func (b *testbed) source(t *testing.T, box deadletter.Box) source {
 	require.NoError(t, s.Recover(t.Context()))
 	return s
 }
+
+// A right that is missing within a transaction, as with a rule from before a command, ends the worker with the
+// remedy: EXECABORT alone has none.
+func TestARightThatBurialsLack(t *testing.T) {
+	eitherKind(t, func(t *testing.T, b *testbed, box deadletter.Box, _ func() source, publish func(...string)) {
+		require.NoError(t, b.client.ACLSetUser(t.Context(), "older", "on", ">pw", "~*", "+@all", "-hset").Err())
+		options := *b.client.Options()
+		options.Username, options.Password = "older", "pw"
+		client := redis.NewClient(&options)
+		t.Cleanup(func() { _ = client.Close() })
+		publish("bad")
+		limited := *b
+		limited.Client = client
+		s := limited.source(t, box)
+		err := s.Bury(t.Context(), fetchOne(t, s))
+		require.ErrorIs(t, err, ErrPermanent)
+		require.ErrorContains(t, err, "grant the command")
+		require.ErrorContains(t, err, "hset")
+	})
+}

@@ -89,7 +89,7 @@ func transact(ctx context.Context, run pipelined, commands func(tx redis.Pipelin
 		return nil
 	}
 	for _, cmd := range cmds {
-		if redis.IsOOMError(cmd.Err()) {
+		if redis.IsOOMError(cmd.Err()) || redis.IsPermissionError(cmd.Err()) {
 			return cmd.Err() // EXECABORT does not say why
 		}
 	}
