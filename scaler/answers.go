@@ -22,6 +22,8 @@ const (
 	maxUnchecked = 1000
 	// maxTriggers is how many triggers of a ScaledObject are told apart.
 	maxTriggers = 32
+	// leastFull is how many are known before the first look for those that nobody asks about.
+	leastFull = 100
 )
 
 // answers are the newest answers to KEDA about each ScaledObject. They are for metrics and the
@@ -32,6 +34,9 @@ type answers struct {
 
 	mu    sync.Mutex
 	known map[objectKey]*objectAnswers
+	// full is how many are known when it is worth looking for those that nobody asks about: a
+	// scaler whose metrics nobody scrapes must not keep all that it ever heard of.
+	full int
 }
 
 // objectAnswers are those about one ScaledObject.
@@ -132,10 +137,14 @@ func (a *answers) of(key objectKey) *objectAnswers {
 	if object, ok := a.known[key]; ok {
 		return object
 	}
+	if len(a.known) >= a.full || a.targets == nil && len(a.known) >= maxUnchecked {
+		a.forgetIdle()
+		a.full = 2*len(a.known) + leastFull
+	}
 	if key.name == "" || a.targets == nil && len(a.known) >= maxUnchecked {
 		return nil
 	}
-	object := &objectAnswers{failures: make(map[inspect.ErrorReason]uint64)}
+	object := &objectAnswers{failures: make(map[inspect.ErrorReason]uint64), asked: a.now()}
 	a.known[key] = object
 	return object
 }
@@ -183,7 +192,7 @@ func (a *answers) all() []told {
 	now := a.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	maps.DeleteFunc(a.known, func(_ objectKey, object *objectAnswers) bool { return now.Sub(object.asked) > answerIdle })
+	a.forgetIdle()
 	all := make([]told, 0, len(a.known))
 	for key, object := range a.known {
 		t := told{objectKey: key, asked: object.asked, failing: object.unresolved, failures: maps.Clone(object.failures)}
@@ -200,6 +209,12 @@ func (a *answers) all() []told {
 		all = append(all, t)
 	}
 	return all
+}
+
+// forgetIdle forgets what nobody asks about. The mutex must be held.
+func (a *answers) forgetIdle() {
+	now := a.now()
+	maps.DeleteFunc(a.known, func(_ objectKey, object *objectAnswers) bool { return now.Sub(object.asked) > answerIdle })
 }
 
 func (a *answers) keys() []objectKey {

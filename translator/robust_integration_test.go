@@ -39,7 +39,7 @@ import (
 func TestRobustness(t *testing.T) {
 	t.Parallel()
 	p := startPlaneWithKEDA(t)
-	t.Run("faulty channels delay no other", p.testFaultyChannels)
+	t.Run("others come up beside faulty channels", p.testFaultyChannels)
 	t.Run("a conflict storm", p.testConflictStorm)
 	t.Run("connections that are cut", p.testConnectionsCut)
 	t.Run("the API server and etcd are killed", p.testRestarts)
