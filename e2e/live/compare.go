@@ -38,7 +38,7 @@ func Compare(dir, traceName string) error {
 		if err != nil {
 			return fmt.Errorf("the results of an earlier run in %s: %w: delete the folder, and run it again", folder, err)
 		}
-		columns, err := readSeconds(filepath.Join(folder, "seconds.csv"))
+		columns, err := readColumns(filepath.Join(folder, "seconds.csv"))
 		if err != nil {
 			return err
 		}
@@ -62,8 +62,8 @@ func Compare(dir, traceName string) error {
 	)
 }
 
-// readSeconds are the columns of seconds.csv.
-func readSeconds(file string) (columns [4][]float64, err error) {
+// readColumns are the four columns of seconds.csv or messages.csv.
+func readColumns(file string) (columns [4][]float64, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return columns, err
@@ -96,8 +96,8 @@ func comparison(results []Result) string {
 			}
 		}
 		fmt.Fprintf(text, "| %s | measured | %s | %d | %.1f |\n", name, cells(r.Live), r.Messages.Lost, r.LoadAverage)
-		fmt.Fprintf(text, "| | simulated | %s | | |\n", cells(r.Simulation.Median))
-		l, s := r.Live, r.Simulation.Median
+		fmt.Fprintf(text, "| | simulated | %s | | |\n", cells(r.Simulation.figures()))
+		l, s := r.Live, r.Simulation.figures()
 		fmt.Fprintf(text, "| | off by | %s | %s | %s | %s | %s | %s | | |\n", offBy(s.P50, l.P50), offBy(s.P99, l.P99), offBy(s.Mean, l.Mean),
 			offBy(s.ReplicaHours, l.ReplicaHours), offBy(float64(s.Scalings), float64(l.Scalings)), offBy(float64(s.MostReplicas), float64(l.MostReplicas)))
 	}

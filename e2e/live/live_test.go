@@ -3,6 +3,8 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -97,14 +99,69 @@ func TestPrediction(t *testing.T) {
 	s, err := newScenario("steady", 0.1)
 	require.NoError(t, err)
 	workers := service{Work: s.WorkTime, Turnaround: 5 * time.Millisecond}
-	p, err := predict(s, 1, simulation.Threshold, workers, 5*time.Second, 15*time.Second)
+	of := conditions{arrivals: s.Trace.Arrivals(1), workers: workers, podStart: 5 * time.Second, hpaSync: 15 * time.Second, phase: -1}
+	p, err := predict(s, 1, simulation.Threshold, of)
 	require.NoError(t, err)
+	assert.Nil(t, p.SamePhase)
+	assert.Equal(t, p.Median, p.figures())
 	assert.LessOrEqual(t, p.Least.ReplicaHours, p.Median.ReplicaHours)
 	assert.LessOrEqual(t, p.Median.ReplicaHours, p.Most.ReplicaHours)
 	assert.InDelta(t, p.Median.ReplicaHours, p.Nearest.ReplicaHours, 1e-9)
 	assert.Positive(t, p.Median.P99)
-	_, err = predict(s, 1, simulation.Threshold, service{}, 5*time.Second, 15*time.Second)
+	of.phase = 0.4
+	p, err = predict(s, 1, simulation.Threshold, of)
+	require.NoError(t, err)
+	require.NotNil(t, p.SamePhase)
+	assert.Equal(t, *p.SamePhase, p.figures())
+	assert.InDelta(t, p.SamePhase.ReplicaHours, p.Nearest.ReplicaHours, 1e-9)
+	for _, at := range scalingsOf(p.Nearest.Replicas) {
+		assert.Equal(t, 6.0, math.Mod(at.At, 15)) //nolint:testifylint // whole seconds
+	}
+	of.workers = service{}
+	_, err = predict(s, 1, simulation.Threshold, of)
 	require.ErrorContains(t, err, "serviceRate")
+}
+
+func TestPhase(t *testing.T) {
+	scalings := func(seconds ...float64) (all []scaling) {
+		for _, s := range seconds {
+			all = append(all, scaling{At: s})
+		}
+		return all
+	}
+	assert.Equal(t, -1.0, phaseOf(nil, 15*time.Second)) //nolint:testifylint // it is set so
+	assert.InDelta(t, 10.0/15, phaseOf(scalings(10, 265, 280), 15*time.Second), 1e-6)
+	assert.InDelta(t, 0, math.Mod(phaseOf(scalings(14, 31), 15*time.Second)+0.5, 1)-0.5, 1e-6, "around the end of a period")
+}
+
+// What a run wrote is enough to predict it again.
+func TestAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "steady-threshold")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	began := time.Unix(0, 0)
+	l := live{Options: Options{Trace: "steady", Policy: "threshold", Scale: 0.1, Seed: 1, HPASync: 15 * time.Second, Out: dir}}
+	var distinct []delivery
+	for i := range int64(40) {
+		sent := began.Add(time.Duration(i) * 100 * time.Millisecond)
+		distinct = append(distinct, delivery{number: i, sent: sent, start: sent, end: sent.Add(time.Second)})
+	}
+	run := series{began: began, wanted: []int32{9, 9, 8, 8}, ready: []int32{9, 9, 8, 8}, depth: []float64{1, 2, 3, 4}}
+	result := Result{Trace: "steady", Policy: "threshold", Scale: 0.1, Seed: 1, HPASync: 15, WorkSeconds: 0.2, PodStartSeconds: 3, Scalings: scalingsOf(run.wanted)}
+	require.NoError(t, l.write(result, run, distinct, "events"))
+
+	require.NoError(t, Again(dir, io.Discard))
+	text, err := os.ReadFile(filepath.Join(dir, "result.json")) //nolint:gosec // of the test
+	require.NoError(t, err)
+	var again Result
+	require.NoError(t, json.Unmarshal(text, &again))
+	require.NotNil(t, again.Simulation.SamePhase)
+	assert.Positive(t, again.Simulation.SamePhase.ReplicaHours)
+	again.Simulation = prediction{}
+	assert.Equal(t, result, again)
+	messages, err := readColumns(filepath.Join(dir, "messages.csv"))
+	require.NoError(t, err)
+	assert.Len(t, messages[1], 40)
+	require.ErrorContains(t, Again(t.TempDir(), io.Discard), "result.json")
 }
 
 func TestManifests(t *testing.T) {

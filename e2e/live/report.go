@@ -81,7 +81,10 @@ func (l *live) report(published int64, events string) error {
 	result.Live.fleet(run.wanted)
 	result.Reaction = reactionOf(l.scenario.Spec, run.depth, run.wanted)
 	var err error
-	if result.Simulation, err = predict(l.scenario, l.Seed, l.autoscaler, workers, start, l.HPASync); err != nil {
+	if result.Simulation, err = predict(l.scenario, l.Seed, l.autoscaler, conditions{
+		arrivals: arrivalsOf(distinct, run.began), workers: workers, podStart: start,
+		hpaSync: l.HPASync, phase: phaseOf(result.Scalings, l.HPASync),
+	}); err != nil {
 		return err
 	}
 	if err := l.write(result, run, distinct, events); err != nil {
@@ -100,6 +103,18 @@ func (l *live) series(distinct []delivery) series {
 	s.wanted, s.ready = perSecond(l.sampler.samples, s.began, seconds)
 	s.depth = depths(distinct, s.began, seconds)
 	return s
+}
+
+// arrivalsOf is how many messages were published in each second.
+func arrivalsOf(distinct []delivery, began time.Time) (arrivals []int64) {
+	for _, d := range distinct {
+		second := int(d.sent.Sub(began) / time.Second)
+		for len(arrivals) <= second {
+			arrivals = append(arrivals, 0)
+		}
+		arrivals[second]++
+	}
+	return arrivals
 }
 
 func scalingsOf(replicas []int32) (scalings []scaling) {
@@ -154,9 +169,9 @@ func (r Result) table() string {
 		r.Trace, r.Policy, r.Messages.Published, r.Messages.Delivered, r.Messages.Lost, r.Messages.Extra, r.Messages.PeakMinute, r.LoadAverage, r.MaxLoadAverage)
 	fmt.Fprintf(text, "work %.1f ms + %.1f ms to the next message; a pod started in %.1f s; the first scaling up came %.0f s after the depth was above the upper bound\n\n",
 		r.WorkSeconds*1e3, r.TurnaroundSeconds*1e3, r.PodStartSeconds, r.Reaction)
-	fmt.Fprintf(text, "%-14s %9s %11s %9s %18s\n", "", "live", "simulation", "off by", "simulation's range")
+	fmt.Fprintf(text, "%-14s %9s %11s %9s %18s\n", "", "live", "simulation", "off by", "range by phase")
 	row := func(name string, of func(figures) float64) {
-		live, simulated := of(r.Live), of(r.Simulation.Median)
+		live, simulated := of(r.Live), of(r.Simulation.figures())
 		fmt.Fprintf(text, "%-14s %9.2f %11.2f %9s %8.2f to %.2f\n", name, live, simulated, offBy(simulated, live), of(r.Simulation.Least), of(r.Simulation.Most))
 	}
 	row("p50 wait, s", func(f figures) float64 { return f.P50 })
@@ -183,7 +198,7 @@ func (l *live) write(result Result, run series, distinct []delivery, events stri
 	if err != nil {
 		return err
 	}
-	picture, err := chart.SVG(l.figure(result, run))
+	picture, err := chart.SVG(figure(l.scenario, result, run))
 	if err != nil {
 		return err
 	}
@@ -208,15 +223,15 @@ func (l *live) write(result Result, run series, distinct []delivery, events stri
 }
 
 // figure is the run beside the simulation's, in the style of the simulation's own.
-func (l *live) figure(result Result, run series) chart.Figure {
+func figure(s scenario, result Result, run series) chart.Figure {
 	simulated := result.Simulation.Nearest
-	needed := l.scenario.Trace.Expected()
+	needed := s.Trace.Expected()
 	for i := range needed {
-		needed[i] = min(needed[i]*(result.WorkSeconds+result.TurnaroundSeconds), float64(l.scenario.Spec.MaxReplicas))
+		needed[i] = min(needed[i]*(result.WorkSeconds+result.TurnaroundSeconds), float64(s.Spec.MaxReplicas))
 	}
 	const live, model = "live", "simulation"
 	return chart.Figure{
-		Title:  l.Trace + ", " + l.Policy + ", on a node of " + strconv.Itoa(runtime.NumCPU()) + " cores",
+		Title:  result.Trace + ", " + result.Policy + ", on a node of " + strconv.Itoa(runtime.NumCPU()) + " cores",
 		Length: time.Duration(max(len(run.wanted), len(simulated.Replicas))) * time.Second,
 		Panels: []chart.Panel{
 			{Title: "messages, waiting and in flight", Series: []chart.Series{{Name: live, Values: run.depth}, {Name: model, Values: simulated.Depth}}},

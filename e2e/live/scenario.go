@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/cmplx"
 	"slices"
 	"strings"
 	"time"
@@ -96,43 +97,84 @@ func peakScenario() scenario {
 // prediction is what the simulation says of a scenario, with the HPA's syncs at different moments
 // of their period.
 type prediction struct {
-	Median  figures           `json:"median"`
-	Least   figures           `json:"least"`
-	Most    figures           `json:"most"`
-	Nearest simulation.Result `json:"-"` // the replay whose replica-hours are the median
+	// SamePhase is with the HPA's syncs at the moments at which the run had them. It is nil for a
+	// run without a scaling, which does not tell them.
+	SamePhase *figures          `json:"samePhase,omitempty"`
+	Median    figures           `json:"median"`
+	Least     figures           `json:"least"`
+	Most      figures           `json:"most"`
+	Nearest   simulation.Result `json:"-"` // the replay in the same phase; without one, that whose replica-hours are the median
+}
+
+// figures are those to compare with.
+func (p prediction) figures() figures {
+	if p.SamePhase != nil {
+		return *p.SamePhase
+	}
+	return p.Median
 }
 
 // phases is how many moments of the HPA's period are tried.
 const phases = 15
 
-// predict replays the scenario with workers as fast as those that were measured.
-func predict(s scenario, seed uint64, autoscaler *simulation.Autoscaler, workers service, podStart, hpaSync time.Duration) (prediction, error) {
+// conditions are what a replay takes from the run.
+type conditions struct {
+	arrivals []int64 // messages published in each second
+	workers  service
+	podStart time.Duration
+	hpaSync  time.Duration
+	phase    float64 // when the HPA synced, as a part of its period; negative if it is not known
+}
+
+// predict replays the scenario with the arrivals and the workers' speed that were measured.
+func predict(s scenario, seed uint64, autoscaler *simulation.Autoscaler, of conditions) (prediction, error) {
 	config := simulation.DefaultConfig(s.Spec)
-	config.ServiceRate, config.PodStart, config.HPASync, config.Seed = workers.rate(), podStart, hpaSync, seed
+	config.ServiceRate, config.PodStart, config.HPASync, config.Seed = of.workers.rate(), of.podStart, of.hpaSync, seed
 	config.Work = work.Work{Distribution: work.Exponential, Concurrency: 1}
 	if err := config.Validate(); err != nil {
 		return prediction{}, err
 	}
-	arrivals := s.Trace.Arrivals(seed)
+	at := func(phase float64) (simulation.Result, figures) {
+		config.Phase = phase
+		r := simulation.Run(config, of.arrivals, autoscaler)
+		return r, figures{
+			P50: r.P50.Seconds(), P99: r.P99.Seconds(), Mean: r.Mean.Seconds(), Max: r.Max.Seconds(),
+			ReplicaHours: r.ReplicaHours, Scalings: r.Scalings, MostReplicas: slices.Max(r.Replicas),
+		}
+	}
 	var results []simulation.Result
 	var all []figures
 	for i := range phases {
-		config.Phase = float64(i) / phases
-		r := simulation.Run(config, arrivals, autoscaler)
-		results = append(results, r)
-		all = append(all, figures{
-			P50: r.P50.Seconds(), P99: r.P99.Seconds(), Mean: r.Mean.Seconds(), Max: r.Max.Seconds(),
-			ReplicaHours: r.ReplicaHours, Scalings: r.Scalings, MostReplicas: slices.Max(r.Replicas),
-		})
+		r, f := at(float64(i) / phases)
+		results, all = append(results, r), append(all, f)
 	}
 	slices.SortFunc(results, func(a, b simulation.Result) int {
 		return int(math.Copysign(1, a.ReplicaHours-b.ReplicaHours))
 	})
-	return prediction{Median: at(all, phases/2), Least: at(all, 0), Most: at(all, phases-1), Nearest: results[phases/2]}, nil
+	p := prediction{Median: ranked(all, phases/2), Least: ranked(all, 0), Most: ranked(all, phases-1), Nearest: results[phases/2]}
+	if of.phase >= 0 {
+		r, f := at(of.phase)
+		p.SamePhase, p.Nearest = &f, r
+	}
+	return p, nil
 }
 
-// at has of each figure the value of that rank.
-func at(all []figures, rank int) figures {
+// phaseOf is when the HPA synced, as a part of its period, by the seconds in which the replicas
+// changed: the mean on a circle. It is -1 if they did not change.
+func phaseOf(scalings []scaling, hpaSync time.Duration) float64 {
+	var sum complex128
+	for _, s := range scalings {
+		sum += cmplx.Rect(1, 2*math.Pi*s.At/hpaSync.Seconds())
+	}
+	if len(scalings) == 0 || cmplx.Abs(sum) == 0 {
+		return -1
+	}
+	phase := cmplx.Phase(sum) / (2 * math.Pi)
+	return phase - math.Floor(phase)
+}
+
+// ranked has of each figure the value of that rank.
+func ranked(all []figures, rank int) figures {
 	pick := func(of func(figures) float64) float64 {
 		values := make([]float64, len(all))
 		for i, f := range all {

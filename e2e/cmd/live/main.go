@@ -32,10 +32,16 @@ func main() {
 	flag.Float64Var(&o.Scale, "scale", 0.1, "what the trace's rates are multiplied by; each message takes as much longer")
 	flag.Uint64Var(&o.Seed, "seed", 1, "seed of the arrivals and work times")
 	flag.DurationVar(&o.HPASync, "hpa-sync-period", 15*time.Second, "the HPA's sync period in the cluster")
+	again := flag.Bool("again", false, "run nothing: predict the run that is in the folder once more, with the simulation as it is now")
 	flag.Parse()
 	all := o.Out
 	o.Out = filepath.Join(all, o.Trace+"-"+o.Policy)
-	err := live.Run(ctx, o)
+	var err error
+	if *again {
+		err = live.Again(o.Out, o.Log)
+	} else {
+		err = live.Run(ctx, o)
+	}
 	if err == nil {
 		err = live.Compare(all, o.Trace)
 	}
