@@ -18,9 +18,15 @@ const (
 // ScalingDecision is what the scaler decided, and all that it decided from. The policy's code
 // makes the same decision from it and the spec, so whoever may read a channel can ask why, and
 // what if.
+//
+// It is absent while the queue can't be read or the scaler does not answer, as the condition
+// Connected then says. While autoscaling is off its reason is AutoScalingDisabled, and it tells
+// what was read and the bounds that there would be.
 type ScalingDecision struct {
-	// observedTime is when the scaler read the queue. A decision that stays the same is not
-	// written again, so it still holds as long as the condition Connected is True.
+	// observedTime is when the scaler read the queue. A decision that says nothing new is not
+	// written again, so it still holds as long as the condition Connected is True and the
+	// controller runs. What only counts on is nothing new: see busy, windowSeen and
+	// oldestMessageTime.
 	//
 	// Example: observedTime: "2026-01-31T12:00:00Z"
 	ObservedTime metav1.Time `json:"observedTime"`
@@ -112,14 +118,14 @@ type ScalingDecision struct {
 	Active bool `json:"active"`
 
 	// lastScaleTime is when the HPA last scaled the workers, from which the cooldown counts. It is
-	// absent if it never did.
+	// absent if it never did, and while KEDA does not scale them.
 	//
 	// Example: lastScaleTime: "2026-01-31T11:58:30Z"
 	// +optional
 	LastScaleTime *metav1.Time `json:"lastScaleTime,omitempty"`
 
-	// oldestMessageTime is since when the oldest message waits. It is absent if none waits, and
-	// without spec.queue.maxAge.
+	// oldestMessageTime is since when the oldest message waits, to within 2 s. It is absent if none
+	// waits, and without spec.queue.maxAge.
 	//
 	// Example: oldestMessageTime: "2026-01-31T11:59:12Z"
 	// +optional
@@ -132,8 +138,9 @@ type ScalingDecision struct {
 	// +optional
 	MessageRateIsLowerBound bool `json:"messageRateIsLowerBound,omitempty"`
 
-	// busy is the mean number of messages in work over the last 15 s, to thousandths. This and
-	// the next two are of policy Utilization, and absent while they are unknown.
+	// busy is the mean number of messages in work over the last 15 s, to thousandths. It is written
+	// anew once it has changed by more than 10 % and half a message. This and the next two are of
+	// policy Utilization, and absent while they are unknown.
 	//
 	// Example: busy: 6400m
 	// +optional
@@ -145,7 +152,9 @@ type ScalingDecision struct {
 	// +optional
 	BusyOverWindow *resource.Quantity `json:"busyOverWindow,omitempty"`
 
-	// windowSeen is how much of autoScaling.utilization.window was seen without a gap.
+	// windowSeen is how much of autoScaling.utilization.window was seen without a gap, at
+	// observedTime. It grows with the time since, and is written anew once it is the whole window,
+	// and after a gap.
 	//
 	// Example: windowSeen: 2m0s
 	// +optional

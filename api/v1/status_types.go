@@ -76,7 +76,8 @@ type PubSubChannelStatus struct {
 	// +optional
 	WorkerConcurrency *int32 `json:"workerConcurrency,omitempty"`
 
-	// decision is what the scaler last decided, and from what. It is absent while it is unknown.
+	// decision is what the scaler last decided, and from what. It is absent while it is unknown:
+	// the condition Connected says why.
 	//
 	// Example: decision: {action: Hold, reason: WithinBand, queueDepth: 300, replicas: 3, desiredReplicas: 3, lowerBound: 150, upperBound: 450}
 	// +optional
