@@ -80,7 +80,10 @@ func (a *Answer) Decision() *v1.ScalingDecision {
 		d.OldestMessageTime = new(seconds(a.At.Add(-age.AsDuration())))
 	}
 	if seen := r.GetWindowSeen(); seen != nil {
-		d.WindowSeen = &metav1.Duration{Duration: seen.AsDuration().Truncate(time.Second)}
+		d.WindowSeen = &metav1.Duration{Duration: seen.AsDuration()}
+		if d.WindowSeen.Duration < a.Question.Window() {
+			d.WindowSeen.Duration = d.WindowSeen.Truncate(time.Second)
+		}
 	}
 	return d
 }
@@ -146,12 +149,11 @@ func growsOn(last, next *v1.ScalingDecision, window time.Duration) bool {
 		return last.WindowSeen == next.WindowSeen
 	}
 	before, after := last.WindowSeen.Duration, next.WindowSeen.Duration
-	whole := window.Truncate(time.Second)
-	if (before >= whole) != (after >= whole) {
+	if (before >= window) != (after >= window) {
 		return false
 	}
 	grown := before + max(0, next.ObservedTime.Sub(last.ObservedTime.Time))
-	return after >= whole || after+windowJitter >= grown
+	return after >= window || after+windowJitter >= grown
 }
 
 // seconds is a time as a status keeps it.
