@@ -116,6 +116,12 @@ func (c *Caches) slimChannel(object any) (any, error) {
 		intern(&condition.Reason)
 		intern(&condition.Message)
 	}
+	if d := channel.Status.Decision; d != nil {
+		intern(&d.Action)
+		for _, text := range []*string{&d.Reason, &d.Message, &d.Remarks, &d.Arithmetic, &d.QueueType, &d.FallbackReason} {
+			intern(text)
+		}
+	}
 	return channel, nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
 )
@@ -157,15 +156,11 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	if ctx.Err() != nil {
 		return // we are stopping: the error says nothing of the scaler
 	}
-	if response != nil { // kept for as long as the channel lives, so without what nobody reads
-		inspect.DropCounting(response)
-		response.Keys, response.Policy, response.LastScaleTime, response.Arithmetic = nil, nil, nil, ""
-		intern(&response.QueueType)
-		intern(&response.PolicyInUse)
-		intern(&response.FallbackReason)
-		intern(&response.LastingExplanation) // the status has it as well
+	if response != nil {
+		slim(response)
 	}
-	if o.keep(key, &inquiry.Answer{Question: q, Response: response, Err: err, Since: o.clock.Now()}) {
+	now := o.clock.Now()
+	if o.keep(key, &inquiry.Answer{Question: q, Response: response, Err: err, At: now, Since: now}) {
 		select {
 		case o.changed <- key:
 		case <-ctx.Done():
@@ -175,7 +170,21 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 	o.due.AddAfter(key, o.pause())
 }
 
-// keep stores an answer and reports whether it says anything new.
+// slim leaves of an answer, which is kept for as long as the channel lives, what somebody reads.
+// The status has most of its texts as well.
+func slim(response *inspectv1.ExplainResponse) {
+	response.Explanation, response.CooldownLeft, response.Utilization = "", nil, nil
+	response.Keys, response.Policy = nil, nil
+	for _, text := range []*string{
+		&response.QueueType, &response.PolicyInUse, &response.FallbackReason, &response.ConcurrencyRemark,
+		&response.LastingExplanation, &response.Arithmetic, &response.Remarks,
+	} {
+		intern(text)
+	}
+}
+
+// keep stores an answer and reports whether it says anything new. One that does not is not
+// kept, so that what changes a little each time is held against what was told.
 func (o *observer) keep(key types.NamespacedName, a *inquiry.Answer) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -184,6 +193,9 @@ func (o *observer) keep(key types.NamespacedName, a *inquiry.Answer) bool {
 		return false // deleted meanwhile
 	}
 	last := f.answer
+	if a.SameAs(last) {
+		return false
+	}
 	if a.Decides(last) {
 		a.Since = last.Since
 	}
@@ -191,7 +203,7 @@ func (o *observer) keep(key types.NamespacedName, a *inquiry.Answer) bool {
 	if f.question.Equal(a.Question) {
 		f.question = &a.Question // one copy
 	}
-	return !a.SameAs(last)
+	return true
 }
 
 func (o *observer) pause() time.Duration {

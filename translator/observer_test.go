@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -97,4 +99,42 @@ func TestRestartedAnswers(t *testing.T) {
 	clock.Step(time.Minute)
 	o.keep(key, fewer(channeltest.Now))
 	assert.Equal(t, channeltest.Now, o.follow(key, fresh.Question).Since, "the same decision")
+}
+
+// What changes a little with each answer is held against what was told, and is told once it has
+// changed enough. An answer that tells nothing new is not kept.
+func TestWhatChangesALittleEachTimeIsToldInTheEnd(t *testing.T) {
+	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
+	o := newObserver(nil, time.Second, clocktesting.NewFakeClock(channeltest.Now))
+	busy := func(mean float64) *inquiry.Answer {
+		a := channeltest.Answered(5, 100, inspectv1.Reason_REASON_WITHIN_BAND, "holding")
+		a.Response.Busy = &mean
+		return a
+	}
+	first := busy(20)
+	o.follow(key, first.Question)
+	require.True(t, o.keep(key, first))
+	var told []float64
+	for mean := 20.5; mean < 27; mean += 0.5 {
+		if o.keep(key, busy(mean)) {
+			told = append(told, mean)
+		}
+		assert.Equal(t, append([]float64{20}, told...)[len(told)], *o.followed[key].answer.Response.Busy)
+	}
+	assert.Equal(t, []float64{22.5, 25}, told, "each more than 10 % from the one before")
+}
+
+// Of an answer, what the status tells is kept, and no more.
+func TestSlimAnswersTellTheSameDecision(t *testing.T) {
+	answer := channeltest.Answered(5, 100, inspectv1.Reason_REASON_COOLDOWN, "holding")
+	r := answer.Response
+	r.Explanation, r.CooldownLeft, r.Keys, r.Policy = "holding: 5 s left", durationpb.New(5*time.Second), []*inspectv1.KeyDepth{{Key: "orders"}}, &inspectv1.Policy{MaxReplicas: 5}
+	r.SampleAge, r.LastScaleTime, r.OldestAge = durationpb.New(time.Second), timestamppb.New(channeltest.Now), durationpb.New(time.Minute)
+	r.Arithmetic, r.Remarks, r.Busy, r.BusyOverWindow, r.WindowSeen = "x", "; y", new(2.0), new(2.5), durationpb.New(time.Minute)
+	whole := answer.Decision()
+	slim(r)
+	assert.Equal(t, whole, answer.Decision())
+	assert.Empty(t, r.GetKeys())
+	assert.Nil(t, r.GetPolicy())
+	assert.Empty(t, r.GetExplanation())
 }

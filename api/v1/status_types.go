@@ -76,6 +76,13 @@ type PubSubChannelStatus struct {
 	// +optional
 	WorkerConcurrency *int32 `json:"workerConcurrency,omitempty"`
 
+	// decision is what the scaler last decided, and from what. It is absent while it is unknown:
+	// the condition Connected says why.
+	//
+	// Example: decision: {action: Hold, reason: WithinBand, queueDepth: 300, replicas: 3, desiredReplicas: 3, lowerBound: 150, upperBound: 450}
+	// +optional
+	Decision *ScalingDecision `json:"decision,omitempty"`
+
 	// lastScaleTime is when the number of workers last changed.
 	//
 	// Example: lastScaleTime: "2026-01-31T12:00:00Z"

@@ -11,25 +11,31 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/decide"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
-	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
-const explainLong = `Show what the scaler would decide about a channel now, and why.
+const explainLong = `Show what is decided about a channel now, and why.
 
-It shows the depth of each key, the two bounds with their formulas, how the number of
-replicas is computed, the cooldown, and the answer for KEDA. The answer comes from the
-scaler that KEDA asks, and from the same code. Asking changes nothing.
+It shows the queue's depth, the two bounds with their formulas, how the number of replicas is
+computed, the cooldown, and the answer for KEDA. It reads the channel alone: its status has what
+the scaler last decided from, and the policy's own code decides from that. So whoever may get
+PubSubChannels may ask. The status is written when something changes, within
+--status-interval of the controller (15 s).
 
-With --queue-depth, --replicas and --last-scaled it shows the decision for these values.`
+With --queue-depth, --replicas, --last-scaled and --set it shows the decision for these values.
+
+--live asks the scaler itself, which reads the queue within a second and also tells the depth of
+each key. It needs rights in the operator's namespace. A ScaledObject of your own
+(--scaled-object) has no status that tells, so it needs --live. Asking changes nothing.`
 
 const explainExample = `  # Why does orders have so many workers?
   kubectl pubsub explain orders -n shop
@@ -40,24 +46,23 @@ const explainExample = `  # Why does orders have so many workers?
   # What if three workers had been scaled 20 s ago?
   kubectl pubsub explain orders --replicas 3 --last-scaled 20s
 
-  # A ScaledObject of your own
-  kubectl pubsub explain --scaled-object mailer
+  # What if the settings were others?
+  kubectl pubsub explain orders --set targetQueueDepth=50 --set maxScaleUpStep=20%
+
+  # Ask the scaler, also about a ScaledObject of your own
+  kubectl pubsub explain orders --live
+  kubectl pubsub explain --scaled-object mailer --live
 
   # For scripts
   kubectl pubsub explain orders -o json | jq .desiredReplicas`
 
-// never is the value of --last-scale-time for a target that was never scaled.
-const never = "never"
-
 // explaining is one run of the command.
 type explaining struct {
 	connection
-	scaledObject  string
-	queueDepth    int64
-	replicas      int32
-	lastScaleTime string
-	lastScaled    time.Duration
-	output        string
+	whatIf
+	live         bool
+	scaledObject string
+	output       string
 }
 
 func newExplainCommand(cluster *connect.ClusterFlags) *cobra.Command {
@@ -77,13 +82,10 @@ func newExplainCommand(cluster *connect.ClusterFlags) *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&e.scaledObject, "scaled-object", "", "explain a ScaledObject that does not belong to a PubSubChannel")
-	flags.Int64Var(&e.queueDepth, "queue-depth", 0, "what if the queue had this many messages")
-	flags.Int32Var(&e.replicas, "replicas", 0, "what if there were this many replicas")
-	flags.StringVar(&e.lastScaleTime, "last-scale-time", "", "what if the last scaling was at this time (RFC 3339, or never)")
-	flags.DurationVar(&e.lastScaled, "last-scaled", 0, "what if the last scaling was this long ago, for example 20s")
+	flags.BoolVar(&e.live, "live", false, "ask the scaler, and not the channel's status")
+	flags.StringVar(&e.scaledObject, "scaled-object", "", "explain a ScaledObject that does not belong to a PubSubChannel (with --live)")
+	e.whatIf.bind(command)
 	flags.StringVarP(&e.output, "output", "o", "", "json or yaml")
-	command.MarkFlagsMutuallyExclusive("last-scale-time", "last-scaled")
 	e.scaler.Bind(flags)
 	return command
 }
@@ -96,25 +98,75 @@ func (e *explaining) run(command *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := e.check(); err != nil {
+		return err
+	}
 	namespace, err := e.cluster.Namespace()
 	if err != nil {
 		return err
 	}
-	request, whatIf, err := e.question(command, time.Now())
+	with, words, err := e.overrides(command, time.Now())
 	if err != nil {
 		return err
 	}
-	request.Namespace, request.Name = namespace, name
-	answer, err := e.ask(command.Context(), request)
+	key := types.NamespacedName{Namespace: namespace, Name: name}
+	decision := view.Decision{Namespace: namespace, Name: name, WhatIf: words}
+	if e.live {
+		decision.Answer, err = e.ask(command.Context(), request(key, with))
+	} else {
+		decision.Answer, decision.AsOf, err = e.decide(command.Context(), key, with)
+	}
 	if err != nil {
 		return err
 	}
-	text, err := e.render(view.Decision{Namespace: namespace, Name: name, Answer: answer, WhatIf: whatIf, Now: time.Now()})
+	decision.Now = time.Now()
+	text, err := e.render(decision)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprint(command.OutOrStdout(), text)
 	return err
+}
+
+// check finds flags that don't go together.
+func (e *explaining) check() error {
+	switch {
+	case e.live && len(e.set) > 0:
+		return errors.New("--set conflicts with --live, because the scaler decides by the settings that there are: set only one of them")
+	case !e.live && e.scaledObject != "":
+		return errors.New("--scaled-object needs --live: a ScaledObject has no status that tells the decision, so the scaler is asked")
+	}
+	return e.onlyLive(e.live)
+}
+
+// decide decides from the channel's spec and status.
+func (e *explaining) decide(ctx context.Context, key types.NamespacedName, with decide.Overrides) (*inspectv1.ExplainResponse, *view.AsOf, error) {
+	cluster, err := e.cluster.Connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	channel, err := channels.Read(ctx, cluster, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := decide.Explain(channel, with, time.Now())
+	var unknown *decide.UnknownError
+	if errors.As(err, &unknown) {
+		return nil, nil, fmt.Errorf("%w; --live asks the scaler itself", err)
+	}
+	return answer, asOf(channel), err
+}
+
+// asOf is when what a status tells of the decision was so; nil if it tells nothing of it.
+func asOf(channel *v1.PubSubChannel) *view.AsOf {
+	if channel.Status.Decision == nil {
+		return nil
+	}
+	as := &view.AsOf{Read: channel.Status.Decision.ObservedTime.Time}
+	if written := channel.Status.ObservedTime; written != nil {
+		as.Written = written.Time
+	}
+	return as
 }
 
 func (e *explaining) name(args []string) (string, error) {
@@ -128,45 +180,6 @@ func (e *explaining) name(args []string) (string, error) {
 	default:
 		return "", errors.New("name a PubSubChannel (kubectl get psc lists them), or a ScaledObject with --scaled-object")
 	}
-}
-
-// question is the request with the flags' overrides, and a text for each override.
-func (e *explaining) question(command *cobra.Command, now time.Time) (*inspectv1.ExplainRequest, []string, error) {
-	request := &inspectv1.ExplainRequest{}
-	var whatIf []string
-	if command.Flags().Changed("queue-depth") {
-		if e.queueDepth < 0 {
-			return nil, nil, fmt.Errorf("--queue-depth is %d: it must not be negative", e.queueDepth)
-		}
-		request.QueueDepth = &e.queueDepth
-		whatIf = append(whatIf, fmt.Sprintf("queue depth %d", e.queueDepth))
-	}
-	if command.Flags().Changed("replicas") {
-		if e.replicas < 0 || e.replicas > policy.MaxReplicasLimit {
-			return nil, nil, fmt.Errorf("--replicas is %d: it must be from 0 to %d", e.replicas, policy.MaxReplicasLimit)
-		}
-		request.Replicas = &e.replicas
-		whatIf = append(whatIf, fmt.Sprintf("replicas %d", e.replicas))
-	}
-	switch {
-	case command.Flags().Changed("last-scaled"):
-		if e.lastScaled < 0 {
-			return nil, nil, fmt.Errorf("--last-scaled is %s: it says how long ago the last scaling was, so it must not be negative", e.lastScaled)
-		}
-		request.LastScaleTime = timestamppb.New(now.Add(-e.lastScaled))
-		whatIf = append(whatIf, fmt.Sprintf("last scaling %s ago", e.lastScaled))
-	case e.lastScaleTime == never:
-		request.LastScaleTime = timestamppb.New(time.Unix(0, 0)) // the scaler's word for never
-		whatIf = append(whatIf, "never scaled")
-	case e.lastScaleTime != "":
-		at, err := time.Parse(time.RFC3339, e.lastScaleTime)
-		if err != nil || at.Unix() <= 0 {
-			return nil, nil, fmt.Errorf("--last-scale-time is %q: it must be a time such as %s, or %s", e.lastScaleTime, now.UTC().Format(time.RFC3339), never)
-		}
-		request.LastScaleTime = timestamppb.New(at)
-		whatIf = append(whatIf, "last scaling at "+e.lastScaleTime)
-	}
-	return request, whatIf, nil
 }
 
 // ask asks the scaler. It reads the channel from the cluster first, so that errors are about the

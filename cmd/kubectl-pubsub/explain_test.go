@@ -60,7 +60,7 @@ func TestExplainDirectly(t *testing.T) {
 	service.Set("shop", "orders", scaledUp())
 	_, address := connecttest.Serve(t, service, nil)
 	direct := func(args ...string) (string, error) {
-		out, problems, err := kubectl(t, append([]string{"explain", "--address", address, "--plaintext"}, args...)...)
+		out, problems, err := kubectl(t, append([]string{"explain", "--live", "--address", address, "--plaintext"}, args...)...)
 		assert.Empty(t, problems)
 		return out, err
 	}
@@ -121,7 +121,7 @@ func TestWhatIf(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			out, _, err := kubectl(t, append([]string{"explain", "orders", "--address", address, "--plaintext"}, test.args...)...)
+			out, _, err := kubectl(t, append([]string{"explain", "orders", "--live", "--address", address, "--plaintext"}, test.args...)...)
 			require.NoError(t, err)
 			assert.Contains(t, out, test.words)
 			asked := service.Asked()
@@ -143,6 +143,13 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		"no name":           {[]string{"explain"}, "name a PubSubChannel (kubectl get psc lists them), or a ScaledObject with --scaled-object"},
+		"live without":      {[]string{"explain", "a", "--address", "x:1"}, "--address says how the scaler is reached, and without --live it is not asked: add --live, or leave --address out"},
+		"watch, not live":   {[]string{"watch", "--cacert", "x"}, "--cacert says how the scaler is reached, and without --live it is not asked"},
+		"their own":         {[]string{"explain", "--scaled-object", "b"}, "--scaled-object needs --live: a ScaledObject has no status that tells the decision"},
+		"set, live":         {[]string{"explain", "a", "--live", "--set", "maxReplicas=5"}, "--set conflicts with --live, because the scaler decides by the settings that there are"},
+		"set nothing":       {[]string{"explain", "a", "--set", "maxReplicas"}, `--set is "maxReplicas": it must be a field of spec.autoScaling and its value, for example targetQueueDepth=50`},
+		"set twice":         {[]string{"explain", "a", "--set", "maxReplicas=5", "--set", "maxReplicas=6"}, "--set names maxReplicas twice"},
+		"set no YAML":       {[]string{"explain", "a", "--set", "maxReplicas={"}, `--set is "maxReplicas={": its value can't be read`},
 		"two kinds":         {[]string{"explain", "a", "--scaled-object", "b"}, `PubSubChannel "a" conflicts with --scaled-object "b"`},
 		"negative depth":    {[]string{"explain", "a", "--queue-depth", "-1"}, "--queue-depth is -1: it must not be negative"},
 		"negative replicas": {[]string{"explain", "a", "--replicas", "-1"}, "--replicas is -1: it must be from 0 to 1000000"},
@@ -155,7 +162,8 @@ func TestUsage(t *testing.T) {
 		"watch's output":    {[]string{"watch", "-o", "yaml"}, `--output is "yaml": it must be json, or left out`},
 		"names of all":      {[]string{"watch", "a", "-A"}, "names conflict with --all-namespaces, because they are in one namespace"},
 		"no cluster":        {[]string{"explain", "a"}, "no kubeconfig names a cluster: set KUBECONFIG or --kubeconfig, or choose a --context"},
-		"watch's cluster":   {[]string{"watch", "--address", "localhost:1", "--plaintext"}, "watch needs the cluster to list the channels: no kubeconfig names a cluster"},
+		"watch's cluster":   {[]string{"watch", "--live", "--address", "localhost:1", "--plaintext"}, "watch needs the cluster to list the channels: no kubeconfig names a cluster"},
+		"watch's other one": {[]string{"watch"}, "watch needs the cluster to list the channels: no kubeconfig names a cluster"},
 		"a secret":          {[]string{"explain", "a", "--token", "x"}, "unknown flag: --token"},
 		"no letters named":  {[]string{"dead", "requeue", "a"}, "name the letters by their IDs (kubectl pubsub dead list shows them), or use --all"},
 		"letters and all":   {[]string{"dead", "purge", "a", "1", "--all"}, "IDs conflict with --all"},
@@ -163,7 +171,7 @@ func TestUsage(t *testing.T) {
 		"letters' output":   {[]string{"dead", "list", "a", "-o", "yaml"}, `--output is "yaml": it must be json, or left out`},
 		"a purge unasked":   {[]string{"dead", "purge", "a", "1"}, "nothing was removed: answer y, or use --yes"},
 		"letters' cluster":  {[]string{"dead", "list", "a"}, "no kubeconfig names a cluster"},
-		"two ways":          {[]string{"watch", "--address", "x:1", "--operator-namespace", "y"}, "conflicts with --address"},
+		"two ways":          {[]string{"watch", "--live", "--address", "x:1", "--operator-namespace", "y"}, "conflicts with --address"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

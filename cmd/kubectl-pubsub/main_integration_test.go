@@ -33,14 +33,14 @@ func TestExplainThroughTheCluster(t *testing.T) {
 	c.channel(t, namespace, "mails", false)
 	scaler.Set(namespace, "orders", scaledUp())
 
-	out, problems, err := kubectl(t, "explain", "orders", "-n", namespace)
+	out, problems, err := kubectl(t, "explain", "--live", "orders", "-n", namespace)
 	require.NoError(t, err)
 	assert.Empty(t, problems)
 	assert.Contains(t, out, namespace+"/orders: scale up, 3 → 4 replicas\n")
-	_, _, err = kubectl(t, "explain", "orders", "-n", namespace, "--operator-namespace", operator, "--server-name", "op-scaler."+operator+".svc")
+	_, _, err = kubectl(t, "explain", "--live", "orders", "-n", namespace, "--operator-namespace", operator, "--server-name", "op-scaler."+operator+".svc")
 	require.NoError(t, err)
 	scaler.Set(namespace, "mailer", scaledUp())
-	out, _, err = kubectl(t, "explain", "--scaled-object", "mailer", "-n", namespace)
+	out, _, err = kubectl(t, "explain", "--live", "--scaled-object", "mailer", "-n", namespace)
 	require.NoError(t, err)
 	assert.Contains(t, out, namespace+"/mailer: scale up")
 
@@ -48,11 +48,11 @@ func TestExplainThroughTheCluster(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a slip":             {[]string{"explain", "ordres"}, "did you mean orders?"},
-		"watching a slip":    {[]string{"watch", "ordres"}, "did you mean orders?"},
-		"autoscaling is off": {[]string{"explain", "mails"}, "autoscaling of PubSubChannel " + namespace + "/mails is off"},
-		"the wrong place":    {[]string{"explain", "orders", "--operator-namespace", "default"}, `namespace "default" has no pod of the scaler`},
-		"another name":       {[]string{"explain", "orders", "--server-name", "x"}, `the scaler's certificate is not for "x"`},
+		"a slip":             {[]string{"explain", "--live", "ordres"}, "did you mean orders?"},
+		"watching a slip":    {[]string{"watch", "--live", "ordres"}, "did you mean orders?"},
+		"autoscaling is off": {[]string{"explain", "--live", "mails"}, "autoscaling of PubSubChannel " + namespace + "/mails is off"},
+		"the wrong place":    {[]string{"explain", "--live", "orders", "--operator-namespace", "default"}, `namespace "default" has no pod of the scaler`},
+		"another name":       {[]string{"explain", "--live", "orders", "--server-name", "x"}, `the scaler's certificate is not for "x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := kubectl(t, append(test.args, "-n", namespace)...)
@@ -61,7 +61,7 @@ func TestExplainThroughTheCluster(t *testing.T) {
 	}
 	t.Run("the ScaledObject is missing", func(t *testing.T) {
 		c.channel(t, namespace, "bills", true)
-		_, _, err := kubectl(t, "explain", "bills", "-n", namespace)
+		_, _, err := kubectl(t, "explain", "--live", "bills", "-n", namespace)
 		require.ErrorContains(t, err, "there is no ScaledObject "+namespace+"/bills: the controller creates it; kubectl describe psc bills -n "+namespace)
 	})
 	t.Run("completion", func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestNothingInstalled(t *testing.T) {
 	c := sharedCluster(t)
 	namespace := c.namespace(t)
 	c.channel(t, namespace, "orders", true)
-	_, _, err := kubectl(t, "explain", "orders", "-n", namespace)
+	_, _, err := kubectl(t, "explain", "--live", "orders", "-n", namespace)
 	require.ErrorContains(t, err, "no namespace has a pod of the scaler (labels app=pubsub-operator, app.kubernetes.io/component=scaler): install the operator with its Helm chart")
 }
 
@@ -132,14 +132,14 @@ func TestRights(t *testing.T) {
 		role.Rules = rules[:granted]
 		require.NoError(t, c.Update(t.Context(), role))
 		require.Eventually(t, func() bool { // the authorizer follows a little later
-			_, _, err := kubectl(t, "explain", "orders", "-n", namespace)
+			_, _, err := kubectl(t, "explain", "--live", "orders", "-n", namespace)
 			if want == "" {
 				return err == nil
 			}
 			return err != nil && strings.Contains(err.Error(), want)
 		}, soon, tick, "with %d of the rules: %s", granted, want)
 	}
-	watching := c.watch(t, "-n", namespace)
+	watching := c.watch(t, "--live", "-n", namespace)
 	watching.until("orders ", "ScaleUp", "3 → 4 replicas")
 	require.NoError(t, watching.end())
 }
@@ -219,7 +219,7 @@ func TestWatchThroughTheCluster(t *testing.T) {
 	c.channel(t, namespace, "mails", false)
 	scaler.Set(namespace, "orders", scaledUp())
 
-	r := c.watch(t, "-n", namespace)
+	r := c.watch(t, "--live", "-n", namespace)
 	r.until("orders ", "ScaleUp", "3 → 4 replicas")
 	held := scaledUp()
 	held.QueueDepth, held.Action, held.Reason, held.LastingExplanation = 400, inspectv1.Action_ACTION_HOLD, inspectv1.Reason_REASON_WITHIN_BAND, "holding"
@@ -253,11 +253,11 @@ func TestWatchEverything(t *testing.T) {
 		c.channel(t, namespace, "orders", true)
 		scaler.Set(namespace, "orders", scaledUp())
 	}
-	r := c.watch(t, "--all-namespaces", "-o", "json")
+	r := c.watch(t, "--live", "--all-namespaces", "-o", "json")
 	r.until(`"namespace":"` + first + `","name":"orders","explanation":{"queueDepth":"500"`)
 	r.until(`"namespace":"` + second + `"`)
 	require.NoError(t, r.end())
-	r = c.watch(t, "-A")
+	r = c.watch(t, "--live", "-A")
 	r.until("NAMESPACE", "NAME", "DEPTH")
 	r.until(second, "orders", "ScaleUp")
 	require.NoError(t, r.end())

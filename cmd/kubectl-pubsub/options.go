@@ -34,6 +34,17 @@ func (c *connection) open() (scaler *connect.Scaler, cluster *connect.Cluster, n
 	return scaler, cluster, noCluster, err
 }
 
+// onlyLive refuses the flags that say how the scaler is reached, unless it is asked.
+func (c *connection) onlyLive(live bool) error {
+	if live {
+		return c.scaler.Check()
+	}
+	if given := c.scaler.Given(); len(given) > 0 {
+		return fmt.Errorf("%s says how the scaler is reached, and without --live it is not asked: add --live, or leave %[1]s out", given[0])
+	}
+	return nil
+}
+
 // names are those of the channels in the namespace, for completion: none where the cluster
 // does not tell.
 func (c *connection) names(ctx context.Context) []string {

@@ -15,14 +15,15 @@ const rootLong = `Why channels scale: now, live, and in a model.
 status lists channels with what is wrong, doctor examines the installation, and pause and
 resume hold the number of workers.
 
-The scaler decides how many replicas the workers of each PubSubChannel get. explain asks it
-for the decision and the arithmetic behind it, now or if something were different; watch
-follows its decisions; simulate replays arrivals without any cluster. dead shows, gives back
-and removes the messages that the default workers gave up.
+The scaler decides how many replicas the workers of each PubSubChannel get, and the channel's
+status has what it decided from. explain shows the decision and the arithmetic behind it, now or
+if something were different; watch follows the decisions; simulate replays arrivals without any
+cluster. dead shows, gives back and removes the messages that the default workers gave up.
 
-explain and watch find the scaler by the labels of its pods and forward a port to one of
-them, with the client certificate of the operator's Secret. kubectl's flags for the cluster
-work as they do there: --kubeconfig, --context, --namespace, --as, --server and so on.`
+Whoever may read channels may explain and watch. With --live these two ask the scaler itself:
+they find it by the labels of its pods and forward a port to one of them, with the client
+certificate of the operator's Secret. kubectl's flags for the cluster work as they do there:
+--kubeconfig, --context, --namespace, --as, --server and so on.`
 
 // newRootCommand is "kubectl pubsub". Its persistent flags are kubectl's: a command must
 // not define one of the same name or the shorthand n.

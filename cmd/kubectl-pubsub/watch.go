@@ -17,7 +17,11 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/follow"
 )
 
-const watchLong = `Follow what the scaler decides about channels, and why, as it changes.
+const watchLong = `Follow what is decided about channels, and why, as it changes.
+
+It follows the channels' statuses, so whoever may get, list and watch PubSubChannels may watch.
+--live follows the scaler itself, which tells changes within a second, and needs rights in the
+operator's namespace.
 
 On a terminal it is a table that is redrawn in place; elsewhere it prints a line for each
 change. Channels that are made or deleted come and go, and what fails is told in the
@@ -31,6 +35,9 @@ const watchExample = `  # All channels of a namespace
   # Two channels
   kubectl pubsub watch orders invoices
 
+  # All channels of a namespace, as the scaler reads their queues
+  kubectl pubsub watch -n shop --live
+
   # Everything, one JSON object per change
   kubectl pubsub watch --all-namespaces -o json`
 
@@ -40,6 +47,7 @@ const redraw = time.Second
 // watching is one run of the command.
 type watching struct {
 	connection
+	live          bool
 	allNamespaces bool
 	output        string
 }
@@ -56,6 +64,7 @@ func newWatchCommand(cluster *connect.ClusterFlags) *cobra.Command {
 			return w.names(command.Context()), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+	command.Flags().BoolVar(&w.live, "live", false, "follow the scaler, and not the channels' statuses")
 	command.Flags().BoolVarP(&w.allNamespaces, "all-namespaces", "A", false, "follow the channels of all namespaces")
 	command.Flags().StringVarP(&w.output, "output", "o", "", "json: one object per change, on a line of its own")
 	w.scaler.Bind(command.Flags())
@@ -76,32 +85,62 @@ func (w *watching) run(command *cobra.Command, names []string) error {
 			return err
 		}
 	}
-	scaler, cluster, noCluster, err := w.open()
+	if err := w.onlyLive(w.live); err != nil {
+		return err
+	}
+	cluster, run, done, err := w.source(selection)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = scaler.Close() }() // nothing more is asked
-	if cluster == nil {
-		return fmt.Errorf("watch needs the cluster to list the channels: %w", noCluster)
-	}
+	defer done()
 	for _, name := range names {
 		if err := channels.Exists(command.Context(), cluster, types.NamespacedName{Namespace: selection.Namespace, Name: name}); err != nil {
 			return err
 		}
 	}
-	return w.follow(command.Context(), scaler, cluster, selection, w.presenter(command, selection))
+	return w.follow(command.Context(), run, selection, w.presenter(command, selection))
 }
 
-// follow shows updates until the context ends.
-func (w *watching) follow(ctx context.Context, scaler *connect.Scaler, cluster *connect.Cluster, selection channels.Selection, show presenter) (err error) {
-	ctx, stop := context.WithCancel(ctx)
-	updates, ended := make(chan follow.Update), make(chan error, 1)
-	known := acquaintance{byName: len(selection.Names) > 0, heard: map[types.NamespacedName]bool{}}
+// source hands on updates until the context ends.
+type source func(ctx context.Context, each func(follow.Update)) error
+
+// source is where the updates come from: the channels' statuses, or the scaler.
+func (w *watching) source(selection channels.Selection) (cluster *connect.Cluster, run source, done func(), err error) {
+	if !w.live {
+		if cluster, err = w.cluster.Connect(); err != nil {
+			return nil, nil, nil, fmt.Errorf("watch needs the cluster to list the channels: %w", err)
+		}
+		list := func(ctx context.Context, each func(channels.Event)) error {
+			return channels.FollowStatuses(ctx, cluster, selection, each)
+		}
+		return cluster, func(ctx context.Context, each func(follow.Update)) error {
+			return follow.Statuses(ctx, list, follow.Options{}, each)
+		}, func() {}, nil
+	}
+	scaler, cluster, noCluster, err := w.open()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	done = func() { _ = scaler.Close() } // nothing more is asked
+	if cluster == nil {
+		done()
+		return nil, nil, nil, fmt.Errorf("watch needs the cluster to list the channels: %w", noCluster)
+	}
 	list := func(ctx context.Context, each func(channels.Event)) error {
 		return channels.Follow(ctx, cluster, selection, each)
 	}
+	return cluster, func(ctx context.Context, each func(follow.Update)) error {
+		return follow.Run(ctx, list, scaler, follow.Options{}, each)
+	}, done, nil
+}
+
+// follow shows updates until the context ends.
+func (w *watching) follow(ctx context.Context, run source, selection channels.Selection, show presenter) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	updates, ended := make(chan follow.Update), make(chan error, 1)
+	known := acquaintance{byName: len(selection.Names) > 0, heard: map[types.NamespacedName]bool{}}
 	go func() {
-		ended <- follow.Run(ctx, list, scaler, follow.Options{}, func(update follow.Update) {
+		ended <- run(ctx, func(update follow.Update) {
 			select {
 			case updates <- update:
 			case <-ctx.Done():

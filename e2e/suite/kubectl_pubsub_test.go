@@ -36,7 +36,7 @@ func TestKubectlPlugin(t *testing.T) {
 	require.NoError(t, err, "kubectl finds the plugin")
 	require.NotEmpty(t, strings.TrimSpace(version))
 
-	explained, err := run(t.Context(), plugin, "explain", "orders", "-n", s.name)
+	explained, err := run(t.Context(), plugin, "explain", "orders", "-n", s.name, "--live")
 	require.NoError(t, err)
 	t.Log("kubectl pubsub explain orders\n" + explained)
 	for _, text := range []string{
@@ -47,6 +47,7 @@ func TestKubectlPlugin(t *testing.T) {
 		require.Contains(t, explained, text)
 	}
 	require.Equal(t, []string{"orders", "list", "300", "0"}, requireRow(t, explained, "orders"))
+	s.statusExplains(plugin)
 	s.pluginSaysWhatIf(plugin)
 	s.pluginSaysWhatIsWrong(plugin)
 
@@ -64,6 +65,20 @@ func TestKubectlPlugin(t *testing.T) {
 	require.Empty(t, watch.problems.String())
 }
 
+// statusExplains asks about the same from the channel's status, which the controller has written.
+func (s *space) statusExplains(plugin string) {
+	s.t.Helper()
+	text, err := run(s.t.Context(), plugin, "explain", "orders", "-n", s.name)
+	require.NoError(s.t, err)
+	s.t.Log("kubectl pubsub explain orders, from its status\n" + text)
+	require.Contains(s.t, text, "\nqueue depth 300 is between 150 and 450 (100 × 3 × 50 % and 150 %): holding at 3\n")
+	require.Contains(s.t, text, "by the channel's status")
+	text, err = run(s.t.Context(), plugin, "explain", "orders", "-n", s.name, "--set", "targetQueueDepth=50", "--last-scale-time", "never")
+	require.NoError(s.t, err)
+	require.Contains(s.t, text, "queue depth 300 is above 225 = 50 × 3 × 150 %: 3 → 4 replicas")
+	require.Contains(s.t, s.kubectl("describe", "psc", "orders"), "Decision:")
+}
+
 // pluginSaysWhatIf asks about what is not so; nothing is scaled by it.
 func (s *space) pluginSaysWhatIf(plugin string) {
 	s.t.Helper()
@@ -72,7 +87,7 @@ func (s *space) pluginSaysWhatIf(plugin string) {
 	require.Contains(s.t, text, "queue depth 500 is above 450 = 100 × 3 × 150 %: 3 → 4 replicas")
 	require.Contains(s.t, text, "ceil(500 ÷ (100 × 150 %)) = 4")
 	require.Contains(s.t, text, "what if: queue depth 500, never scaled; the rest is as it is")
-	out, err := run(s.t.Context(), plugin, "explain", "--scaled-object", "orders", "-n", s.name, "-o", "json",
+	out, err := run(s.t.Context(), plugin, "explain", "--live", "--scaled-object", "orders", "-n", s.name, "-o", "json",
 		"--queue-depth", "500", "--replicas", "4", "--last-scaled", "1s")
 	require.NoError(s.t, err)
 	var held explanation
@@ -88,8 +103,8 @@ func (s *space) pluginSaysWhatIsWrong(plugin string) {
 		want string
 	}{
 		"a slip":           {[]string{"explain", "ordres", "-n", s.name}, fmt.Sprintf("error: there is no PubSubChannel \"ordres\" in namespace %q: did you mean orders?\n", s.name)},
-		"another place":    {[]string{"explain", "orders", "-n", s.name, "--operator-namespace", "default"}, "error: namespace \"default\" has no pod of the scaler"},
-		"no ScaledObject":  {[]string{"explain", "--scaled-object", "nobody", "-n", s.name}, "there is no ScaledObject " + s.name + "/nobody"},
+		"another place":    {[]string{"explain", "orders", "-n", s.name, "--live", "--operator-namespace", "default"}, "error: namespace \"default\" has no pod of the scaler"},
+		"no ScaledObject":  {[]string{"explain", "--live", "--scaled-object", "nobody", "-n", s.name}, "there is no ScaledObject " + s.name + "/nobody"},
 		"watching nothing": {[]string{"watch", "ordres", "-n", s.name}, "did you mean orders?"},
 	} {
 		out, err := run(s.t.Context(), plugin, wrong.args...)

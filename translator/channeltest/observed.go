@@ -38,9 +38,13 @@ func Fleet(wanted, total, ready int32) *appsv1.Deployment {
 // Answered is an answer with the decision to hold, given Now.
 func Answered(replicas int32, depth int64, reason inspectv1.Reason, words string) *inquiry.Answer {
 	return &inquiry.Answer{
+		At:       Now,
 		Since:    Now,
 		Question: inquiry.Question{Replicas: replicas},
-		Response: &inspectv1.ExplainResponse{QueueDepth: depth, Reason: reason, Action: inspectv1.Action_ACTION_HOLD, LastingExplanation: words},
+		Response: &inspectv1.ExplainResponse{
+			QueueDepth: depth, Ready: depth, Reason: reason, Action: inspectv1.Action_ACTION_HOLD, LastingExplanation: words,
+			Replicas: replicas, DesiredReplicas: replicas, ToleranceHonoured: true,
+		},
 	}
 }
 

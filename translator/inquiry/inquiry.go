@@ -70,6 +70,7 @@ type Answer struct {
 	Question Question
 	Response *inspectv1.ExplainResponse // nil where Err is not
 	Err      error
+	At       time.Time // when it came
 	// Since is when the scaler first gave this decision to this question, or when what held it
 	// up let go.
 	Since time.Time
@@ -91,25 +92,26 @@ func (a *Answer) Depth() *int64 {
 	return &depth
 }
 
-// SameAs reports whether the other answer says the same, but for a message that only counts on.
-func (a *Answer) SameAs(other *Answer) bool {
-	if a == nil || other == nil {
-		return a == other
+// SameAs reports whether the answer says nothing that the other one, which was told, did not say,
+// but for what only counts on.
+func (a *Answer) SameAs(told *Answer) bool {
+	if a == nil || told == nil {
+		return a == told
 	}
-	if (a.Err == nil) != (other.Err == nil) || !a.Question.Equal(other.Question) {
+	if (a.Err == nil) != (told.Err == nil) || !a.Question.Equal(told.Question) {
 		return false
 	}
 	if a.Err != nil {
-		return inspect.WithoutDigits(a.Err.Error()) == inspect.WithoutDigits(other.Err.Error())
+		return inspect.WithoutDigits(a.Err.Error()) == inspect.WithoutDigits(told.Err.Error())
 	}
-	x, y := a.Response, other.Response
-	return x.GetQueueDepth() == y.GetQueueDepth() &&
+	x, y := a.Response, told.Response
+	return SameDecision(told.Decision(), a.Decision(), a.Question.Window()) &&
+		x.GetAction() == y.GetAction() &&
+		x.GetActive() == y.GetActive() &&
+		x.GetQueueDepth() == y.GetQueueDepth() &&
 		x.GetDepthIsLowerBound() == y.GetDepthIsLowerBound() &&
-		x.GetQueueType() == y.GetQueueType() &&
 		x.GetReason() == y.GetReason() &&
 		x.GetLastingExplanation() == y.GetLastingExplanation() &&
-		x.GetReplicas() == y.GetReplicas() &&
-		x.GetDesiredReplicas() == y.GetDesiredReplicas() &&
 		x.GetPolicyInUse() == y.GetPolicyInUse() &&
 		inspect.WithoutDigits(x.GetFallbackReason()) == inspect.WithoutDigits(y.GetFallbackReason()) &&
 		inspect.WithoutDigits(x.GetConcurrencyRemark()) == inspect.WithoutDigits(y.GetConcurrencyRemark()) &&

@@ -48,6 +48,7 @@ func TestUndone(t *testing.T) {
 		return a
 	}
 	swallowed := asked(100, up, above, "100 → 101", time.Hour)
+	swallowed.Response.ToleranceHonoured = false
 	swallowed.Response.DesiredReplicas, swallowed.Response.TargetQueueDepth, swallowed.Response.MetricValue = 101, 100, 10100
 	well := kedaTells(kedav1alpha1.ConditionActive, "True", "ScalerActive", "x")
 	for name, test := range map[string]struct {

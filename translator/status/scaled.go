@@ -41,13 +41,17 @@ func scaledCondition(p *plan.Plan, seen Observed, now time.Time) (metav1.Conditi
 
 // notScaled is the condition while autoscaling is off.
 func notScaled(p *plan.Plan, seen Observed) metav1.Condition {
-	asks := fmt.Sprintf("spec.replicas asks for %d", p.Replicas)
+	asks := replicasAsked(p)
 	if p.Channel.Spec.Paused && seen.Deployment != nil {
 		return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonPaused,
 			fmt.Sprintf("autoScaling is off, and spec.paused keeps %s; %s", plan.Workers(ptr.Deref(seen.Deployment.Spec.Replicas, 1)), asks))
 	}
-	return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonAutoScalingDisabled, "autoScaling is off: "+asks)
+	return condition(v1.ConditionScaled, metav1.ConditionTrue, v1.ReasonAutoScalingDisabled, offMessage(p))
 }
+
+func replicasAsked(p *plan.Plan) string { return fmt.Sprintf("spec.replicas asks for %d", p.Replicas) }
+
+func offMessage(p *plan.Plan) string { return "autoScaling is off: " + replicasAsked(p) }
 
 // decidedCondition is the condition where the scaler decided.
 func decidedCondition(p *plan.Plan, seen Observed) metav1.Condition {
@@ -60,10 +64,7 @@ func decidedCondition(p *plan.Plan, seen Observed) metav1.Condition {
 		return condition(v1.ConditionScaled, status, v1.ReasonPaused,
 			fmt.Sprintf("%s, by %s; without the pause: %s", by.Effect(), by.By(), response.GetLastingExplanation()))
 	}
-	reason := inquiry.ReasonName(response.GetReason())
-	if response.GetReason() == inspectv1.Reason_REASON_UNSPECIFIED {
-		reason = v1.ReasonDecisionUnknown
-	}
+	reason := inquiry.ReasonOf(response)
 	message := response.GetLastingExplanation() + kedaSays(p, seen)
 	if foreign := foreignMessage(p, seen.ScaledObject); foreign != "" {
 		message += "; " + foreign

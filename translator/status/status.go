@@ -52,6 +52,7 @@ func Next(p *plan.Plan, seen Observed, now time.Time) (v1.PubSubChannelStatus, *
 	if seen.Answer != nil {
 		next.QueueDepth = seen.Answer.Depth()
 		next.MessageRate = messageRate(seen.Answer)
+		setDecision(&next, p, seen.Answer)
 		setCondition(&next, p.Channel, connectedCondition(p, seen.Answer), now)
 	}
 	setScaled(&next, p, seen, now)

@@ -19,7 +19,7 @@ func Unreadable(p *plan.Plan, now time.Time) v1.PubSubChannelStatus {
 		next.Phase = v1.PhaseDeleting
 		return next
 	}
-	next.Phase, next.QueueDepth, next.MessageRate = p.Unreadable.Phase, nil, nil
+	next.Phase, next.QueueDepth, next.MessageRate, next.Decision = p.Unreadable.Phase, nil, nil, nil
 	for _, unknown := range []string{v1.ConditionScaled, v1.ConditionConnected, v1.ConditionPaused} {
 		meta.RemoveStatusCondition(&next.Conditions, unknown)
 	}

@@ -34,6 +34,8 @@ type Event struct {
 	Channel types.NamespacedName
 	// State is nil where the channel was deleted.
 	State *State
+	// Object is the channel as it was read, for FollowStatuses.
+	Object *v1.PubSubChannel
 	// Listed stands alone: all channels that there are have been told. It comes after each
 	// list, so also when the API server answers again.
 	Listed bool
@@ -56,16 +58,26 @@ const pause = time.Second
 // list may fail.
 func Follow(ctx context.Context, cluster *connect.Cluster, selection Selection, each func(Event)) error {
 	f := follower{cluster: cluster, selection: selection, each: each, known: map[types.NamespacedName]State{}}
+	return f.follow(ctx)
+}
+
+// FollowStatuses does the same, and tells of each change of a channel, with the channel.
+func FollowStatuses(ctx context.Context, cluster *connect.Cluster, selection Selection, each func(Event)) error {
+	f := follower{cluster: cluster, selection: selection, each: each, known: map[types.NamespacedName]State{}, whole: true}
+	return f.follow(ctx)
+}
+
+func (f *follower) follow(ctx context.Context) error {
 	for first := true; ctx.Err() == nil; first = false {
 		version, err := f.list(ctx)
 		if err == nil {
-			each(Event{Listed: true})
+			f.each(Event{Listed: true})
 			err = f.watch(ctx, version)
 		} else if first && ctx.Err() == nil {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			each(Event{Err: err})
+			f.each(Event{Err: err})
 		}
 		select {
 		case <-ctx.Done():
@@ -80,6 +92,7 @@ type follower struct {
 	selection Selection
 	each      func(Event)
 	known     map[types.NamespacedName]State
+	whole     bool // each change counts, and not only that of a State
 }
 
 func (f *follower) options() client.ListOptions {
@@ -158,11 +171,15 @@ func (f *follower) see(channel *v1.PubSubChannel) {
 		return
 	}
 	state := State{Autoscaled: autoscaled(channel), Generation: channel.Status.ObservedGeneration, Unreadable: unreadable(channel)}
-	if last, known := f.known[key]; known && last == state {
+	if last, known := f.known[key]; known && last == state && !f.whole {
 		return
 	}
 	f.known[key] = state
-	f.each(Event{Channel: key, State: &state})
+	event := Event{Channel: key, State: &state}
+	if f.whole {
+		event.Object = channel
+	}
+	f.each(event)
 }
 
 func (f *follower) forget(key types.NamespacedName) {

@@ -57,6 +57,23 @@ func (f *ScalerFlags) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ServerName, "server-name", "", "name on the scaler's certificate (default: the scaler's Service; with --address, its host)")
 }
 
+// Given are the flags that are set, in the order of Bind.
+func (f *ScalerFlags) Given() []string {
+	var given []string
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{
+		{"--address", f.Address != ""}, {"--operator-namespace", f.OperatorNamespace != ""}, {"--plaintext", f.Plaintext},
+		{"--cacert", f.CACert != ""}, {"--cert", f.Cert != ""}, {"--key", f.Key != ""}, {"--server-name", f.ServerName != ""},
+	} {
+		if flag.set {
+			given = append(given, flag.name)
+		}
+	}
+	return given
+}
+
 // Check finds flags that don't go together.
 func (f *ScalerFlags) Check() error {
 	switch {

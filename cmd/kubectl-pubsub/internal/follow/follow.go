@@ -1,17 +1,15 @@
-// Package follow joins the channels that there are with what the scaler says of each: one
-// stream per channel, which is opened again whenever it ends.
+// Package follow joins the channels that there are with the decision about each: from their
+// statuses, or from the scaler by one stream per channel, which is opened again whenever it ends.
 package follow
 
 import (
 	"context"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
@@ -114,9 +112,7 @@ func (f *follower) on(ctx context.Context, event channels.Event) {
 		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Ending: Deleted})
 	case event.State.Unreadable != "":
 		f.close(event.Channel)
-		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Failure: inspect.Failure(
-			codes.FailedPrecondition, v1.ReasonInvalidSpec, "the channel "+event.State.Unreadable,
-		)})
+		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Failure: unreadable(event.State)})
 	case !event.State.Autoscaled:
 		f.close(event.Channel)
 		f.each(Update{Channel: event.Channel, Time: f.options.Now(), Ending: AutoscalingOff})

@@ -17,8 +17,28 @@ type Decision struct {
 	Answer          *inspectv1.ExplainResponse
 	// WhatIf is what was given in place of what is so, in words.
 	WhatIf []string
+	// AsOf is set for an answer that is made from a channel's status.
+	AsOf *AsOf
 	// Now is when the answer came.
 	Now time.Time
+}
+
+// AsOf says of when a status is. It is written when something changes, so an old one is not wrong.
+type AsOf struct {
+	Read    time.Time // when the scaler read the queue
+	Written time.Time // when the operator last wrote the status, for whatever reason; the zero time: unknown
+}
+
+// words say of when a status is, for a line of its own.
+func (a *AsOf) words(now time.Time) string {
+	text := fmt.Sprintf("as of %s, %s, by the channel's status, which is written when something changes", a.Read.UTC().Format(time.TimeOnly+" MST"), age(now, a.Read))
+	if now.Sub(a.Read) >= 24*time.Hour {
+		text = strings.Replace(text, a.Read.UTC().Format(time.TimeOnly), a.Read.UTC().Format(time.DateTime), 1)
+	}
+	if a.Written.Sub(a.Read) > time.Minute {
+		text += "; it was last written " + age(now, a.Written)
+	}
+	return text
 }
 
 // Explanation shows a decision with its arithmetic.
@@ -28,6 +48,9 @@ func Explanation(d Decision) string {
 	fmt.Fprintf(&out, "%s\n", clean(d.Answer.GetExplanation()))
 	if len(d.WhatIf) > 0 {
 		fmt.Fprintf(&out, "what if: %s; the rest is as it is\n", strings.Join(d.WhatIf, ", "))
+	}
+	if d.AsOf != nil {
+		fmt.Fprintf(&out, "%s\n", d.AsOf.words(d.Now))
 	}
 	out.WriteString(gauge(d.Answer))
 	section(&out, "Queue", d.queue())

@@ -156,6 +156,14 @@ func TestExplanation(t *testing.T) {
 		"busy workers that are not seen": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 16}, func(a *inspectv1.ExplainResponse) {
 			a.Slots, a.PolicyInUse, a.FallbackReason = 16, "Threshold", "no worker shows what it holds of the list \"orders\""
 		})},
+		"from a status": {
+			Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) { a.Keys = nil }),
+			AsOf:   &view.AsOf{Read: now.Add(-14 * time.Second), Written: now.Add(-14 * time.Second)},
+		},
+		"from a status that stays the same": {
+			Answer: answer(spec(), policy.State{Replicas: 3, Depth: 300}, func(a *inspectv1.ExplainResponse) { a.Keys = nil }),
+			AsOf:   &view.AsOf{Read: now.Add(-50 * time.Hour), Written: now.Add(-3 * time.Minute)},
+		},
 		"an older scaler": {Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) {
 			a.Policy, a.Keys, a.LastingExplanation, a.Arithmetic = nil, nil, "", ""
 		})},
