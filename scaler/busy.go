@@ -38,9 +38,16 @@ func sumWork(queues []queue.Queue, samples []sampling.Sample) *busy {
 		total.Mean = queue.Sum(total.Mean, sample.Work.Mean)
 		total.Most = queue.Sum(total.Most, sample.Work.Most)
 		total.RecentSeen = min(total.RecentSeen, sample.Work.RecentSeen)
-		total.Seen = min(total.Seen, sample.Work.Seen)
 		total.Waited = total.Waited || sample.Work.Waited // in any: its workers could take it
+		total.Window = max(total.Window, sample.Work.Window)
+		total.Took = max(total.Took, sample.Work.Took)
 	}
+	for _, sample := range samples { // one whose whole window was seen is no reason to wait for a longer one
+		if seen := sample.Work.Seen; seen < sample.Work.Window {
+			total.Seen = min(total.Seen, seen)
+		}
+	}
+	total.Seen = min(total.Seen, total.Window)
 	return total
 }
 
@@ -49,7 +56,7 @@ func (b *busy) work() *explanation.Work {
 	if b == nil || !b.Known {
 		return nil
 	}
-	work := &explanation.Work{Mean: b.Mean, Seen: b.Seen}
+	work := &explanation.Work{Mean: b.Mean, Seen: b.Seen, Window: b.Window, Took: b.Took}
 	if b.RecentSeen >= minRecent {
 		work.Recent = &b.Recent
 	}
@@ -103,7 +110,7 @@ func (b *busy) concurrencyRemark(spec policy.Spec, replicas int32, lastScale, no
 	if b == nil || !b.Known {
 		return ""
 	}
-	window, each := spec.UtilizationWindow(), max(1, spec.WorkerConcurrency)
+	window, each := max(b.Window, spec.UtilizationWindow()), max(1, spec.WorkerConcurrency)
 	slots := spec.Slots(replicas)
 	if replicas == 0 || b.Seen < window || now.Sub(lastScale) < 2*window {
 		return ""

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -25,7 +26,8 @@ type skipping struct{ ahead atomic.Int64 }
 
 func (s *skipping) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
-// newSkippingFixture is a fixture whose clock skip sets ahead.
+// newSkippingFixture is a fixture whose clock skip sets ahead. Meanwhile messages of the stream q
+// are finished, so many that each takes little time.
 func newSkippingFixture(t *testing.T, mutate ...func(*scaler.Options)) (f *fixture, skip func(time.Duration)) {
 	clock := &skipping{}
 	f = newFixture(t, append([]func(*scaler.Options){func(o *scaler.Options) {
@@ -37,6 +39,7 @@ func newSkippingFixture(t *testing.T, mutate ...func(*scaler.Options)) (f *fixtu
 		t.Helper()
 		const step = 3 * time.Second // less than what is a gap
 		for ; d > 0; d -= step {
+			f.finishInStream(t, 100)
 			clock.ahead.Add(int64(min(d, step)))
 			f.awaitReads(t, 2)
 		}
@@ -46,13 +49,29 @@ func newSkippingFixture(t *testing.T, mutate ...func(*scaler.Options)) (f *fixtu
 // holdInStream makes q a stream of which a consumer holds so many entries, and others wait.
 func (f *fixture) holdInStream(t *testing.T, held, waiting int) {
 	t.Helper()
+	f.held, f.waiting, f.finished = held, waiting, 0
 	f.run(t, []any{"DEL", "q"}, []any{"XGROUP", "CREATE", "q", "g", "$", "MKSTREAM"})
 	for i := range held + waiting {
-		f.run(t, []any{"XADD", "q", "*", "i", i})
+		f.run(t, []any{"XADD", "q", fmt.Sprintf("1-%d", i+1), "i", i})
 	}
 	if held > 0 {
 		f.run(t, []any{"XREADGROUP", "GROUP", "g", "c", "COUNT", held, "STREAMS", "q", ">"})
 	}
+}
+
+// finishInStream sets the stream's counters as if so many more messages had come and been finished.
+func (f *fixture) finishInStream(t *testing.T, messages int) {
+	t.Helper()
+	if f.held+f.waiting == 0 {
+		return
+	}
+	f.finished += messages
+	_, err := f.redis.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.Do(t.Context(), "XSETID", "q", fmt.Sprintf("1-%d", f.held+f.waiting), "ENTRIESADDED", f.finished+f.held+f.waiting, "MAXDELETEDID", "0-0")
+		p.Do(t.Context(), "XGROUP", "SETID", "q", "g", fmt.Sprintf("1-%d", f.held), "ENTRIESREAD", f.finished+f.held)
+		return nil
+	})
+	require.NoError(t, err)
 }
 
 // utilization is the metadata of a policy Utilization with the shortest window.
@@ -99,6 +118,8 @@ func TestExplainTellsHowBusyTheWorkersAre(t *testing.T) {
 		assert.Equal(t, field(want), field(got.GetPolicy()))
 	}
 	assert.Equal(t, 15*time.Second, got.GetPolicy().GetUtilizationWindow().AsDuration())
+	assert.Positive(t, got.GetMeanTimeInFlight().AsDuration())
+	assert.Less(t, got.GetMeanTimeInFlight().AsDuration(), time.Second)
 	none := f.explained(t, 0)
 	assert.Nil(t, none.Utilization, "of no slots")
 	assert.InDelta(t, 6, none.GetBusy(), 0)
@@ -267,6 +288,25 @@ func TestBusyIsOfAllKeys(t *testing.T) {
 	assert.InDelta(t, 5, got.GetBusyOverWindow(), 0)
 	assert.InDelta(t, 50, got.GetUtilization(), 0)
 	assert.Equal(t, 15*time.Second, got.GetWindowSeen().AsDuration())
+}
+
+// While no message is finished, they take at least as long as was seen: the window is longer than that,
+// and the fleet holds.
+func TestTheWindowIsLongerForLongMessages(t *testing.T) {
+	f, skip := newSkippingFixture(t)
+	f.holdInStream(t, 2, 0)
+	f.targets.stand(f.metadata(utilization()...))
+	f.explained(t, 10)
+	f.held, f.waiting = 0, 0 // so that skip finishes none
+	var got *inspectv1.ExplainResponse
+	for range 10 { // as KEDA asks again and again
+		skip(3 * time.Second)
+		got = f.explained(t, 10)
+	}
+	assert.InDelta(t, 30, got.GetMeanTimeInFlight().AsDuration().Seconds(), 4)
+	assert.Equal(t, 3*time.Minute, got.GetPolicy().GetUtilizationWindow().AsDuration())
+	assert.Equal(t, inspectv1.Reason_REASON_WINDOW_INCOMPLETE, got.GetReason(), got.GetExplanation())
+	assert.Contains(t, got.GetExplanation(), "of the last 180 s only: holding at 10")
 }
 
 // A workerConcurrency that is wrong can be seen, and is told with the remedy.

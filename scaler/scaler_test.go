@@ -92,6 +92,8 @@ type fixture struct {
 	server    *redistest.Server
 	pool      *sampling.Pool
 	stop      func() error // ends the scaler, and returns what Serve returned
+
+	held, waiting, finished int // messages of the stream q (holdInStream)
 }
 
 func newFixture(t *testing.T, mutate ...func(*scaler.Options)) *fixture {

@@ -78,7 +78,7 @@ func (s *Service) newRequest(namespace, name string, metadata map[string]string)
 	}
 	r.inquiry = s.pool.For(namespace).Inquire(r.server, r.queues)
 	if t.Policy.Policy == policy.ByUtilization {
-		r.inquiry.WithWork(t.Policy.UtilizationWindow())
+		r.inquiry.WithWork(t.Policy.WindowFor)
 	}
 	return r, nil
 }

@@ -28,7 +28,7 @@ type external struct {
 
 func newExternal(c Config, decide policy.Decider) *external {
 	return &external{
-		spec:           c.Spec,
+		spec:           withWindow(c),
 		decide:         decide,
 		keepsTolerance: c.KeepsTolerance,
 		sync:           newTimer(c.HPASync, c.Phase),
@@ -43,6 +43,16 @@ func newExternal(c Config, decide policy.Decider) *external {
 		}),
 		keda: activation{poll: newTimer(behavior.PollingIdle, c.Phase), cooldown: behavior.CooldownPeriod(c.Spec), lastActive: start},
 	}
+}
+
+// withWindow is the policy with the window that the scaler takes for messages that take as long as
+// these.
+func withWindow(c Config) policy.Spec {
+	took := time.Duration(float64(time.Second) * float64(c.Work.Slots()) / c.ServiceRate)
+	if window := c.Spec.WindowFor(took); window != c.Spec.UtilizationWindow() {
+		return c.Spec.WithWindow(window)
+	}
+	return c.Spec
 }
 
 func (e *external) replicas(o observation) int32 {

@@ -55,8 +55,9 @@ type UtilizationSpec struct {
 	ScaleDown int32 `json:"scaleDown,omitempty"`
 
 	// window is the time over which the work in flight is averaged before workers are removed, from
-	// 15s to 1h, for example 2m. Jobs that take long need a window of at least 5 times what one
-	// takes. No worker is removed until the scaler has seen the whole window.
+	// 15s to 1h, for example 2m. Where the server counts messages, the scaler takes a longer one for
+	// messages that are in work for more than a fifth of it: 5 times as long, up to 1h. No worker is
+	// removed until the scaler has seen the whole window.
 	//
 	// Example: window: 10m
 	// +optional

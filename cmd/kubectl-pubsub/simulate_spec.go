@@ -42,7 +42,7 @@ func (f *specFlags) bind(flags *pflag.FlagSet) {
 	flags.Int32Var(&f.busy.ScaleUp, "utilization-scale-up", u.ScaleUp, "of utilization: percent busy above which the fleet grows")
 	flags.Int32Var(&f.busy.Target, "utilization-target", u.Target, "of utilization: percent busy that growing aims at")
 	flags.Int32Var(&f.busy.ScaleDown, "utilization-scale-down", u.ScaleDown, "of utilization: percent busy that fewer workers may have")
-	flags.DurationVar(&f.busy.Window, "utilization-window", u.Window, "of utilization: how long the work in flight is watched before the fleet shrinks")
+	flags.DurationVar(&f.busy.Window, "utilization-window", u.Window, "of utilization: how long the work in flight is watched before the fleet shrinks, at least; more for long messages")
 	flags.Int32Var(&f.spec.WorkerConcurrency, "worker-concurrency", 0, "of utilization: messages at once that it believes a worker has (default: --concurrency)")
 }
 

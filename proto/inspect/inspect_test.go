@@ -75,7 +75,7 @@ func TestNames(t *testing.T) {
 // counting are the fields of an answer that are no news: they differ with every read, or
 // tell in words what does.
 var counting = map[protoreflect.Name]bool{"sample_age": true, "cooldown_left": true, "oldest_age": true, "explanation": true,
-	"busy": true, "busy_over_window": true, "window_seen": true, "utilization": true}
+	"busy": true, "busy_over_window": true, "window_seen": true, "utilization": true, "mean_time_in_flight": true}
 
 // What only counts is no news, and whatever else there is in an answer is: the loop is over
 // all fields that the contract has. One that is added is thought of here.

@@ -21,7 +21,7 @@ func Lasting(answer *inspectv1.ExplainResponse) *inspectv1.ExplainResponse {
 // (lasting_explanation does not).
 func DropCounting(answer *inspectv1.ExplainResponse) {
 	answer.SampleAge, answer.CooldownLeft, answer.OldestAge, answer.Explanation = nil, nil, nil, ""
-	answer.Busy, answer.BusyOverWindow, answer.Utilization = nil, nil, nil
+	answer.Busy, answer.BusyOverWindow, answer.Utilization, answer.MeanTimeInFlight = nil, nil, nil, nil
 	if window := answer.GetPolicy().GetUtilizationWindow().AsDuration(); window == 0 || answer.GetWindowSeen().AsDuration() < window {
 		answer.WindowSeen = nil // that all of it was seen is news, and does not count on
 	}

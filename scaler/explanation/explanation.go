@@ -38,8 +38,10 @@ type Reading struct {
 // Work is what was in flight over time, in thousandths of messages.
 type Work struct {
 	Recent *int64        // the mean over policy.RecentWindow; nil until enough of it was seen
-	Mean   int64         // the mean over the policy's window
+	Mean   int64         // the mean over the window
 	Seen   time.Duration // how long it was seen without a gap, at most the window
+	Window time.Duration // the window, where it is longer than the policy's because messages take long; else 0
+	Took   time.Duration // how long a message was in flight on average; 0 if that is not known
 }
 
 // Target is the state of what is scaled.
@@ -103,9 +105,11 @@ func Evaluate(spec policy.Spec, reading Reading, target Target, now time.Time) E
 	if spec.Policy == policy.ByUtilization {
 		if e.InUse = policy.ByUtilization; reading.Work == nil {
 			e.InUse, e.Fallback = policy.ByThreshold, reading.NoWork
+		} else if reading.Work.Window > spec.UtilizationWindow() {
+			e.Spec = spec.WithWindow(reading.Work.Window)
 		}
 	}
-	e.Decision = e.InUse.Decider()(spec, policy.State{
+	e.Decision = e.InUse.Decider()(e.Spec, policy.State{
 		Replicas:  target.Replicas,
 		Depth:     reading.Depth(),
 		AtLeast:   reading.AtLeast,
@@ -187,6 +191,9 @@ func (e Evaluation) tellBusy(out *inspectv1.ExplainResponse) {
 		return
 	}
 	out.BusyOverWindow, out.WindowSeen = new(messages(w.Mean)), durationpb.New(w.Seen)
+	if w.Took > 0 {
+		out.MeanTimeInFlight = durationpb.New(w.Took)
+	}
 	if w.Recent != nil {
 		out.Busy = new(messages(*w.Recent))
 		if out.GetSlots() > 0 {

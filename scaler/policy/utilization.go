@@ -22,11 +22,10 @@ type UtilizationSpec struct {
 	Target    int32         // percent busy that growing aims at, more than ScaleDown and less than ScaleUp
 	ScaleUp   int32         // percent busy above which the fleet grows, 3 to 100
 	ScaleDown int32         // percent busy that fewer replicas may at most have, 1 to 98
-	Window    time.Duration // of work in flight that must be seen before the fleet shrinks, 15 s to 1 h
+	Window    time.Duration // of work in flight that must be seen before the fleet shrinks, 15 s to 1 h, at least: see WindowFor
 }
 
 // DefaultUtilization holds the defaults: up above 90 % to 80 %, down to at most 70 % by 120 s.
-// Jobs that take long need a longer window, of at least 5 times what one takes.
 func DefaultUtilization() UtilizationSpec {
 	return UtilizationSpec{Target: 80, ScaleUp: 90, ScaleDown: 70, Window: 2 * time.Minute}
 }
@@ -36,7 +35,7 @@ func (u UtilizationSpec) validate() error {
 	if u.ScaleDown < 1 || u.ScaleDown >= u.Target || u.Target >= u.ScaleUp || u.ScaleUp > 100 {
 		errs = append(errs, fmt.Errorf("utilization has scaleDown %d, target %d and scaleUp %d: they must be from 1 to 100 and each more than the one before", u.ScaleDown, u.Target, u.ScaleUp))
 	}
-	if u.Window < RecentWindow || u.Window > time.Hour {
+	if u.Window < RecentWindow || u.Window > MaxWindow {
 		errs = append(errs, fmt.Errorf("utilization.window is %s: it must be from %s to 1h", u.Window, RecentWindow))
 	}
 	return errors.Join(errs...)
@@ -157,6 +156,39 @@ func (s Spec) evidence(in InFlight) (busy int64, words string) {
 // UtilizationWindow is how far back the work in flight counts: Utilization.Window, with its
 // default.
 func (s Spec) UtilizationWindow() time.Duration { return s.utilization().Window }
+
+// windows are what WindowFor rounds up to, so that a mean that wavers does not change the window
+// with each sample.
+var windows = []time.Duration{
+	2 * time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 20 * time.Minute, 30 * time.Minute, 45 * time.Minute, MaxWindow,
+}
+
+// MaxWindow is the longest window.
+const MaxWindow = time.Hour
+
+// WindowFor is the window for messages that are in flight for so long on average: at least
+// UtilizationWindow, and at least 5 times as long as they, up to MaxWindow. What is in flight at one
+// moment is the same work as a moment later for as long as a message takes, so a window of less than
+// some times that has seen too little to take workers away by. 0: how long they take is not known.
+func (s Spec) WindowFor(took time.Duration) time.Duration {
+	least := s.UtilizationWindow()
+	if 5*min(took, MaxWindow) <= least {
+		return least
+	}
+	for _, window := range windows {
+		if window >= 5*min(took, MaxWindow) {
+			return max(least, window)
+		}
+	}
+	return MaxWindow
+}
+
+// WithWindow is the spec with that window.
+func (s Spec) WithWindow(window time.Duration) Spec {
+	s.Utilization = s.utilization()
+	s.Utilization.Window = window
+	return s
+}
 
 // UtilizationOrDefault is Utilization, with its defaults.
 func (s Spec) UtilizationOrDefault() UtilizationSpec { return s.utilization() }

@@ -23,12 +23,12 @@ func TestAnInquiryTellsTheWork(t *testing.T) {
 	pool := newPool(t, sampling.Options{})
 	ask := func(window time.Duration) *sampling.Work {
 		t.Helper()
-		samples, err := pool.For("shop").Inquire(broker.Server{Address: server.Addr}, []queue.Queue{list("q")}).WithWork(window).Depths(t.Context())
+		samples, err := pool.For("shop").Inquire(broker.Server{Address: server.Addr}, []queue.Queue{list("q")}).WithWork(func(time.Duration) time.Duration { return window }).Depths(t.Context())
 		require.NoError(t, err)
 		return samples[0].Work
 	}
 	first := ask(time.Minute)
-	assert.Equal(t, &sampling.Work{Known: true, Recent: 2000, Mean: 2000, Most: 2}, first, "one sample stands for no time")
+	assert.Equal(t, &sampling.Work{Known: true, Recent: 2000, Mean: 2000, Most: 2, Window: time.Minute}, first, "one sample stands for no time")
 	assert.Eventually(t, func() bool { return ask(2*time.Minute).Seen > 10*tick }, deadline, tick, "another question, of another window, has what was seen")
 	samples, err := pool.For("shop").Inquire(broker.Server{Address: server.Addr}, []queue.Queue{list("q")}).Depths(t.Context())
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestWorkIsForgottenWhereNobodyAsks(t *testing.T) {
 	subscription, err := pool.Subscribe(address, queues...) // the queue itself is read on
 	require.NoError(t, err)
 	defer subscription.Close()
-	inquiry := pool.For("shop").Inquire(address, queues).WithWork(time.Minute)
+	inquiry := pool.For("shop").Inquire(address, queues).WithWork(func(time.Duration) time.Duration { return time.Minute })
 	seen := func() time.Duration {
 		samples, err := inquiry.Depths(t.Context())
 		require.NoError(t, err)

@@ -3,7 +3,6 @@ package sampling
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
@@ -16,7 +15,7 @@ type Inquiry struct {
 	view   View
 	server broker.Server
 	queues []queue.Queue
-	window time.Duration // of Sample.Work; 0: that is not asked for
+	window Window // of Sample.Work; nil: that is not asked for
 
 	mu      sync.Mutex
 	sampler *sampler // nil: not asked yet
@@ -30,7 +29,7 @@ func (v View) Inquire(server broker.Server, queues []queue.Queue) *Inquiry {
 
 // WithWork has the question ask for Sample.Work, too, over a window. From the first answer on, and for as
 // long as somebody asks, what is in flight is remembered. It must be called before Depths.
-func (i *Inquiry) WithWork(window time.Duration) *Inquiry {
+func (i *Inquiry) WithWork(window Window) *Inquiry {
 	i.window = window
 	return i
 }
@@ -53,14 +52,14 @@ func (i *Inquiry) Depths(ctx context.Context) ([]Sample, error) {
 	i.sampler, i.watched = s, all
 	i.mu.Unlock()
 	samples, err := s.await(ctx, all)
-	if err == nil && i.window > 0 {
+	if err == nil && i.window != nil {
 		s.addWork(samples, all, i.window)
 	}
 	return samples, err
 }
 
 // addWork adds the work of each queue.
-func (s *sampler) addWork(samples []Sample, all []*watched, window time.Duration) {
+func (s *sampler) addWork(samples []Sample, all []*watched, window Window) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.options.Now()
@@ -70,7 +69,7 @@ func (s *sampler) addWork(samples []Sample, all []*watched, window time.Duration
 }
 
 // known is the samples of queues that are watched yet and fresh; nil where any is not.
-func (s *sampler) known(all []*watched, window time.Duration) []Sample {
+func (s *sampler) known(all []*watched, window Window) []Sample {
 	samples := make([]Sample, len(all))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +80,7 @@ func (s *sampler) known(all []*watched, window time.Duration) []Sample {
 		}
 		w.lastAsked = now
 		samples[i] = w.sample
-		if window > 0 {
+		if window != nil {
 			samples[i].Work = s.workOf(w, window, now)
 		}
 	}

@@ -180,15 +180,14 @@ func (s *sampler) longestGap() time.Duration { return 2*s.options.Tick + s.optio
 
 // workOf is the work of a queue over a window. From the first call on it is remembered.
 // The mutex is held.
-func (s *sampler) workOf(w *watched, window time.Duration, now time.Time) *Work {
+func (s *sampler) workOf(w *watched, window Window, now time.Time) *Work {
 	if w.work == nil {
 		w.work = &workMeter{}
-		w.work.want(window, now)
+		w.work.want(window(0), now)
 		if w.err == nil && !w.sample.At.IsZero() {
 			w.work.sampled(w.sample.Depth, w.sample.At, s.longestGap())
 		}
 	}
-	w.work.want(window, now)
 	work := w.work.over(window, now, s.longestGap())
 	return &work
 }

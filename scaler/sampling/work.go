@@ -37,7 +37,17 @@ type Work struct {
 	Most int64
 	// Waited tells that messages waited in each sample of the window.
 	Waited bool
+	// Window is the window: what the Window that was asked with says of Took.
+	Window time.Duration
+	// Took is how long a message was in flight on average, over the window: what was in flight ×
+	// time ÷ the messages that were finished. While none was, it is at least so long. It is 0 where
+	// nothing was in flight, or nothing counts messages.
+	Took time.Duration
 }
+
+// Window is how far back the work in flight counts, by how long a message is in flight on
+// average; 0: that is not known. It must not be shorter for longer ones.
+type Window func(took time.Duration) time.Duration
 
 // workMeter remembers what was in flight of a queue for as long as the longest window that is
 // asked for. It is guarded by the sampler's mutex.
@@ -52,8 +62,12 @@ type workMeter struct {
 	value  int64         // that it has in flight
 	since  time.Duration // since when there was no gap
 	gap    bool          // the newest read shows no work
-	even   bool          // between the last two points, value was the same all the time
-	full   int           // points, from which on it is worth looking which are not needed
+
+	counted     bool          // the newest sample tells how many messages were ever finished
+	finished    int64         // that count
+	countedFrom time.Duration // since when there was one in each sample
+	even        bool          // between the last two points, value was the same all the time
+	full        int           // points, from which on it is worth looking which are not needed
 }
 
 // workPoint is a time, and the sums up to it. most and waited are of the samples since the point
@@ -62,6 +76,7 @@ type workPoint struct {
 	at      time.Duration
 	covered time.Duration // of it, what was seen
 	area    float64       // in flight × time, in message seconds
+	done    int64         // messages that were finished
 	most    int64
 	waited  bool
 }
@@ -86,6 +101,7 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 		*m = workMeter{horizon: horizon, asked: asked, start: at, value: depth.InFlight}
 		m.head = workPoint{most: depth.InFlight, waited: waits}
 		m.points = append(m.points, m.head)
+		m.count(depth)
 		return
 	case now <= m.last: // another lane has read it in the same instant
 		return
@@ -93,15 +109,58 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 	m.head.at = now
 	if m.gap || now-m.last > longest {
 		m.head.most, m.head.waited = depth.InFlight, waits
+		m.count(depth)
 		m.push(false)
 		m.since = now
 	} else {
+		m.head.done += m.count(depth)
 		m.grow(depth.InFlight, waits, now-m.last)
 		if depth.WorkAtLeast() {
 			m.since = now
 		}
 	}
 	m.gap, m.last, m.value = false, now, depth.InFlight
+}
+
+// count takes how many messages were ever finished, and returns how many more that are than in the
+// sample before.
+func (m *workMeter) count(depth queue.Depth) (more int64) {
+	finished := depth.Added - depth.Total()
+	if depth.Added < 0 || finished < 0 || depth.LowerBound {
+		m.counted = false
+		return 0
+	}
+	back := m.finished - finished
+	if !m.counted || back > 0 && (finished == 0 || back > max(countJitter, m.finished/100)) { // it was made anew
+		m.counted, m.finished, m.countedFrom = true, finished, m.head.at
+		return 0
+	}
+	if back > 0 {
+		return 0
+	}
+	m.finished = finished
+	return -back
+}
+
+// took is Work.Took over so long a window.
+func (m *workMeter) took(window time.Duration, now time.Duration) time.Duration {
+	if !m.counted {
+		return 0
+	}
+	before := m.until(max(now-window, m.countedFrom))
+	area := m.head.area - before.area
+	if area <= 0 {
+		return 0
+	}
+	if done := m.head.done - before.done; done > 0 {
+		return seconds(area / float64(done))
+	}
+	return m.head.covered - before.covered
+}
+
+// seconds is a time that may be too long for one.
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, math.MaxInt32) * float64(time.Second))
 }
 
 // grow adds a sample that stands for the time since the one before.
@@ -118,7 +177,8 @@ func (m *workMeter) grow(inFlight int64, waits bool, elapsed time.Duration) {
 	if m.head.at-newest.at < workStep/2 { // somebody awaits the first message: four samples a second
 		return
 	}
-	if n := len(m.points); even && m.even && n > 1 && newest.most == inFlight && newest.waited == waits {
+	if n := len(m.points); even && m.even && n > 1 && newest.most == inFlight && newest.waited == waits &&
+		m.head.done == newest.done && newest.done == m.points[n-2].done {
 		m.points[n-1] = m.head // as before: queues that stay empty need no more than two points
 		return
 	}
@@ -158,14 +218,23 @@ func (m *workMeter) thin() {
 	}
 }
 
-// over is the work of so long a window until now. After more than longest without a sample, what
-// comes last is a gap.
-func (m *workMeter) over(window time.Duration, at time.Time, longest time.Duration) Work {
+// over is the work of the window until now. After more than longest without a sample, what comes
+// last is a gap. How long messages take is measured over the longest window that was asked for,
+// so that one that became longer does not become shorter again for want of those that it was
+// made longer for.
+func (m *workMeter) over(of Window, at time.Time, longest time.Duration) Work {
 	now := at.Sub(m.start)
-	if len(m.points) == 0 || now-m.last > window {
-		return Work{}
+	m.want(of(0), at)
+	if len(m.points) == 0 || now-m.last > m.horizon {
+		return Work{Window: of(0)}
 	}
-	work := Work{Known: true}
+	work := Work{Known: true, Took: m.took(m.horizon, now)}
+	window := of(work.Took)
+	work.Window = window
+	m.want(window, at)
+	if now-m.last > window {
+		return Work{Window: window}
+	}
 	work.Mean, _ = m.mean(now - window)
 	work.Recent, work.RecentSeen = m.mean(now - recentWork)
 	if !m.gap && now-m.last <= longest {
@@ -181,29 +250,33 @@ func (m *workMeter) over(window time.Duration, at time.Time, longest time.Durati
 // mean is that of the time since from, in thousandths, and how much of it was seen. Where nothing was, the newest
 // sample counts.
 func (m *workMeter) mean(from time.Duration) (thousandths int64, seen time.Duration) {
-	covered, area := m.until(from)
-	seen = m.head.covered - covered
+	before := m.until(from)
+	seen = m.head.covered - before.covered
 	if seen <= 0 {
 		return asThousandths(float64(m.value)), 0
 	}
-	return asThousandths((m.head.area - area) / seen.Seconds()), seen
+	return asThousandths((m.head.area - before.area) / seen.Seconds()), seen
 }
 
 // until is the sums up to a time. Between two points, what was in flight is taken as even.
-func (m *workMeter) until(at time.Duration) (covered time.Duration, area float64) {
+func (m *workMeter) until(at time.Duration) workPoint {
 	after := sort.Search(len(m.points), func(i int) bool { return m.points[i].at > at })
 	if after == 0 {
-		return m.points[0].covered, m.points[0].area
+		return m.points[0]
 	}
 	before, next := m.points[after-1], m.head
 	if after < len(m.points) {
 		next = m.points[after]
 	}
 	if next.at <= before.at {
-		return before.covered, before.area
+		return before
 	}
 	part := min(1, float64(at-before.at)/float64(next.at-before.at))
-	return before.covered + time.Duration(part*float64(next.covered-before.covered)), before.area + part*(next.area-before.area)
+	return workPoint{
+		covered: before.covered + time.Duration(part*float64(next.covered-before.covered)),
+		area:    before.area + part*(next.area-before.area),
+		done:    before.done + int64(part*float64(next.done-before.done)),
+	}
 }
 
 // asThousandths is a mean in thousandths, which an int64 holds whatever a server claims.

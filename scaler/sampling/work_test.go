@@ -22,6 +22,9 @@ func holding(inFlight int64) queue.Depth { return queue.Depth{Kind: queue.Stream
 // second is that many seconds after began.
 func second(s float64) time.Time { return began.Add(time.Duration(s * float64(time.Second))) }
 
+// fixed is a window of that length, however long messages take.
+func fixed(window time.Duration) Window { return func(time.Duration) time.Duration { return window } }
+
 func meterOf(window time.Duration) *workMeter {
 	m := &workMeter{}
 	m.want(window, began)
@@ -46,7 +49,7 @@ func TestWorkIsTheMeanOfASampleEachSecond(t *testing.T) {
 			samples = append(samples, r.Int64N(20))
 			now := second(float64(i))
 			m.sampled(holding(samples[i]), now, longest)
-			got := m.over(window, now, longest)
+			got := m.over(fixed(window), now, longest)
 			require.True(t, got.Known)
 			// The first one stands for no time: it is not in a mean that goes back to it.
 			recent, all := samples[max(min(i, 1), len(samples)-15):], samples[max(min(i, 1), len(samples)-int(window.Seconds())):]
@@ -83,7 +86,7 @@ func TestWorkIsWeightedByTime(t *testing.T) {
 				at += test.every[i]
 				m.sampled(holding(test.held[i]), second(at), longest)
 			}
-			got := m.over(time.Minute, second(at), longest)
+			got := m.over(fixed(time.Minute), second(at), longest)
 			assert.InDelta(t, 1000*test.want, got.Mean, 1000*test.want*0.07)
 			assert.InDelta(t, 1000*test.want, got.Recent, 1000*test.want*0.2)
 			assert.Equal(t, time.Minute, got.Seen)
@@ -97,7 +100,7 @@ func TestASampleOfMoreThanTheRecentTime(t *testing.T) {
 	for i, held := range []int64{1, 2, 3, 9} {
 		m.sampled(holding(held), second(20*float64(i)), 45*time.Second)
 	}
-	got := m.over(2*time.Minute, second(60), 45*time.Second)
+	got := m.over(fixed(2*time.Minute), second(60), 45*time.Second)
 	assert.EqualValues(t, 9000, got.Recent)
 	assert.EqualValues(t, 4667, got.Mean, "of 2, 3 and 9")
 	assert.Equal(t, time.Minute, got.Seen)
@@ -121,13 +124,13 @@ func TestAGapIsNotZeroAndEndsWhatWasSeen(t *testing.T) {
 			for i := range 201 {
 				m.sampled(holding(10), second(float64(i)), longest)
 			}
-			assert.Equal(t, window, m.over(window, second(200), longest).Seen)
+			assert.Equal(t, window, m.over(fixed(window), second(200), longest).Seen)
 			for i := 201; i <= 210; i++ {
 				if test.hole != nil {
 					test.hole(m, second(float64(i)))
 				}
 			}
-			got := m.over(window, second(210), longest)
+			got := m.over(fixed(window), second(210), longest)
 			assert.True(t, got.Known, "it was not long ago")
 			assert.Zero(t, got.Seen)
 			assert.EqualValues(t, 10000, got.Recent)
@@ -135,12 +138,12 @@ func TestAGapIsNotZeroAndEndsWhatWasSeen(t *testing.T) {
 			for i := 211; i <= 230; i++ {
 				m.sampled(holding(10), second(float64(i)), longest)
 			}
-			got = m.over(window, second(230), longest)
+			got = m.over(fixed(window), second(230), longest)
 			assert.EqualValues(t, 10000, got.Recent)
 			assert.EqualValues(t, 10000, got.Mean, "a gap is left out")
 			assert.InDelta(t, 19.5, got.Seen.Seconds(), 0.6)
-			got = m.over(window, second(231+window.Seconds()), longest)
-			assert.Equal(t, Work{}, got, "of the whole window nothing was seen: it is not known")
+			got = m.over(fixed(window), second(231+window.Seconds()), longest)
+			assert.Equal(t, Work{Window: window}, got, "of the whole window nothing was seen: it is not known")
 		})
 	}
 }
@@ -153,8 +156,8 @@ func TestWorkWhenTheClockIsSetBack(t *testing.T) {
 	}
 	m.sampled(holding(4), second(-3600), longest)
 	m.sampled(holding(4), second(-3599), longest)
-	got := m.over(time.Minute, second(-3599), longest)
-	assert.Equal(t, Work{Known: true, Recent: 4000, Mean: 4000, RecentSeen: time.Second, Seen: time.Second, Most: 4}, got)
+	got := m.over(fixed(time.Minute), second(-3599), longest)
+	assert.Equal(t, Work{Known: true, Recent: 4000, Mean: 4000, RecentSeen: time.Second, Seen: time.Second, Most: 4, Window: time.Minute}, got)
 }
 
 // Most and Waited are of all samples of the window, however close its points are.
@@ -162,7 +165,7 @@ func TestMostAndWaited(t *testing.T) {
 	m := meterOf(time.Minute)
 	add := func(at int, inFlight, ready int64) Work {
 		m.sampled(queue.Depth{Kind: queue.Stream, InFlight: inFlight, Ready: ready}, second(float64(at)), longest)
-		return m.over(time.Minute, second(float64(at)), longest)
+		return m.over(fixed(time.Minute), second(float64(at)), longest)
 	}
 	var got Work
 	for i := range 100 {
@@ -199,7 +202,7 @@ func TestWorkTakesLittleMemory(t *testing.T) {
 			require.LessOrEqual(t, len(m.points), most, "%s", window)
 			require.LessOrEqual(t, cap(m.points), 4*most)
 			if n := int(window.Seconds()); i > n && i%97 == 0 {
-				got := m.over(window, second(float64(i)+0.2), longest)
+				got := m.over(fixed(window), second(float64(i)+0.2), longest)
 				require.InDelta(t, 1000*meanOf(samples[len(samples)-n:]), got.Mean, 9000, "%s, second %d", window, i)
 				require.Equal(t, window, got.Seen)
 			}
@@ -210,7 +213,7 @@ func TestWorkTakesLittleMemory(t *testing.T) {
 		idle.sampled(holding(0), second(float64(i)), longest)
 	}
 	assert.Len(t, idle.points, 2, "nothing changes")
-	assert.Equal(t, Work{Known: true, RecentSeen: recentWork, Seen: time.Hour}, idle.over(time.Hour, second(9999), longest))
+	assert.Equal(t, Work{Known: true, RecentSeen: recentWork, Seen: time.Hour, Window: time.Hour}, idle.over(fixed(time.Hour), second(9999), longest))
 }
 
 // BenchmarkWork is a sample of a queue whose work in flight changes all the time, and the
@@ -238,8 +241,92 @@ func BenchmarkWork(b *testing.B) {
 			m := full()
 			b.ReportAllocs()
 			for b.Loop() {
-				m.over(window, second(2*3600), longest)
+				m.over(fixed(window), second(2*3600), longest)
 			}
 		})
 	}
+}
+
+// counting is a stream's depth where that many messages were ever finished.
+func counting(finished, inFlight int64) queue.Depth {
+	return queue.Depth{Kind: queue.Stream, InFlight: inFlight, Added: finished + inFlight}
+}
+
+// fiveTimes is a window of five times what a message takes, a minute at least and an hour at most.
+func fiveTimes(took time.Duration) time.Duration {
+	return min(max(time.Minute, 5*took), time.Hour)
+}
+
+// How long a message is in flight is what was in flight ÷ what was finished, and the window
+// follows.
+func TestAWindowForMessagesThatTakeLong(t *testing.T) {
+	m := meterOf(time.Minute)
+	// Six are in work, and one is done every 20 s: each takes 2 minutes.
+	var got Work
+	for i := range 3000 {
+		m.sampled(counting(int64(i)/20, 6), second(float64(i)), longest)
+		got = m.over(fiveTimes, second(float64(i)), longest)
+	}
+	assert.InDelta(t, 120, got.Took.Seconds(), 12)
+	assert.InDelta(t, 600, got.Window.Seconds(), 60)
+	assert.Equal(t, got.Window, got.Seen, "it was remembered for so long")
+	assert.EqualValues(t, 6000, got.Mean)
+}
+
+// Before any message was finished, they take at least as long as was seen, so the window is never
+// seen to its end.
+func TestNoMessageWasFinishedYet(t *testing.T) {
+	m := meterOf(time.Minute)
+	for i := range 1000 {
+		m.sampled(counting(7, 2), second(float64(i)), longest)
+		got := m.over(fiveTimes, second(float64(i)), longest)
+		require.Less(t, got.Seen, got.Window, "second %d", i)
+	}
+	assert.Equal(t, time.Hour, m.over(fiveTimes, second(999), longest).Window)
+	idle := meterOf(time.Minute)
+	for i := range 1000 {
+		idle.sampled(counting(7, 0), second(float64(i)), longest)
+	}
+	got := idle.over(fiveTimes, second(999), longest)
+	assert.Zero(t, got.Took, "nothing was in flight")
+	assert.Equal(t, time.Minute, got.Window)
+	assert.Equal(t, time.Minute, got.Seen)
+}
+
+func TestHowLongMessagesTakeIsKnownOnlyByACount(t *testing.T) {
+	for name, test := range map[string]struct {
+		depth func(i int64) queue.Depth
+		want  float64 // seconds; 0: not known
+	}{
+		"counted":               {func(i int64) queue.Depth { return counting(2*i, 20) }, 10},
+		"nothing counts":        {func(int64) queue.Depth { return queue.Depth{Kind: queue.List, Added: -1, InFlight: 20} }, 0},
+		"a count that can't be": {func(int64) queue.Depth { return queue.Depth{Kind: queue.Stream, Added: 5, InFlight: 20} }, 0},
+		"a lower bound":         {func(i int64) queue.Depth { d := counting(2*i, 20); d.LowerBound = true; return d }, 0},
+		"made anew":             {func(i int64) queue.Depth { return counting(2*(i%200), 20) }, 10},
+		"back by a few":         {func(i int64) queue.Depth { return counting(2*i-i%2, 20) }, 10},
+		"counted since 100 s ago": {func(i int64) queue.Depth {
+			d := counting(2*i, 20)
+			d.Added -= 1 << 40 * max(0, min(1, 200-i))
+			return d
+		}, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := meterOf(2 * time.Minute)
+			for i := range int64(300) {
+				m.sampled(test.depth(i), second(float64(i)), longest)
+			}
+			assert.InDelta(t, test.want, m.over(fixed(2*time.Minute), second(299), longest).Took.Seconds(), 0.5)
+		})
+	}
+}
+
+// What was finished while nothing was read is not counted, as the time is not.
+func TestAGapIsLeftOutOfHowLongMessagesTake(t *testing.T) {
+	m := meterOf(10 * time.Minute)
+	for i := range 200 {
+		if i < 100 || i > 150 {
+			m.sampled(counting(2*int64(i), 20), second(float64(i)), longest)
+		}
+	}
+	assert.InDelta(t, 10, m.over(fixed(10*time.Minute), second(199), longest).Took.Seconds(), 0.5)
 }

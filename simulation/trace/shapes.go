@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
@@ -80,8 +79,6 @@ func jobs2m() BuiltIn {
 	jobs := random("jobs-2m", "jobs of 2 minutes: one every 30 s for six hours", 1, 20, Ramp{Length: 6 * time.Hour, From: 1.0 / 30, To: 1.0 / 30})
 	jobs.ServiceRate = 1.0 / 120
 	jobs.Spec.TargetQueueDepth = 1
-	jobs.Spec.Utilization = policy.DefaultUtilization()
-	jobs.Spec.Utilization.Window = 10 * time.Minute
 	return jobs
 }
 

@@ -620,7 +620,8 @@ type Policy struct {
 	UtilizationScaleUp int32 `protobuf:"varint,14,opt,name=utilization_scale_up,json=utilizationScaleUp,proto3" json:"utilization_scale_up,omitempty"`
 	// Of Utilization: fewer workers must be at most this busy, in percent of the slots.
 	UtilizationScaleDown int32 `protobuf:"varint,15,opt,name=utilization_scale_down,json=utilizationScaleDown,proto3" json:"utilization_scale_down,omitempty"`
-	// Of Utilization: how long the work in flight must have been seen before the fleet shrinks.
+	// Of Utilization: how long the work in flight must have been seen before the fleet shrinks. It is
+	// longer than configured if messages take long: at least 5 times mean_time_in_flight, up to 1 h.
 	UtilizationWindow *durationpb.Duration `protobuf:"bytes,16,opt,name=utilization_window,json=utilizationWindow,proto3" json:"utilization_window,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -858,9 +859,12 @@ type ExplainResponse struct {
 	ConcurrencyRemark string `protobuf:"bytes,35,opt,name=concurrency_remark,json=concurrencyRemark,proto3" json:"concurrency_remark,omitempty"`
 	// What else there is to know of the queues: the end of explanation, from the "; " on. Empty if
 	// there is nothing. For people: its wording may change.
-	Remarks       string `protobuf:"bytes,36,opt,name=remarks,proto3" json:"remarks,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Remarks string `protobuf:"bytes,36,opt,name=remarks,proto3" json:"remarks,omitempty"`
+	// How long a message was in flight on average, over policy.utilization_window: of several keys, where
+	// it was the longest. Absent if nothing was in flight or nothing counts messages, and for Threshold.
+	MeanTimeInFlight *durationpb.Duration `protobuf:"bytes,37,opt,name=mean_time_in_flight,json=meanTimeInFlight,proto3" json:"mean_time_in_flight,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -1145,6 +1149,13 @@ func (x *ExplainResponse) GetRemarks() string {
 	return ""
 }
 
+func (x *ExplainResponse) GetMeanTimeInFlight() *durationpb.Duration {
+	if x != nil {
+		return x.MeanTimeInFlight
+	}
+	return nil
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -1203,7 +1214,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x12utilization_target\x18\r \x01(\x05R\x11utilizationTarget\x120\n" +
 	"\x14utilization_scale_up\x18\x0e \x01(\x05R\x12utilizationScaleUp\x124\n" +
 	"\x16utilization_scale_down\x18\x0f \x01(\x05R\x14utilizationScaleDown\x12H\n" +
-	"\x12utilization_window\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11utilizationWindow\"\xaf\f\n" +
+	"\x12utilization_window\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11utilizationWindow\"\xf9\f\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -1250,7 +1261,8 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\rpolicy_in_use\x18! \x01(\tR\vpolicyInUse\x12'\n" +
 	"\x0ffallback_reason\x18\" \x01(\tR\x0efallbackReason\x12-\n" +
 	"\x12concurrency_remark\x18# \x01(\tR\x11concurrencyRemark\x12\x18\n" +
-	"\aremarks\x18$ \x01(\tR\aremarksB\x0f\n" +
+	"\aremarks\x18$ \x01(\tR\aremarks\x12H\n" +
+	"\x13mean_time_in_flight\x18% \x01(\v2\x19.google.protobuf.DurationR\x10meanTimeInFlightB\x0f\n" +
 	"\r_message_rateB\a\n" +
 	"\x05_busyB\x13\n" +
 	"\x11_busy_over_windowB\x0e\n" +
@@ -1331,15 +1343,16 @@ var file_inspect_v1_inspect_proto_depIdxs = []int32{
 	7,  // 16: pubsub.inspect.v1.ExplainResponse.policy:type_name -> pubsub.inspect.v1.Policy
 	12, // 17: pubsub.inspect.v1.ExplainResponse.oldest_age:type_name -> google.protobuf.Duration
 	12, // 18: pubsub.inspect.v1.ExplainResponse.window_seen:type_name -> google.protobuf.Duration
-	2,  // 19: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
-	3,  // 20: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
-	8,  // 21: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
-	4,  // 22: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
-	21, // [21:23] is the sub-list for method output_type
-	19, // [19:21] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	12, // 19: pubsub.inspect.v1.ExplainResponse.mean_time_in_flight:type_name -> google.protobuf.Duration
+	2,  // 20: pubsub.inspect.v1.Inspector.Explain:input_type -> pubsub.inspect.v1.ExplainRequest
+	3,  // 21: pubsub.inspect.v1.Inspector.Watch:input_type -> pubsub.inspect.v1.WatchRequest
+	8,  // 22: pubsub.inspect.v1.Inspector.Explain:output_type -> pubsub.inspect.v1.ExplainResponse
+	4,  // 23: pubsub.inspect.v1.Inspector.Watch:output_type -> pubsub.inspect.v1.WatchResponse
+	22, // [22:24] is the sub-list for method output_type
+	20, // [20:22] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_inspect_v1_inspect_proto_init() }

@@ -147,6 +147,8 @@ func TestExplanation(t *testing.T) {
 		})},
 		"busy workers": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 16, InFlight: policy.InFlight{Known: true, Recent: 15_250, Window: 12_000, Seen: 45 * time.Second}},
 			busy(15.25, 12, 45*time.Second))},
+		"busy workers, with long messages": {Answer: answer(utilizing().WithWindow(10*time.Minute), policy.State{Replicas: 4, Depth: 2, InFlight: policy.InFlight{Known: true, Recent: 2000, Window: 2000, Seen: 4 * time.Minute}},
+			busy(2, 2, 4*time.Minute), func(a *inspectv1.ExplainResponse) { a.MeanTimeInFlight = durationpb.New(118 * time.Second) })},
 		"busy workers, nothing seen yet": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 16, InFlight: policy.InFlight{Known: true, Window: 15_000, Seen: time.Second}},
 			busy(15, 15, time.Second), func(a *inspectv1.ExplainResponse) { a.Busy, a.Utilization = nil, nil })},
 		"busy workers, with a wrong concurrency": {Answer: answer(utilizing(), policy.State{Replicas: 4, Depth: 30, InFlight: policy.InFlight{Known: true, Recent: 30_000, Window: 30_000, Seen: 2 * time.Minute}},
