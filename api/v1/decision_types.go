@@ -160,6 +160,15 @@ type ScalingDecision struct {
 	// +optional
 	WindowSeen *metav1.Duration `json:"windowSeen,omitempty"`
 
+	// meanTimeInFlight is how long a message was in flight on average, for policy Utilization. A
+	// message that takes more than a fifth of autoScaling.utilization.window makes the window longer: 5
+	// times as long, up to 1h. It is absent where nothing counts messages, and is written anew once it
+	// makes another window.
+	//
+	// Example: meanTimeInFlight: 1m58.3s
+	// +optional
+	MeanTimeInFlight *metav1.Duration `json:"meanTimeInFlight,omitempty"`
+
 	// fallbackReason says why policy Threshold decided instead of Utilization, with the remedy.
 	//
 	// Example: fallbackReason: "no worker shows what it holds of the list \"orders\""

@@ -155,12 +155,12 @@ func (m *workMeter) took(window time.Duration, now time.Duration) time.Duration 
 	if done := m.head.done - before.done; done > 0 {
 		return seconds(area / float64(done))
 	}
-	return m.head.covered - before.covered
+	return (m.head.covered - before.covered).Round(time.Millisecond)
 }
 
-// seconds is a time that may be too long for one.
+// seconds is a time to the millisecond, so that those who pass it on lose nothing of it.
 func seconds(s float64) time.Duration {
-	return time.Duration(min(s, math.MaxInt32) * float64(time.Second))
+	return time.Duration(min(s, math.MaxInt32) * float64(time.Second)).Round(time.Millisecond)
 }
 
 // grow adds a sample that stands for the time since the one before.

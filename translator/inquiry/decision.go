@@ -79,9 +79,12 @@ func (a *Answer) Decision() *v1.ScalingDecision {
 	if age := r.GetOldestAge(); age != nil {
 		d.OldestMessageTime = new(seconds(a.At.Add(-age.AsDuration())))
 	}
+	if took := r.GetMeanTimeInFlight(); took.IsValid() {
+		d.MeanTimeInFlight = &metav1.Duration{Duration: took.AsDuration()}
+	}
 	if seen := r.GetWindowSeen(); seen != nil {
 		d.WindowSeen = &metav1.Duration{Duration: seen.AsDuration()}
-		if d.WindowSeen.Duration < a.Question.Window() {
+		if d.WindowSeen.Duration < a.Question.windowFor(d) {
 			d.WindowSeen.Duration = d.WindowSeen.Truncate(time.Second)
 		}
 	}
@@ -96,23 +99,38 @@ func ReasonOf(response *inspectv1.ExplainResponse) string {
 	return ReasonName(response.GetReason())
 }
 
-// Window is how far back the work in flight counts for the question's policy.
-func (q Question) Window() time.Duration {
+// windowFor is how far back the work in flight counts for the question's policy.
+func (q Question) windowFor(d *v1.ScalingDecision) time.Duration {
+	return WindowOf(d, q.spec())
+}
+
+// spec is the question's policy; of the zero Question, the zero one.
+func (q Question) spec() policy.Spec {
 	if q.policy == (unique.Handle[policy.Spec]{}) {
-		return policy.Spec{}.UtilizationWindow() // the zero Question has no policy
+		return policy.Spec{}
 	}
-	return q.policy.Value().UtilizationWindow()
+	return q.policy.Value()
+}
+
+// WindowOf is how far back the work in flight counts for a decision: the same window that the
+// scaler took.
+func WindowOf(d *v1.ScalingDecision, spec policy.Spec) time.Duration {
+	if d == nil || d.MeanTimeInFlight == nil {
+		return spec.WindowFor(0)
+	}
+	return spec.WindowFor(d.MeanTimeInFlight.Duration)
 }
 
 // SameDecision reports whether a decision says nothing that the last one did not say, for a
-// policy that looks back that far. What only counts on is nothing new:
+// policy. What only counts on is nothing new:
 //
 //   - busy and busyOverWindow, while they change by no more than 10 % or half a message;
 //   - windowSeen while it grows, until it is the whole window;
+//   - meanTimeInFlight while it makes no other window;
 //   - the time of the oldest message, while it is the same message.
 //
 // So a decision is to be held against the last that was told, not against the last that was made.
-func SameDecision(last, next *v1.ScalingDecision, window time.Duration) bool {
+func SameDecision(last, next *v1.ScalingDecision, spec policy.Spec) bool {
 	if last == nil || next == nil {
 		return last == next
 	}
@@ -125,7 +143,8 @@ func SameDecision(last, next *v1.ScalingDecision, window time.Duration) bool {
 		last.LowerBound == next.LowerBound && last.UpperBound == next.UpperBound && last.Active == next.Active &&
 		sameTime(last.LastScaleTime, next.LastScaleTime, 0) && sameTime(last.OldestMessageTime, next.OldestMessageTime, oldestJitter) &&
 		last.MessageRateIsLowerBound == next.MessageRateIsLowerBound && last.ToleranceIgnored == next.ToleranceIgnored &&
-		near(last.Busy, next.Busy) && near(last.BusyOverWindow, next.BusyOverWindow) && growsOn(last, next, window)
+		near(last.Busy, next.Busy) && near(last.BusyOverWindow, next.BusyOverWindow) &&
+		WindowOf(last, spec) == WindowOf(next, spec) && growsOn(last, next, WindowOf(next, spec))
 }
 
 func equal(a, b *int64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }

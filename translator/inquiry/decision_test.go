@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
 var at = time.Date(2026, 1, 31, 12, 0, 0, 700_000_000, time.UTC)
@@ -34,6 +35,7 @@ func full() *Answer {
 		LastingExplanation: "500 is above 450; moved", Remarks: "; moved", Arithmetic: "ceil(500 ÷ 150) = 4", LowerBound: 150, UpperBound: 450, Active: true,
 		LastScaleTime: timestamppb.New(at.Add(-90 * time.Second)), OldestAge: durationpb.New(48 * time.Second), MessageRateIsLowerBound: true,
 		Busy: new(6.4), BusyOverWindow: new(6.1234), WindowSeen: durationpb.New(100 * time.Second), FallbackReason: "hidden",
+		MeanTimeInFlight: durationpb.New(1234 * time.Millisecond),
 	}}
 }
 
@@ -44,6 +46,7 @@ func TestDecisionHasWhatAnAnswerSays(t *testing.T) {
 		QueueType: "stream", LowerBound: 150, UpperBound: 450, Active: true, LastScaleTime: new(whole(90 * time.Second)), OldestMessageTime: new(whole(48 * time.Second)),
 		MessageRateIsLowerBound: true, Busy: resource.NewMilliQuantity(6400, resource.DecimalSI), BusyOverWindow: resource.NewMilliQuantity(6123, resource.DecimalSI),
 		WindowSeen: &metav1.Duration{Duration: 100 * time.Second}, FallbackReason: "hidden", ToleranceIgnored: true,
+		MeanTimeInFlight: &metav1.Duration{Duration: 1234 * time.Millisecond},
 	}, full().Decision())
 
 	least := (&Answer{At: at, Response: &inspectv1.ExplainResponse{Action: inspectv1.Action_ACTION_HOLD, InFlight: 5, ToleranceHonoured: true}}).Decision()
@@ -68,6 +71,7 @@ func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
 		"a sample of tomorrow":         func(r *inspectv1.ExplainResponse) { r.SampleAge = durationpb.New(-24 * time.Hour) },
 		"a mean beyond all":            func(r *inspectv1.ExplainResponse) { r.Busy, r.BusyOverWindow = new(math.Inf(1)), new(math.NaN()) },
 		"a mean below all":             func(r *inspectv1.ExplainResponse) { r.Busy = new(math.Inf(-1)) },
+		"a time in flight beyond all":  func(r *inspectv1.ExplainResponse) { r.MeanTimeInFlight = &durationpb.Duration{Seconds: math.MaxInt64} },
 		"a window beyond all":          func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Seconds: math.MaxInt64} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +85,7 @@ func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
 			assert.Regexp(t, conditionReason, d.Reason)
 			read := &v1.ScalingDecision{}
 			require.NoError(t, json.Unmarshal(data, read))
-			assert.True(t, SameDecision(d, read, 2*time.Minute), "as it was written: %s", data)
+			assert.True(t, SameDecision(d, read, policy.Spec{}), "as it was written: %s", data)
 			for _, moment := range []*metav1.Time{&read.ObservedTime, read.LastScaleTime, read.OldestMessageTime} {
 				if moment != nil {
 					assert.GreaterOrEqual(t, moment.Year(), 1, "%s", data)
@@ -114,6 +118,9 @@ func TestWhichDecisionsAreNews(t *testing.T) {
 				c(s)
 			}
 		}
+	}
+	took := func(d time.Duration) change {
+		return func(s *v1.ScalingDecision) { s.MeanTimeInFlight = &metav1.Duration{Duration: d} }
 	}
 	none := func(*v1.ScalingDecision) {}
 	for name, test := range map[string]struct {
@@ -160,16 +167,20 @@ func TestWhichDecisionsAreNews(t *testing.T) {
 		"a window with a gap":               {seen(window), both(seen(3*time.Second), later(15*time.Second)), true},
 		"a part of a window, and a gap":     {seen(60 * time.Second), both(seen(5*time.Second), later(15*time.Second)), true},
 		"a part that begins to be too long": {seen(60 * time.Second), both(seen(60*time.Second), later(60*time.Second)), true},
+		"messages take longer":              {took(time.Second), took(9 * time.Second), false},
+		"messages take too long for it":     {took(24 * time.Second), took(25 * time.Second), true},
+		"a part of a longer window":         {both(took(time.Minute), seen(window)), both(took(time.Minute), seen(3*time.Minute), later(time.Minute)), false},
+		"a longer window is whole":          {both(took(time.Minute), seen(window)), both(took(time.Minute), seen(5*time.Minute), later(3*time.Minute)), true},
 		"a window is seen no more":          {none, func(s *v1.ScalingDecision) { s.WindowSeen = nil }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			last, next := full().Decision(), full().Decision()
 			test.last(last)
 			test.next(next)
-			assert.Equal(t, !test.news, SameDecision(last, next, window))
+			assert.Equal(t, !test.news, SameDecision(last, next, policy.Spec{}))
 		})
 	}
-	assert.True(t, SameDecision(nil, nil, window))
-	assert.False(t, SameDecision(nil, full().Decision(), window))
-	assert.False(t, SameDecision(full().Decision(), nil, window))
+	assert.True(t, SameDecision(nil, nil, policy.Spec{}))
+	assert.False(t, SameDecision(nil, full().Decision(), policy.Spec{}))
+	assert.False(t, SameDecision(full().Decision(), nil, policy.Spec{}))
 }

@@ -105,7 +105,7 @@ func (a *Answer) SameAs(told *Answer) bool {
 		return inspect.WithoutDigits(a.Err.Error()) == inspect.WithoutDigits(told.Err.Error())
 	}
 	x, y := a.Response, told.Response
-	return SameDecision(told.Decision(), a.Decision(), a.Question.Window()) &&
+	return SameDecision(told.Decision(), a.Decision(), a.Question.spec()) &&
 		x.GetAction() == y.GetAction() &&
 		x.GetActive() == y.GetActive() &&
 		x.GetQueueDepth() == y.GetQueueDepth() &&

@@ -14,7 +14,7 @@ func setDecision(next *v1.PubSubChannelStatus, p *plan.Plan, answer *inquiry.Ans
 	if decision != nil && !p.AutoScaled {
 		off(decision, p)
 	}
-	if !inquiry.SameDecision(next.Decision, decision, p.Trigger.Policy.UtilizationWindow()) {
+	if !inquiry.SameDecision(next.Decision, decision, p.Trigger.Policy) {
 		next.Decision = decision
 	}
 }

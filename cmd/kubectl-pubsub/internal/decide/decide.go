@@ -19,6 +19,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/explanation"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
@@ -153,7 +154,11 @@ func readingOf(channel *v1.PubSubChannel, spec policy.Spec, now time.Time) expla
 	}
 	if d.BusyOverWindow != nil && d.WindowSeen != nil {
 		since := max(0, now.Sub(d.ObservedTime.Time)) // a gap would have been written
-		read.Work = &explanation.Work{Mean: d.BusyOverWindow.MilliValue(), Seen: min(d.WindowSeen.Duration+since, spec.UtilizationWindow())}
+		window := inquiry.WindowOf(d, spec)
+		read.Work = &explanation.Work{Mean: d.BusyOverWindow.MilliValue(), Seen: min(d.WindowSeen.Duration+since, window), Window: window}
+		if d.MeanTimeInFlight != nil {
+			read.Work.Took = d.MeanTimeInFlight.Duration
+		}
 		if d.Busy != nil {
 			read.Work.Recent = new(d.Busy.MilliValue())
 		}

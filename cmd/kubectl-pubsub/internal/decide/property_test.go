@@ -104,6 +104,11 @@ func randomState(r *rand.Rand, spec policy.Spec) (explanation.Reading, explanati
 		maybe(r, func() {
 			most := 1000 * (1 + 2*spec.Slots(max(1, to.Replicas)))
 			read.Work = &explanation.Work{Mean: r.Int64N(most), Seen: spec.UtilizationWindow()}
+			maybe(r, func() {
+				read.Work.Took = time.Duration(1+r.Int64N(600_000)) * time.Millisecond
+				read.Work.Window = spec.WindowFor(read.Work.Took)
+				read.Work.Seen = read.Work.Window
+			})
 			maybe(r, func() { read.Work.Seen = time.Duration(r.Int64N(int64(read.Work.Seen/time.Second))) * time.Second })
 			maybe(r, func() { read.Work.Recent = new(r.Int64N(most)) })
 			if to.Replicas > 0 {
