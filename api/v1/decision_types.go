@@ -158,6 +158,9 @@ type ScalingDecision struct {
 	//
 	// Example: windowSeen: 2m0s
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,6}m)?[0-9]{1,6}([.][0-9]{1,9})?s$`
 	WindowSeen *metav1.Duration `json:"windowSeen,omitempty"`
 
 	// meanTimeInFlight is how long a message was in flight on average, for policy Utilization. A

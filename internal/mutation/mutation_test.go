@@ -28,6 +28,7 @@ type target struct {
 var (
 	scaler      = []string{"scaler"}
 	explanation = []string{"scaler/explanation", "scaler"}
+	inquiry     = []string{"translator/inquiry"}
 	queue       = []string{"scaler/queue", "scaler"}
 	broker      = []string{"scaler/broker", "scaler"}
 	framework   = []string{"scaler/framework"}
@@ -44,6 +45,7 @@ var targets = []target{
 	{"scaler/reading.go", "scheduleds", scaler},
 	{"scaler/explanation/explanation.go", "actions", explanation},
 	{"scaler/explanation/explanation.go", "reasons", explanation},
+	{"translator/inquiry/decision.go", "actions", inquiry},
 	{"scaler/caller.go", "mayCall", scaler},
 	{"scaler/queue/reader.go", "kindReaderOf", queue},
 	{"scaler/queue/sortedset.go", "newSortedSetReader", queue},

@@ -24,6 +24,10 @@ const (
 	oldestJitter = 2 * time.Second
 	// windowJitter is the same for how much of a window was seen.
 	windowJitter = 10 * time.Second
+	// maxTook is more than any message takes that makes a window.
+	maxTook = 24 * time.Hour
+	// maxWindow is more than any window of ours.
+	maxWindow = 24 * time.Hour
 	// maxSampleAge bounds how long before the answer a queue was read.
 	maxSampleAge = time.Hour
 )
@@ -80,10 +84,10 @@ func (a *Answer) Decision() *v1.ScalingDecision {
 		d.OldestMessageTime = new(seconds(a.At.Add(-age.AsDuration())))
 	}
 	if took := r.GetMeanTimeInFlight(); took.IsValid() {
-		d.MeanTimeInFlight = &metav1.Duration{Duration: took.AsDuration()}
+		d.MeanTimeInFlight = &metav1.Duration{Duration: min(max(took.AsDuration(), 0), maxTook)}
 	}
 	if seen := r.GetWindowSeen(); seen != nil {
-		d.WindowSeen = &metav1.Duration{Duration: seen.AsDuration()}
+		d.WindowSeen = &metav1.Duration{Duration: min(max(seen.AsDuration(), 0), maxWindow)}
 		if d.WindowSeen.Duration < a.Question.windowFor(d) {
 			d.WindowSeen.Duration = d.WindowSeen.Truncate(time.Second)
 		}

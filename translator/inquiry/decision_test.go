@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
@@ -55,6 +56,21 @@ func TestDecisionHasWhatAnAnswerSays(t *testing.T) {
 	assert.Nil(t, (&Answer{Err: ofScaler(codes.Unavailable, "x")}).Decision(), "nothing stale")
 }
 
+// Each action of the contract's has its own, of the same name.
+func TestEveryActionIsTold(t *testing.T) {
+	for number := range inspectv1.Action_name {
+		action := inspectv1.Action(number)
+		d := (&Answer{At: at, Response: &inspectv1.ExplainResponse{Action: action}}).Decision()
+		if action == inspectv1.Action_ACTION_UNSPECIFIED {
+			assert.Nil(t, d, "no decision")
+			continue
+		}
+		require.NotNil(t, d, action)
+		assert.Equal(t, inspect.ActionName(action), string(d.Action))
+	}
+	assert.Len(t, actions, len(inspectv1.Action_name)-1)
+}
+
 // The API server would refuse a whole status for one field that it does not take: whatever a
 // scaler of another version says, the decision is one that it takes.
 func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
@@ -73,6 +89,8 @@ func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
 		"a mean below all":             func(r *inspectv1.ExplainResponse) { r.Busy = new(math.Inf(-1)) },
 		"a time in flight beyond all":  func(r *inspectv1.ExplainResponse) { r.MeanTimeInFlight = &durationpb.Duration{Seconds: math.MaxInt64} },
 		"a window beyond all":          func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Seconds: math.MaxInt64} },
+		"a window before all":          func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Seconds: math.MinInt64} },
+		"a part of a second":           func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Nanos: 1} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := full()
@@ -83,6 +101,7 @@ func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
 			assert.Less(t, len(data), 20_000)
 			assert.NotContains(t, string(data), "null")
 			assert.Regexp(t, conditionReason, d.Reason)
+			assert.Regexp(t, `^([0-9]{1,6}h)?([0-9]{1,6}m)?[0-9]{1,6}([.][0-9]{1,9})?s$`, d.WindowSeen.Duration.String(), "the CRD's pattern")
 			read := &v1.ScalingDecision{}
 			require.NoError(t, json.Unmarshal(data, read))
 			assert.True(t, SameDecision(d, read, policy.Spec{}), "as it was written: %s", data)
