@@ -46,7 +46,7 @@ func serveInspector(t *testing.T, address string, options ...grpc.ServerOption) 
 
 func TestExplainInPlaintext(t *testing.T) {
 	_, address := serveInspector(t, "127.0.0.1:0")
-	e, err := newExplainer(address, "")
+	e, err := newExplainer(address, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, e.close()) })
 	response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
@@ -63,7 +63,7 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 		return grpc.Creds(credentials.NewTLS(a.MutualTLS(a.Server("127.0.0.1"))))
 	}
 	server, address := serveInspector(t, "127.0.0.1:0", serverCredentials(first))
-	e, err := newExplainer(address, dir)
+	e, err := newExplainer(address, inDir(dir))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, e.close()) })
 	response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
@@ -84,6 +84,6 @@ func TestBadCertificatesAreFoundAtTheStart(t *testing.T) {
 	ca := certtest.New(t)
 	ca.Write(dir, ca.Client("x"))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, caFile), []byte("no PEM"), 0o600))
-	_, err := newExplainer("127.0.0.1:1", dir)
+	_, err := (&sourceTLS{files: inDir(dir)}).config(t.Context())
 	assert.ErrorContains(t, err, "holds no certificate in PEM form")
 }
