@@ -198,7 +198,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace step --compare utilization --svg docs/simulation/policies.svg > /dev/null
-	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
+	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.mode=disabled --set crds.keep=false; } > deploy/operator.yaml
 
 generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation
 

@@ -85,7 +85,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	if secret, ok := namespacedName(kedaSecret); ok {
 		o.kedaSecret = secret
 	} else if kedaSecret != "" {
-		errs = append(errs, fmt.Errorf("--keda-tls-secret is %q: it must be namespace/name of a Secret, for example keda/pubsub-operator-keda-tls", kedaSecret))
+		errs = append(errs, fmt.Errorf("--keda-tls-secret is %q: it must be namespace/name of a Secret, for example keda/pubsub-operator-keda-cert", kedaSecret))
 	}
 	if flags.NArg() > 0 {
 		errs = append(errs, fmt.Errorf("unexpected argument %q: use flags only", flags.Arg(0)))

@@ -13,6 +13,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
@@ -76,6 +80,32 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 	require.Eventually(t, func() bool {
 		response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
 		return err == nil && response.GetExplanation() == "after"
+	}, 20*time.Second, 50*time.Millisecond)
+}
+
+// A controller that makes the certificates itself finds its own in the Secret, from when it is
+// filled on, and every renewed one.
+func TestTheOwnSecretIsReadAtEachHandshake(t *testing.T) {
+	name := types.NamespacedName{Namespace: "system", Name: "op-controller-cert"}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
+	api := fake.NewClientBuilder().WithObjects(secret).Build()
+	ca := certtest.New(t)
+	_, address := serveInspector(t, "127.0.0.1:0", grpc.Creds(credentials.NewTLS(ca.MutualTLS(ca.Server("127.0.0.1")))))
+	o := options{issue: issuing{prefix: "system/op"}}
+	files := o.source(api)
+	_, err := files(t.Context())
+	require.EqualError(t, err, "Secret system/op-controller-cert has no ca.crt yet: the controller that leads makes it, and its log tells what keeps it from that")
+	e, err := newExplainer(address, files)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, e.close()) })
+	_, err = e.Explain(t.Context(), &inspectv1.ExplainRequest{})
+	require.ErrorContains(t, err, "has no ca.crt yet")
+
+	secret.Data = ca.Secret(ca.Client("made"))
+	require.NoError(t, api.Update(t.Context(), secret))
+	require.Eventually(t, func() bool {
+		response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
+		return err == nil && response.GetExplanation() == "made"
 	}, 20*time.Second, 50*time.Millisecond)
 }
 
