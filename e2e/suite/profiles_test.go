@@ -4,10 +4,12 @@ package suite
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -75,6 +77,30 @@ func TestInstallProfiles(t *testing.T) {
 			}
 			s.scalesOnce(strings.ReplaceAll(p.name, " ", "-"))
 		})
+	}
+}
+
+// Two renders are the same to the byte, which keeps GitOps tools in sync, and neither an upgrade
+// nor what the controller writes into the Secrets undoes the other's.
+func TestUpgradesChangeNoCertificate(t *testing.T) {
+	// Not in parallel: installations are not.
+	s := &space{t: t, started: time.Now()}
+	render := func() string {
+		out, err := run(t.Context(), "helm", "template", release, "../../charts/pubsub-operator", "--namespace", systemNamespace, "--kube-version", "1.36.0")
+		require.NoError(t, err)
+		return out
+	}
+	assert.Equal(t, render(), render())
+	owners := map[string]string{"server": systemNamespace, "controller": systemNamespace, "people": systemNamespace, "keda": env.kedaNamespace}
+	before := map[string]*x509.Certificate{}
+	for owner, namespace := range owners {
+		before[owner] = s.certificates(owner, namespace, "tls.crt")[0]
+	}
+	require.NoError(t, install(t.Context(), "commonLabels.upgraded=yes"))
+	require.NoError(t, install(t.Context()))
+	for owner, namespace := range owners {
+		assert.Equal(t, before[owner].SerialNumber, s.certificates(owner, namespace, "tls.crt")[0].SerialNumber, owner)
+		assert.Equal(t, 1, s.trusted(owner, namespace), owner)
 	}
 }
 
