@@ -229,13 +229,14 @@ workflow-lint: $(ACTIONLINT) ## Lint the GitHub workflows
 verify: generate proto-breaking workflow-lint ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring e2e/certmanager; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
 chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm monitoring-test ## Lint the chart, run its render tests, and test its alerts and dashboards
 	helm lint --strict $(CHART)
 	$(HELM_UNITTEST) --strict $(CHART)
+	$(call as_the_cluster,certmanager) . -helm $(TOOLS_DIR)/helm
 
 .PHONY: monitoring-test
 monitoring-test: $(PROMTOOL) $(TOOLS_DIR)/helm ## Hold the alerts and dashboards against promtool, PromQL's parser and docs/metrics.md
