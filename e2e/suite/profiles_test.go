@@ -67,7 +67,7 @@ func TestInstallProfiles(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, install(context.Background())) })
 	for _, p := range profiles {
 		t.Run(p.name, func(t *testing.T) {
-			s := newSpaceWithRedis(t, "profile")
+			s := newSpaceWithRedis(t, "profile-"+strings.ReplaceAll(p.name, " ", "-"))
 			if p.prepare != nil {
 				p.prepare(s)
 			}
