@@ -130,7 +130,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err := addRotator(mgr, o); err != nil {
 		return err
 	}
-	if err := registerMetrics(ctrlmetrics.Registry, files); err != nil {
+	if err := registerMetrics(ctx, ctrlmetrics.Registry, files); err != nil {
 		return err
 	}
 	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.tls(), "issuesCertificates", o.issue.on())
@@ -138,11 +138,11 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 }
 
 // registerMetrics adds what is not the translator's.
-func registerMetrics(registerer prometheus.Registerer, files source) error {
+func registerMetrics(ctx context.Context, registerer prometheus.Registerer, files source) error {
 	collectors := []prometheus.Collector{metrics.NewBuildInfo("controller", version)}
 	if files != nil {
 		collectors = append(collectors, metrics.NewCertificateExpiryOf(func() map[string][]byte {
-			found, _ := files(context.Background()) // what can't be read is absent; who uses it tells
+			found, _ := files(ctx) // what can't be read is absent; who uses it tells
 			return found
 		}))
 	}
