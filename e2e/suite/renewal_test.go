@@ -86,6 +86,7 @@ func TestRotationFailsNoCall(t *testing.T) {
 			}
 			return nil
 		})
+		s.logf("KEDA's errors so far: %d", len(s.kedaErrors(since)))
 	}
 	stage("all trust both authorities", time.Minute, 2, false)
 	stage("the new one has signed all certificates", rotationSettle+time.Minute, 2, true)
@@ -144,6 +145,7 @@ func (q *questioner) run(ctx context.Context) {
 		if ctx.Err() == nil {
 			q.asked++
 			if err != nil {
+				q.s.logf("a failed question: %v", err)
 				q.failures = append(q.failures, fmt.Sprintf("%s: %v", time.Now().Format(time.TimeOnly), err))
 			}
 		}
