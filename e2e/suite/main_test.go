@@ -159,7 +159,8 @@ func install(ctx context.Context, values ...string) error {
 	args := []string{
 		"upgrade", "--install", release, chart,
 		"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
-		"--set", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
+		// As text: a commit's short hash may have digits only.
+		"--set-string", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
 		"--set", "tls.managed.settle=" + rotationSettle.String(),
 	}
 	for _, value := range values {

@@ -29,7 +29,7 @@ func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
 	installing, cancel := context.WithTimeout(t.Context(), installTimeout)
 	defer cancel()
 	_, err = run(installing, "helm", "install", release, chart, "--namespace", systemNamespace, "--wait", "--timeout", installTimeout.String(),
-		"--set", "image.tag="+env.imageTag, "--set", "keda.namespace="+env.kedaNamespace)
+		"--set-string", "image.tag="+env.imageTag, "--set", "keda.namespace="+env.kedaNamespace)
 	require.NoError(t, err)
 	s := newSpaceWithRedis(t, "takeover")
 	s.refusePods()
