@@ -176,6 +176,7 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/chaos && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/monitoring && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/certmanager && $(lint_with) --config ../../.golangci.yml ./...
 
 ##@ Generated files
 
@@ -198,7 +199,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace step --compare utilization --svg docs/simulation/policies.svg > /dev/null
-	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.enabled=false --set crds.keep=false; } > deploy/operator.yaml
+	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.mode=disabled --set crds.keep=false; } > deploy/operator.yaml
 
 generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation
 
@@ -229,13 +230,14 @@ workflow-lint: $(ACTIONLINT) ## Lint the GitHub workflows
 verify: generate proto-breaking workflow-lint ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring e2e/certmanager; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
 chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm monitoring-test ## Lint the chart, run its render tests, and test its alerts and dashboards
 	helm lint --strict $(CHART)
 	$(HELM_UNITTEST) --strict $(CHART)
+	$(call as_the_cluster,certmanager) . -helm $(TOOLS_DIR)/helm
 
 .PHONY: monitoring-test
 monitoring-test: $(PROMTOOL) $(TOOLS_DIR)/helm ## Hold the alerts and dashboards against promtool, PromQL's parser and docs/metrics.md

@@ -107,6 +107,9 @@ func (c *certificates) read(ctx context.Context) {
 	defer cancel()
 	secret := &corev1.Secret{}
 	err := c.reader.Get(ctx, c.secret, secret)
+	if err == nil {
+		err = lacking(secret.Data)
+	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // we are stopping
 	}
@@ -120,7 +123,7 @@ func (c *certificates) read(ctx context.Context) {
 		c.fault = ""
 		c.log.Info("KEDA's certificates for the scaler can be read again", "secret", c.secret)
 	}
-	if hash := hashOfSecret(secret.Data); hash != c.hash {
+	if hash := hashOfSecret(filesOf(secret.Data)); hash != c.hash {
 		c.expiries = endsOf(secret.Data)
 		if c.hash != "" {
 			c.log.Info("KEDA's certificates for the scaler were renewed; KEDA is told once all have them", "secret", c.secret, "in", certificatesSettle.String())
@@ -140,10 +143,42 @@ func (c *certificates) read(ctx context.Context) {
 // its certificates are renewed.
 func (c *certificates) failed(err error) {
 	fault := fmt.Sprintf("reading Secret %s: %v", c.secret, err)
-	if c.fault != fault {
+	switch {
+	case c.fault == fault:
+	case errors.Is(err, errEmpty):
+		c.log.Info("KEDA's certificates for the scaler are not made yet", "secret", c.secret)
+	default:
 		c.log.Error(err, "KEDA's certificates for the scaler can't be read: after a renewal, fleets at 0 replicas would wake by KEDA's polling alone", "secret", c.secret)
 	}
 	c.fault = fault
+}
+
+// secretFiles are the keys of the Secret that KEDA is given.
+var secretFiles = []string{"ca.crt", "tls.crt", "tls.key"}
+
+// errEmpty is of a Secret that whoever makes the certificates has not filled yet.
+var errEmpty = errors.New("it is empty: its certificates are not made yet")
+
+// lacking names what a Secret lacks.
+func lacking(data map[string][]byte) error {
+	if len(data) == 0 {
+		return errEmpty
+	}
+	for _, file := range secretFiles {
+		if len(data[file]) == 0 {
+			return fmt.Errorf("it has no %s: it must have ca.crt (the CA of the scaler), tls.crt and tls.key", file)
+		}
+	}
+	return nil
+}
+
+// filesOf is what KEDA is given of a Secret.
+func filesOf(data map[string][]byte) map[string][]byte {
+	files := map[string][]byte{}
+	for _, file := range secretFiles {
+		files[file] = data[file]
+	}
+	return files
 }
 
 // hashOfSecret is a hash of a Secret's data, short enough for an object's metadata and of no use to

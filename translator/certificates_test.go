@@ -3,6 +3,7 @@ package translator
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func (r *secretReader) Get(_ context.Context, _ client.ObjectKey, object client.
 }
 
 func TestCertificatesAreAdoptedOnceAllHaveThem(t *testing.T) {
-	secret := &secretReader{data: map[string][]byte{"ca.crt": []byte("1"), "tls.crt": []byte("2")}}
+	secret := &secretReader{data: map[string][]byte{"ca.crt": []byte("1"), "tls.crt": []byte("2"), "tls.key": []byte("k")}}
 	clock := clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0))
 	c := newCertificates(secret, types.NamespacedName{Namespace: "keda", Name: "tls"}, clock, logr.Discard())
 	hash := func(isNew bool, live string) string { return c.hashFor(t.Context(), isNew, live) }
@@ -55,7 +56,7 @@ func TestCertificatesAreAdoptedOnceAllHaveThem(t *testing.T) {
 	c.read(t.Context())
 	assert.False(t, renewed(), "once")
 
-	secret.data = map[string][]byte{"ca.crt": []byte("1"), "tls.crt": []byte("3")}
+	secret.data = map[string][]byte{"ca.crt": []byte("1"), "tls.crt": []byte("3"), "tls.key": []byte("k")}
 	c.read(t.Context())
 	second := hash(true, "")
 	assert.NotEqual(t, first, second)
@@ -90,4 +91,31 @@ func TestHashOfCertificatesTellsPartsApart(t *testing.T) {
 		hashes[hashOfSecret(data)] = true
 	}
 	assert.Len(t, hashes, 7)
+}
+
+// A Secret that lacks a part is none: KEDA could not connect with it. What else it has is not
+// KEDA's.
+func TestASecretThatLacksAPartIsNone(t *testing.T) {
+	whole := map[string][]byte{"ca.crt": []byte("1"), "tls.crt": []byte("2"), "tls.key": []byte("3")}
+	c := newCertificates(&secretReader{data: whole}, types.NamespacedName{Namespace: "keda", Name: "tls"}, clocktesting.NewFakeClock(time.Now()), logr.Discard())
+	c.read(t.Context())
+	hash := c.hashFor(t.Context(), true, "")
+	for _, key := range []string{"ca.crt", "tls.crt", "tls.key"} {
+		part := maps.Clone(whole)
+		delete(part, key)
+		c.reader = &secretReader{data: part}
+		c.read(t.Context())
+		assert.Contains(t, c.fault, "reading Secret keda/tls: it has no "+key)
+		assert.Empty(t, c.ends())
+	}
+	c.reader = &secretReader{}
+	c.read(t.Context())
+	assert.Contains(t, c.fault, "it is empty")
+
+	more := maps.Clone(whole)
+	more["keystore.p12"] = []byte("others'")
+	c.reader = &secretReader{data: more}
+	c.read(t.Context())
+	assert.Empty(t, c.fault)
+	assert.Equal(t, hash, c.hashFor(t.Context(), true, ""))
 }

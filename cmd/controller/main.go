@@ -85,11 +85,6 @@ func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
 
 // serve runs the controller until the context ends.
 func serve(ctx context.Context, o options, logger *slog.Logger) error {
-	explainer, err := newExplainer(o.scalerAddress, o.scalerCertDir)
-	if err != nil {
-		return err
-	}
-	defer explainer.close()
 	restConfig, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
@@ -100,13 +95,24 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	files := o.source(mgr.GetAPIReader())
+	if o.scalerCertDir != "" { // a wrong folder is an error at start
+		if _, err := (&sourceTLS{files: files}).config(ctx); err != nil {
+			return err
+		}
+	}
+	explainer, err := newExplainer(o.scalerAddress, files)
+	if err != nil {
+		return err
+	}
+	defer explainer.close()
 	instance, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("reading the host's name: %w", err)
 	}
 	err = translator.Setup(mgr, translator.Options{ //nolint:contextcheck // what it adds gets the manager's context
 		Caches:                  caches,
-		Scaler:                  build.ScalerRef{Address: o.scalerAddress, TLS: o.scalerCertDir != "", AuthenticationRef: o.scalerAuthentication},
+		Scaler:                  build.ScalerRef{Address: o.scalerAddress, TLS: o.tls(), AuthenticationRef: o.scalerAuthentication},
 		KEDASecret:              o.kedaSecret,
 		Limits:                  o.limits,
 		Explainer:               explainer,
@@ -121,18 +127,24 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := registerMetrics(ctrlmetrics.Registry, o); err != nil {
+	if err := addRotator(mgr, o); err != nil {
 		return err
 	}
-	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.scalerCertDir != "")
+	if err := registerMetrics(ctx, ctrlmetrics.Registry, files); err != nil {
+		return err
+	}
+	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.tls(), "issuesCertificates", o.issue.on())
 	return mgr.Start(ctx)
 }
 
 // registerMetrics adds what is not the translator's.
-func registerMetrics(registerer prometheus.Registerer, o options) error {
+func registerMetrics(ctx context.Context, registerer prometheus.Registerer, files source) error {
 	collectors := []prometheus.Collector{metrics.NewBuildInfo("controller", version)}
-	if o.scalerCertDir != "" {
-		collectors = append(collectors, metrics.NewCertificateExpiry(o.scalerCertDir))
+	if files != nil {
+		collectors = append(collectors, metrics.NewCertificateExpiryOf(func() map[string][]byte {
+			found, _ := files(ctx) // what can't be read is absent; who uses it tells
+			return found
+		}))
 	}
 	for _, collector := range collectors {
 		if err := registerer.Register(collector); err != nil {

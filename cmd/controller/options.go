@@ -30,6 +30,7 @@ type options struct {
 	scalerCertDir        string
 	scalerAuthentication string
 	kedaSecret           types.NamespacedName
+	issue                issuing
 	limits               limits.Limits
 	statusInterval       time.Duration
 	statusHeartbeat      time.Duration
@@ -60,6 +61,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
 	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
 	flags.StringVar(&kedaSecret, "keda-tls-secret", "", "namespace/name of the Secret that --scaler-authentication-ref refers to: KEDA connects again after it was renewed (default: none, and KEDA must be restarted after a renewal)")
+	o.issue.flags(flags)
 	flags.StringVar(&o.limits.PodSecurity, limits.FlagPodSecurity, "baseline", "Pod Security Standard for channels' templates: baseline, restricted, or privileged for no restriction")
 	flags.StringVar(&accounts, limits.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
 	flags.StringVar(&authentications, limits.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
@@ -80,10 +82,10 @@ func parse(args []string, output io.Writer) (options, error) {
 	}
 	o.limits.ServiceAccounts, o.limits.ClusterTriggerAuthentications = items(accounts), items(authentications)
 	var errs []error
-	if namespace, name, ok := strings.Cut(kedaSecret, "/"); ok && namespace != "" && name != "" && !strings.Contains(name, "/") {
-		o.kedaSecret = types.NamespacedName{Namespace: namespace, Name: name}
+	if secret, ok := namespacedName(kedaSecret); ok {
+		o.kedaSecret = secret
 	} else if kedaSecret != "" {
-		errs = append(errs, fmt.Errorf("--keda-tls-secret is %q: it must be namespace/name of a Secret, for example keda/pubsub-operator-keda-tls", kedaSecret))
+		errs = append(errs, fmt.Errorf("--keda-tls-secret is %q: it must be namespace/name of a Secret, for example keda/pubsub-operator-keda-cert", kedaSecret))
 	}
 	if flags.NArg() > 0 {
 		errs = append(errs, fmt.Errorf("unexpected argument %q: use flags only", flags.Arg(0)))
@@ -126,8 +128,11 @@ func (o options) check() error {
 	if !program.IsLogFormat(o.logFormat) {
 		fail("log-format", o.logFormat, "it must be json or text")
 	}
-	if o.scalerAuthentication != "" && o.scalerCertDir == "" {
-		fail("scaler-authentication-ref", o.scalerAuthentication, "it has certificates, but TLS is off: set --scaler-tls-cert-dir, too, or leave it out")
+	if o.scalerAuthentication != "" && !o.tls() {
+		fail("scaler-authentication-ref", o.scalerAuthentication, "it has certificates, but TLS is off: set --scaler-tls-cert-dir or --issue-certificates, too, or leave it out")
+	}
+	if err := o.issue.check(o); err != nil {
+		errs = append(errs, err)
 	}
 	if o.scalerCertDir != "" {
 		for _, name := range []string{caFile, certFile, keyFile} {
@@ -138,6 +143,15 @@ func (o options) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// tls reports whether the scaler is asked over TLS.
+func (o options) tls() bool { return o.scalerCertDir != "" || o.issue.on() }
+
+// namespacedName reads namespace/name.
+func namespacedName(text string) (types.NamespacedName, bool) {
+	namespace, name, ok := strings.Cut(text, "/")
+	return types.NamespacedName{Namespace: namespace, Name: name}, ok && namespace != "" && name != "" && !strings.Contains(name, "/")
 }
 
 // items splits a list at its commas; an empty list is nil.

@@ -20,6 +20,7 @@ func TestDefaultsOfFlags(t *testing.T) {
 	assert.Equal(t, options{
 		metricsAddress: ":8080", probeAddress: ":8081", scalerAddress: "scaler:9090",
 		limits:         limits.Limits{PodSecurity: "baseline"},
+		issue:          issuing{settle: 10 * time.Minute},
 		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo, debugAddress: "0",
 	}, o)
 }
@@ -61,6 +62,13 @@ func TestBadFlags(t *testing.T) {
 		"format":            {[]string{"--scaler-address=s:1", "--log-format=xml"}, `--log-format is "xml"`},
 		"no certificates":   {[]string{"--scaler-address=s:1", "--scaler-tls-cert-dir=/nowhere"}, `--scaler-tls-cert-dir is "/nowhere": it must hold ca.crt`},
 		"reference, no TLS": {[]string{"--scaler-address=s:1", "--scaler-authentication-ref=a"}, `--scaler-authentication-ref is "a"`},
+		"a KEDA Secret":     {[]string{"--scaler-address=s:1", "--keda-tls-secret=a"}, `--keda-tls-secret is "a": it must be namespace/name`},
+		"a prefix":          {[]string{"--scaler-address=s:1", "--issue-certificates=a"}, `--issue-certificates is "a": it must be namespace/prefix`},
+		"no names":          {[]string{"--scaler-address=s:1", "--issue-certificates=a/b", "--keda-names=k"}, `--controller-names is ""`},
+		"no hosts":          {[]string{"--scaler-address=s:1", "--issue-certificates=a/b"}, `--scaler-hosts is "": --issue-certificates needs it`},
+		"no KEDA Secret":    {[]string{"--scaler-address=s:1", "--issue-certificates=a/b"}, `--keda-tls-secret is "": --issue-certificates makes KEDA's certificate in it`},
+		"two certificates":  {[]string{"--scaler-address=s:1", "--issue-certificates=a/b", "--scaler-tls-cert-dir=/x"}, `--scaler-tls-cert-dir is "/x": with --issue-certificates the controller takes its certificate from the Secret`},
+		"a short stage":     {[]string{"--scaler-address=s:1", "--issue-certificates=a/b", "--certificates-settle=1m"}, `--certificates-settle is "1m0s": it must be at least 3m0s`},
 		"pod security":      {[]string{"--scaler-address=s:1", "--pod-security=none"}, `--pod-security is "none": it must be baseline, restricted or privileged`},
 		"an account":        {[]string{"--scaler-address=s:1", "--allowed-service-accounts=a,"}, `--allowed-service-accounts has ""`},
 		"argument":          {[]string{"--scaler-address=s:1", "now"}, `unexpected argument "now"`},

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc"
@@ -43,16 +41,12 @@ type explainer struct {
 	inspector  inspectv1.InspectorClient
 }
 
-// newExplainer prepares the connection; it is made with the first question. certDir empty
-// means plaintext.
-func newExplainer(address, certDir string) (*explainer, error) {
+// newExplainer prepares the connection; it is made with the first question. No source means
+// plaintext.
+func newExplainer(address string, files source) (*explainer, error) {
 	transport := insecure.NewCredentials()
-	if certDir != "" {
-		files := &filesTLS{dir: certDir}
-		if _, err := files.config(); err != nil {
-			return nil, err
-		}
-		transport = files
+	if files != nil {
+		transport = &sourceTLS{files: files}
 	}
 	connection, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(transport),
@@ -73,25 +67,25 @@ func (e *explainer) Explain(ctx context.Context, request *inspectv1.ExplainReque
 // close ends the connection.
 func (e *explainer) close() error { return e.connection.Close() }
 
-// filesTLS reads the CA, the certificate and its key again at each handshake, so a renewed
+// sourceTLS reads the CA, the certificate and its key again at each handshake, so a renewed
 // one needs no restart; handshakes are rare, because connections last.
-type filesTLS struct {
-	dir        string
+type sourceTLS struct {
+	files      source
 	serverName string // empty: the name that was dialled
 }
 
-func (f *filesTLS) config() (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(f.dir, certFile), filepath.Join(f.dir, keyFile))
+func (f *sourceTLS) config(ctx context.Context) (*tls.Config, error) {
+	files, err := f.files(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates for the scaler: %w", err)
+	}
+	certificate, err := tls.X509KeyPair(files[certFile], files[keyFile])
 	if err != nil {
 		return nil, fmt.Errorf("reading the client certificate for the scaler: %w", err)
 	}
-	ca, err := os.ReadFile(filepath.Join(f.dir, caFile))
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA of the scaler: %w", err)
-	}
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", filepath.Join(f.dir, caFile))
+	if !roots.AppendCertsFromPEM(files[caFile]) {
+		return nil, fmt.Errorf("%s, the CA of the scaler, holds no certificate in PEM form", caFile)
 	}
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -102,8 +96,8 @@ func (f *filesTLS) config() (*tls.Config, error) {
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
-func (f *filesTLS) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	config, err := f.config()
+func (f *sourceTLS) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	config, err := f.config(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,23 +105,23 @@ func (f *filesTLS) ClientHandshake(ctx context.Context, authority string, conn n
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
-func (f *filesTLS) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (f *sourceTLS) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errors.New("these credentials are a client's")
 }
 
 // Info implements credentials.TransportCredentials.
-func (f *filesTLS) Info() credentials.ProtocolInfo {
+func (f *sourceTLS) Info() credentials.ProtocolInfo {
 	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 // Clone implements credentials.TransportCredentials.
-func (f *filesTLS) Clone() credentials.TransportCredentials {
+func (f *sourceTLS) Clone() credentials.TransportCredentials {
 	clone := *f
 	return &clone
 }
 
 // OverrideServerName implements credentials.TransportCredentials.
-func (f *filesTLS) OverrideServerName(name string) error {
+func (f *sourceTLS) OverrideServerName(name string) error {
 	f.serverName = name
 	return nil
 }

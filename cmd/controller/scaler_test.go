@@ -13,6 +13,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
@@ -46,7 +50,7 @@ func serveInspector(t *testing.T, address string, options ...grpc.ServerOption) 
 
 func TestExplainInPlaintext(t *testing.T) {
 	_, address := serveInspector(t, "127.0.0.1:0")
-	e, err := newExplainer(address, "")
+	e, err := newExplainer(address, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, e.close()) })
 	response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
@@ -63,7 +67,7 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 		return grpc.Creds(credentials.NewTLS(a.MutualTLS(a.Server("127.0.0.1"))))
 	}
 	server, address := serveInspector(t, "127.0.0.1:0", serverCredentials(first))
-	e, err := newExplainer(address, dir)
+	e, err := newExplainer(address, inDir(dir))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, e.close()) })
 	response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
@@ -79,11 +83,37 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 	}, 20*time.Second, 50*time.Millisecond)
 }
 
+// A controller that makes the certificates itself finds its own in the Secret, from when it is
+// filled on, and every renewed one.
+func TestTheOwnSecretIsReadAtEachHandshake(t *testing.T) {
+	name := types.NamespacedName{Namespace: "system", Name: "op-controller-cert"}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
+	api := fake.NewClientBuilder().WithObjects(secret).Build()
+	ca := certtest.New(t)
+	_, address := serveInspector(t, "127.0.0.1:0", grpc.Creds(credentials.NewTLS(ca.MutualTLS(ca.Server("127.0.0.1")))))
+	o := options{issue: issuing{prefix: "system/op"}}
+	files := o.source(api)
+	_, err := files(t.Context())
+	require.EqualError(t, err, "Secret system/op-controller-cert has no ca.crt yet: the controller that leads makes it, and its log tells what keeps it from that")
+	e, err := newExplainer(address, files)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, e.close()) })
+	_, err = e.Explain(t.Context(), &inspectv1.ExplainRequest{})
+	require.ErrorContains(t, err, "has no ca.crt yet")
+
+	secret.Data = ca.Secret(ca.Client("made"))
+	require.NoError(t, api.Update(t.Context(), secret))
+	require.Eventually(t, func() bool {
+		response, err := e.Explain(t.Context(), &inspectv1.ExplainRequest{})
+		return err == nil && response.GetExplanation() == "made"
+	}, 20*time.Second, 50*time.Millisecond)
+}
+
 func TestBadCertificatesAreFoundAtTheStart(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.New(t)
 	ca.Write(dir, ca.Client("x"))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, caFile), []byte("no PEM"), 0o600))
-	_, err := newExplainer("127.0.0.1:1", dir)
+	_, err := (&sourceTLS{files: inDir(dir)}).config(t.Context())
 	assert.ErrorContains(t, err, "holds no certificate in PEM form")
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,12 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asController makes the test binary run main in place of the tests.
+// asController makes the test binary run main in place of the tests, with its value as further
+// arguments.
 const asController = "CONTROLLER_TEST_RUN_MAIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asController) != "" {
+	if arguments := os.Getenv(asController); arguments != "" {
 		os.Args = append(os.Args[:1], "--scaler-address=127.0.0.1:1", "--metrics-bind-address=0", "--health-probe-bind-address=0")
+		os.Args = append(os.Args, strings.Fields(arguments)...)
 		main()
 		return
 	}
@@ -38,7 +41,7 @@ func TestASecondSignalEndsTheController(t *testing.T) {
 clusters: [{name: a, cluster: {server: "http://%s"}}], contexts: [{name: a, context: {cluster: a}}]}`, silent.Addr()), 0o600))
 	var out bytes.Buffer
 	controller := exec.Command(os.Args[0])
-	controller.Env = append(os.Environ(), asController+"=1", "KUBECONFIG="+kubeconfig)
+	controller.Env = append(os.Environ(), asController+"=--log-level=info", "KUBECONFIG="+kubeconfig)
 	controller.Stdout, controller.Stderr = &out, &out
 	require.NoError(t, controller.Start())
 	ended := make(chan struct{})

@@ -115,7 +115,7 @@ func TestRights(t *testing.T) {
 	rules := c.sampleRoles(t)
 	for _, rule := range rules { // the sample names the chart's default release
 		for i := range rule.ResourceNames {
-			rule.ResourceNames[i] = strings.Replace(rule.ResourceNames[i], "pubsub-operator-people-tls", "op-people-tls", 1)
+			rule.ResourceNames[i] = strings.Replace(rule.ResourceNames[i], "pubsub-operator-people-cert", "op-people-tls", 1)
 		}
 	}
 	require.Equal(t, []string{"create", "get"}, rules[2].Verbs)

@@ -51,7 +51,7 @@ What would the scaler do now, and why? What would it do with 500 messages and 3 
 
   certificates=$(mktemp -d)
   for file in ca.crt tls.crt tls.key; do
-    kubectl get secret %[6]s-people-tls -n %[5]s -o go-template="{{index .data \"$file\" | base64decode}}" > $certificates/$file
+    kubectl get secret %[6]s-people-cert -n %[5]s -o go-template="{{index .data \"$file\" | base64decode}}" > $certificates/$file
   done
   kubectl port-forward -n %[5]s service/%[6]s-scaler 9090:9090 &
   explain() {

@@ -98,7 +98,7 @@ type prober struct {
 
 func newProber(s *space, channel string, spec policy.Spec, l *load, r *recorder) *prober {
 	secret := &corev1.Secret{}
-	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: release + "-people-tls"}, secret))
+	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: release + "-people-cert"}, secret))
 	pair, err := tls.X509KeyPair(secret.Data["tls.crt"], secret.Data["tls.key"])
 	require.NoError(s.t, err)
 	roots := x509.NewCertPool()

@@ -147,8 +147,8 @@ func checkKEDA(ctx context.Context) error {
 }
 
 // install installs or upgrades the chart with its defaults, TLS among them, but for the
-// image's tag.
-func install(ctx context.Context) error {
+// image's tag, how long a rotation of certificates takes, and the values that are given.
+func install(ctx context.Context, values ...string) error {
 	chart, err := filepath.Abs("../../charts/pubsub-operator")
 	if err != nil {
 		return err
@@ -156,11 +156,17 @@ func install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout+30*time.Second)
 	defer cancel()
 	start := time.Now()
-	helm := func() (string, error) {
-		return run(ctx, "helm", "upgrade", "--install", release, chart,
-			"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
-			"--set", "image.tag="+env.imageTag, "--set", "keda.namespace="+env.kedaNamespace)
+	args := []string{
+		"upgrade", "--install", release, chart,
+		"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
+		// As text: a commit's short hash may have digits only.
+		"--set-string", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
+		"--set", "tls.managed.settle=" + rotationSettle.String(),
 	}
+	for _, value := range values {
+		args = append(args, "--set", value)
+	}
+	helm := func() (string, error) { return run(ctx, "helm", args...) }
 	out, err := helm()
 	for upgradedByOthers(err) && ctx.Err() == nil {
 		fmt.Println("e2e: somebody else upgrades the release just now; trying again")

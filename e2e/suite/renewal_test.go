@@ -4,9 +4,11 @@ package suite
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,29 +16,42 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
-// All certificates are renewed, and the scalers restarted, while twenty sleeping fleets wake
-// again and again. Afterwards KEDA holds a stream for each of them once more, by which they
-// are woken at once; without our doing it would have none until each ScaledObject is edited,
-// and they would wake by its polling alone.
-func TestRenewedCertificatesKeepPush(t *testing.T) {
-	// Not in parallel: all others need the certificates, too.
-	s := newSpaceWithRedis(t, "renewal")
+const (
+	// rotationSettle is how long a stage of a new authority lasts in these tests, the least.
+	rotationSettle = 3 * time.Minute
+	// renewalSettles is how long the controller lets renewed certificates settle before it
+	// tells KEDA, and how often it looks.
+	renewalSettles = 2*time.Minute + 15*time.Second
+)
+
+// A new authority replaces the one before while fleets wake again and again, KEDA asks about
+// them, and a client connects anew for each of its questions. No call fails: neither the
+// client's, nor one of KEDA's.
+func TestRotationFailsNoCall(t *testing.T) {
+	t.Parallel()
+	s := newSpaceWithRedis(t, "rotation")
 	s.refusePods()
 	redis := s.redisClient()
-	fleets := make([]*sleeper, number(t, "E2E_FLEETS", 20))
+	fleets := make([]*sleeper, number(t, "E2E_FLEETS", 10))
 	for i := range fleets {
 		fleets[i] = s.newSleeper(redis, fmt.Sprintf("sleeper-%d", i))
 	}
-	s.until(env.settling(), "KEDA holds a stream for each", func(ctx context.Context) error { return streamsForAll(ctx) })
+	since := time.Now()
+	first := s.issuer("keda", env.kedaNamespace)
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var running sync.WaitGroup
+	questions := &questioner{s: s, channel: "sleeper-0"}
+	running.Go(func() { questions.run(ctx) })
 	var mu sync.Mutex
 	var during latencies
 	var failed error
@@ -57,86 +72,155 @@ func TestRenewedCertificatesKeepPush(t *testing.T) {
 			}
 		})
 	}
-	before := s.certificate()
-	require.NoError(t, env.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: release + "-server-tls"}}))
-	require.NoError(t, install(t.Context()))
-	require.NotEqual(t, before, s.certificate(), "the chart has made all certificates anew")
-	_, err := run(t.Context(), "kubectl", "-n", systemNamespace, "rollout", "restart", "deployment/"+release+"-scaler")
+	_, err := run(t.Context(), "kubectl", "-n", systemNamespace, "annotate", "secret", release+"-authority", "--overwrite", "pubsub.jawaracloud.io/rotate="+runID)
 	require.NoError(t, err)
-	s.until(env.settling(), "the new scalers are ready, and the old ones gone", func(ctx context.Context) error {
-		return available(ctx, systemNamespace, release+"-scaler")
+	stage := func(what string, within time.Duration, trusted int, changed bool) {
+		s.until(within, what, func(ctx context.Context) error {
+			for owner, namespace := range map[string]string{"server": systemNamespace, "controller": systemNamespace, "people": systemNamespace, "keda": env.kedaNamespace} {
+				if n := s.trusted(owner, namespace); n != trusted {
+					return fmt.Errorf("%s trusts %d authorities", owner, n)
+				}
+				if issuer := s.issuer(owner, namespace); (issuer != first) != changed {
+					return fmt.Errorf("%s has a certificate of %s", owner, issuer)
+				}
+			}
+			return nil
+		})
+		s.logf("KEDA's errors so far: %d", len(s.kedaErrors(since)))
+	}
+	stage("all trust both authorities", time.Minute, 2, false)
+	stage("the new one has signed all certificates", rotationSettle+time.Minute, 2, true)
+	stage("only the new one is trusted", rotationSettle+time.Minute, 1, true)
+	told := s.hashes()
+	s.until(renewalSettles+env.settling(), "KEDA was told of the last change, too", func(context.Context) error {
+		for name, hash := range s.hashes() {
+			if hash == told[name] {
+				return fmt.Errorf("%s has the hash of before", name)
+			}
+		}
+		return nil
 	})
-	s.until(renewalSettles+env.settling(), "KEDA holds a stream for each again", func(ctx context.Context) error { return streamsForAll(ctx) })
 	stop()
 	running.Wait()
 	require.NoError(t, failed)
-	s.logf("while certificates were renewed: %s", during)
-
+	s.logf("during the rotation: %s; %d questions, each over a connection of its own", during, questions.asked)
+	assert.Empty(t, questions.failures)
+	assert.Greater(t, questions.asked, 100)
+	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleets")
 	var after latencies
-	for _, fleet := range fleets {
-		running.Go(func() {
-			err := fleet.cycles(1, time.Second, func(took time.Duration) {
-				mu.Lock()
-				defer mu.Unlock()
-				after = append(after, took)
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			failed = errors.Join(failed, err)
-		})
+	for _, fleet := range fleets[:2] {
+		require.NoError(t, fleet.cycles(1, time.Second, func(took time.Duration) { after = append(after, took) }))
 	}
-	running.Wait()
-	require.NoError(t, failed)
 	s.logf("after that: %s", after)
-	assert.NoError(t, streamsForAll(t.Context()), "streams stay")
 }
 
-// renewalSettles is how long the controller lets renewed certificates settle, and how often it
-// looks.
-const renewalSettles = 2*time.Minute + 15*time.Second
+// questioner asks the scaler, as kubectl pubsub does: with the certificate that is in the
+// Secret at that time.
+type questioner struct {
+	s       *space
+	channel string
 
-// certificate is KEDA's.
-func (s *space) certificate() string {
-	s.t.Helper()
-	secret := &corev1.Secret{}
-	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: env.kedaNamespace, Name: release + "-keda-tls"}, secret))
-	return string(secret.Data[corev1.TLSCertKey])
+	asked    int
+	failures []string
 }
 
-// streamsForAll sees that the scalers have a stream from KEDA for each ScaledObject that asks
-// them.
-func streamsForAll(ctx context.Context) error {
-	const gauge = `pubsub_scaler_grpc_streams{method="/externalscaler.ExternalScaler/StreamIsActive"}`
-	var pods corev1.PodList
-	err := env.client.List(ctx, &pods, client.InNamespace(systemNamespace), client.MatchingLabels{"app.kubernetes.io/component": "scaler"})
-	if err != nil {
-		return err
-	}
-	streams := 0
-	for _, pod := range pods.Items {
-		if pod.DeletionTimestamp != nil {
-			return fmt.Errorf("pod %s is still being stopped", pod.Name)
-		}
-		page, err := run(ctx, "kubectl", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:8080/proxy/metrics", systemNamespace, pod.Name))
-		if err != nil {
-			return err
-		}
-		for line := range strings.Lines(page) {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(line), gauge+" "); ok {
-				n, err := strconv.Atoi(value)
-				if err != nil {
-					return err
-				}
-				streams += n
+func (q *questioner) run(ctx context.Context) {
+	var forward *forward
+	var err error
+	for ctx.Err() == nil {
+		if forward == nil {
+			if forward, err = startForward(ctx, systemNamespace, "service/"+release+"-scaler", ":9090"); err != nil {
+				forward = nil
+				_ = wait(ctx, time.Second) // the pod may just have gone
+				continue
 			}
 		}
+		err := q.ask(ctx, forward.address)
+		select {
+		case <-forward.ended: // what carries the question has gone, and not the scaler
+			forward = nil
+			continue
+		default:
+		}
+		if ctx.Err() == nil {
+			q.asked++
+			if err != nil {
+				q.s.logf("a failed question: %v", err)
+				q.failures = append(q.failures, fmt.Sprintf("%s: %v", time.Now().Format(time.TimeOnly), err))
+			}
+		}
+		_ = wait(ctx, 500*time.Millisecond)
 	}
-	addresses, err := run(ctx, "kubectl", "get", "scaledobjects", "--all-namespaces", "-o", `jsonpath={range .items[*].spec.triggers[?(@.type=="external-push")]}{.metadata.scalerAddress}{"\n"}{end}`)
+	if forward != nil {
+		forward.stop()
+	}
+}
+
+func (q *questioner) ask(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	secret := &corev1.Secret{}
+	if err := env.client.Get(ctx, client.ObjectKey{Namespace: systemNamespace, Name: release + "-people-cert"}, secret); err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(secret.Data["tls.crt"], secret.Data["tls.key"])
 	if err != nil {
 		return err
 	}
-	if wanted := strings.Count(addresses, scalerAddress+"\n"); streams != wanted {
-		return fmt.Errorf("%d streams for %d ScaledObjects", streams, wanted)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(secret.Data["ca.crt"])
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(
+		&tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS13})))
+	if err != nil {
+		return err
 	}
-	return nil
+	defer func() { _ = connection.Close() }()
+	_, err = inspectv1.NewInspectorClient(connection).Explain(ctx, &inspectv1.ExplainRequest{Namespace: q.s.name, Name: q.channel})
+	return err
+}
+
+// certificates are those of a file of a Secret.
+func (s *space) certificates(owner, namespace, file string) (found []*x509.Certificate) {
+	secret := &corev1.Secret{}
+	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: namespace, Name: release + "-" + owner + "-cert"}, secret))
+	for block, rest := pem.Decode(secret.Data[file]); block != nil; block, rest = pem.Decode(rest) {
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		require.NoError(s.t, err)
+		found = append(found, certificate)
+	}
+	return found
+}
+
+func (s *space) issuer(owner, namespace string) string {
+	found := s.certificates(owner, namespace, "tls.crt")
+	require.NotEmpty(s.t, found, "%s has no certificate", owner)
+	return found[0].Issuer.CommonName
+}
+
+func (s *space) trusted(owner, namespace string) int {
+	return len(s.certificates(owner, namespace, "ca.crt"))
+}
+
+// hashes are those of KEDA's certificates that the ScaledObjects were told.
+func (s *space) hashes() map[string]string {
+	out := s.kubectl("get", "scaledobjects", "-o", `jsonpath={range .items[*]}{.metadata.name}={.spec.triggers[0].metadata.certificatesHash}{"\n"}{end}`)
+	hashes := map[string]string{}
+	for line := range strings.Lines(out) {
+		if name, hash, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			hashes[name] = hash
+		}
+	}
+	return hashes
+}
+
+// kedaErrors are what KEDA's operator logged as errors about this namespace.
+func (s *space) kedaErrors(since time.Time) (found []string) {
+	out, err := run(s.t.Context(), "kubectl", "-n", env.kedaNamespace, "logs", "deployment/keda-operator", "--since-time", since.UTC().Format(time.RFC3339))
+	require.NoError(s.t, err)
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, s.name) && (strings.Contains(line, "ERROR") || strings.Contains(line, `"level":"error"`)) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
 }

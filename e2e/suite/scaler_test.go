@@ -58,7 +58,7 @@ const (
 func (c connection) writeCertificate(name, namespace string) {
 	c.s.t.Helper()
 	secret := &corev1.Secret{}
-	require.NoError(c.s.t, env.client.Get(c.s.t.Context(), client.ObjectKey{Namespace: namespace, Name: release + "-" + name + "-tls"}, secret))
+	require.NoError(c.s.t, env.client.Get(c.s.t.Context(), client.ObjectKey{Namespace: namespace, Name: release + "-" + name + "-cert"}, secret))
 	require.NoError(c.s.t, os.Mkdir(filepath.Join(c.certificates, name), 0o700))
 	for _, file := range []string{"ca.crt", "tls.crt", "tls.key"} {
 		require.NoError(c.s.t, os.WriteFile(filepath.Join(c.certificates, name, file), secret.Data[file], 0o600))

@@ -27,13 +27,39 @@
 
 {{- define "pubsub-operator.checkTLS" -}}
 {{- $tls := .Values.tls }}
-{{- if or $tls.existingServerSecret $tls.existingControllerSecret $tls.existingKEDASecret $tls.existingPeopleSecret }}
-{{- if not $tls.enabled }}
-{{- fail "tls.enabled is false, but a tls.existing…Secret is set: set tls.enabled=true, or leave tls.existingServerSecret, tls.existingControllerSecret, tls.existingKEDASecret and tls.existingPeopleSecret empty" }}
+{{- $mode := include "pubsub-operator.tlsMode" . }}
+{{- if and (kindIs "bool" $tls.enabled) (not $tls.enabled) (ne $mode "disabled") }}
+{{- fail "tls.enabled=false is of before tls.mode: leave it out, and set tls.mode=disabled" }}
 {{- end }}
-{{- if not (and $tls.existingServerSecret $tls.existingControllerSecret $tls.existingKEDASecret) }}
-{{- fail "only some of tls.existingServerSecret, tls.existingControllerSecret and tls.existingKEDASecret are set: set all three (one CA must have signed them all), or none, and the chart makes the certificates" }}
+{{- if and $tls.validityDays (ne (int $tls.validityDays) 3650) }}
+{{- fail (printf "tls.validityDays is %d, but the chart makes no certificates any more: leave it out; the certificates of tls.mode=managed are valid for 30 days and renewed by themselves, and with tls.mode=provided they are valid as long as you like" (int $tls.validityDays)) }}
 {{- end }}
+{{- $existing := or $tls.existingServerSecret $tls.existingControllerSecret $tls.existingKEDASecret $tls.existingPeopleSecret }}
+{{- if and $existing (ne $mode "provided") }}
+{{- fail (printf "tls.mode is %s, but a tls.existing…Secret is set: set tls.mode=provided, or leave tls.existingServerSecret, tls.existingControllerSecret, tls.existingKEDASecret and tls.existingPeopleSecret empty" $mode) }}
+{{- end }}
+{{- if and (eq $mode "provided") (not (and $tls.existingServerSecret $tls.existingControllerSecret $tls.existingKEDASecret)) }}
+{{- fail "tls.mode is provided, but not all of tls.existingServerSecret, tls.existingControllerSecret and tls.existingKEDASecret are set: set all three (one CA must have signed them all), or tls.mode=managed, and the controller makes the certificates" }}
+{{- end }}
+{{- if eq $mode "provided" }}
+{{- include "pubsub-operator.checkProvided" (list .Release.Namespace "tls.existingServerSecret" $tls.existingServerSecret) }}
+{{- include "pubsub-operator.checkProvided" (list .Release.Namespace "tls.existingControllerSecret" $tls.existingControllerSecret) }}
+{{- include "pubsub-operator.checkProvided" (list .Release.Namespace "tls.existingPeopleSecret" $tls.existingPeopleSecret) }}
+{{- include "pubsub-operator.checkProvided" (list .Values.keda.namespace "tls.existingKEDASecret" $tls.existingKEDASecret) }}
+{{- end }}
+{{- $issuerRef := dig "certManager" "issuerRef" dict $tls }}
+{{- if and $issuerRef (ne $mode "cert-manager") }}
+{{- fail (printf "tls.mode is %s, but tls.certManager.issuerRef is set: set tls.mode=cert-manager, or leave it empty" $mode) }}
+{{- end }}
+{{- if and $issuerRef (not $issuerRef.name) }}
+{{- fail "tls.certManager.issuerRef has no name: set name, kind and group, for example {name: company, kind: ClusterIssuer, group: cert-manager.io}" }}
+{{- end }}
+{{- if and (eq $mode "cert-manager") (include "pubsub-operator.online" .) (not (.Capabilities.APIVersions.Has "cert-manager.io/v1/Certificate")) }}
+{{- fail "tls.mode is cert-manager, but this cluster has no Certificate (cert-manager.io/v1): install cert-manager first, or set tls.mode=managed" }}
+{{- end }}
+{{- $days := int .Values.metrics.prometheusRule.certificateDays }}
+{{- if and .Values.metrics.prometheusRule.enabled (has $mode (list "managed" "cert-manager")) (gt $days 9) }}
+{{- fail (printf "metrics.prometheusRule.certificateDays is %d, but certificates of tls.mode=%s are renewed 10 days before their end, so the alert would fire without need: set it to 9 or less" $days $mode) }}
 {{- end }}
 {{- $seen := dict }}
 {{- range $client := list "keda" "controller" "people" }}
@@ -46,11 +72,28 @@
 {{- end }}
 {{- end }}
 
+{{/* Names what a Secret of one's own lacks, if it is there already. Takes (list namespace value name). */}}
+{{- define "pubsub-operator.checkProvided" -}}
+{{- $value := index . 1 }}
+{{- $name := last . }}
+{{- $secret := dict }}
+{{- if $name }}
+{{- $secret = lookup "v1" "Secret" (first .) $name | default dict }}
+{{- end }}
+{{- if $secret }}
+{{- range list "ca.crt" "tls.crt" "tls.key" }}
+{{- if not (get ($secret.data | default dict) .) }}
+{{- fail (printf "%s is %q, but Secret %s/%s has no %s: it must have ca.crt (the CA of the other side), tls.crt and tls.key" $value $name (first $) $name .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "pubsub-operator.checkKEDA" -}}
 {{- if and .Values.keda.required (not (include "pubsub-operator.kedaPresent" .)) }}
 {{- fail "KEDA is not installed in this cluster: it has no ClusterTriggerAuthentication (keda.sh/v1alpha1). Install KEDA 2.21 or later first; or set keda.required=false to install the operator first, and run helm upgrade once KEDA is there" }}
 {{- end }}
-{{- if and .Values.tls.enabled (include "pubsub-operator.online" .) (include "pubsub-operator.kedaPresent" .) }}
+{{- if and (include "pubsub-operator.tls" .) (include "pubsub-operator.online" .) (include "pubsub-operator.kedaPresent" .) }}
 {{- if not (lookup "v1" "Namespace" "" .Values.keda.namespace) }}
 {{- fail (printf "keda.namespace is %q, but this cluster has no such namespace: set keda.namespace to the namespace that KEDA runs in (kubectl get deployments --all-namespaces | grep keda-operator)" .Values.keda.namespace) }}
 {{- end }}

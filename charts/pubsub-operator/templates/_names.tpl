@@ -29,25 +29,49 @@
 {{ include "pubsub-operator.scalerName" . }}.{{ .Release.Namespace }}.svc
 {{- end }}
 
+{{/* Values of a release that is older than tls.mode have none ("helm upgrade --reuse-values"). */}}
+{{- define "pubsub-operator.tlsMode" -}}
+{{ .Values.tls.mode | default "managed" }}
+{{- end }}
+
+{{/* "true" unless TLS is off. */}}
+{{- define "pubsub-operator.tls" -}}
+{{- if ne (include "pubsub-operator.tlsMode" .) "disabled" }}true{{ end }}
+{{- end }}
+
+{{- define "pubsub-operator.managed" -}}
+{{- if eq (include "pubsub-operator.tlsMode" .) "managed" }}true{{ end }}
+{{- end }}
+
+{{/*
+The name of a Secret with certificates. Takes (list root owner existing). The managed ones have names of their own: those of
+cert-manager, and of the chart before tls.mode, have another type, which can't be changed.
+*/}}
+{{- define "pubsub-operator.certificateSecret" -}}
+{{- $root := first . }}
+{{- $mode := include "pubsub-operator.tlsMode" $root }}
+{{- if eq $mode "provided" }}
+{{- last . }}
+{{- else }}
+{{- printf "%s-%s-%s" (include "pubsub-operator.fullname" $root) (index . 1) (ternary "cert" "tls" (eq $mode "managed")) }}
+{{- end }}
+{{- end }}
+
 {{- define "pubsub-operator.serverSecret" -}}
-{{ .Values.tls.existingServerSecret | default (printf "%s-server-tls" (include "pubsub-operator.fullname" .)) }}
+{{ include "pubsub-operator.certificateSecret" (list . "server" .Values.tls.existingServerSecret) }}
 {{- end }}
 
 {{- define "pubsub-operator.controllerSecret" -}}
-{{ .Values.tls.existingControllerSecret | default (printf "%s-controller-tls" (include "pubsub-operator.fullname" .)) }}
+{{ include "pubsub-operator.certificateSecret" (list . "controller" .Values.tls.existingControllerSecret) }}
 {{- end }}
 
 {{- define "pubsub-operator.kedaSecret" -}}
-{{ .Values.tls.existingKEDASecret | default (printf "%s-keda-tls" (include "pubsub-operator.fullname" .)) }}
+{{ include "pubsub-operator.certificateSecret" (list . "keda" .Values.tls.existingKEDASecret) }}
 {{- end }}
 
 {{/* Empty where the certificates are one's own and there is none for people. */}}
 {{- define "pubsub-operator.peopleSecret" -}}
-{{- if .Values.tls.existingServerSecret }}
-{{- .Values.tls.existingPeopleSecret }}
-{{- else }}
-{{- printf "%s-people-tls" (include "pubsub-operator.fullname" .) }}
-{{- end }}
+{{ include "pubsub-operator.certificateSecret" (list . "people" .Values.tls.existingPeopleSecret) }}
 {{- end }}
 
 {{/* The names on a client's certificates. Takes (list root client), where client is keda, controller or people. */}}

@@ -8,7 +8,7 @@ Each of these takes (list root component), where component is controller or scal
 {{- $root := first . }}
 {{- $values := index $root.Values (last .) }}
 {{- $annotations := dict }}
-{{- if and (eq (last .) "scaler") $root.Values.tls.enabled }}
+{{- if and (eq (last .) "scaler") (include "pubsub-operator.tls" $root) }}
 {{- with include "pubsub-operator.peopleSecret" $root }}
 {{- /* By it kubectl pubsub finds the certificate that people ask with. */}}
 {{- $_ := set $annotations "pubsub.jawaracloud.io/people-secret" . }}

@@ -32,23 +32,36 @@ var expiryDesc = prometheus.NewDesc("pubsub_tls_certificate_expiry_timestamp_sec
 	"When the first certificate in the file expires, in Unix time; absent while the file can't be read.", []string{"file"}, nil)
 
 // expiry reads the files at each scrape, so that a renewed certificate shows at once.
-type expiry struct{ dir string }
+type expiry struct{ files func() map[string][]byte }
 
 // NewCertificateExpiry is pubsub_tls_certificate_expiry_timestamp_seconds of tls.crt and ca.crt
 // in a folder.
-func NewCertificateExpiry(dir string) prometheus.Collector { return expiry{dir} }
+func NewCertificateExpiry(dir string) prometheus.Collector {
+	return NewCertificateExpiryOf(func() map[string][]byte {
+		files := map[string][]byte{}
+		for _, file := range certificateFiles {
+			if text, err := os.ReadFile(filepath.Join(dir, file)); err == nil { // who uses the file tells that it can't be read
+				files[file] = text
+			}
+		}
+		return files
+	})
+}
+
+// NewCertificateExpiryOf is the same of files that a function reads at each scrape; those that
+// can't be read are missing.
+func NewCertificateExpiryOf(files func() map[string][]byte) prometheus.Collector {
+	return expiry{files}
+}
 
 // Describe implements prometheus.Collector.
 func (expiry) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- expiryDesc }
 
 // Collect implements prometheus.Collector.
 func (e expiry) Collect(metrics chan<- prometheus.Metric) {
+	files := e.files()
 	for _, file := range certificateFiles {
-		text, err := os.ReadFile(filepath.Join(e.dir, file))
-		if err != nil {
-			continue // who uses the file tells that it can't be read
-		}
-		if end, found := firstExpiry(text); found {
+		if end, found := firstExpiry(files[file]); found {
 			metrics <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, float64(end.Unix()), file)
 		}
 	}

@@ -20,6 +20,9 @@ import (
 // kedaSecretFlag is the controller's: the Secret with KEDA's certificate.
 const kedaSecretFlag = "--keda-tls-secret" //nolint:gosec // the name of a flag
 
+// issueFlag is the controller's: namespace/prefix of the Secrets whose certificates it makes.
+const issueFlag = "--issue-certificates"
+
 // A Program is one of the operator's, as its pods tell of it.
 type Program struct {
 	Pods, Ready    int
@@ -39,6 +42,8 @@ type Installation struct {
 	Controller, Scaler Program
 	// Certificates are all that the pods name; none without TLS.
 	Certificates []Certificate
+	// Managed says that the controller makes and renews them.
+	Managed bool
 }
 
 // Installations are those in a namespace, or in all where it is empty; none where there is no
@@ -90,6 +95,10 @@ func installationOf(namespace string, pods []corev1.Pod) Installation {
 		case controllerName:
 			in.Controller.add(pod, container)
 			add("KEDA", argument(container, kedaSecretFlag))
+			if prefix := argument(container, issueFlag); prefix != "" {
+				in.Managed = true
+				add("the controller", prefix+"-controller-cert")
+			}
 		default:
 			continue
 		}

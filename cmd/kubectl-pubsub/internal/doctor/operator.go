@@ -134,23 +134,27 @@ func (o Options) ask(ctx context.Context, review *authorizationv1.SubjectAccessR
 	return nil
 }
 
-// certificatesLeft is how long before their expiry the chart makes new certificates.
-const certificatesLeft = 30 * 24 * time.Hour
+// certificatesLeft is how long before their expiry certificates are worth a warning: the
+// controller and cert-manager renew them 10 days before it.
+const certificatesLeft = 7 * 24 * time.Hour
 
 func (o Options) certificates(ctx context.Context, in connect.Installation) []Finding {
 	if len(in.Certificates) == 0 {
-		return []Finding{{Warning, "certificates", "TLS is off in namespace " + in.Namespace + ": whoever reaches the scaler can ask it, and it uses no Secrets", "install the chart with tls.enabled"}}
+		return []Finding{{Warning, "certificates", "TLS is off in namespace " + in.Namespace + ": whoever reaches the scaler can ask it, and it uses no Secrets", "install the chart with tls.mode=managed"}}
 	}
 	var found []Finding
 	for _, certificate := range in.Certificates {
-		found = append(found, o.certificate(ctx, certificate))
+		found = append(found, o.certificate(ctx, in, certificate))
 	}
 	return found
 }
 
-func (o Options) certificate(ctx context.Context, c connect.Certificate) Finding {
+func (o Options) certificate(ctx context.Context, in connect.Installation, c connect.Certificate) Finding {
 	subject := "certificate of " + c.Owner
-	renew := "helm upgrade makes new certificates; if they are your own, renew Secret " + c.Secret.String()
+	renew := "renew Secret " + c.Secret.String() + ", or see why cert-manager does not"
+	if in.Managed {
+		renew = "the controller that leads should have renewed it: its log tells why it can't (kubectl logs -n " + in.Namespace + " -l app.kubernetes.io/component=controller)"
+	}
 	ctx, cancel := o.Cluster.Bounded(ctx)
 	defer cancel()
 	secret := &corev1.Secret{}
@@ -160,6 +164,11 @@ func (o Options) certificate(ctx context.Context, c connect.Certificate) Finding
 	case err != nil:
 		access := connect.Access{Verb: "get", Resource: "secrets", Name: c.Secret.Name, Namespace: c.Secret.Namespace}
 		return Finding{Unknown, subject, connect.RequestError(ctx, err, access, "").Error(), ""}
+	}
+	for _, key := range []string{"ca.crt", corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
+		if len(secret.Data[key]) == 0 {
+			return Finding{Problem, subject, fmt.Sprintf("Secret %s has no %s", c.Secret, key), renew}
+		}
 	}
 	first, err := earliest(secret.Data[corev1.TLSCertKey], secret.Data["ca.crt"])
 	words := fmt.Sprintf("Secret %s is valid until %s", c.Secret, first.UTC().Format(time.DateOnly))
