@@ -28,6 +28,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/tracing"
 	"github.com/jawaracloud/pubsub-operator/translator"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 )
@@ -85,7 +86,12 @@ func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
 
 // serve runs the controller until the context ends.
 func serve(ctx context.Context, o options, logger *slog.Logger) error {
-	explainer, err := newExplainer(o.scalerAddress, o.scalerCertDir)
+	traces, err := tracing.Start(ctx, "pubsub-controller", program.Version(version), logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Stop(ctx)
+	explainer, err := newExplainer(o.scalerAddress, o.scalerCertDir, traces.DialOptions()...)
 	if err != nil {
 		return err
 	}
@@ -117,6 +123,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		Instance:                instance,
 		Clock:                   clock.RealClock{},
 		Registerer:              ctrlmetrics.Registry,
+		Tracer:                  traces.Tracer(),
 	})
 	if err != nil {
 		return err

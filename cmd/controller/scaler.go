@@ -44,8 +44,8 @@ type explainer struct {
 }
 
 // newExplainer prepares the connection; it is made with the first question. certDir empty
-// means plaintext.
-func newExplainer(address, certDir string) (*explainer, error) {
+// means plaintext. Others' options, such as one that traces calls, come after its own.
+func newExplainer(address, certDir string, others ...grpc.DialOption) (*explainer, error) {
 	transport := insecure.NewCredentials()
 	if certDir != "" {
 		files := &filesTLS{dir: certDir}
@@ -54,11 +54,11 @@ func newExplainer(address, certDir string) (*explainer, error) {
 		}
 		transport = files
 	}
-	connection, err := grpc.NewClient(address,
+	connection, err := grpc.NewClient(address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(roundRobin),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
-	)
+	}, others...)...)
 	if err != nil {
 		return nil, fmt.Errorf("--scaler-address %s: %w", address, err)
 	}
