@@ -182,7 +182,7 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 
 CHART := charts/pubsub-operator
 # The packages whose tests write the tables of docs/metrics.md from their registries.
-documented := ./cmd/internal/metrics ./cmd/scaler ./cmd/subscriber/internal/metrics ./translator
+documented := ./cmd/internal/metrics ./cmd/publisher ./cmd/scaler ./cmd/subscriber/internal/metrics ./translator
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files

@@ -31,7 +31,9 @@ func (s *Service) Explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 	if err != nil {
 		return nil, err
 	}
-	return s.explanation(r, s.decide(r, read, state))
+	e := s.decide(r, read, state)
+	traceDecision(ctx, r, e)
+	return s.explanation(r, e)
 }
 
 // inspection is a question to the Inspector. The controller's metadata counts as it is, because

@@ -132,11 +132,16 @@ func (r reading) depth() int64 { return queue.Sum(r.ready, r.inFlight) }
 
 // read reads the trigger's queues.
 func (s *Service) read(ctx context.Context, r *request) (reading, error) {
+	ctx, end := tracedRead(ctx, r)
 	samples, err := r.inquiry.Depths(ctx)
 	if err != nil {
-		return reading{}, r.brokerError(err)
+		err = r.brokerError(err)
+		end(reading{}, err)
+		return reading{}, err
 	}
-	return sum(r.queues, samples), nil
+	read := sum(r.queues, samples)
+	end(read, nil)
+	return read, nil
 }
 
 func sum(queues []queue.Queue, samples []sampling.Sample) reading {

@@ -134,7 +134,9 @@ func (s *Service) evaluate(ctx context.Context, r *request) (evaluation, error) 
 	if err != nil {
 		return evaluation{}, err
 	}
-	return s.decide(r, read, state), nil
+	e := s.decide(r, read, state)
+	traceDecision(ctx, r, e)
+	return e, nil
 }
 
 func (s *Service) decide(r *request, read reading, state target.State) evaluation {

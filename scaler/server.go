@@ -35,8 +35,9 @@ type Server struct {
 	grpc    *grpc.Server
 }
 
-// NewServer returns a server; if tlsConfig is nil, it uses plaintext.
-func NewServer(service *Service, tlsConfig *tls.Config, registerer prometheus.Registerer) *Server {
+// NewServer returns a server; if tlsConfig is nil, it uses plaintext. Others' options, such as one that traces
+// calls, come after its own.
+func NewServer(service *Service, tlsConfig *tls.Config, registerer prometheus.Registerer, others ...grpc.ServerOption) *Server {
 	m := newMetrics(registerer)
 	if registerer != nil {
 		registerer.MustRegister(service.answers)
@@ -50,7 +51,7 @@ func NewServer(service *Service, tlsConfig *tls.Config, registerer prometheus.Re
 	if tlsConfig != nil {
 		options = append(options, grpc.Creds(newHandshakes(tlsConfig, service.logger, registerer)))
 	}
-	s := &Server{service: service, health: health.NewServer(), grpc: grpc.NewServer(options...)}
+	s := &Server{service: service, health: health.NewServer(), grpc: grpc.NewServer(append(options, others...)...)}
 	externalscaler.RegisterExternalScalerServer(s.grpc, service)
 	inspectv1.RegisterInspectorServer(s.grpc, service)
 	healthpb.RegisterHealthServer(s.grpc, s.health)

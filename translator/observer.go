@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -46,6 +47,7 @@ type observer struct {
 	due       workqueue.TypedDelayingInterface[types.NamespacedName]
 	// changed gets the channels about which the scaler said something new.
 	changed chan types.NamespacedName
+	tracer  trace.Tracer // nil: nothing is traced
 
 	mu       sync.Mutex
 	followed map[types.NamespacedName]*following
@@ -151,7 +153,9 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 		return
 	}
 	asking, cancel := context.WithTimeout(ctx, explainTimeout)
+	asking, end := began(asking, o.tracer, "ask the scaler", key)
 	response, err := o.explainer.Explain(asking, q.Request(key.Namespace, key.Name))
+	end(err)
 	cancel()
 	if ctx.Err() != nil {
 		return // we are stopping: the error says nothing of the scaler

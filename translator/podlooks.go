@@ -162,7 +162,7 @@ func (p *podLooks) forget(key types.NamespacedName) {
 // it then disregards a limit.
 func (p *podLooks) list(ctx context.Context, channel *v1.PubSubChannel) ([]corev1.Pod, error) {
 	var pods corev1.PodList
-	err := within(ctx, func(ctx context.Context) error {
+	err := within(ctx, "Pods", func(ctx context.Context) error {
 		return p.pods.List(ctx, &pods, client.InNamespace(channel.Namespace), client.MatchingLabels(plan.SelectorLabels(channel)),
 			&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
 	})

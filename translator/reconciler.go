@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -67,10 +68,11 @@ type Reconciler struct {
 	kedaLoss      kedaLoss
 	counters      *counters
 	warnings      lastWarnings
+	tracer        trace.Tracer // nil: nothing is traced
 }
 
-// Reconcile brings one channel's children and status up to date.
-func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+// reconcile brings one channel's children and status up to date.
+func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	channel := &v1.PubSubChannel{}
 	if err := r.client.Get(ctx, request.NamespacedName, channel); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -156,7 +158,7 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Obs
 	if p.Invalid != nil {
 		return seen, []error{p.Invalid}
 	}
-	workers := within(ctx, func(ctx context.Context) (err error) {
+	workers := within(ctx, kindDeployment, func(ctx context.Context) (err error) {
 		seen.Deployment, err = r.children.Deployment(ctx, p)
 		return err
 	})
@@ -164,11 +166,11 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Obs
 		r.counters.failed(kindDeployment, workers)
 		return seen, []error{workers}
 	}
-	budget := within(ctx, func(ctx context.Context) (err error) {
+	budget := within(ctx, kindBudget, func(ctx context.Context) (err error) {
 		seen.Budget, err = r.children.DisruptionBudget(ctx, p, seen.Deployment)
 		return err
 	})
-	scaling := within(ctx, func(ctx context.Context) error { return r.syncScaling(ctx, p, &seen) })
+	scaling := within(ctx, kindScaledObject, func(ctx context.Context) error { return r.syncScaling(ctx, p, &seen) })
 	r.counters.failed(kindDeployment, workers)
 	r.counters.failed(kindBudget, budget)
 	r.counters.failed(kindScaledObject, scaling)
@@ -180,10 +182,14 @@ func (r *Reconciler) syncChildren(ctx context.Context, p *plan.Plan) (status.Obs
 // the status, within reconcileTimeout.
 const childTimeout = reconcileTimeout / 4
 
-func within(ctx context.Context, work func(context.Context) error) error {
+// The trace of ctx, if there is one, has it as a part, which has the kind's name.
+func within(ctx context.Context, kind string, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
-	return work(ctx)
+	ctx, end := traced(ctx, kind)
+	err := work(ctx)
+	end(err)
+	return err
 }
 
 // syncScaling makes or removes the ScaledObject, and while there is none sees to the
@@ -218,7 +224,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, p *plan.Plan, seen status.
 		return nil
 	}
 	r.logReady(p.Channel, next)
-	after, err := r.patchStatus(ctx, p.Channel, next)
+	writing, end := traced(ctx, "write status")
+	after, err := r.patchStatus(writing, p.Channel, next)
+	end(err)
 	if err != nil {
 		return fmt.Errorf("writing the status of PubSubChannel %s/%s: %w", p.Channel.Namespace, p.Channel.Name, err)
 	}

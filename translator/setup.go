@@ -7,6 +7,7 @@ import (
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -37,7 +38,7 @@ import (
 const reconcileTimeout = time.Minute
 
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
-// Scaler, KEDASecret, Limits, StatusHeartbeat and Registerer are required.
+// Scaler, KEDASecret, Limits, StatusHeartbeat, Registerer and Tracer are required.
 type Options struct {
 	// Caches are those of which the manager's cache has the Options.
 	Caches *Caches
@@ -64,6 +65,8 @@ type Options struct {
 	Clock clock.WithTicker
 	// Registerer gets the metrics; nil: nobody.
 	Registerer prometheus.Registerer
+	// Tracer begins a trace for each reconcile and each question to the scaler; nil: there are none.
+	Tracer trace.Tracer
 	// SkipNameValidation allows several controllers in one process, as tests have.
 	SkipNameValidation bool
 }
@@ -149,7 +152,9 @@ func newReconciler(mgr manager.Manager, options Options, scaledObjects cache.Cac
 		now:           options.Clock.Now,
 		log:           mgr.GetLogger().WithName("pubsubchannel"),
 		counters:      newCounters(),
+		tracer:        options.Tracer,
 	}
+	r.observer.tracer = options.Tracer
 	if options.KEDASecret.Name != "" {
 		r.certificates = newCertificates(live, options.KEDASecret, options.Clock, r.log)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/tracing"
 	"github.com/jawaracloud/pubsub-operator/translator"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 )
@@ -85,6 +86,11 @@ func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
 
 // serve runs the controller until the context ends.
 func serve(ctx context.Context, o options, logger *slog.Logger) error {
+	traces, err := tracing.Start(ctx, "pubsub-controller", program.Version(version), logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Stop(ctx)
 	restConfig, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
@@ -101,7 +107,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 			return err
 		}
 	}
-	explainer, err := newExplainer(o.scalerAddress, files)
+	explainer, err := newExplainer(o.scalerAddress, files, traces.DialOptions()...)
 	if err != nil {
 		return err
 	}
@@ -123,6 +129,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		Instance:                instance,
 		Clock:                   clock.RealClock{},
 		Registerer:              ctrlmetrics.Registry,
+		Tracer:                  traces.Tracer(),
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	"github.com/jawaracloud/pubsub-operator/internal/metricsdoc"
+	"github.com/jawaracloud/pubsub-operator/internal/otlptest"
 	"github.com/jawaracloud/pubsub-operator/translator"
 )
 
@@ -90,6 +92,8 @@ func TestServe(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(kubeconfig, env.KubeConfig, 0o600))
 	t.Setenv("KUBECONFIG", kubeconfig)
+	receiver := otlptest.Start(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.HTTP)
 
 	probes, metrics := freeAddress(t), freeAddress(t)
 	var out logBuffer
@@ -128,5 +132,25 @@ func TestServe(t *testing.T) {
 		assert.NoError(t, err)
 	case <-time.After(30 * time.Second):
 		assert.Fail(t, "the controller did not end")
+	}
+	checkTraces(t, receiver)
+}
+
+// checkTraces looks for what the controller did with the channel: it was reconciled, child by child, and the scaler was asked.
+func checkTraces(t *testing.T, receiver *otlptest.Receiver) {
+	t.Helper()
+	for whole, parts := range map[string][]string{
+		"reconcile":      {"Deployment", "PodDisruptionBudget", "ScaledObject", "write status"},
+		"ask the scaler": {"pubsub.inspect.v1.Inspector/Explain"},
+	} {
+		spans := receiver.Named(whole)
+		require.NotEmpty(t, spans, whole)
+		assert.Equal(t, "pubsub-controller", spans[0].Service)
+		assert.Equal(t, "orders", spans[0].Attribute("pubsub.channel.name"))
+		for _, part := range parts {
+			assert.True(t, slices.ContainsFunc(receiver.Named(part), func(s otlptest.Span) bool {
+				return slices.ContainsFunc(spans, func(parent otlptest.Span) bool { return bytes.Equal(parent.GetSpanId(), s.GetParentSpanId()) })
+			}), "no %s is a part of %s", part, whole)
+		}
 	}
 }

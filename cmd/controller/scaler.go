@@ -42,17 +42,17 @@ type explainer struct {
 }
 
 // newExplainer prepares the connection; it is made with the first question. No source means
-// plaintext.
-func newExplainer(address string, files source) (*explainer, error) {
+// plaintext. Others' options, such as one that traces calls, come after its own.
+func newExplainer(address string, files source, others ...grpc.DialOption) (*explainer, error) {
 	transport := insecure.NewCredentials()
 	if files != nil {
 		transport = &sourceTLS{files: files}
 	}
-	connection, err := grpc.NewClient(address,
+	connection, err := grpc.NewClient(address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(roundRobin),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
-	)
+	}, others...)...)
 	if err != nil {
 		return nil, fmt.Errorf("--scaler-address %s: %w", address, err)
 	}

@@ -78,8 +78,10 @@ func (p *publisher) tally(messages []message, outcome func(i int) error) (unsent
 		switch {
 		case err == nil:
 			p.totals.sent++
+			m.ended(nil)
 		case connection.MayHaveHappened(err):
 			p.totals.unknown++
+			m.ended(err)
 		default:
 			unsent = append(unsent, m)
 		}

@@ -79,6 +79,7 @@ func (f *flagSet) bindQueue(getenv func(string) string) {
 	f.set.StringVar(&o.score, "score", scoreSeconds, "the score of a sorted set's member, now in UnixSeconds or UnixMilliseconds")
 	f.set.Int64Var(&o.maxLength, "max-length", 0, "trim a stream to about this many `entries` (0: never)")
 	f.set.IntVar(&o.pipeline, "pipeline", 100, "maximum number of `messages` in one exchange with the server")
+	f.set.StringVar(&o.metrics, "metrics-address", "", "`address` of the Prometheus metrics (/metrics), as host:port (default: none)")
 	f.set.DurationVar(&o.progress, "progress", time.Second, "interval of the progress line (0: none)")
 }
 

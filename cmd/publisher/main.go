@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/tracing"
 )
 
 // version is set by the build.
@@ -59,11 +61,21 @@ func run(ctx context.Context, args []string, getenv func(string) string, in io.R
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
+	told := &measures{now: time.Now}
+	traces, err := tracing.Start(ctx, "pubsub-publisher", program.Version(version), program.NewLogger(side, slog.LevelWarn, program.LogText))
+	if err == nil && o.metrics != "" {
+		err = told.serve(ctx, o.metrics)
+	}
+	if err != nil {
+		fmt.Fprintf(side, "publisher: %v\n", err)
+		return program.Failed
+	}
+	defer traces.Stop(ctx)
 	client := o.redis.New(connection.Options{PoolSize: poolSize})
 	defer func() { _ = client.Close() }() // nothing is under way any more
 	lines := &progress{out: side, terminal: terminal, interval: o.progress, now: time.Now}
 	p := newPublisher(o, client, lines.trouble)
-	p.late = lines.late
+	p.late, p.tell, p.tracer = lines.late, told.tell, traces.Tracer()
 	if o.stdin {
 		p.input = readLines(in, o.pipeline) // more are never sent at once
 	}
@@ -71,7 +83,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, in io.R
 	err = p.detect(ctx)
 	if err == nil {
 		lines.start(began)
-		err = p.publish(ctx, time.Now, func() { lines.report(p.totals) })
+		err = p.publish(ctx, time.Now, func() {
+			lines.report(p.totals)
+			told.tell(p.totals, false)
+		})
 	}
 	lines.end()
 	fmt.Fprintln(out, summary(p.totals, time.Since(began)))

@@ -8,13 +8,16 @@ import (
 	"text/template"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
 // message is what is sent.
 type message struct {
 	payload string
-	fields  []any // name, value, name, value, of a stream's entry beside the payload
+	fields  []any      // name, value, name, value, of a stream's entry beside the payload
+	span    trace.Span // nil: it is not traced
 }
 
 // facts are what a template may use.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,7 @@ type options struct {
 	duration      time.Duration // 0: until stopped
 	pipeline      int           // messages
 	progress      time.Duration // 0: none
+	metrics       string        // address of /metrics; empty: none
 
 	size         int           // bytes of a payload of our own
 	payload      renderer      // nil: one of our own
@@ -96,6 +98,10 @@ func (o options) check(c *checker) {
 	c.refuse(o.size < 1 || o.size > maxSize, "size", o.size, fmt.Sprintf("set it from 1 to %d bytes", maxSize))
 	c.refuse(o.pipeline < 1 || o.pipeline > maxPipeline, "pipeline", o.pipeline, fmt.Sprintf("set it from 1 to %d messages", maxPipeline))
 	c.refuse(o.progress < 0, "progress", o.progress, "set it to 0 for none, or to a time such as 1s")
+	if o.metrics != "" {
+		_, _, err := net.SplitHostPort(o.metrics)
+		c.refuse(err != nil, "metrics-address", o.metrics, "set it to host:port or :port, for example :9090, or leave it out")
+	}
 	o.checkTimes(c)
 }
 

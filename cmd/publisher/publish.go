@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
 // publisher sends messages to one or several queues, which take turns.
@@ -22,6 +23,9 @@ type publisher struct {
 	trouble func(err error)
 	// late is told when the rate can't be kept, and when it can be again.
 	late func(behind bool, t totals)
+	// tell is told the totals after each attempt, and whether it failed.
+	tell   func(t totals, failed bool)
+	tracer oteltrace.Tracer // nil: messages are not traced
 
 	next   int64 // number of the next message
 	totals totals
@@ -38,6 +42,7 @@ type totals struct {
 	sent    int64 // the server said so
 	unknown int64 // sent without a reply: they may be in the queue or not
 	errors  int64 // exchanges with the server that failed
+	again   int64 // messages that were sent again, because the server had not taken them; each time counts
 	missed  int64 // given up, because they could not be sent when they were due
 	same    int64 // of those sent to a sorted set, the ones that were in it already
 
@@ -45,7 +50,7 @@ type totals struct {
 }
 
 func newPublisher(o options, client redis.UniversalClient, trouble func(error)) *publisher {
-	p := &publisher{options: o, client: client, maker: newMaker(o), trouble: trouble, now: time.Now, late: func(bool, totals) {}}
+	p := &publisher{options: o, client: client, maker: newMaker(o), trouble: trouble, now: time.Now, late: func(bool, totals) {}, tell: func(totals, bool) {}}
 	for _, channel := range o.channels {
 		p.queues = append(p.queues, destination{key: channel, kind: o.queueType})
 	}
@@ -123,6 +128,7 @@ func (p *publisher) retry(ctx context.Context, operation func(context.Context) (
 			}
 		}
 		p.trouble(err)
+		p.tell(p.totals, err != nil)
 		if !again {
 			return nil
 		}
@@ -161,19 +167,26 @@ func (p *publisher) send(ctx context.Context, n int64) error {
 		if err != nil {
 			return err
 		}
-		batches[queue] = append(batches[queue], made)
+		batches[queue] = append(batches[queue], p.traced(ctx, made, p.queues[queue]))
 	}
 	p.next += n
 	for i, batch := range batches {
 		if len(batch) == 0 {
 			continue
 		}
+		attempts := 0
 		err := p.retry(ctx, func(ctx context.Context) (bool, error) {
+			if attempts++; attempts > 1 {
+				p.totals.again += int64(len(batch))
+			}
 			var err error
 			batch, err = p.exchange(ctx, p.queues[i], batch)
 			return len(batch) > 0, err
 		})
 		if err != nil {
+			for _, m := range batch {
+				m.ended(err)
+			}
 			return err
 		}
 	}

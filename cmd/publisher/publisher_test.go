@@ -114,6 +114,7 @@ func TestBadOptionsAreNamedWithTheRemedy(t *testing.T) {
 		"variation":              {[]string{"--work-time-variation=-1"}, `--work-time-variation is "-1": set it to more than 0`},
 		"work time, not told":    {[]string{"--work-time=1s", "--payload=x"}, `--work-time is "1s": no message says what it is to take: use {{.Work}}`},
 		"work time of lines":     {[]string{"--work-time=1s", "--stdin"}, `--work-time is "1s": no message says`},
+		"metrics address":        {[]string{"--metrics-address=9090"}, `--metrics-address is "9090": set it to host:port or :port`},
 		"argument":               {[]string{"orders"}, `unexpected argument "orders"`},
 		"unknown flag":           {[]string{"--password=x"}, `flag provided but not defined: -password`},
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/tracing"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
@@ -99,6 +100,11 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		}
 		registry.MustRegister(metrics.NewCertificateExpiry(options.tlsCertDir))
 	}
+	traces, err := tracing.Start(ctx, "pubsub-scaler", program.Version(version), logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Stop(ctx)
 	cluster, err := startCluster(ctx, options, cancel)
 	if err != nil {
 		return err
@@ -121,7 +127,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		return fmt.Errorf("--grpc-bind-address: %w", err)
 	}
 	service := scaler.New(scaler.Options{Pool: pool, Targets: cluster.targets, Callers: &options.callers, Logger: logger})
-	server := scaler.NewServer(service, tlsConfig, registry)
+	server := scaler.NewServer(service, tlsConfig, registry, traces.ServerOptions()...)
 	probes, err := startHTTP(ctx, options, registry, cluster.ready, cancel)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	programmetrics "github.com/jawaracloud/pubsub-operator/cmd/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/tracing"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/config"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
@@ -98,6 +99,11 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	log.Info("subscriber started", "version", program.Version(version), "channel", settings.Channel, "keys", settings.Keys,
 		"redis", strings.Join(settings.Redis.Addresses, ","), "redisMode", settings.Redis.Mode, "queueType", settings.QueueType, "consumer", settings.Consumer, "messageTimeout", settings.MessageTimeout,
 		"concurrency", settings.Concurrency)
+	traces, err := tracing.Start(ctx, "pubsub-subscriber", program.Version(version), log)
+	if err != nil {
+		return err
+	}
+	defer traces.Stop(ctx)
 	measures := metrics.New(source.EventNames()...)
 	measures.Register(programmetrics.NewBuildInfo("subscriber", version))
 	ctx, stopWorking := context.WithCancel(ctx)
@@ -116,11 +122,11 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	})
 	queues, closeClients := openQueues(settings, measures, log)
 	defer closeClients() // nothing is under way any more
-	err := worker.New(worker.Options{
+	err = worker.New(worker.Options{
 		Queues: queues, Deliver: newDeliverer(settings, log).Deliver,
 		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize, MaxHeldBytes: settings.MaxHeldBytes,
 		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
-		Log: log, Metrics: measures,
+		Log: log, Metrics: measures, Tracer: traces.Tracer(),
 	}).Run(ctx)
 	stopServing()
 	serving.Wait()

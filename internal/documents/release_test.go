@@ -41,6 +41,24 @@ func TestActionsArePinned(t *testing.T) {
 	assert.Greater(t, seen, 8, "the actions were not found")
 }
 
+// GitHub runs all that .ci/run does, but what only makes it faster or takes its cluster down.
+func TestWorkflowsRunWhatCIRuns(t *testing.T) {
+	targets := func(text, before string) (all []string) {
+		for _, line := range regexp.MustCompile(before+`make ([a-z][a-z0-9 -]*)`).FindAllStringSubmatch(text, -1) {
+			all = append(all, strings.Fields(line[1])...)
+		}
+		return all
+	}
+	wanted := targets(file(t, ".ci/run"), `(?m)^(?:aside '.*' )?`)
+	require.Contains(t, wanted, "hpa-test", "the commands were not found")
+	ran := targets(file(t, ".github/workflows/ci.yaml"), `run: `)
+	for _, target := range wanted {
+		if target != "build-ahead" && target != "cluster-down" {
+			assert.Contains(t, ran, target, "no job of ci.yaml runs it")
+		}
+	}
+}
+
 // The end-to-end tests run on three node images, the newest of which is the one that
 // e2e/cluster takes by itself.
 func TestWorkflowsNodeImages(t *testing.T) {

@@ -152,6 +152,7 @@ func TestEveryMistakeHasItsOwnRemedy(t *testing.T) {
 		"a script":                  {Standalone, reply("BUSY Redis is busy running a script."), "end it (SCRIPT KILL)"},
 		"a replica alone":           {Standalone, reply("MASTERDOWN Link with MASTER is down"), "the server is a replica without its master"},
 		"an odd reply":              {Standalone, &queue.ReplyError{Command: "LLEN q", Err: errNoReply}, "report it as a fault, with the server's version"},
+		"a limit that is no number": {Standalone, &queue.ReplyError{Command: "HMGET bull:a:meta", Err: fmt.Errorf("max is \"x\", %w", queue.ErrLimit)}, "set the limit anew with the framework's own functions (BullMQ: setGlobalConcurrency"},
 		"a sentinel, by select":     {Standalone, reply("ERR unknown command 'select'"), "if it is a sentinel, set redisMode to Sentinel"},
 		"no command of clusters":    {Cluster, reply("ERR unknown command 'cluster'"), "if it is a sentinel, set redisMode to Sentinel"},
 		"a cluster's database":      {Standalone, reply("ERR SELECT is not allowed in cluster mode"), "set redisMode to Cluster and leave database out"},

@@ -168,6 +168,8 @@ func (e *ReadError) ofReply() string {
 		return "a script keeps the server busy: end it (SCRIPT KILL); the server is asked again by itself"
 	case redis.HasErrorPrefix(e.Err, "MASTERDOWN"):
 		return "the server is a replica without its master: correct redisAddress, or bring the master back"
+	case errors.Is(e.Err, queue.ErrLimit):
+		return "set the limit anew with the framework's own functions (BullMQ: setGlobalConcurrency, setGlobalRateLimit), or remove that field (HDEL)"
 	case e.isReplyError():
 		return "it is read again by itself; where that lasts, report it as a fault, with the server's version (INFO server)"
 	case redis.HasErrorPrefix(e.Err, "DENIED"):

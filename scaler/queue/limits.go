@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -87,6 +88,10 @@ func (l *limitedQueue) add(depth *presetDepth, replies *replies, _ round) bool {
 	return true
 }
 
+// ErrLimit is in the chain of errors of a global limit that is no number: somebody wrote another value there than
+// the framework does.
+var ErrLimit = errors.New("not a count")
+
 // number is a limit, rounded up; none where the field is missing.
 func (l *limitedQueue) number(replies *replies, name string, field any) int64 {
 	text, ok := field.(string)
@@ -96,7 +101,7 @@ func (l *limitedQueue) number(replies *replies, name string, field any) int64 {
 	limit, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(limit) || limit < 0 {
 		key, _ := l.command.Args()[1].(string)
-		replies.failed(l.command, framework.Hash, &ReplyError{Command: "HMGET " + key, Err: fmt.Errorf("%s is %q, not a count", name, text)})
+		replies.failed(l.command, framework.Hash, &ReplyError{Command: "HMGET " + key, Err: fmt.Errorf("%s is %q, %w", name, text, ErrLimit)})
 		return math.MaxInt64
 	}
 	if limit >= math.MaxInt64 {

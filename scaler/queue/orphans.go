@@ -2,7 +2,6 @@ package queue
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -29,7 +28,7 @@ type mortal struct {
 
 func newOrphans(q Queue, f framework.Framework, key framework.Key) *orphans {
 	return &orphans{
-		prefix: f.Render("<prefix>", q.Prefix, ""), queues: strings.Split(q.Key, ","), list: key.List, optional: key.Optional,
+		prefix: f.Render("<prefix>", q.Prefix, ""), queues: separated(q.Key), list: key.List, optional: key.Optional,
 		identities: keyed(redis.NewStringSliceCmd(unbound, "smembers", f.Render(key.Name, q.Prefix, "")), 1),
 	}
 }

@@ -68,7 +68,7 @@ func OfPreset(f framework.Framework, prefix string, names []string, age bool) []
 		queues = append(queues, Queue{Key: name, Kind: KindOf(f), Prefix: prefix, Age: age})
 	}
 	if len(f.Shared) > 0 {
-		queues = append(queues, Queue{Key: strings.Join(names, ","), Kind: SharedKindOf(f), Prefix: prefix, Age: age && f.HasAges()})
+		queues = append(queues, Queue{Key: joined(names), Kind: SharedKindOf(f), Prefix: prefix, Age: age && f.HasAges()})
 	}
 	return queues
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -33,7 +32,7 @@ type process struct {
 func newProcesses(q Queue, f framework.Framework, key framework.Key) *processes {
 	return &processes{
 		prefix:     f.Render("<prefix>", q.Prefix, ""),
-		queues:     strings.Split(q.Key, ","),
+		queues:     separated(q.Key),
 		serves:     key.Serves,
 		identities: keyed(redis.NewStringSliceCmd(unbound, "smembers", f.Render(key.Name, q.Prefix, "")), 1),
 	}

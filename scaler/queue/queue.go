@@ -34,7 +34,7 @@ const (
 // Queue names a queue on a server. It is comparable.
 type Queue struct {
 	// Key is the key, or the Pub/Sub channel; of a preset, the queue's name in the
-	// framework; of what a framework shares, the names of the queues, joined by ",".
+	// framework; of what a framework shares, the names of the queues, joined by "," (joined).
 	Key  string
 	Kind Kind // any but None
 	// Group is a stream's consumer group; empty: its only one.

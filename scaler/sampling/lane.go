@@ -169,6 +169,7 @@ func (l *lane) collect() {
 			return false
 		}
 		delete(s.queues, w.reader.Queue())
+		delete(s.waiting, w)
 		w.dropped = true
 		l.regroup = true
 		return true

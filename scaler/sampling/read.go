@@ -43,9 +43,11 @@ func (l *lane) read(b batch) {
 			return
 		}
 	}
+	ctx, end := l.traced(ctx, b)
 	began := s.options.Now()
 	b.read.Begin(began)
 	failure := l.rounds(ctx, link, client, b.read)
+	end(failure)
 	if failure == nil {
 		s.connections.Trust()
 	}
@@ -72,7 +74,9 @@ func (l *lane) rounds(ctx context.Context, link *broker.Link, client *redis.Clie
 		if len(commands) == 0 {
 			return nil
 		}
-		failed, err := link.Round(ctx, l.address, client, commands)
+		round, end := tracedRound(ctx, len(commands))
+		failed, err := link.Round(round, l.address, client, commands)
+		end(err)
 		if broker.FitsApart(err) && read.Narrow() {
 			continue
 		}

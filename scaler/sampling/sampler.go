@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
@@ -44,6 +46,8 @@ type sampler struct {
 	mu     sync.Mutex
 	queues map[queue.Queue]*watched
 	lanes  map[string]*lane // but for the first: of a cluster's nodes, by their addresses
+	// waiting has the spans of traced calls that wait for a queue's next read; nil without traces.
+	waiting map[*watched][]trace.Span
 }
 
 func newSampler(p *Pool, namespace string, server broker.Server) *sampler {
@@ -111,6 +115,9 @@ func (s *sampler) fresh(ctx context.Context, w *watched) (Sample, error) {
 			next = make(chan struct{})
 			w.next = next
 		}
+		if !valid {
+			s.waits(ctx, w)
+		}
 		s.mu.Unlock()
 		if valid {
 			return sample, err
@@ -158,6 +165,7 @@ func (s *sampler) record(l *lane, link *broker.Link, b batch, began time.Time) (
 			w.err = s.readError(l, link, err)
 			w.validUntil = s.options.Now().Add(l.delay() + s.options.ReadTimeout)
 		}
+		delete(s.waiting, w) // of a read that could not begin
 		w.tell()
 	}
 	return elsewhere

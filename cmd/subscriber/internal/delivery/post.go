@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
 
@@ -26,11 +29,13 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 		return err
 	}
 	began := time.Now()
-	e := newExchange(ctx, d.Protocol)
+	tracing, traced := d.posting(ctx)
+	e := newExchange(tracing, d.Protocol)
 	returned := make(chan error, 1)
 	go func() { //nolint:contextcheck // what is on its way outlives the wait for it, and has a context of its own
 		err := d.exchange(e, m)
 		e.end()
+		traced(err)
 		<-d.slots
 		returned <- err
 	}()
@@ -85,6 +90,9 @@ func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 		return err // it names the URL, without a password
 	}
 	defer response.Body.Close()
+	if span := trace.SpanFromContext(e.ctx); span.IsRecording() {
+		span.SetAttributes(attribute.Int("http.response.status_code", response.StatusCode))
+	}
 	var reply bytes.Buffer
 	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
 	if response.StatusCode == http.StatusUnauthorized {
@@ -130,6 +138,7 @@ func (d *Deliverer) request(ctx context.Context, m source.Message) (*http.Reques
 	if failure := d.failures.last(m); failure != "" {
 		header.Set(HeaderPreviousFailure, escape(failure[:min(maxFailure, len(failure))]))
 	}
+	propagate(ctx, header, m)
 	request.Header = header
 	return request, nil
 }

@@ -102,7 +102,7 @@ func (l *lane) fetch(ctx, detached context.Context) error {
 		return err
 	}
 	l.idle = 0
-	l.begin(ctx, batch)
+	l.begin(l.received(ctx, batch), batch)
 	return nil
 }
 
@@ -210,6 +210,7 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 	defer l.Metrics.InWork.Dec()
 	defer l.held.remove(m)
 	began := time.Now()
+	ctx, end := l.processing(ctx, m)
 	work, cancel := context.WithTimeout(ctx, l.MessageTimeout)
 	err := l.Deliver(work, m)
 	cancel()
@@ -220,6 +221,7 @@ func (l *lane) process(ctx context.Context, m source.Message) {
 		l.Metrics.Seconds.Observe(took.Seconds())
 		l.learn(took)
 	}
+	end(err)
 	if err = l.conclude(ctx, m, err, away); err != nil {
 		l.log.Debug("the server did not record the end of a message; trying again", "id", m.ID, "error", err)
 		l.recover.Store(true)

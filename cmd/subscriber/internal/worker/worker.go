@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/metrics"
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
 )
@@ -63,6 +65,8 @@ type Options struct {
 	MaxDeliveries int64
 	Log           *slog.Logger
 	Metrics       *metrics.Metrics
+	// Tracer begins a span for each batch and each message; nil: there are none.
+	Tracer trace.Tracer
 }
 
 const (
