@@ -72,16 +72,20 @@ securityContext:
 {{- with $values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
-{{- with .limits }}
-{{- if .memory }}
-{{- /* Near the limit the garbage collector works harder, where the kernel would else end the process. */}}
+{{- end }}
+{{- $limited := dig "limits" "memory" "" ($values.resources | default dict) }}
+{{- if or $limited $values.extraEnv }}
 env:
+  {{- if $limited }}
+  {{- /* Near the limit the garbage collector works harder, where the kernel would else end the process. */}}
   - name: GOMEMLIMIT
     valueFrom:
       resourceFieldRef:
         resource: limits.memory
-{{- end }}
-{{- end }}
+  {{- end }}
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 livenessProbe:
   httpGet:

@@ -20,6 +20,9 @@ import (
 // kedaSecretFlag is the controller's: the Secret with KEDA's certificate.
 const kedaSecretFlag = "--keda-tls-secret" //nolint:gosec // the name of a flag
 
+// watchFlag is both programs': the namespaces that they work on.
+const watchFlag = "--watch-namespaces"
+
 // A Program is one of the operator's, as its pods tell of it.
 type Program struct {
 	Pods, Ready    int
@@ -37,6 +40,8 @@ type Certificate struct {
 type Installation struct {
 	Namespace          string
 	Controller, Scaler Program
+	// WatchNamespaces are those that it works on; none: all.
+	WatchNamespaces []string
 	// Certificates are all that the pods name; none without TLS.
 	Certificates []Certificate
 }
@@ -90,6 +95,9 @@ func installationOf(namespace string, pods []corev1.Pod) Installation {
 		case controllerName:
 			in.Controller.add(pod, container)
 			add("KEDA", argument(container, kedaSecretFlag))
+			if watched := argument(container, watchFlag); watched != "" {
+				in.WatchNamespaces = strings.Split(watched, ",")
+			}
 		default:
 			continue
 		}
