@@ -37,6 +37,7 @@ type options struct {
 	logLevel       slog.Level
 	debugAddress   string
 	profiles       bool
+	checkAddress   string
 	version        bool
 }
 
@@ -62,6 +63,7 @@ func parse(args []string) (options, error) {
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&o.debugAddress, "debug-bind-address", debug.Off, "loopback address of the debug server, such as 127.0.0.1:6060, which tells and changes the log level (/log-level); 0 for none")
 	flags.BoolVar(&o.profiles, "profiles", false, "serve profiles (/debug/pprof/) on the debug server")
+	flags.StringVar(&o.checkAddress, "check", "", "serve nothing, but wait until the scaler at this host:port serves, and exit: with code 0, or 1 after two minutes; --tls-cert-dir then has a client's certificates")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := quietly(flags, args); err != nil {
 		return options{}, err

@@ -62,6 +62,13 @@
 {{- if and .Values.keda.required (not (include "pubsub-operator.kedaPresent" .)) }}
 {{- fail "KEDA is not installed in this cluster: it has no ClusterTriggerAuthentication (keda.sh/v1alpha1). Install KEDA 2.21 or later first; or set keda.required=false to install the operator first, and run helm upgrade once KEDA is there" }}
 {{- end }}
+{{- if and .Values.keda.required (include "pubsub-operator.online" .) }}
+{{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "scaledobjects.keda.sh" | default dict }}
+{{- $version := dig "metadata" "labels" "app.kubernetes.io/version" "" $crd }}
+{{- if and (regexMatch "^v?[0-9]+[.][0-9]+" $version) (semverCompare "<2.21.0-0" $version) }}
+{{- fail (printf "KEDA %s is installed, by the label of its CRD scaledobjects.keda.sh, but 2.21 or later is needed: upgrade KEDA first, or set keda.required=false to install the operator all the same" $version) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.tls.enabled (include "pubsub-operator.online" .) (include "pubsub-operator.kedaPresent" .) }}
 {{- if not (lookup "v1" "Namespace" "" .Values.keda.namespace) }}
 {{- fail (printf "keda.namespace is %q, but this cluster has no such namespace: set keda.namespace to the namespace that KEDA runs in (kubectl get deployments --all-namespaces | grep keda-operator)" .Values.keda.namespace) }}
