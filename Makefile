@@ -176,6 +176,7 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e/frameworks && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/chaos && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/monitoring && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/manifests && $(lint_with) --config ../../.golangci.yml ./...
 
 ##@ Generated files
 
@@ -233,17 +234,21 @@ workflow-lint: $(ACTIONLINT) ## Lint the GitHub workflows
 verify: generate proto-breaking workflow-lint ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring e2e/manifests; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test
-chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm monitoring-test ## Lint the chart, run its render tests, and test its alerts and dashboards
+chart-test: $(CHART_TOOLS) $(TOOLS_DIR)/helm monitoring-test manifests-test ## Lint the chart, run its render tests, test its alerts and dashboards, and hold its manifests against an API server's schemas
 	helm lint --strict $(CHART)
 	$(HELM_UNITTEST) --strict $(CHART)
 
 .PHONY: monitoring-test
 monitoring-test: $(PROMTOOL) $(TOOLS_DIR)/helm ## Hold the alerts and dashboards against promtool, PromQL's parser and docs/metrics.md
 	$(call as_the_cluster,monitoring) . -helm $(TOOLS_DIR)/helm -promtool $(PROMTOOL)
+
+.PHONY: manifests-test
+manifests-test: envtest-binaries $(TOOLS_DIR)/helm $(TOOLS_DIR)/keda.yaml ## Hold the chart's manifests against an API server's schemas (kubeconform) and restricted Pod Security; look for values that nothing uses or tests
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(call as_the_cluster,manifests) -timeout 10m . -helm $(TOOLS_DIR)/helm -keda $(TOOLS_DIR)/keda.yaml
 
 ##@ On a cluster
 

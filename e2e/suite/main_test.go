@@ -147,20 +147,29 @@ func checkKEDA(ctx context.Context) error {
 }
 
 // install installs or upgrades the chart with its defaults, TLS among them, but for the
-// image's tag.
-func install(ctx context.Context) error {
+// image's tag, and what is set.
+func install(ctx context.Context, set ...string) error {
 	chart, err := filepath.Abs("../../charts/pubsub-operator")
 	if err != nil {
 		return err
 	}
+	return installChart(ctx, chart, set...)
+}
+
+// installChart is install of another folder's chart.
+func installChart(ctx context.Context, chart string, set ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout+30*time.Second)
 	defer cancel()
 	start := time.Now()
-	helm := func() (string, error) {
-		return run(ctx, "helm", "upgrade", "--install", release, chart,
-			"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
-			"--set", "image.tag="+env.imageTag, "--set", "keda.namespace="+env.kedaNamespace)
+	args := []string{
+		"upgrade", "--install", release, chart,
+		"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
+		"--set", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
 	}
+	for _, value := range set {
+		args = append(args, "--set", value)
+	}
+	helm := func() (string, error) { return run(ctx, "helm", args...) }
 	out, err := helm()
 	for upgradedByOthers(err) && ctx.Err() == nil {
 		fmt.Println("e2e: somebody else upgrades the release just now; trying again")

@@ -55,7 +55,7 @@ affinity:
 topologySpreadConstraints:
   {{- $selector := dict "matchLabels" (include "pubsub-operator.selectorLabels" (list $root $component) | fromYaml) }}
   {{- range . }}
-  - {{ merge (dict) . (dict "labelSelector" $selector) | toYaml | nindent 4 | trim }}
+  - {{ hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .) | toYaml | nindent 4 | trim }}
   {{- end }}
 {{- end }}
 {{- end }}
