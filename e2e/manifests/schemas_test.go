@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // schemaLocation is how kubeconform finds a kind's schema in the folder that schemas fills.
@@ -22,8 +25,9 @@ const schemaLocation = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
 func startServer(t *testing.T, crds ...string) discovery.DiscoveryInterface {
 	t.Helper()
 	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make manifests-test`, which sets it")
+	log.SetLogger(logr.Discard()) // or it complains in the middle of a test
 	env := &envtest.Environment{
-		CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true,
+		CRDInstallOptions:        envtest.CRDInstallOptions{Paths: crds, ErrorIfPathMissing: true, MaxTime: time.Minute},
 		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
 	}
 	t.Cleanup(func() { require.NoError(t, env.Stop()) })
@@ -35,27 +39,46 @@ func startServer(t *testing.T, crds ...string) discovery.DiscoveryInterface {
 }
 
 // schemas writes a JSON schema of each kind that the API server knows into a folder, and returns the folder. They are
-// strict: a field that the API server does not know is refused.
-func schemas(t *testing.T, server discovery.DiscoveryInterface) string {
+// strict: a field that the API server does not know is refused. It waits for the files that are named: the API server
+// tells of a CRD a while after it has taken it.
+func schemas(t *testing.T, server discovery.DiscoveryInterface, files ...string) string {
 	t.Helper()
 	folder := t.TempDir()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, readSchemas(server, folder))
+		for _, file := range files {
+			require.FileExists(c, filepath.Join(folder, file))
+		}
+	}, time.Minute, 200*time.Millisecond)
+	return folder
+}
+
+func readSchemas(server discovery.DiscoveryInterface, folder string) error {
 	paths, err := server.OpenAPIV3().Paths()
-	require.NoError(t, err)
+	if err != nil {
+		return err
+	}
 	for path, group := range paths {
 		if path != "api/v1" && !strings.HasPrefix(path, "apis/") {
 			continue
 		}
 		text, err := group.Schema("application/json")
-		require.NoError(t, err, path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 		var document struct {
 			Components struct {
 				Schemas map[string]map[string]any `json:"schemas"`
 			} `json:"components"`
 		}
-		require.NoError(t, json.Unmarshal(text, &document), path)
-		require.NoError(t, writeSchemas(folder, document.Components.Schemas), path)
+		if err := json.Unmarshal(text, &document); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if err := writeSchemas(folder, document.Components.Schemas); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	return folder
+	return nil
 }
 
 // writeSchemas writes one file for each of the schemas that is of a kind.
