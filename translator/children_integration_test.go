@@ -25,7 +25,6 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 func envMap(deployment *appsv1.Deployment) map[string]string {
@@ -294,7 +293,7 @@ func TestForeignObjectsAreLeftAlone(t *testing.T) {
 	}
 	t.Run("ScaledObject", func(t *testing.T) {
 		namespace := s.namespace(t)
-		theirs := build.ScaledObject(plan.Of(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}), build.ScalerRef{Address: "x:1"})
+		theirs := build.ScaledObject(testWorkers.Plan(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}), build.ScalerRef{Address: "x:1"})
 		theirs.OwnerReferences = nil
 		require.NoError(t, s.Create(t.Context(), theirs))
 		channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, channeltest.AutoScaled())
