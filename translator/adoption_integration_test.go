@@ -118,7 +118,7 @@ func TestAdoption(t *testing.T) {
 			}, "with consent it is adopted")
 			assert.Equal(t, before.UID, theirs.UID)
 			assert.False(t, ownerHas(theirs, ownership.Main), "replicas are not the main owner's")
-			assert.Equal(t, "jawaracloud/subscriber:latest", container(theirs).Image)
+			assert.Equal(t, testWorkers.Image, container(theirs).Image)
 			assert.Equal(t, "messages", envMap(theirs)["CHANNEL"])
 			assert.Equal(t, "1", envMap(theirs)["THEIRS"], "what is theirs stays theirs")
 			eventually(t, s, channel, readyReason(v1.ReasonProgressing), "the conflict is over")

@@ -49,8 +49,9 @@ func slimForeignBudget(budget *policyv1.PodDisruptionBudget) *policyv1.PodDisrup
 // and one copy of what many have in common: with 5,000 channels it is most of what the process
 // needs.
 type Caches struct {
-	config *rest.Config
-	owned  ownership.Decoded
+	config     *rest.Config
+	namespaces []string // none: all
+	owned      ownership.Decoded
 
 	// Parts of objects that are the same for most channels.
 	autoScalings      latest[v1.AutoScalingSpec]
@@ -63,8 +64,11 @@ type Caches struct {
 	advanced          latest[kedav1alpha1.AdvancedConfig]
 }
 
-// NewCaches makes them for a manager with that configuration.
-func NewCaches(config *rest.Config) *Caches { return &Caches{config: config} }
+// NewCaches makes them for a manager with that configuration. They hold, and the controller works
+// on, the objects of those namespaces; without any, of all.
+func NewCaches(config *rest.Config, namespaces ...string) *Caches {
+	return &Caches{config: config, namespaces: namespaces}
+}
 
 // Options are those of the manager's cache. It holds the operator's own Deployments alone,
 // and of PodDisruptionBudgets all, those of others as selectors: there are few, and each may
@@ -79,20 +83,49 @@ func (c *Caches) Options() (cache.Options, error) {
 	}
 	ours := labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp})
 	return cache.Options{
-		NewInformer: informer,
+		NewInformer:       informer,
+		DefaultNamespaces: c.watched(func(string) cache.Config { return cache.Config{} }),
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.Deployment{}:            {Label: ours, Transform: c.slimDeployment},
 			&policyv1.PodDisruptionBudget{}: {Transform: c.slimDisruptionBudget},
-			&v1.PubSubChannel{}:             {Transform: c.slimChannel},
+			&v1.PubSubChannel{}: {
+				Transform:  c.channelsOf(metav1.NamespaceAll),
+				Namespaces: c.watched(func(namespace string) cache.Config { return cache.Config{Transform: c.channelsOf(namespace)} }),
+			},
 		},
 	}, nil
+}
+
+// watched has a cache's configuration for each namespace; nil means all of them, in one.
+func (c *Caches) watched(config func(namespace string) cache.Config) map[string]cache.Config {
+	if len(c.namespaces) == 0 {
+		return nil
+	}
+	all := make(map[string]cache.Config, len(c.namespaces))
+	for _, namespace := range c.namespaces {
+		all[namespace] = config(namespace)
+	}
+	return all
 }
 
 // scaledObjectOptions are those of the cache of ScaledObjects.
 func (c *Caches) scaledObjectOptions() cache.Options {
 	return cache.Options{
+		DefaultNamespaces:    c.watched(func(string) cache.Config { return cache.Config{} }),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{plan.LabelManagedBy: v1.OperatorApp}),
 		DefaultTransform:     c.slimScaledObject,
+	}
+}
+
+// channelsOf is the transform of the cache of one namespace's channels. It also answers
+// namespaceQuestion.
+func (c *Caches) channelsOf(namespace string) func(any) (any, error) {
+	return func(object any) (any, error) {
+		if question, ok := object.(*namespaceQuestion); ok {
+			question.namespace = namespace
+			return object, nil
+		}
+		return c.slimChannel(object)
 	}
 }
 

@@ -25,7 +25,6 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 func envMap(deployment *appsv1.Deployment) map[string]string {
@@ -44,14 +43,14 @@ var manifests = map[string]struct {
 	scaled         map[string]string // nil: no ScaledObject
 	limits         string
 }{
-	"basic-channel": {channel: "messages", image: "jawaracloud/subscriber:latest", replicas: 3},
-	"inventory":     {channel: "inventory-updates", image: "jawaracloud/subscriber:latest", replicas: 3},
+	"basic-channel": {channel: "messages", image: testWorkers.Image, replicas: 3},
+	"inventory":     {channel: "inventory-updates", image: testWorkers.Image, replicas: 3},
 	"my-channel": {
-		channel: "messages", image: "jawaracloud/subscriber:latest", replicas: 3, env: map[string]string{"LOG_LEVEL": "debug"}, limits: "500m",
+		channel: "messages", image: testWorkers.Image, replicas: 3, env: map[string]string{"LOG_LEVEL": "debug"}, limits: "500m",
 		scaled: map[string]string{"minReplicas": "2", "maxReplicas": "20", "targetQueueDepth": "100", "scaleUpThreshold": "150", "scaleDownThreshold": "50", "cooldownPeriod": "60"},
 	},
 	"order-processing": {
-		channel: "orders", image: "jawaracloud/subscriber:latest", replicas: 5, limits: "1",
+		channel: "orders", image: testWorkers.Image, replicas: 5, limits: "1",
 		scaled: map[string]string{"minReplicas": "5", "maxReplicas": "50", "targetQueueDepth": "500", "scaleUpThreshold": "150", "scaleDownThreshold": "40", "cooldownPeriod": "30"},
 	},
 	"custom": {
@@ -243,7 +242,7 @@ func TestDriftIsPutRight(t *testing.T) {
 	deployment.Labels["theirs"] = "stays"
 	require.NoError(t, s.Patch(t.Context(), deployment, client.MergeFrom(before), client.FieldOwner("kubectl-edit")))
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool {
-		return d.Spec.Template.Spec.Containers[0].Image == "jawaracloud/subscriber:latest" &&
+		return d.Spec.Template.Spec.Containers[0].Image == testWorkers.Image &&
 			envMap(d)["REDIS_ADDR"] == "dragonfly:6379" && d.Labels[v1.LabelApp] == v1.SubscriberApp
 	}, "the Deployment is put right")
 	assert.Equal(t, "stays", deployment.Labels["theirs"])
@@ -294,7 +293,7 @@ func TestForeignObjectsAreLeftAlone(t *testing.T) {
 	}
 	t.Run("ScaledObject", func(t *testing.T) {
 		namespace := s.namespace(t)
-		theirs := build.ScaledObject(plan.Of(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}), build.ScalerRef{Address: "x:1"})
+		theirs := build.ScaledObject(testWorkers.Plan(&v1.PubSubChannel{ObjectMeta: metaNamed("orders", namespace)}), build.ScalerRef{Address: "x:1"})
 		theirs.OwnerReferences = nil
 		require.NoError(t, s.Create(t.Context(), theirs))
 		channel := s.channel(t, func(c *v1.PubSubChannel) { c.Namespace = namespace }, channeltest.AutoScaled())

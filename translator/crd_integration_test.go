@@ -193,9 +193,9 @@ func TestDefaults(t *testing.T) {
 	require.NoError(t, s.Create(t.Context(), u, client.DryRunAll))
 	assert.Equal(t, map[string]any{
 		"channelName": "messages", "redisAddress": "dragonfly:6379", "replicas": int64(1),
-		"image": "jawaracloud/subscriber:latest", "messageTimeout": int64(30),
-		"queue": map[string]any{"type": "Auto"},
-		"redis": map[string]any{"mode": "Standalone", "database": int64(0)},
+		"messageTimeout": int64(30),
+		"queue":          map[string]any{"type": "Auto"},
+		"redis":          map[string]any{"mode": "Standalone", "database": int64(0)},
 		"autoScaling": map[string]any{
 			"enabled": true, "minReplicas": int64(1), "maxReplicas": int64(10), "targetQueueDepth": int64(100),
 			"scaleUpThreshold": int64(150), "scaleDownThreshold": int64(50), "cooldownPeriod": int64(60),

@@ -12,7 +12,6 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/internal/declared"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // byUtilization chooses the policy, with fields of spec.autoScaling.utilization in turn.
@@ -100,7 +99,7 @@ func TestTheCRDRefusesUtilizationWhereTheScalerWould(t *testing.T) {
 		channel := channeltest.Channel(channeltest.AutoScaled(func(a *v1.AutoScalingSpec) { a.Policy = v1.PolicyUtilization }))
 		channel.Namespace, channel.UID = namespace, ""
 		channel.Spec.Image, channel.Spec.Queue = "mine", &queue
-		problem := plan.Of(channel).Invalid
+		problem := testWorkers.Plan(channel).Invalid
 		err := s.Create(t.Context(), channel, client.DryRunAll)
 		if problem == nil {
 			assert.NoError(t, err, "%+v", queue)

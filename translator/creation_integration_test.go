@@ -19,7 +19,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 	"github.com/jawaracloud/pubsub-operator/translator/ownership"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // agreeing creates, as somebody else, an object that has nothing but what the operator
@@ -40,7 +39,7 @@ func TestCreationTakesNothingOver(t *testing.T) {
 	s := sharedServer(t)
 	for name, build := range map[string]func(channel *v1.PubSubChannel) (built any, object client.Object){
 		"Deployment": func(channel *v1.PubSubChannel) (any, client.Object) {
-			built, err := build.Deployment(plan.Of(channel))
+			built, err := build.Deployment(testWorkers.Plan(channel))
 			require.NoError(t, err)
 			container := &built.Spec.Template.Spec.Containers[0]
 			container.Env = slices.DeleteFunc(container.Env, func(e corev1ac.EnvVarApplyConfiguration) bool {
@@ -49,10 +48,10 @@ func TestCreationTakesNothingOver(t *testing.T) {
 			return built, deploymentOf(channel)
 		},
 		"PodDisruptionBudget": func(channel *v1.PubSubChannel) (any, client.Object) {
-			return build.DisruptionBudget(plan.Of(channel)), budgetOf(channel)
+			return build.DisruptionBudget(testWorkers.Plan(channel)), budgetOf(channel)
 		},
 		"ScaledObject": func(channel *v1.PubSubChannel) (any, client.Object) {
-			return build.ScaledObject(plan.Of(channel), testScaler), scaledObjectOf(channel)
+			return build.ScaledObject(testWorkers.Plan(channel), testScaler), scaledObjectOf(channel)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,15 +76,15 @@ func TestApplyAtNoVersion(t *testing.T) {
 	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace, c.UID = s.namespace(t), "5e2f7c1a" }, channeltest.AutoScaled())
 	for name, apply := range map[string]func() error{
 		"Deployment": func() error {
-			desired, err := build.Deployment(plan.Of(channel))
+			desired, err := build.Deployment(testWorkers.Plan(channel))
 			require.NoError(t, err)
 			return s.Apply(t.Context(), desired.WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
 		},
 		"PodDisruptionBudget": func() error {
-			return s.Apply(t.Context(), build.DisruptionBudget(plan.Of(channel)).WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
+			return s.Apply(t.Context(), build.DisruptionBudget(testWorkers.Plan(channel)).WithResourceVersion(noVersion), client.FieldOwner(ownership.Main))
 		},
 		"ScaledObject": func() error {
-			desired, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
+			desired, err := build.ApplyForm(build.ScaledObject(testWorkers.Plan(channel), testScaler))
 			require.NoError(t, err)
 			desired.SetResourceVersion(noVersion)
 			return s.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(ownership.Main))

@@ -23,7 +23,6 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // shownObjects are the objects of a file: all of a YAML file, and of a document those of its
@@ -103,7 +102,7 @@ func takes(t *testing.T, strict client.Client, object *unstructured.Unstructured
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifest[strings.Index(manifest, "\n")+1:]), channel), manifest)
 	channel.Namespace = namespace
 	require.NoError(t, strict.Create(t.Context(), channel, client.DryRunAll), manifest)
-	p := plan.Of(channel)
+	p := testWorkers.Plan(channel)
 	_, err = build.Deployment(p)
 	assert.NoError(t, err, manifest)
 	assert.NoError(t, build.CheckScaledObject(p, build.ScaledObject(p, build.ScalerRef{})), manifest)

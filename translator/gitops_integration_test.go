@@ -21,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // kubectl returns a function that runs the real kubectl on a namespace.
@@ -95,7 +94,7 @@ func (s *server) settled(t *testing.T, namespace string) []v1.PubSubChannel {
 			channel := &list.Items[i]
 			connected := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionConnected)
 			if channel.Status.ObservedGeneration != channel.Generation || channel.Status.Selector == "" || connected == nil ||
-				plan.Of(channel).AutoScaled && !s.kedaHasLooked(t, channel) {
+				testWorkers.Plan(channel).AutoScaled && !s.kedaHasLooked(t, channel) {
 				return false
 			}
 		}

@@ -27,24 +27,57 @@ func newInformer(config *rest.Config) (func(toolscache.ListerWatcher, runtime.Ob
 	if err != nil {
 		return nil, fmt.Errorf("building the client that reads PubSubChannels: %w", err)
 	}
-	channels := &toolscache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			list := &v1.PubSubChannelList{}
-			return list, channelsRequest(client, options).Do(ctx).Into(list)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.Watch, options.AllowWatchBookmarks = true, true
-			return channelsRequest(client, options).Watch(ctx)
-		},
-	}
 	return func(given toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-		if _, ok := object.(*v1.PubSubChannel); ok {
-			given = channels
+		if _, ok := object.(*v1.PubSubChannel); !ok {
+			return toolscache.NewSharedIndexInformer(given, object, resync, indexers)
 		}
-		return toolscache.NewSharedIndexInformer(given, object, resync, indexers)
+		channels := &channelsRequest{client: client}
+		return channelInformer{toolscache.NewSharedIndexInformer(channels.listWatch(), object, resync, indexers), channels}
 	}, nil
 }
 
-func channelsRequest(client *rest.RESTClient, options metav1.ListOptions) *rest.Request {
-	return client.Get().Resource("pubsubchannels").SpecificallyVersionedParams(&options, metav1.ParameterCodec, metav1.Unversioned)
+// namespaceQuestion asks the transform of a cache's channels for their namespace. The cache has an
+// informer for each namespace. Of what it gives to an informer, only the transform differs by
+// namespace.
+type namespaceQuestion struct{ namespace string }
+
+// channelInformer learns its namespace from its transform, which the cache sets before it starts
+// the informer.
+type channelInformer struct {
+	toolscache.SharedIndexInformer
+	channels *channelsRequest
+}
+
+// SetTransform is called once, before the informer is started.
+func (i channelInformer) SetTransform(transform toolscache.TransformFunc) error {
+	question := &namespaceQuestion{}
+	if _, err := transform(question); err != nil {
+		return fmt.Errorf("finding out the namespace of a cache of PubSubChannels: %w", err)
+	}
+	i.channels.namespace = question.namespace
+	return i.SharedIndexInformer.SetTransform(transform)
+}
+
+// channelsRequest asks for the channels of one namespace; of all of them if it is empty.
+type channelsRequest struct {
+	client    *rest.RESTClient
+	namespace string
+}
+
+func (r *channelsRequest) listWatch() *toolscache.ListWatch {
+	return &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list := &v1.PubSubChannelList{}
+			return list, r.with(options).Do(ctx).Into(list)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.Watch, options.AllowWatchBookmarks = true, true
+			return r.with(options).Watch(ctx)
+		},
+	}
+}
+
+func (r *channelsRequest) with(options metav1.ListOptions) *rest.Request {
+	return r.client.Get().NamespaceIfScoped(r.namespace, r.namespace != metav1.NamespaceAll).Resource("pubsubchannels").
+		SpecificallyVersionedParams(&options, metav1.ParameterCodec, metav1.Unversioned)
 }

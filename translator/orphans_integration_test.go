@@ -254,11 +254,11 @@ func TestOrphansAreNotTakenBackByAChannelThatGoes(t *testing.T) {
 	takeBack := func(child client.Object) (err error) {
 		switch child.(type) {
 		case *appsv1.Deployment:
-			_, err = a.Deployment(t.Context(), plan.Of(stale))
+			_, err = a.Deployment(t.Context(), testWorkers.Plan(stale))
 		case *policyv1.PodDisruptionBudget:
-			_, err = a.DisruptionBudget(t.Context(), plan.Of(stale), nil)
+			_, err = a.DisruptionBudget(t.Context(), testWorkers.Plan(stale), nil)
 		case *kedav1alpha1.ScaledObject:
-			_, err = a.ScaledObject(t.Context(), plan.Of(stale))
+			_, err = a.ScaledObject(t.Context(), testWorkers.Plan(stale))
 		default:
 			err = fmt.Errorf("a channel has no child %T", child)
 		}

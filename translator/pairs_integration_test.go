@@ -33,7 +33,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/limits"
 	"github.com/jawaracloud/pubsub-operator/translator/ownership"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 var (
@@ -253,7 +252,7 @@ func (s *stage) apply(t *testing.T, w *wanted) error {
 	r := s.reconciler(w.scaler)
 	for range rounds {
 		before := s.writes.Load()
-		if _, errs := r.syncChildren(t.Context(), plan.Of(channel)); len(errs) > 0 {
+		if _, errs := r.syncChildren(t.Context(), testWorkers.Plan(channel)); len(errs) > 0 {
 			return errors.Join(errs...)
 		}
 		if s.writes.Load() == before {
@@ -312,7 +311,7 @@ func (s *stage) clear(t *testing.T) {
 func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 	all := map[string]any{}
 	channel := &v1.PubSubChannel{Spec: w.spec}
-	auto := plan.Of(channel).AutoScaled
+	auto := testWorkers.Plan(channel).AutoScaled
 	for _, object := range s.objects() {
 		if err := s.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 			assert.True(t, apierrors.IsNotFound(err), "%v", err)

@@ -148,6 +148,7 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 		Caches:                  caches,
 		Scaler:                  testScaler,
 		Explainer:               explainer,
+		Workers:                 testWorkers,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,
 		MaxConcurrentReconciles: 4,

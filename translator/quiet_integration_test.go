@@ -22,7 +22,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 	"github.com/jawaracloud/pubsub-operator/translator/ownership"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 func metaNamed(name, namespace string) metav1.ObjectMeta {
@@ -86,13 +85,13 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 	assert.Equal(t, applies, s.log.count("trying again"))
 	// The API server drops a write that changes nothing, so its versions alone don't tell
 	// that none was sent.
-	desired, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
+	desired, err := build.ApplyForm(build.ScaledObject(testWorkers.Plan(channel), testScaler))
 	require.NoError(t, err)
 	same, err := new(ownership.Decoded).Applied(desired.Object, so)
 	require.NoError(t, err)
 	assert.True(t, same, "ScaledObject")
 	assert.True(t, deploymentApplied(t, channel, deployment), "Deployment")
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(build.DisruptionBudget(plan.Of(channel)))
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(build.DisruptionBudget(testWorkers.Plan(channel)))
 	require.NoError(t, err)
 	same, err = new(ownership.Decoded).Applied(fields, budget)
 	require.NoError(t, err)
@@ -102,7 +101,7 @@ func TestUnchangedChannelsCauseNoWrites(t *testing.T) {
 // deploymentApplied reports whether the Deployment needs no further apply.
 func deploymentApplied(t *testing.T, channel *v1.PubSubChannel, live *appsv1.Deployment) bool {
 	t.Helper()
-	desired, err := build.Deployment(plan.Of(channel))
+	desired, err := build.Deployment(testWorkers.Plan(channel))
 	require.NoError(t, err)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	require.NoError(t, err)

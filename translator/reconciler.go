@@ -56,7 +56,8 @@ type Reconciler struct {
 	podLooks      *podLooks
 	children      *apply.Applier
 	certificates  *certificates // nil: KEDA's are not followed
-	instance      string        // who we are in events
+	workers       plan.WorkerDefaults
+	instance      string // who we are in events
 	now           func() time.Time
 	log           logr.Logger
 	replaced      replacedVersions
@@ -91,7 +92,8 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	r.counters.begin(request.NamespacedName)
 	channel.Status = r.pruned.whole(identityOf(channel), channel.Status)
-	p := plan.Of(channel)
+	p := r.workers.Plan(channel)
+	channel = p.Channel
 	seen, err := r.bringUpToDate(ctx, p)
 	switch {
 	case err == nil && seen.Problem == nil:

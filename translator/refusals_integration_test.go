@@ -216,7 +216,7 @@ func (p *plane) untilRefused(t *testing.T, namespace, of string) {
 	case strings.Contains(of, "poddisruptionbudgets"):
 		probe = budgetOf(channel)
 	default:
-		probe.(*kedav1alpha1.ScaledObject).Spec = build.ScaledObject(plan.Of(channel), testScaler).Spec
+		probe.(*kedav1alpha1.ScaledObject).Spec = build.ScaledObject(testWorkers.Plan(channel), testScaler).Spec
 	}
 	require.Eventually(t, func() bool {
 		probe.SetResourceVersion("")

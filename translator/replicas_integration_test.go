@@ -22,7 +22,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/channeltest"
 	"github.com/jawaracloud/pubsub-operator/translator/ownership"
-	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // replicasSeen collects spec.replicas of a namespace's Deployments, each change of it.
@@ -147,7 +146,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 	a := &apply.Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch}
 	// Bound to no controller: only these calls write.
 	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace, c.Spec.Replicas = namespace, ptr.To[int32](6) })
-	desired, err := build.Deployment(plan.Of(channel))
+	desired, err := build.Deployment(testWorkers.Plan(channel))
 	require.NoError(t, err)
 	desired.Spec.WithReplicas(6)
 	require.NoError(t, s.Apply(t.Context(), desired, client.FieldOwner(ownership.Main)))
@@ -156,7 +155,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 	s.get(t, live)
 	require.True(t, ownerHas(live, ownership.Main))
 	stale := live.DeepCopy()
-	_, err = a.Deployment(t.Context(), plan.Of(channel))
+	_, err = a.Deployment(t.Context(), testWorkers.Plan(channel))
 	require.NoError(t, err)
 	s.get(t, live)
 	assert.EqualValues(t, 6, *live.Spec.Replicas)
@@ -170,7 +169,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 			return nil
 		},
 	})
-	_, err = a.Deployment(t.Context(), plan.Of(channel))
+	_, err = a.Deployment(t.Context(), testWorkers.Plan(channel))
 	assert.True(t, apierrors.IsConflict(err), "%v", err)
 }
 
@@ -180,13 +179,13 @@ func TestNoDeploymentFromAnOldCopy(t *testing.T) {
 	s := sharedServer(t)
 	channel := channeltest.Channel(func(c *v1.PubSubChannel) { c.Namespace = s.namespace(t) })
 	a := &apply.Applier{Now: time.Now, Client: s.WithWatch, Live: s.WithWatch}
-	_, err := a.Deployment(t.Context(), plan.Of(channel))
+	_, err := a.Deployment(t.Context(), testWorkers.Plan(channel))
 	require.NoError(t, err)
 	live := deploymentOf(channel)
 	s.get(t, live)
 	require.NoError(t, s.Delete(t.Context(), live))
 
-	desired, err := build.Deployment(plan.Of(channel))
+	desired, err := build.Deployment(testWorkers.Plan(channel))
 	require.NoError(t, err)
 	for name, err := range map[string]error{
 		"main":     s.Apply(t.Context(), desired.WithUID(live.UID), client.FieldOwner(ownership.Main), client.ForceOwnership),

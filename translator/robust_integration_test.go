@@ -107,15 +107,15 @@ func (p *plane) right(ctx context.Context, channel *v1.PubSubChannel) error {
 	); err != nil {
 		return err
 	}
-	wantDeployment, err := build.Deployment(plan.Of(channel))
+	wantDeployment, err := build.Deployment(testWorkers.Plan(channel))
 	if err != nil {
 		return err
 	}
-	wantScaledObject, err := build.ApplyForm(build.ScaledObject(plan.Of(channel), testScaler))
+	wantScaledObject, err := build.ApplyForm(build.ScaledObject(testWorkers.Plan(channel), testScaler))
 	if err != nil {
 		return err
 	}
-	for live, want := range map[client.Object]any{deployment: wantDeployment, budget: build.DisruptionBudget(plan.Of(channel)), scaledObject: wantScaledObject} {
+	for live, want := range map[client.Object]any{deployment: wantDeployment, budget: build.DisruptionBudget(testWorkers.Plan(channel)), scaledObject: wantScaledObject} {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 		if err != nil {
 			return err
@@ -139,9 +139,9 @@ func (p *plane) rightStatus(ctx context.Context, channel *v1.PubSubChannel, depl
 	if err != nil {
 		return err
 	}
-	next, _ := status.Next(plan.Of(channel), status.Observed{
+	next, _ := status.Next(testWorkers.Plan(channel), status.Observed{
 		Deployment: deployment, ScaledObject: scaledObject,
-		Answer: &inquiry.Answer{Question: inquiry.NewQuestion(plan.Of(channel).Trigger, replicas, false), Response: response, Since: time.Now()},
+		Answer: &inquiry.Answer{Question: inquiry.NewQuestion(testWorkers.Plan(channel).Trigger, replicas, false), Response: response, Since: time.Now()},
 	}, time.Now())
 	if p.olderStatus && channel.Status.PolicyInUse == "" {
 		next.PolicyInUse = ""

@@ -2,6 +2,7 @@ package translator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,6 +32,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/apply"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
 	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // reconcileTimeout bounds one reconcile: a cache that can't be filled, because a
@@ -47,7 +49,9 @@ type Options struct {
 	// followed, so that after a renewal KEDA has to be restarted.
 	KEDASecret types.NamespacedName
 	Limits     limits.Limits
-	Explainer  Explainer
+	// Workers is what channels get that name no image.
+	Workers   plan.WorkerDefaults
+	Explainer Explainer
 	// StatusInterval is how often the scaler is asked about each channel, give or take a
 	// fifth.
 	StatusInterval time.Duration
@@ -84,7 +88,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 // Setup adds the controller, and what it needs, to a manager whose cache has the options of
 // Caches. It works with and without KEDA's CRDs, and starts to autoscale when they appear.
 func Setup(mgr manager.Manager, options Options) error {
-	if err := options.Limits.Check(); err != nil {
+	if err := errors.Join(options.Limits.Check(), options.Workers.Check()); err != nil {
 		return err
 	}
 	scaledObjects, err := newScaledObjectCache(mgr, options.Caches)
@@ -146,6 +150,7 @@ func newReconciler(mgr manager.Manager, options Options, scaledObjects cache.Cac
 		client:        mgr.GetClient(),
 		scaledObjects: scaledObjects,
 		observer:      newObserver(options.Explainer, options.StatusInterval, options.Clock),
+		workers:       options.Workers,
 		instance:      options.Instance,
 		heartbeat:     heartbeat(options.StatusHeartbeat),
 		kedaLoss:      kedaLoss{interval: options.KEDAInterval},

@@ -87,6 +87,9 @@ func startAPI(crds ...string) (*envtest.Environment, *rest.Config, error) {
 // testScaler is the scaler that the controllers of these tests tell KEDA of.
 var testScaler = build.ScalerRef{Address: "scaler.test:9090"}
 
+// testWorkers is what channels get that name no image.
+var testWorkers = plan.WorkerDefaults{Image: "mirror.test/jawaracloud/subscriber:1.2.3"}
+
 // startServer starts an API server and a controller on it.
 func startServer(crds ...string) (*server, error) {
 	env, config, err := startAPI(crds...)
@@ -139,6 +142,7 @@ func (s *server) startController() (func(), error) {
 		Scaler:                  testScaler,
 		Limits:                  limits.Limits{ServiceAccounts: []string{"worker"}}, // of testdata/everything.yaml
 		Explainer:               s.explainer,
+		Workers:                 testWorkers,
 		StatusInterval:          statusInterval,
 		KEDAInterval:            200 * time.Millisecond,
 		MaxConcurrentReconciles: 4,

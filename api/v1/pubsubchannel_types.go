@@ -48,11 +48,13 @@ type PubSubChannelSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// image is the container image of the workers.
+	// image is the container image of the workers. Without one they run our subscriber in the
+	// version of the operator (its --worker-image), and follow its upgrades.
+	// jawaracloud/subscriber:latest, the default before, counts as none. status.workerImage has
+	// the one in use.
 	//
 	// Example: image: registry.example.com/orders-worker:1.4.2
 	// +optional
-	// +kubebuilder:default="jawaracloud/subscriber:latest"
 	// +kubebuilder:validation:MinLength=1
 	Image string `json:"image,omitempty"`
 

@@ -47,6 +47,13 @@ type PubSubChannelStatus struct {
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas"`
 
+	// workerImage is the container image of the workers, as their Deployment has it: that of
+	// spec.template, of spec.image, or the operator's own default.
+	//
+	// Example: workerImage: jawaracloud/subscriber:0.1.0
+	// +optional
+	WorkerImage string `json:"workerImage,omitempty"`
+
 	// queueDepth is the number of messages, waiting and in flight. It is absent while it is
 	// unknown.
 	//

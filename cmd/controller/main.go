@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -96,7 +98,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
 	}
 	restConfig.UserAgent = "pubsub-operator/" + program.Version(version)
-	caches := translator.NewCaches(restConfig)
+	caches := translator.NewCaches(restConfig, o.watchNamespaces...)
 	mgr, err := newManager(restConfig, caches, o)
 	if err != nil {
 		return err
@@ -121,6 +123,7 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		Scaler:                  build.ScalerRef{Address: o.scalerAddress, TLS: o.tls(), AuthenticationRef: o.scalerAuthentication},
 		KEDASecret:              o.kedaSecret,
 		Limits:                  o.limits,
+		Workers:                 o.workers,
 		Explainer:               explainer,
 		StatusInterval:          o.statusInterval,
 		StatusHeartbeat:         o.statusHeartbeat,
@@ -140,7 +143,8 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 	if err := registerMetrics(ctx, ctrlmetrics.Registry, files); err != nil {
 		return err
 	}
-	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.tls(), "issuesCertificates", o.issue.on())
+	logger.Info("starting", "version", program.Version(version), "scalerAddress", o.scalerAddress, "scalerTLS", o.tls(), "issuesCertificates", o.issue.on(),
+		"workerImage", o.workers.Image, "watchNamespaces", cmp.Or(strings.Join(o.watchNamespaces, ","), "all"))
 	return mgr.Start(ctx)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,9 +16,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // options are the command line.
@@ -32,6 +35,8 @@ type options struct {
 	kedaSecret           types.NamespacedName
 	issue                issuing
 	limits               limits.Limits
+	workers              plan.WorkerDefaults
+	watchNamespaces      []string // none: all
 	statusInterval       time.Duration
 	statusHeartbeat      time.Duration
 	concurrency          int
@@ -50,13 +55,14 @@ const leastHeartbeat = 10 * time.Second
 // flag.ErrHelp means that --help was given.
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
-	var level, accounts, authentications, kedaSecret string
+	var level, accounts, authentications, kedaSecret, pullSecrets, watchNamespaces string
 	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of the Prometheus metrics, or 0 for none")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "elect one of several replicas, which alone is active")
 	flags.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader's Lease (default: the pod's own)")
+	flags.StringVar(&watchNamespaces, "watch-namespaces", "", "namespaces of the channels to work on, separated by commas; nothing of others is read or changed (default: all)")
 	flags.StringVar(&o.scalerAddress, "scaler-address", "", "host:port of the scaler's gRPC service, for KEDA's pods and for the controller; required")
 	flags.StringVar(&o.scalerCertDir, "scaler-tls-cert-dir", "", "folder with ca.crt, tls.crt and tls.key for TLS to the scaler (default: plaintext)")
 	flags.StringVar(&o.scalerAuthentication, "scaler-authentication-ref", "", "ClusterTriggerAuthentication with KEDA's certificates for the scaler (default: none)")
@@ -66,6 +72,9 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&accounts, limits.FlagServiceAccounts, "", "service accounts that workers may run as or have a token of, separated by commas: names (orders), namespace/name, or patterns of either (worker-*, shop/*); default none, so that they run as their namespace's default, without its token")
 	flags.StringVar(&authentications, limits.FlagClusterTriggerAuthentications, "", "ClusterTriggerAuthentications that channels' triggers may refer to, separated by commas: names, namespace/name with the channel's namespace, or patterns of either (default: none)")
 	flags.BoolVar(&o.limits.KEDAIdentity, limits.FlagKEDAIdentity, false, "let channels' triggers use KEDA's own identity in a cloud, for example with identityOwner: operator")
+	flags.StringVar(&o.workers.Image, "worker-image", defaultWorkerImage(version), "image of the workers of channels without spec.image, with its registry and its version: our subscriber, or a worker in its place; it is taken for our subscriber if its name ends with "+v1.SubscriberImage)
+	flags.StringVar((*string)(&o.workers.PullPolicy), "worker-image-pull-policy", "", "when nodes pull --worker-image: Always, IfNotPresent or Never (default: the API server's)")
+	flags.StringVar(&pullSecrets, "worker-image-pull-secrets", "", "names of Secrets for pulling --worker-image, separated by commas; they must be in each channel's namespace (default: none)")
 	flags.DurationVar(&o.statusInterval, "status-interval", 15*time.Second, "how often the scaler is asked about each channel")
 	flags.DurationVar(&o.statusHeartbeat, "status-heartbeat", 0, "how often to write each channel's status.observedTime, at least 10s; each time costs a write; 0 writes it only when something else in the status changes")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 4, "how many channels are reconciled at once")
@@ -81,7 +90,12 @@ func parse(args []string, output io.Writer) (options, error) {
 		return o, nil
 	}
 	o.limits.ServiceAccounts, o.limits.ClusterTriggerAuthentications = items(accounts), items(authentications)
+	o.workers.PullSecrets = items(pullSecrets)
 	var errs []error
+	var err error
+	if o.watchNamespaces, err = program.Namespaces("watch-namespaces", watchNamespaces); err != nil {
+		errs = append(errs, err)
+	}
 	if secret, ok := namespacedName(kedaSecret); ok {
 		o.kedaSecret = secret
 	} else if kedaSecret != "" {
@@ -114,6 +128,9 @@ func (o options) check() error {
 		errs = append(errs, err)
 	}
 	if err := o.limits.Check(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := o.workers.Check(); err != nil {
 		errs = append(errs, err)
 	}
 	if o.statusInterval < time.Second {
@@ -152,6 +169,12 @@ func (o options) tls() bool { return o.scalerCertDir != "" || o.issue.on() }
 func namespacedName(text string) (types.NamespacedName, bool) {
 	namespace, name, ok := strings.Cut(text, "/")
 	return types.NamespacedName{Namespace: namespace, Name: name}, ok && namespace != "" && name != "" && !strings.Contains(name, "/")
+}
+
+// defaultWorkerImage is our subscriber of the operator's own version. Images have no "v" before the
+// version, which a git tag has.
+func defaultWorkerImage(version string) string {
+	return v1.SubscriberImage + ":" + cmp.Or(strings.TrimPrefix(version, "v"), "dev")
 }
 
 // items splits a list at its commas; an empty list is nil.

@@ -9,9 +9,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/translator/limits"
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 func TestDefaultsOfFlags(t *testing.T) {
@@ -21,6 +23,7 @@ func TestDefaultsOfFlags(t *testing.T) {
 		metricsAddress: ":8080", probeAddress: ":8081", scalerAddress: "scaler:9090",
 		limits:         limits.Limits{PodSecurity: "baseline"},
 		issue:          issuing{settle: 10 * time.Minute},
+		workers:        plan.WorkerDefaults{Image: "jawaracloud/subscriber:dev"},
 		statusInterval: 15 * time.Second, concurrency: 4, logFormat: "json", logLevel: slog.LevelInfo, debugAddress: "0",
 	}, o)
 }
@@ -35,6 +38,16 @@ func TestLimits(t *testing.T) {
 		PodSecurity: "restricted", ServiceAccounts: []string{"orders", "shop/worker-*"},
 		ClusterTriggerAuthentications: []string{"vault"}, KEDAIdentity: true,
 	}, o.limits)
+}
+
+// Workers are of the operator's own version, unless the installation says otherwise.
+func TestWorkerImage(t *testing.T) {
+	for of, want := range map[string]string{"": "dev", "v1.2.3": "1.2.3", "1.2.3": "1.2.3", "b9994c6-123": "b9994c6-123"} {
+		assert.Equal(t, "jawaracloud/subscriber:"+want, defaultWorkerImage(of))
+	}
+	o, err := parse([]string{"--scaler-address=s:1", "--worker-image=mirror.test/jawaracloud/subscriber:1", "--worker-image-pull-policy=Always", "--worker-image-pull-secrets=a, b"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, plan.WorkerDefaults{Image: "mirror.test/jawaracloud/subscriber:1", PullPolicy: corev1.PullAlways, PullSecrets: []string{"a", "b"}}, o.workers)
 }
 
 func TestHeartbeat(t *testing.T) {
@@ -71,6 +84,9 @@ func TestBadFlags(t *testing.T) {
 		"a short stage":     {[]string{"--scaler-address=s:1", "--issue-certificates=a/b", "--certificates-settle=1m"}, `--certificates-settle is "1m0s": it must be at least 3m0s`},
 		"pod security":      {[]string{"--scaler-address=s:1", "--pod-security=none"}, `--pod-security is "none": it must be baseline, restricted or privileged`},
 		"an account":        {[]string{"--scaler-address=s:1", "--allowed-service-accounts=a,"}, `--allowed-service-accounts has ""`},
+		"worker image":      {[]string{"--scaler-address=s:1", "--worker-image=a:latest"}, `--worker-image is "a:latest": it must have a tag other than latest`},
+		"pull policy":       {[]string{"--scaler-address=s:1", "--worker-image-pull-policy=x"}, `--worker-image-pull-policy is "x": it must be Always`},
+		"namespaces":        {[]string{"--scaler-address=s:1", "--watch-namespaces=a,B"}, `--watch-namespaces is "a,B", and "B" is no namespace's name`},
 		"argument":          {[]string{"--scaler-address=s:1", "now"}, `unexpected argument "now"`},
 	} {
 		t.Run(name, func(t *testing.T) {

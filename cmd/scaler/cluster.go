@@ -69,11 +69,13 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	}
 	// Each call reads three objects, and the scaler changes none: it is given the cache's own.
 	shared := true
-	objects, err := cache.New(config, cache.Options{Scheme: scheme, DefaultTransform: slim, DefaultUnsafeDisableDeepCopy: &shared})
+	objects, err := cache.New(config, cache.Options{
+		Scheme: scheme, DefaultTransform: slim, DefaultUnsafeDisableDeepCopy: &shared, DefaultNamespaces: watched(options.namespaces),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("building the cache of the Kubernetes API: %w", err)
 	}
-	view.targets = target.NewCluster(objects)
+	view.targets = target.NewCluster(objects, options.namespaces...)
 	if view.secrets, err = newSecretReader(config); err != nil {
 		return nil, err
 	}
@@ -84,6 +86,18 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	}()
 	go view.fill(ctx, objects)
 	return view, nil
+}
+
+// watched are the namespaces of a cache; nil means all.
+func watched(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	all := make(map[string]cache.Config, len(namespaces))
+	for _, namespace := range namespaces {
+		all[namespace] = cache.Config{}
+	}
+	return all
 }
 
 // newScheme knows the kinds that the scaler reads.

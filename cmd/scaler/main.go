@@ -50,6 +50,14 @@ func start(ctx context.Context, args []string) int {
 		fmt.Println(program.Version(version))
 		return 0
 	}
+	if options.checkAddress != "" {
+		if err := check(ctx, options.checkAddress, options.tlsCertDir); err != nil {
+			fmt.Fprintln(os.Stderr, "scaler:", err)
+			return program.Failed
+		}
+		fmt.Printf("the scaler at %s serves\n", options.checkAddress)
+		return 0
+	}
 	level := &slog.LevelVar{}
 	level.Set(options.logLevel)
 	logger := program.NewLogger(os.Stderr, level, options.logFormat)

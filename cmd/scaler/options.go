@@ -31,11 +31,13 @@ type options struct {
 	maxServers     int // of each namespace
 	shutdownDelay  time.Duration
 	withoutCluster bool
+	namespaces     []string // none: all
 	kubeconfig     string
 	logFormat      string
 	logLevel       slog.Level
 	debugAddress   string
 	profiles       bool
+	checkAddress   string
 	version        bool
 }
 
@@ -54,12 +56,14 @@ func parse(args []string) (options, error) {
 	allowed := flags.String("allowed-broker-addresses", "", "the DragonFly and Redis servers that may be connected to, separated by commas: host names (redis.shop.svc), patterns (*.svc), IP addresses and CIDRs; it holds for the nodes that a cluster or sentinels name, too; what a name is an alias of must be allowed as well, and loopback, link-local and multicast addresses only by a CIDR; empty for any")
 	flags.IntVar(&o.maxServers, "max-servers-per-namespace", sampling.DefaultMaxServersPerNamespace, "how many DragonFly and Redis servers the ScaledObjects of one namespace may have watched; those that another namespace asked for first don't count")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long to keep answering after SIGTERM, such as 31s: KEDA looks up the scalers' addresses at most every 30 s, and must find others in that time")
+	namespaces := flags.String("watch-namespaces", "", "namespaces of the ScaledObjects to answer about, separated by commas; nothing of others is read (default: all)")
 	flags.BoolVar(&o.withoutCluster, "without-cluster", false, "for debugging and benchmarks: no Kubernetes API; replicas and the last scale time come from the metadata keys currentReplicas and lastScaleTime")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty for $KUBECONFIG, then the pod's own service account, then ~/.kube/config")
 	flags.StringVar(&o.logFormat, "log-format", program.LogJSON, "json or text")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&o.debugAddress, "debug-bind-address", debug.Off, "loopback address of the debug server, such as 127.0.0.1:6060, which tells and changes the log level (/log-level); 0 for none")
 	flags.BoolVar(&o.profiles, "profiles", false, "serve profiles (/debug/pprof/) on the debug server")
+	flags.StringVar(&o.checkAddress, "check", "", "serve nothing, but wait until the scaler at this host:port serves, and exit: with code 0, or 1 after two minutes; --tls-cert-dir then has a client's certificates")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := quietly(flags, args); err != nil {
 		return options{}, err
@@ -70,6 +74,9 @@ func parse(args []string) (options, error) {
 	var err error
 	if o.allowedBrokers, err = broker.ParseAllowlist(*allowed); err != nil {
 		return options{}, fmt.Errorf("--allowed-broker-addresses is %q: %w", *allowed, err)
+	}
+	if o.namespaces, err = program.Namespaces("watch-namespaces", *namespaces); err != nil {
+		return options{}, err
 	}
 	return o, o.check()
 }

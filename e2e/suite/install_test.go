@@ -144,8 +144,8 @@ func (s *space) means(ctx context.Context, name string) error {
 		return err
 	}
 	container := deployment.Spec.Template.Spec.Containers[0]
-	if container.Name != pubsubv1.SubscriberContainer || container.Image != channel.Spec.Image {
-		return fmt.Errorf("container %s has image %s, not %s", container.Name, container.Image, channel.Spec.Image)
+	if container.Name != pubsubv1.SubscriberContainer || container.Image != imageOf(channel) {
+		return fmt.Errorf("container %s has image %s, not %s", container.Name, container.Image, imageOf(channel))
 	}
 	auto := channel.Spec.AutoScaling
 	if auto == nil || !auto.Enabled {
@@ -164,4 +164,13 @@ func (s *space) means(ctx context.Context, name string) error {
 		return fmt.Errorf("ScaledObject scales from %d to %d, not from %d to %d", least, most, *auto.MinReplicas, auto.MaxReplicas)
 	}
 	return nil
+}
+
+// imageOf is the image that a channel's workers get: without one of its own, our subscriber in the
+// operator's version. The CRD's former default counts as none.
+func imageOf(channel *pubsubv1.PubSubChannel) string {
+	if channel.Spec.Image == "" || channel.Spec.Image == pubsubv1.FormerDefaultImage {
+		return pubsubv1.SubscriberImage + ":" + env.imageTag
+	}
+	return channel.Spec.Image
 }

@@ -148,11 +148,16 @@ func checkKEDA(ctx context.Context) error {
 
 // install installs or upgrades the chart with its defaults, TLS among them, but for the
 // image's tag, how long a rotation of certificates takes, and the values that are given.
-func install(ctx context.Context, values ...string) error {
+func install(ctx context.Context, set ...string) error {
 	chart, err := filepath.Abs("../../charts/pubsub-operator")
 	if err != nil {
 		return err
 	}
+	return installChart(ctx, chart, set...)
+}
+
+// installChart is install of another folder's chart.
+func installChart(ctx context.Context, chart string, set ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout+30*time.Second)
 	defer cancel()
 	start := time.Now()
@@ -163,7 +168,7 @@ func install(ctx context.Context, values ...string) error {
 		"--set-string", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
 		"--set", "tls.managed.settle=" + rotationSettle.String(),
 	}
-	for _, value := range values {
+	for _, value := range set {
 		args = append(args, "--set", value)
 	}
 	helm := func() (string, error) { return run(ctx, "helm", args...) }

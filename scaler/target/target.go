@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -36,13 +37,16 @@ var ErrNotFound = errors.New("not found")
 // Cluster reads targets from a client. That should be a cache, because it is asked several
 // times for each decision.
 type Cluster struct {
-	client client.Reader
+	client     client.Reader
+	namespaces []string // none: all
 }
 
 // NewCluster returns a reader of targets. A cache as the client needs list and watch on
 // scaledobjects.keda.sh, horizontalpodautoscalers.autoscaling, and deployments and
-// statefulsets.apps.
-func NewCluster(reader client.Reader) *Cluster { return &Cluster{client: reader} }
+// statefulsets.apps. The reader has the objects of those namespaces; without any, of all.
+func NewCluster(reader client.Reader, namespaces ...string) *Cluster {
+	return &Cluster{client: reader, namespaces: namespaces}
+}
 
 // Find returns the ScaledObject of that name. The error wraps ErrNotFound if there is none.
 func (c *Cluster) Find(ctx context.Context, namespace, name string) (Object, error) {
@@ -78,6 +82,9 @@ func (c *Cluster) State(ctx context.Context, namespace, name string) (State, err
 }
 
 func (c *Cluster) scaledObject(ctx context.Context, namespace, name string) (*ScaledObject, error) {
+	if len(c.namespaces) > 0 && !slices.Contains(c.namespaces, namespace) {
+		return nil, fmt.Errorf("%w: ScaledObject %s/%s is in a namespace that this installation does not watch: add %s to --watch-namespaces (the chart's watchNamespaces), or have the scaler of another installation asked", ErrNotFound, namespace, name, namespace)
+	}
 	object := &ScaledObject{}
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
 	if apierrors.IsNotFound(err) {

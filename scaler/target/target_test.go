@@ -159,3 +159,16 @@ func TestFind(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	assert.ErrorContains(t, err, "there is no ScaledObject shop/parcels (ScaledJobs are not supported")
 }
+
+// The scaler of some namespaces says so of a ScaledObject in another one, and reads nothing there.
+func TestOtherNamespacesAreNotRead(t *testing.T) {
+	all := cluster(t, scaledObject(), deployment(ptr.To[int32](3)))
+	some := NewCluster(all.client, "billing", "stock")
+	_, err := some.Find(t.Context(), "shop", "orders")
+	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorContains(t, err, "add shop to --watch-namespaces")
+	_, err = some.State(t.Context(), "shop", "orders")
+	require.ErrorIs(t, err, ErrNotFound)
+	_, err = NewCluster(all.client, "shop").State(t.Context(), "shop", "orders")
+	require.NoError(t, err)
+}

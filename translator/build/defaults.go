@@ -7,17 +7,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/jawaracloud/pubsub-operator/translator/plan"
 )
 
 // completeDefaults fills in what the API server would fill in from another field. What it fills in
 // is nobody's, so it would stay as it is when that other field changes or goes, and the pods
 // would follow from what a channel once said. (What it fills in with a constant may stay.)
-func completeDefaults(pod *corev1ac.PodSpecApplyConfiguration) {
+func completeDefaults(p *plan.Plan, pod *corev1ac.PodSpecApplyConfiguration) {
 	completePorts(pod)
 	completeServiceAccount(pod)
 	for _, containers := range [][]corev1ac.ContainerApplyConfiguration{pod.Containers, pod.InitContainers} {
 		for i := range containers {
-			completePullPolicy(&containers[i])
+			completePullPolicy(p, &containers[i])
 		}
 	}
 	for i := range pod.Volumes {
@@ -44,8 +46,13 @@ func completeVolume(volume *corev1ac.VolumeApplyConfiguration) {
 
 // completePullPolicy is the API server's rule (Kubernetes 1.36, pkg/apis/core/v1/defaults.go,
 // SetDefaults_Container, and pkg/util/parsers).
-func completePullPolicy(container *corev1ac.ContainerApplyConfiguration) {
+// The installation's own goes with the installation's image.
+func completePullPolicy(p *plan.Plan, container *corev1ac.ContainerApplyConfiguration) {
 	if container.ImagePullPolicy != nil || container.Image == nil {
+		return
+	}
+	if p.PullPolicy != "" && *container.Image == p.Image {
+		container.WithImagePullPolicy(p.PullPolicy)
 		return
 	}
 	container.WithImagePullPolicy(pullPolicyOf(*container.Image))

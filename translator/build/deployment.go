@@ -49,6 +49,9 @@ func Deployment(p *plan.Plan) (*appsv1ac.DeploymentApplyConfiguration, error) {
 		WithSecurityContext(corev1ac.PodSecurityContext().
 			WithRunAsNonRoot(true).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+	for _, name := range p.PullSecrets {
+		pod.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(name))
+	}
 	template, err := completeTemplate(p, corev1ac.PodTemplateSpec().
 		WithLabels(plan.SelectorLabels(p.Channel)).
 		WithLabels(plan.RecommendedLabels(p.Channel)).
@@ -56,7 +59,7 @@ func Deployment(p *plan.Plan) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	completeDefaults(template.Spec)
+	completeDefaults(p, template.Spec)
 	return appsv1ac.Deployment(plan.DeploymentName(p.Channel), p.Channel.Namespace).
 		WithLabels(plan.SelectorLabels(p.Channel)).
 		WithLabels(plan.RecommendedLabels(p.Channel)).

@@ -40,7 +40,7 @@ func TestTemplate(t *testing.T) {
 	assert.Len(t, spec.TopologySpreadConstraints, 2)
 	require.Len(t, spec.Containers, 2)
 	own := spec.Containers[0]
-	assert.Equal(t, "jawaracloud/subscriber:latest", *own.Image)
+	assert.Equal(t, "jawaracloud/subscriber", *own.Image)
 	var env []string
 	for _, e := range own.Env {
 		env = append(env, *e.Name)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
@@ -21,10 +22,15 @@ import (
 // CRD's defaults are in it: the API server sets them, but not in what was stored before a
 // field had one. Nobody changes it.
 type Plan struct {
-	// Channel is what was read, with the status that it had.
+	// Channel is what was read, with the status that it had, and with the image that it gets
+	// (WorkerDefaults.Plan).
 	Channel *v1.PubSubChannel
 	// Image is the workers'.
 	Image string
+	// PullPolicy and PullSecrets are those of the installation's image (WorkerDefaults); empty if the
+	// channel names an image.
+	PullPolicy  corev1.PullPolicy
+	PullSecrets []string
 	// MessageTimeout is how long a worker may take for one message, in seconds.
 	MessageTimeout int32
 	// Replicas is spec.replicas.
@@ -63,11 +69,14 @@ type Schedule struct {
 	Hours hours.Hours
 }
 
-// Of reads a channel.
-func Of(channel *v1.PubSubChannel) *Plan {
+// Of reads a channel by itself. Without an image it gets our subscriber without a version: what an
+// installation gives, WorkerDefaults.Plan knows.
+func Of(channel *v1.PubSubChannel) *Plan { return WorkerDefaults{}.Plan(channel) }
+
+func of(channel *v1.PubSubChannel) *Plan {
 	p := &Plan{
 		Channel:        channel,
-		Image:          cmp.Or(channel.Spec.Image, v1.DefaultImage),
+		Image:          cmp.Or(channel.Spec.Image, v1.SubscriberImage),
 		MessageTimeout: cmp.Or(channel.Spec.MessageTimeout, 30),
 		Replicas:       ptr.Deref(channel.Spec.Replicas, DefaultReplicas),
 		AutoScaling:    ptr.Deref(channel.Spec.AutoScaling, v1.AutoScalingSpec{}),

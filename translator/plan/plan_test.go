@@ -71,7 +71,7 @@ func TestFirstReplicas(t *testing.T) {
 // What was stored before a field had a default comes without it.
 func TestPlanHasTheDefaults(t *testing.T) {
 	p := Of(&v1.PubSubChannel{Spec: v1.PubSubChannelSpec{ChannelName: "orders"}})
-	assert.Equal(t, "jawaracloud/subscriber:latest", p.Image)
+	assert.Equal(t, "jawaracloud/subscriber", p.Image)
 	assert.EqualValues(t, 30, p.MessageTimeout)
 	assert.EqualValues(t, 1, p.Replicas)
 	assert.False(t, p.AutoScaled)

@@ -82,6 +82,7 @@ func countWorkers(next *v1.PubSubChannelStatus, p *plan.Plan, seen Observed, now
 	}
 	next.Replicas = deployment.Status.Replicas
 	next.ReadyReplicas = deployment.Status.ReadyReplicas
+	next.WorkerImage = workerImage(deployment)
 	wanted := ptr.Deref(deployment.Spec.Replicas, 1)
 	// The selector is set with the first look at a Deployment: before that there is no
 	// number that could have changed.
@@ -98,6 +99,17 @@ func countWorkers(next *v1.PubSubChannelStatus, p *plan.Plan, seen Observed, now
 	next.DesiredReplicas = wanted
 	next.LastScaleTime = ptr.To(metav1.NewTime(now.Truncate(time.Second)))
 	return change
+}
+
+// workerImage is that of the workers' container; empty for an adopted Deployment that has none of
+// that name yet.
+func workerImage(deployment *appsv1.Deployment) string {
+	for _, container := range deployment.Spec.Template.Spec.Containers {
+		if container.Name == v1.SubscriberContainer {
+			return container.Image
+		}
+	}
+	return ""
 }
 
 // messageRate is in whole messages per second; nil while unknown.

@@ -98,11 +98,34 @@ cert-manager, and of the chart before tls.mode, have another type, which can't b
 {{- end }}
 
 {{- define "pubsub-operator.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}
-{{- .repository }}@{{ .digest }}
-{{- else }}
-{{- .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- include "pubsub-operator.reference" (dict "root" . "path" "image" "image" .Values.image "tag" .Chart.AppVersion) }}
 {{- end }}
+
+{{/* The workers' default image: that of the operator's own version. */}}
+{{- define "pubsub-operator.workerImage" -}}
+{{- if and (eq .Values.worker.image.tag "latest") (not .Values.worker.image.digest) }}
+{{- fail "worker.image.tag is latest, but all workers must run the same version: set a version, or leave it empty for the operator's own" }}
+{{- end }}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion }}
+{{- include "pubsub-operator.reference" (dict "root" . "path" "worker.image" "image" .Values.worker.image "tag" $tag) }}
+{{- end }}
+
+{{/*
+A whole reference. Takes a dict of root, path (of the values), image (those values) and tag (if they have none). A
+repository with a registry in it takes no other.
+*/}}
+{{- define "pubsub-operator.reference" -}}
+{{- $name := .image.repository }}
+{{- with .root.Values.global.imageRegistry | default .image.registry }}
+{{- $first := splitList "/" $name | first }}
+{{- if and (contains "/" $name) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) }}
+{{- fail (printf "%s.repository is %q, which has a registry already, but a registry is set, too (global.imageRegistry or %s.registry): leave it out of the repository" $.path $name $.path) }}
+{{- end }}
+{{- $name = printf "%s/%s" . $name }}
+{{- end }}
+{{- if .image.digest }}
+{{- $name }}@{{ .image.digest }}
+{{- else }}
+{{- $name }}:{{ .image.tag | default .tag }}
 {{- end }}
 {{- end }}

@@ -55,7 +55,7 @@ affinity:
 topologySpreadConstraints:
   {{- $selector := dict "matchLabels" (include "pubsub-operator.selectorLabels" (list $root $component) | fromYaml) }}
   {{- range . }}
-  - {{ merge (dict) . (dict "labelSelector" $selector) | toYaml | nindent 4 | trim }}
+  - {{ hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .) | toYaml | nindent 4 | trim }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -72,16 +72,20 @@ securityContext:
 {{- with $values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
-{{- with .limits }}
-{{- if .memory }}
-{{- /* Near the limit the garbage collector works harder, where the kernel would else end the process. */}}
+{{- end }}
+{{- $limited := dig "limits" "memory" "" ($values.resources | default dict) }}
+{{- if or $limited $values.extraEnv }}
 env:
+  {{- if $limited }}
+  {{- /* Near the limit the garbage collector works harder, where the kernel would else end the process. */}}
   - name: GOMEMLIMIT
     valueFrom:
       resourceFieldRef:
         resource: limits.memory
-{{- end }}
-{{- end }}
+  {{- end }}
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 livenessProbe:
   httpGet:

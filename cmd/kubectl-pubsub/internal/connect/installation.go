@@ -23,6 +23,9 @@ const kedaSecretFlag = "--keda-tls-secret" //nolint:gosec // the name of a flag
 // issueFlag is the controller's: namespace/prefix of the Secrets whose certificates it makes.
 const issueFlag = "--issue-certificates"
 
+// watchFlag is both programs': the namespaces that they work on.
+const watchFlag = "--watch-namespaces"
+
 // A Program is one of the operator's, as its pods tell of it.
 type Program struct {
 	Pods, Ready    int
@@ -40,6 +43,8 @@ type Certificate struct {
 type Installation struct {
 	Namespace          string
 	Controller, Scaler Program
+	// WatchNamespaces are those that it works on; none: all.
+	WatchNamespaces []string
 	// Certificates are all that the pods name; none without TLS.
 	Certificates []Certificate
 	// Managed says that the controller makes and renews them.
@@ -98,6 +103,9 @@ func installationOf(namespace string, pods []corev1.Pod) Installation {
 			if prefix := argument(container, issueFlag); prefix != "" {
 				in.Managed = true
 				add("the controller", prefix+"-controller-cert")
+			}
+			if watched := argument(container, watchFlag); watched != "" {
+				in.WatchNamespaces = strings.Split(watched, ",")
 			}
 		default:
 			continue

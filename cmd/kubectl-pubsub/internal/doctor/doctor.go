@@ -87,7 +87,7 @@ func (o Options) kubernetes(ctx context.Context) []Finding {
 
 const (
 	// leastKubernetes is the chart's kubeVersion.
-	leastKubernetes = "1.29"
+	leastKubernetes = "1.30"
 	// leastKEDA is the first version whose external-push scalers do what the scaler needs.
 	leastKEDA = "2.21"
 )

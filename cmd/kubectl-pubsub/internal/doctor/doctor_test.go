@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -38,4 +40,16 @@ func TestEarliestNeedsACertificate(t *testing.T) {
 	assert.ErrorContains(t, err, "hold no certificate")
 	_, err = earliest([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	assert.ErrorContains(t, err, "can't be read")
+}
+
+// Doctor asks for no other versions than the chart.
+func TestLeastVersionsAreTheCharts(t *testing.T) {
+	for file, want := range map[string]string{
+		"Chart.yaml":            `kubeVersion: ">=` + leastKubernetes + `.0-0"`,
+		"templates/_checks.tpl": `semverCompare "<` + leastKEDA + `.0-0"`,
+	} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "charts", "pubsub-operator", file))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want, file)
+	}
 }

@@ -97,32 +97,51 @@ func (o Options) rights(ctx context.Context, in connect.Installation) []Finding 
 		if program.account == "" {
 			continue // no pod tells
 		}
-		found = append(found, o.rightsOf(ctx, program.name, in.Namespace, program.account, program.rights))
+		found = append(found, o.rightsOf(ctx, program.name, in, program.account, program.rights))
 	}
 	return found
 }
 
-func (o Options) rightsOf(ctx context.Context, program, namespace, account string, rights []right) Finding {
+func (o Options) rightsOf(ctx context.Context, program string, in connect.Installation, account string, rights []right) Finding {
+	namespace, where := in.Namespace, "all namespaces"
+	watched := []string{""} // in all
+	if len(in.WatchNamespaces) > 0 {
+		watched, where = in.WatchNamespaces, strings.Join(in.WatchNamespaces, ", ")
+	}
 	subject, user := program+"'s rights", fmt.Sprintf("system:serviceaccount:%s:%s", namespace, account)
 	var missing []string
-	for _, r := range rights {
-		resource, sub, _ := strings.Cut(r.resource, "/")
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub},
-		}}
-		if err := o.ask(ctx, review); err != nil {
-			return Finding{Unknown, subject, err.Error(), ""}
-		}
-		if !review.Status.Allowed {
-			missing = append(missing, strings.TrimSuffix(fmt.Sprintf("%s %s.%s", r.verb, r.resource, r.group), "."))
+	for _, in := range watched {
+		for _, r := range rights {
+			resource, sub, _ := strings.Cut(r.resource, "/")
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: in, Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub},
+			}}
+			if err := o.ask(ctx, review); err != nil {
+				return Finding{Unknown, subject, err.Error(), ""}
+			}
+			if !review.Status.Allowed {
+				missing = append(missing, r.String()+inNamespace(in))
+			}
 		}
 	}
 	if len(missing) > 0 {
 		return Finding{Problem, subject, fmt.Sprintf("ServiceAccount %s/%s may not: %s", namespace, account, strings.Join(missing, ", ")),
 			"upgrade the chart with rbac.create, or bind the roles of charts/pubsub-operator/files/rbac"}
 	}
-	return Finding{OK, subject, "its roles are bound in all namespaces", ""}
+	return Finding{OK, subject, "its roles are bound in " + where, ""}
+}
+
+// String is the right as kubectl names it.
+func (r right) String() string {
+	return strings.TrimSuffix(fmt.Sprintf("%s %s.%s", r.verb, r.resource, r.group), ".")
+}
+
+func inNamespace(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " in " + name
 }
 
 func (o Options) ask(ctx context.Context, review *authorizationv1.SubjectAccessReview) error {
