@@ -149,7 +149,7 @@ func (l *List) end(ctx context.Context, e ending) (found bool, err error) {
 	err = l.transact(ctx, func(tx redis.Pipeliner) { deleted = l.finish(ctx, tx, h) })
 	switch {
 	case isFull(err):
-		return l.endUncounted(ctx, h)
+		return l.endWithoutRoom(ctx, h)
 	case err != nil:
 		return false, l.classify(fmt.Errorf("MULTI, DEL %s: %w", l.home(h), err))
 	}
