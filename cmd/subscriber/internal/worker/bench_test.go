@@ -82,7 +82,7 @@ func drainByWorker(b *testing.B, address, kind string, concurrency, messages int
 	var delivered atomic.Int64
 	began := time.Now()
 	w := New(Options{
-		Concurrency: concurrency, BatchSize: 10, MessageTimeout: time.Minute, Log: log, Metrics: metrics.New(),
+		Concurrency: concurrency, BatchSize: max(10, concurrency), MessageTimeout: time.Minute, Log: log, Metrics: metrics.New(),
 		Queues: []Queue{{Key: "q", Open: func(context.Context) (Source, error) {
 			if kind == "list" {
 				return source.NewList(options), nil
