@@ -89,7 +89,8 @@ func transact(ctx context.Context, run pipelined, commands func(tx redis.Pipelin
 		return nil
 	}
 	for _, cmd := range cmds {
-		if redis.IsOOMError(cmd.Err()) || redis.IsPermissionError(cmd.Err()) {
+		var reason redis.Error
+		if errors.As(cmd.Err(), &reason) && !errors.Is(reason, redis.Nil) && !redis.HasErrorPrefix(reason, "EXECABORT") {
 			return cmd.Err() // EXECABORT does not say why
 		}
 	}
