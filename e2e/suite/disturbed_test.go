@@ -29,7 +29,7 @@ const (
 	// burst is how many messages come at once, for which a fleet grows; afterwards it shrinks.
 	burst = 600
 	// steady is how many come each second beside it.
-	steady = 15
+	steady = 30
 	// disturbedFor is how long they come, and pods are disturbed.
 	disturbedFor = 60 * time.Second
 	// disturbEvery is the time between two disturbances.
@@ -85,8 +85,8 @@ func TestWorkersDisturbedUnderLoad(t *testing.T) {
 		r.untilFewer(env.reaction())
 		a, err := s.account(t.Context(), key, total)
 		require.NoError(t, err)
-		s.logf("%s: %d messages, %d delivered again; replicas %v; disturbances %v, by which workers with %d slots were killed",
-			key, a.Messages, a.Deliveries-a.Messages, r.values(), d.made, d.slots)
+		s.logf("%s: %d messages, %d cut off in the middle, %d delivered again; replicas %v; disturbances %v, by which workers with %d slots were killed",
+			key, a.Messages, a.Begun-a.Deliveries, a.Deliveries-a.Messages, r.values(), d.made, d.slots)
 		assert.Empty(t, a.Foreign)
 		assert.LessOrEqual(t, a.Deliveries-a.Messages, d.slots, "%s: only what killed workers had in work comes twice", key)
 	}
