@@ -29,10 +29,10 @@ func TestAServerThatIsReadOnlyForAWhile(t *testing.T) {
 		h := handle(t, hold(release))
 		worker := start(t, server.Addr, "pod", "CONCURRENCY=2", "HANDLER_URL="+h.URL)
 		require.Eventually(t, func() bool { return h.received() == 2 }, patient, often)
-		require.NoError(t, client.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+		require.NoError(t, client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 		close(release)
 		worker.awaitLog("READONLY")
-		require.NoError(t, client.SlaveOf(t.Context(), "NO", "ONE").Err())
+		require.NoError(t, client.ReplicaOf(t.Context(), "NO", "ONE").Err())
 		require.Eventually(t, func() bool { return h.received() == messages && kind.left(t, client) == 0 }, patient, often)
 		for i := range messages {
 			assert.Equal(t, 1, h.count(payload(i)), payload(i))

@@ -147,6 +147,28 @@ func TestListKeepsWhatFailsWhileTheServerIsFull(t *testing.T) {
 	require.EqualValues(t, 2, fetchOne(t, l).Deliveries)
 }
 
+// A full server refuses that a message waits; it is told again, and the reply is lost; and told a third time, when
+// there is nothing left to do. The message must not lose its name by that: nobody would find it. (One of a million
+// was left behind so.)
+func TestListKeepsTheNameOfWhatWasGivenBackAfterARefusal(t *testing.T) {
+	b := newTestbed(t)
+	l := b.list(t)
+	b.push(t, "m")
+	m := fetchOne(t, l)
+	b.fill(t)
+	require.NoError(t, l.Retry(t.Context(), m, 0))
+	b.makeRoom(t)
+	b.lost.lose("multi")
+	require.ErrorIs(t, l.Recover(t.Context()), errLost)
+	require.NoError(t, l.Recover(t.Context()))
+	require.EqualValues(t, 1, b.depth(t).Ready)
+	b.clock.advance(lookInterval + time.Second)
+	again := fetchOne(t, l)
+	require.Equal(t, m.ID, again.ID)
+	require.NoError(t, l.Ack(t.Context(), again))
+	require.Empty(t, b.client.Keys(t.Context(), l.taken+"*").Val())
+}
+
 // A worker of a stream that could not tell of a dead letter before the server was full is not held up by it.
 func TestStreamIsDrainedWhileADeadLetterHasNoRoom(t *testing.T) {
 	b := newTestbed(t)
