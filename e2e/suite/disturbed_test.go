@@ -31,7 +31,7 @@ const (
 	// steady is how many come each second beside it.
 	steady = 30
 	// disturbedFor is how long they come, and pods are disturbed.
-	disturbedFor = 60 * time.Second
+	disturbedFor = 52 * time.Second
 	// disturbEvery is the time between two disturbances.
 	disturbEvery = 4 * time.Second
 )
