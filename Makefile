@@ -130,6 +130,10 @@ chaos: test-packages ## Account for each of a million messages of a list, and of
 bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call
 	$(call as_the_cluster,benchmarks) -run '^$$' -bench . -benchmem -timeout 60m .
 
+.PHONY: bench-throughput
+bench-throughput: test-packages ## Compare the default worker's throughput with bare loops of go-redis, on loopback and at 2.5 ms, as a table (3 minutes)
+	$(static) test -vet=off -trimpath -count 1 -run '^$$' -bench Throughput -benchtime 1x -timeout 20m ./cmd/subscriber/internal/worker
+
 CHANNELS ?= 1000 5000
 
 .PHONY: bench-controller

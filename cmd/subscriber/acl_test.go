@@ -20,7 +20,7 @@ import (
 // keys, and what else it needs in a cluster.
 const (
 	workerRule = "~orders ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
-		" +llen +lindex +lrem +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zunionstore +zincrby" +
+		" +llen +lindex +lrem +rpush +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zunionstore +zincrby" +
 		" +hset +xack +xreadgroup +xpending +xclaim +xautoclaim +xtrim +xinfo|groups +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
 	clusterRule = "+cluster|slots +asking +command"
 

@@ -123,3 +123,57 @@ func TestDaemonRecord(t *testing.T) {
 		t.Errorf("of a daemon that has ended: %v", err)
 	}
 }
+
+// A daemon that is restarted is another process of the same command, and is recorded as such.
+func TestRestart(t *testing.T) {
+	d := daemons{dir: t.TempDir()}
+	command := []string{"/bin/sleep", "600"}
+	if _, err := os.Stat(command[0]); err != nil {
+		t.Skip("needs /bin/sleep")
+	}
+	if err := d.start("test", command); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.stop(context.Background(), "test", time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+	before, err := d.record("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.restart(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := d.record("test")
+	if err != nil || !slices.Equal(after.Command, command) || after.process == before.process {
+		t.Errorf("before %+v, after %+v (%v)", before, after, err)
+	}
+	if before.alive() || !after.alive() {
+		t.Errorf("the first one is alive: %t, the second one: %t", before.alive(), after.alive())
+	}
+	if err := d.restart(t.Context(), "none"); err == nil {
+		t.Error("a daemon that was never started was restarted")
+	}
+}
+
+func TestDisturbancesAreForTheLocalNode(t *testing.T) {
+	dir := t.TempDir()
+	c, err := New(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RestartRuntime(t.Context()); !errors.Is(err, ErrNotUp) {
+		t.Errorf("without a cluster: %v", err)
+	}
+	if err := (marker{Provider: ProviderKind}).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RestartRuntime(t.Context()); !errors.Is(err, ErrNotNode) {
+		t.Errorf("of kind: %v", err)
+	}
+	if err := c.KillContainer(t.Context(), "id"); !errors.Is(err, ErrNotNode) {
+		t.Errorf("of kind: %v", err)
+	}
+}

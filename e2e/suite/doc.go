@@ -12,6 +12,8 @@
 //	                    jawaracloud/publisher with this tag.
 //	E2E_REDIS_IMAGE     an image with redis-server and redis-cli, default
 //	                    pubsub-operator-e2e/redis:debian
+//	E2E_HANDLER_IMAGE   the image of e2e/cmd/handler, default
+//	                    pubsub-operator-e2e/handler:e2e
 //	E2E_HPA_SYNC        kube-controller-manager's --horizontal-pod-autoscaler-sync-period,
 //	                    default 15s; every wait and cooldown follows from it
 //	E2E_KEDA_NAMESPACE  where KEDA runs, default keda

@@ -40,6 +40,7 @@ type environment struct {
 	client        client.WithWatch
 	imageTag      string
 	redisImage    string
+	handlerImage  string
 	hpaSync       time.Duration
 	kedaNamespace string
 }
@@ -87,6 +88,7 @@ func prepare(ctx context.Context) error {
 func readVariables() error {
 	env.imageTag = os.Getenv("E2E_IMAGE_TAG")
 	env.redisImage = orDefault("E2E_REDIS_IMAGE", "pubsub-operator-e2e/redis:debian")
+	env.handlerImage = orDefault("E2E_HANDLER_IMAGE", "pubsub-operator-e2e/handler:e2e")
 	env.kedaNamespace = orDefault("E2E_KEDA_NAMESPACE", "keda")
 	var err error
 	if env.hpaSync, err = time.ParseDuration(orDefault("E2E_HPA_SYNC", "15s")); err != nil || env.hpaSync < time.Second {

@@ -65,6 +65,13 @@ func UncountedKey(key, id string) string {
 	return hashTagged(key) + ":uncounted:" + id
 }
 
+// SpareKey is the list by which a list's workers count on a server at maxmemory, which refuses
+// whatever may need memory, and so to raise DoneKey: they remove one of its elements for each message
+// that they finish. Workers add what is missing there to DoneKey when there is room, whoever removed it.
+func SpareKey(key string) string {
+	return hashTagged(key) + ":spare"
+}
+
 // DeadLettersKey is the sorted set of a queue's dead letters: of a list where group is empty,
 // otherwise of a stream's consumer group. A member is the message's ID, and its score the
 // time of its burial in milliseconds since 1970 by the server's clock. The letter is the hash

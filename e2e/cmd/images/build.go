@@ -43,6 +43,19 @@ func buildPrograms(ctx context.Context, source, out, version string, programs []
 	return nil
 }
 
+// handlerName is the image of the tests' handler (e2e/cmd/handler).
+const handlerName = "docker.io/pubsub-operator-e2e/handler:e2e"
+
+// handlerImage builds the tests' handler, whose module is the one that this program is of.
+func handlerImage(ctx context.Context, source, out string) (imagetar.Image, error) {
+	const program = "handler"
+	err := buildPrograms(ctx, filepath.Join(source, "e2e"), out, "dev", []string{program})
+	return imagetar.Image{
+		Name: handlerName, User: nonroot, Entrypoint: []string{"/" + program},
+		Files: []imagetar.File{{Path: "/" + program, Source: filepath.Join(out, program), Mode: 0o755}},
+	}, err
+}
+
 // redisName is the image of the tests' Redis.
 const redisName = "docker.io/pubsub-operator-e2e/redis:debian"
 

@@ -1,6 +1,7 @@
 // Command images builds the project's container images as tars, without a container
 // engine: the same programs, paths, user and labels as the Dockerfile has. Beside them it
-// packs this machine's redis-server, so that tests can run a real Redis as a pod.
+// packs this machine's redis-server, so that tests can run a real Redis as a pod, and the handler
+// that accounts for their messages.
 package main
 
 import (
@@ -69,6 +70,9 @@ func run(ctx context.Context, source, out, version string) error {
 		return err
 	}
 	images["redis.tar"] = redis
+	if images["handler.tar"], err = handlerImage(ctx, source, programs); err != nil {
+		return err
+	}
 	for name, image := range images {
 		path := filepath.Join(out, name)
 		if err := imagetar.Write(path, image); err != nil {

@@ -38,7 +38,7 @@ const (
 	EnvMessageTimeout = "MESSAGE_TIMEOUT"     // seconds for one message, 1 to 86400, default 30
 	EnvWorkTime       = "WORK_TIME"           // time spent on each message, for demos, such as 250ms; default 0
 	EnvConcurrency    = "CONCURRENCY"         // messages in flight at once, 1 to 1000, default 1
-	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once from a stream, 1 to 1000, default 10
+	EnvBatchSize      = "BATCH_SIZE"          // messages fetched at once, 1 to 1000, default 10, or CONCURRENCY if that is more
 	EnvMaxHeldBytes   = "MAX_HELD_BYTES"      // content of messages fetched and not ended, default 64 MiB; 0: no limit
 	EnvMaxDeliveries  = "MAX_DELIVERIES"      // deliveries before a message becomes a dead letter; default 0, no limit
 	EnvDeadMax        = "DEAD_MAX"            // dead letters of a queue, default 10000; 0: no limit
@@ -52,6 +52,9 @@ const (
 
 // MaxMessageTimeout is the longest time for one message, one day.
 const MaxMessageTimeout = 24 * time.Hour
+
+// leastBatch is the least default of BATCH_SIZE: messages that take no time are fetched in batches, too.
+const leastBatch = 10
 
 // maxConcurrency bounds CONCURRENCY and BATCH_SIZE.
 const maxConcurrency = 1000
@@ -102,7 +105,6 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		MessageTimeout: time.Duration(p.number(EnvMessageTimeout, 30, 1, int64(MaxMessageTimeout/time.Second))) * time.Second,
 		WorkTime:       p.duration(EnvWorkTime),
 		Concurrency:    int(p.number(EnvConcurrency, 1, 1, maxConcurrency)),
-		BatchSize:      int(p.number(EnvBatchSize, 10, 1, maxConcurrency)),
 		MaxHeldBytes:   p.number(EnvMaxHeldBytes, 64<<20, 0, 1<<40),
 		Handler:        p.handler(),
 		MaxDeliveries:  p.number(EnvMaxDeliveries, 0, 0, 1_000_000),
@@ -111,6 +113,8 @@ func Parse(getenv func(string) string, hostname string) (Config, error) {
 		LogLevel:       p.level(EnvLogLevel),
 		LogFormat:      p.oneOf(EnvLogFormat, program.LogJSON, program.LogText),
 	}
+	// As many as may begin at once: fewer would leave slots free for a round trip to the server.
+	c.BatchSize = int(p.number(EnvBatchSize, int64(max(leastBatch, c.Concurrency)), 1, maxConcurrency))
 	c.Keys = p.keys(c)
 	port := int(p.number(EnvMetricsPort, 9090, 1, 65535))
 	if p.oneOf(EnvMetricsEnabled, "false", "true") == "true" {

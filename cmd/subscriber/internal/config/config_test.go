@@ -52,6 +52,24 @@ func TestValues(t *testing.T) {
 	assert.Zero(t, got.HealthPort, "any that is free")
 }
 
+// A worker with many slots that fetched fewer messages than can begin would have slots idle for a round trip.
+func TestBatchesFillTheSlots(t *testing.T) {
+	for name, tc := range map[string]struct {
+		env  map[string]string
+		want int
+	}{
+		"few slots":  {map[string]string{"CONCURRENCY": "4"}, 10},
+		"many slots": {map[string]string{"CONCURRENCY": "64"}, 64},
+		"as it says": {map[string]string{"CONCURRENCY": "64", "BATCH_SIZE": "5"}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parse(tc.env)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got.BatchSize)
+		})
+	}
+}
+
 func TestBadValuesAreNamedWithTheRemedy(t *testing.T) {
 	cases := map[string]struct {
 		name, value string

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +18,9 @@ import (
 // fill has the server refuse to write from now on, with those messages in the queue.
 func (b *testbed) fill(t *testing.T, payloads ...any) {
 	t.Helper()
-	b.push(t, payloads...)
+	if len(payloads) > 0 {
+		b.push(t, payloads...)
+	}
 	require.NoError(t, b.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	require.True(t, redis.IsOOMError(b.client.LPush(t.Context(), b.Key, "x").Err()))
 }
@@ -60,6 +63,67 @@ func TestListIsDrainedWhenTheServerIsFull(t *testing.T) {
 	require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
 }
 
+// A worker that is killed while the server is full, and never sees room again, takes no count with it:
+// neither of what it ended in place, nor of what it had taken before.
+func TestListCountsWhatAKilledWorkerEndedOnAFullServer(t *testing.T) {
+	b := newTestbed(t)
+	killed := b.list(t)
+	killed.countSpares(t.Context()) // as Maintain does when it begins
+	b.push(t, "taken before")
+	before := fetchOne(t, killed)
+	b.fill(t, "1", "2", "3")
+	require.NoError(t, killed.Ack(t.Context(), before))
+	for range 3 {
+		require.NoError(t, killed.Ack(t.Context(), fetchOne(t, killed)))
+	}
+	b.makeRoom(t)
+	survivor := NewList(b.other("survivor"))
+	require.NoError(t, survivor.Recover(t.Context()))
+	for range 2 {
+		survivor.countInPlace(t.Context())
+		require.EqualValues(t, 4, b.finished(t), "and once only")
+	}
+	require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
+}
+
+// What ends when all spare elements are used up is counted by the worker itself.
+func TestListCountsBeyondItsSpares(t *testing.T) {
+	b := newTestbed(t)
+	l := b.list(t)
+	l.countSpares(t.Context())
+	require.EqualValues(t, spares+1, b.client.LLen(t.Context(), l.spare).Val())
+	b.fill(t)
+	l.countWithoutRoom(t.Context(), spares-1)
+	for range 3 {
+		l.countWithoutRoom(t.Context(), 1)
+	}
+	require.EqualValues(t, 1, b.client.LLen(t.Context(), l.spare).Val(), "the first stays")
+	b.makeRoom(t)
+	l.countInPlace(t.Context())
+	require.EqualValues(t, spares+2, b.finished(t))
+	require.EqualValues(t, spares+1, b.client.LLen(t.Context(), l.spare).Val())
+}
+
+// Two workers that see what is missing at the same time count it once.
+func TestListCountsMissingSparesOnce(t *testing.T) {
+	b := newTestbed(t)
+	l := b.list(t)
+	l.countSpares(t.Context())
+	l.countWithoutRoom(t.Context(), 5)
+	both := make(chan struct{})
+	var working sync.WaitGroup
+	for range 8 {
+		working.Go(func() {
+			<-both
+			l.countSpares(t.Context())
+		})
+	}
+	close(both)
+	working.Wait()
+	require.EqualValues(t, 5, b.finished(t))
+	require.EqualValues(t, spares+1, b.client.LLen(t.Context(), l.spare).Val())
+}
+
 // What can't be given back is kept until it can.
 func TestListKeepsWhatFailsWhileTheServerIsFull(t *testing.T) {
 	b := newTestbed(t)
@@ -81,6 +145,28 @@ func TestListKeepsWhatFailsWhileTheServerIsFull(t *testing.T) {
 	require.EqualValues(t, 2, b.depth(t).Total())
 	b.clock.advance(lookInterval + time.Second)
 	require.EqualValues(t, 2, fetchOne(t, l).Deliveries)
+}
+
+// A full server refuses that a message waits; it is told again, and the reply is lost; and told a third time, when
+// there is nothing left to do. The message must not lose its name by that: nobody would find it. (One of a million
+// was left behind so.)
+func TestListKeepsTheNameOfWhatWasGivenBackAfterARefusal(t *testing.T) {
+	b := newTestbed(t)
+	l := b.list(t)
+	b.push(t, "m")
+	m := fetchOne(t, l)
+	b.fill(t)
+	require.NoError(t, l.Retry(t.Context(), m, 0))
+	b.makeRoom(t)
+	b.lost.lose("multi")
+	require.ErrorIs(t, l.Recover(t.Context()), errLost)
+	require.NoError(t, l.Recover(t.Context()))
+	require.EqualValues(t, 1, b.depth(t).Ready)
+	b.clock.advance(lookInterval + time.Second)
+	again := fetchOne(t, l)
+	require.Equal(t, m.ID, again.ID)
+	require.NoError(t, l.Ack(t.Context(), again))
+	require.Empty(t, b.client.Keys(t.Context(), l.taken+"*").Val())
 }
 
 // A worker of a stream that could not tell of a dead letter before the server was full is not held up by it.

@@ -31,8 +31,9 @@ import (
 // Fetch, Recover and Close are for one goroutine; the others are safe beside them.
 type List struct {
 	Options
-	next, taken, done, consumers string
-	dead                         deadletter.Box
+	next, taken, done, spare, consumers string
+
+	dead deadletter.Box
 
 	// process tells this process from an earlier one with its consumer's name, and serial
 	// one holding from another.
@@ -72,7 +73,7 @@ func NewList(o Options) *List {
 	_, _ = rand.Read(process[:]) // it never fails
 	return &List{
 		Options: o,
-		next:    queue.NextKey(o.Key), taken: queue.TakenKey(o.Key), done: queue.DoneKey(o.Key),
+		next:    queue.NextKey(o.Key), taken: queue.TakenKey(o.Key), done: queue.DoneKey(o.Key), spare: queue.SpareKey(o.Key),
 		consumers: queue.ConsumersKey(o.Key), dead: deadletter.Box{Key: o.Key},
 		process: hex.EncodeToString(process[:]),
 		held:    map[string]bool{}, doubtful: map[string]doubt{},

@@ -18,6 +18,9 @@ const (
 	heartbeatInterval = 5 * time.Second
 	// lease is how long after a worker's last heartbeat others take its messages over.
 	lease = 30 * time.Second
+	// longestWait is more than any worker has a message wait: a handler may ask for five minutes
+	// (delivery.MaxRetryAfter).
+	longestWait = 10 * time.Minute
 	// forgetAfter is how old a heartbeat must be before the name of a worker is removed. It
 	// is much longer than the lease, so that the name of one of an older version that was
 	// only frozen is still there when a late move of its fills its list.
@@ -61,8 +64,10 @@ func (l *List) heartbeat(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
+	before := l.offset
 	l.offset = now.Sub(l.Now())
-	if asked.Sub(l.beat) > lease/2 {
+	// After an outage all leases have ended, and as well where the server's clock went ahead, by a failover for one.
+	if jumped := !l.beat.IsZero() && l.offset-before > lease/2; jumped || asked.Sub(l.beat) > lease/2 {
 		l.since = asked
 	}
 	var leases []redis.Z
@@ -87,23 +92,35 @@ func (l *List) heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// mendLeases shortens leases that end later than any that a worker gives: the server's clock
-// was ahead, before a failover for one.
+// mendLeases shortens leases that end later than any that a worker gives, and waits that are longer than any: the
+// server's clock was ahead, before a failover for one.
 func (l *List) mendLeases(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	end := l.serverNow().Add(lease)
-	ahead, err := l.Client.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{
-		Min: "(" + score(inWork(end.Add(lease))), Max: "+inf", Count: maxBatch,
-	}).Result()
-	if err != nil || len(ahead) == 0 {
+	now := l.serverNow()
+	end := now.Add(lease)
+	var leases, waits *redis.StringSliceCmd
+	_, err := l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		leases = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: "(" + score(inWork(end.Add(lease))), Max: "+inf", Count: maxBatch})
+		waits = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{
+			Min: "(" + score(waitingUntil(now.Add(longestWait))), Max: "(" + score(queue.InWork), Count: maxBatch,
+		})
+		return nil
+	})
+	if err != nil {
 		return wrap("ZRANGEBYSCORE "+l.taken, err)
 	}
-	ends := make([]redis.Z, len(ahead))
-	for i, member := range ahead {
-		ends[i] = redis.Z{Score: inWork(end), Member: member}
+	var mended []redis.Z
+	for _, member := range leases.Val() {
+		mended = append(mended, redis.Z{Score: inWork(end), Member: member})
 	}
-	return wrap("ZADD "+l.taken, l.Client.ZAddXX(ctx, l.taken, ends...).Err())
+	for _, member := range waits.Val() {
+		mended = append(mended, redis.Z{Score: waitingUntil(now), Member: member})
+	}
+	if len(mended) == 0 {
+		return nil
+	}
+	return wrap("ZADD "+l.taken, l.Client.ZAddXX(ctx, l.taken, mended...).Err())
 }
 
 // reclaim moves the messages of older versions' workers whose lease has ended back to the

@@ -28,7 +28,7 @@ type fullness struct {
 	logged  bool
 	inPlace map[string]bool // payloads in work that are still in the queue
 	left    map[string]time.Time
-	ended   int64    // messages that were ended in place and are not counted yet
+	ended   int64    // messages that were ended, and for which there was no spare left
 	tokens  []string // of messages that were ended, and not counted yet
 }
 
@@ -102,10 +102,10 @@ func (l *List) ackInPlace(ctx context.Context, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
 	removed, err := l.Client.LRem(ctx, m.place, -1, m.Payload).Result()
+	l.countWithoutRoom(ctx, removed)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.full.inPlace, m.Payload)
-	l.full.ended += removed
 	return l.classify(wrap("LREM "+m.place, err))
 }
 
@@ -128,9 +128,9 @@ const (
 	maxLeft = 1000
 )
 
-// endUncounted ends a message without a transaction: the message goes before its name, so that
-// none is ever left without.
-func (l *List) endUncounted(ctx context.Context, h taken) (found bool, err error) {
+// endWithoutRoom ends a message without a transaction: the message goes before its name, so that
+// none is ever left without. Its token goes last, and says whether it is to be counted.
+func (l *List) endWithoutRoom(ctx context.Context, h taken) (found bool, err error) {
 	l.noteFull()
 	deleted, err := l.Client.Del(ctx, l.home(h)).Result()
 	if err == nil {
@@ -139,9 +139,15 @@ func (l *List) endUncounted(ctx context.Context, h taken) (found bool, err error
 	if err != nil {
 		return false, l.classify(fmt.Errorf("DEL %s: %w", l.home(h), err))
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.full.tokens = append(l.full.tokens, queue.UncountedKey(l.Key, h.id))
+	token := queue.UncountedKey(l.Key, h.id)
+	counts, err := l.Client.Del(ctx, token).Result()
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.full.tokens = append(l.full.tokens, token)
+		return deleted > 0, nil
+	}
+	l.countWithoutRoom(ctx, counts)
 	return deleted > 0, nil
 }
 
@@ -171,6 +177,7 @@ func (l *List) countInPlace(ctx context.Context) {
 	if over {
 		l.Log.Info("the server takes writes again", "channel", l.Key)
 	}
+	l.countSpares(ctx)
 	if ended == 0 && len(tokens) == 0 {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/internal/connection"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
@@ -39,6 +40,8 @@ func (l *List) settleAll(ctx context.Context) error {
 		_, err := l.end(ctx, e)
 		l.mu.Lock()
 		if err != nil {
+			// What the server may have done is not to be undone as what it found nothing to do for.
+			open[i].unsure = e.unsure || connection.MayHaveHappened(err)
 			l.unsettled = append(l.unsettled, open[i:]...)
 			l.mu.Unlock()
 			return err

@@ -89,7 +89,8 @@ func transact(ctx context.Context, run pipelined, commands func(tx redis.Pipelin
 		return nil
 	}
 	for _, cmd := range cmds {
-		if redis.IsOOMError(cmd.Err()) || redis.IsPermissionError(cmd.Err()) {
+		var reason redis.Error
+		if errors.As(cmd.Err(), &reason) && !errors.Is(reason, redis.Nil) && !redis.HasErrorPrefix(reason, "EXECABORT") {
 			return cmd.Err() // EXECABORT does not say why
 		}
 	}
@@ -149,7 +150,7 @@ func (l *List) end(ctx context.Context, e ending) (found bool, err error) {
 	err = l.transact(ctx, func(tx redis.Pipeliner) { deleted = l.finish(ctx, tx, h) })
 	switch {
 	case isFull(err):
-		return l.endUncounted(ctx, h)
+		return l.endWithoutRoom(ctx, h)
 	case err != nil:
 		return false, l.classify(fmt.Errorf("MULTI, DEL %s: %w", l.home(h), err))
 	}

@@ -41,6 +41,7 @@ type Stream struct {
 	nextClaim time.Time
 	newFirst  bool // the last fetch was of claimed entries
 	told      bool // what becomes of finished entries
+	joined    bool // the group was there, or created here
 
 	ended   atomic.Int64 // entries, since the stream was last trimmed from here
 	trimmed time.Time    // when that was; for Maintain alone
@@ -101,7 +102,13 @@ func (s *Stream) lookAtClock(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	here := s.Now()
-	if !s.contact.IsZero() && here.Sub(s.contact) > 3*heartbeatInterval {
+	switch jump := now.Sub(here) - s.offset; {
+	case s.contact.IsZero():
+	case jump > heartbeatInterval:
+		// By a clock that went ahead, of a failover for one, all have been pending for long. So what is pending has its
+		// time once more by ours.
+		s.since = here.Add(max(0, s.claimIdle-reclaimGrace))
+	case here.Sub(s.contact) > 3*heartbeatInterval:
 		s.since = here
 	}
 	s.offset, s.contact = now.Sub(here), here
@@ -142,12 +149,19 @@ func (s *Stream) Recover(ctx context.Context) error {
 // createGroup creates the group unless it is there: a server at maxmemory refuses to, even then.
 func (s *Stream) createGroup(ctx context.Context) error {
 	if s.Client.XPending(ctx, s.Key, s.Group).Err() == nil {
+		s.joined = true
 		return nil
 	}
 	err := s.Client.XGroupCreateMkStream(ctx, s.Key, s.Group, "0").Err()
-	if err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
+	switch {
+	case err == nil && s.joined:
+		s.Log.Warn("the consumer group, or the stream, was removed: the group begins at the first entry again, and every entry that is there is delivered again", "channel", s.Key, "group", s.Group)
+	case err == nil:
+		s.Log.Info("created the consumer group", "channel", s.Key, "group", s.Group)
+	case !redis.HasErrorPrefix(err, "BUSYGROUP"):
 		return s.classify(fmt.Errorf("XGROUP CREATE %s %s: %w", s.Key, s.Group, err))
 	}
+	s.joined = true
 	return nil
 }
 

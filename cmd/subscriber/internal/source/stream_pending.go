@@ -12,8 +12,9 @@ import (
 )
 
 // maxClaimScans bounds the calls of one look for entries that were given up: a call scans
-// ten entries for each one that it may return (XAUTOCLAIM, COUNT).
-const maxClaimScans = 10
+// ten entries for each one that it may return (XAUTOCLAIM, COUNT), which are maxClaim. So fifty workers that look each
+// second scan 500,000 at most, however many are pending.
+const maxClaimScans, maxClaim = 10, 100
 
 // fetchHistory returns entries that this consumer's name has pending but that are not
 // held here: of a reply that was lost, whose delivery was counted and never came about; or of
@@ -107,7 +108,7 @@ func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 	for range maxClaimScans {
 		entries, next, err := s.Client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
 			Stream: s.Key, Group: s.Group, Consumer: s.Consumer,
-			MinIdle: s.claimIdle, Start: s.cursor, Count: int64(limit),
+			MinIdle: s.claimIdle, Start: s.cursor, Count: int64(min(limit, maxClaim)),
 		}).Result()
 		if err != nil {
 			return nil, s.classify(fmt.Errorf("XAUTOCLAIM %s %s: %w", s.Key, s.Group, err))

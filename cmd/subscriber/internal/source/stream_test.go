@@ -1,6 +1,7 @@
 package source
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -358,5 +359,34 @@ func TestPayload(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, tc.want, payloadOf(tc.fields))
 		})
+	}
+}
+
+// However many slots are free, one look at what is pending is bounded: many workers look each second.
+func TestStreamLooksAreBounded(t *testing.T) {
+	b := newTestbed(t)
+	const messages = 3 * maxClaim
+	for i := range messages {
+		b.add(t, strconv.Itoa(i))
+	}
+	gone := NewStream(b.other("gone"))
+	require.NoError(t, gone.Recover(t.Context()))
+	held, err := gone.Fetch(t.Context(), messages, false)
+	require.NoError(t, err)
+	require.Len(t, held, messages)
+	s := b.stream(t)
+	for _, m := range held {
+		require.NoError(t, b.client.Do(t.Context(), "XCLAIM", b.Key, b.Group, "gone", 0, m.ID, "IDLE", time.Hour.Milliseconds(), "JUSTID").Err())
+	}
+	b.clock.advance(reclaimGrace)
+	got := map[string]bool{}
+	for looks := 0; len(got) < messages; looks++ {
+		require.Less(t, looks, 10, "each look goes on where the last one ended, at once")
+		found, err := s.Fetch(t.Context(), messages, false)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(found), maxClaim)
+		for _, m := range found {
+			got[m.Payload] = true
+		}
 	}
 }

@@ -73,6 +73,8 @@ const (
 	// closeTimeout bounds what follows the work of the last message. With
 	// MessageTimeout it stays within a pod's grace period, messageTimeout + 5 s.
 	closeTimeout = 3 * time.Second
+	// endWithin is within a pod's grace period, too, which the process needs some of itself.
+	endWithin = 4500 * time.Millisecond
 	// releaseTimeout bounds giving messages back.
 	releaseTimeout = 2 * time.Second
 	// firstPause and lastPause bound the pauses between attempts to reach the server.
@@ -118,8 +120,28 @@ func New(o Options) *Worker {
 
 // Run consumes until ctx ends or an error comes that no retry can mend, which it returns.
 // When ctx ends it takes no more, finishes the messages in flight, each within its time,
-// gives back the rest, and returns nil.
+// gives back the rest, and returns nil. It does so within MessageTimeout and endWithin also if a server hangs,
+// or it would be killed: what the server was not told then, others take over.
 func (w *Worker) Run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(w.MessageTimeout + endWithin)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+		w.Log.Warn("a server did not answer in the time that there is to end: other workers will take over what was in work")
+		return nil
+	}
+}
+
+func (w *Worker) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	beside, cancel := context.WithCancel(context.WithoutCancel(ctx))

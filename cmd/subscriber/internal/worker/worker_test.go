@@ -147,6 +147,44 @@ func run(t *testing.T, f *fake, o Options) (stop func() error) {
 	return func() error { cancel(); return <-ended }
 }
 
+// hanging is a source whose server answers nothing, whatever the time.
+type hanging struct {
+	*fake
+	hangs chan struct{}
+}
+
+func (h hanging) Ack(context.Context, source.Message) error { <-h.hangs; return errors.New("too late") }
+
+// A server that hangs does not keep a worker from ending within its pod's grace period, which is 5 s more than the
+// message timeout. It counts from the moment at which the worker is told: its message has all of its time.
+func TestAWorkerEndsInTimeThoughItsServerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hanging{newFake(batch("1")), make(chan struct{})}
+		h.waits = time.Second
+		begun := make(chan struct{})
+		o := Options{
+			Concurrency: 1, BatchSize: 1, MessageTimeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
+			Queues: []Queue{{Key: "q", Open: func(context.Context) (Source, error) { return h, nil }}},
+			Deliver: func(ctx context.Context, _ source.Message) error {
+				close(begun)
+				<-ctx.Done()
+				return nil
+			},
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- New(o).Run(ctx) }()
+		<-begun
+		stop()
+		told := time.Now()
+		require.NoError(t, <-ended)
+		took := time.Since(told)
+		require.Greater(t, took, o.MessageTimeout, "its message had its time")
+		require.Less(t, took, o.MessageTimeout+5*time.Second)
+		close(h.hangs)
+	})
+}
+
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
 	require.Eventually(t, condition, time.Minute, time.Millisecond)

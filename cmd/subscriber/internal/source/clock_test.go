@@ -1,0 +1,138 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// ahead has the server's clock tell a later time.
+type ahead struct{ by atomic.Int64 }
+
+func (a *ahead) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (a *ahead) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if told, ok := cmd.(*redis.TimeCmd); ok && err == nil {
+			told.SetVal(told.Val().Add(time.Duration(a.by.Load())))
+		}
+		return err
+	}
+}
+
+func (a *ahead) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (b *testbed) clockOfServer(t *testing.T) *ahead {
+	t.Helper()
+	clock := &ahead{}
+	b.Client.AddHook(clock)
+	return clock
+}
+
+// The server's clock goes an hour ahead, as by a failover to one whose clock is: no lease of a worker that
+// lives is taken for ended before it had the time to extend it.
+func TestListKeepsWhatIsInWorkWhenTheClockGoesAhead(t *testing.T) {
+	b := newTestbed(t)
+	server := b.clockOfServer(t)
+	b.push(t, "m")
+	busy := b.list(t)
+	m := fetchOne(t, busy)
+	other := NewList(b.other("other"))
+	require.NoError(t, other.Recover(t.Context()))
+	b.clock.advance(reclaimGrace)
+	server.by.Store(int64(time.Hour))
+	require.NoError(t, other.heartbeat(t.Context()))
+	look := func() {
+		t.Helper()
+		other.nextLook = time.Time{}
+		none, err := other.Fetch(t.Context(), 1, false)
+		require.NoError(t, err)
+		require.Empty(t, none, "it is in work")
+	}
+	look()
+	require.NoError(t, busy.heartbeat(t.Context()))
+	b.clock.advance(reclaimGrace)
+	require.NoError(t, other.heartbeat(t.Context()))
+	look()
+	require.NoError(t, busy.Ack(t.Context(), m))
+}
+
+// The server's clock goes back by hours: what waits for another delivery does not wait for hours.
+func TestListDeliversWhatWaitsWhenTheClockGoesBack(t *testing.T) {
+	b := newTestbed(t)
+	server := b.clockOfServer(t)
+	server.by.Store(int64(3 * time.Hour))
+	b.push(t, "failed", "asked for five minutes")
+	l := b.list(t)
+	require.NoError(t, l.Retry(t.Context(), fetchOne(t, l), time.Second))
+	server.by.Store(0)
+	require.NoError(t, l.heartbeat(t.Context()))
+	later := fetchOne(t, l)
+	require.NoError(t, l.Release(t.Context(), []Message{later}, 5*time.Minute))
+	require.NoError(t, l.mendLeases(t.Context()))
+	l.nextLook = time.Time{}
+	again := fetchOne(t, l)
+	require.Equal(t, "failed", again.Payload)
+	require.EqualValues(t, 2, again.Deliveries)
+	l.nextLook, l.newFirst = time.Time{}, false
+	none, err := l.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none, "the other's wait is one that a worker asked for")
+}
+
+// The same with a stream, of which the server itself counts how long an entry has been pending.
+func TestStreamKeepsWhatIsInWorkWhenTheClockGoesAhead(t *testing.T) {
+	b := newTestbed(t)
+	b.MessageTimeout = 10 * time.Second
+	server := b.clockOfServer(t)
+	b.add(t, "m")
+	busy := b.stream(t)
+	m := fetchOne(t, busy)
+	other := NewStream(b.other("other"))
+	require.NoError(t, other.Recover(t.Context()))
+	b.clock.advance(reclaimGrace)
+	server.by.Store(int64(time.Hour))
+	require.NoError(t, b.client.Do(t.Context(), "XCLAIM", b.Key, b.Group, b.Consumer, 0, m.ID, "IDLE", time.Hour.Milliseconds(), "JUSTID").Err())
+	require.NoError(t, other.lookAtClock(t.Context()))
+	look := func() []Message {
+		t.Helper()
+		other.nextClaim, other.history = time.Time{}, ""
+		found, err := other.Fetch(t.Context(), 1, false)
+		require.NoError(t, err)
+		return found
+	}
+	require.Empty(t, look())
+	b.clock.advance(other.claimIdle - time.Second)
+	require.Empty(t, look(), "its worker has its message timeout")
+	b.clock.advance(2 * time.Second)
+	require.Len(t, look(), 1)
+}
+
+// Who removes a group has everything delivered again, and is told so.
+func TestStreamTellsThatItsGroupWasRemoved(t *testing.T) {
+	b := newTestbed(t)
+	log := &bytes.Buffer{}
+	b.Log = slog.New(slog.NewTextHandler(log, nil))
+	b.add(t, "m")
+	s := b.stream(t)
+	require.NoError(t, s.Ack(t.Context(), fetchOne(t, s)))
+	require.NotContains(t, log.String(), "was removed")
+	require.NoError(t, b.client.XGroupDestroy(t.Context(), b.Key, b.Group).Err())
+	_, err := s.Fetch(t.Context(), 1, false)
+	require.ErrorContains(t, err, "NOGROUP")
+	require.NoError(t, s.Recover(t.Context()))
+	require.Contains(t, log.String(), "was removed")
+	require.Equal(t, "m", fetchOne(t, s).Payload)
+}
