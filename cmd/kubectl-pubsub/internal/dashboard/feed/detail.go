@@ -28,6 +28,7 @@ type Surroundings struct {
 	Workers      []protocol.Worker
 	ScaledObject []protocol.Condition // as KEDA has them
 	Forbidden    map[string]string    // events, workers, scaledObject
+	denied       map[string]bool      // those of Forbidden that the user has no right to
 }
 
 const (
@@ -38,9 +39,9 @@ const (
 )
 
 // Surroundings reads what else there is of a channel: its events, its workers' pods, and its
-// ScaledObject, each as far as it is permitted.
-func (f *Feed) Surroundings(ctx context.Context, channel *v1.PubSubChannel) Surroundings {
-	s := Surroundings{Forbidden: map[string]string{}}
+// ScaledObject, each as far as it is permitted. What was denied before is not asked for again.
+func (f *Feed) Surroundings(ctx context.Context, channel *v1.PubSubChannel, before Surroundings) Surroundings {
+	s := Surroundings{Forbidden: map[string]string{}, denied: map[string]bool{}}
 	for _, part := range []struct {
 		name, verb, resource string
 		read                 func(context.Context, *v1.PubSubChannel, *Surroundings) error
@@ -49,10 +50,15 @@ func (f *Feed) Surroundings(ctx context.Context, channel *v1.PubSubChannel) Surr
 		{"workers", "list", "pods", f.workers},
 		{"scaledObject", "get", "scaledobjects.keda.sh", f.scaledObject},
 	} {
+		if before.denied[part.name] {
+			s.Forbidden[part.name], s.denied[part.name] = before.Forbidden[part.name], true
+			continue
+		}
 		bounded, cancel := f.cluster.Bounded(ctx)
 		if err := part.read(bounded, channel, &s); err != nil {
 			access := connect.Access{Verb: part.verb, Resource: part.resource, Namespace: channel.Namespace}
 			s.Forbidden[part.name] = connect.RequestError(bounded, err, access, "").Error()
+			s.denied[part.name] = apierrors.IsForbidden(err)
 		}
 		cancel()
 	}

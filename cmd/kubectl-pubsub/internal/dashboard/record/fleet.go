@@ -29,6 +29,7 @@ type Fleet struct {
 	namespacesVersion uint64
 	connection        protocol.Connection
 	connectionVersion uint64
+	back              time.Time // when the API server last came back; zero: it never went away
 
 	changed chan struct{} // closed at the next change
 }
@@ -84,7 +85,7 @@ func (f *Fleet) Changed() <-chan struct{} {
 func (f *Fleet) See(channel *v1.PubSubChannel, at time.Time) {
 	at = stamp(at)
 	row, rank := rowOf(channel)
-	now := pointOf(&row, at)
+	now := pointOf(&row, channel.Status.Decision, at)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.channels[row.Key]
@@ -163,7 +164,21 @@ func (f *Fleet) Connect(up bool, problem string, at time.Time) {
 	}
 	if f.connection.Up != up {
 		f.connection.Since = stamp(at)
+		if up {
+			f.back = stamp(at)
+		}
 	}
 	f.connection.Up, f.connection.Problem = up, problem
 	f.connectionVersion = f.change()
+}
+
+// Seen is the last time in which nothing was missed: from when the API server last came back, or
+// the zero time, until it went away, or now.
+func (f *Fleet) Seen(now time.Time) (from, to time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.connection.Up {
+		now = f.connection.Since
+	}
+	return f.back, stamp(now)
 }

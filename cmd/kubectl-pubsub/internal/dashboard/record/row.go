@@ -61,12 +61,16 @@ func limits(row *protocol.Row, spec *v1.PubSubChannelSpec) {
 	row.Min, row.Max = policy.MinReplicas, policy.MaxReplicas
 }
 
-// pointOf is a row's point.
-func pointOf(row *protocol.Row, at time.Time) point {
-	return point{
-		at: at.UnixMilli(), depth: number(row.Depth), lower: number(row.LowerBound), upper: number(row.UpperBound),
-		rate: int32(min(number(row.Rate), 1<<31-1)), replicas: row.Replicas, ready: row.Ready, desired: row.Desired,
+// pointOf is a row's point. A rate that is only the growth of the depth tells of no arrivals.
+func pointOf(row *protocol.Row, d *v1.ScalingDecision, at time.Time) point {
+	p := protocol.Point{
+		Time: at, Depth: row.Depth, LowerBound: row.LowerBound, UpperBound: row.UpperBound, Rate: row.Rate,
+		Replicas: row.Replicas, Ready: row.Ready, Desired: row.Desired,
 	}
+	if d != nil && d.MessageRateIsLowerBound {
+		p.Rate = nil
+	}
+	return compact(p)
 }
 
 // marksOf are what happened between two states of a channel.
