@@ -12,8 +12,8 @@ var version string
 
 const rootLong = `Why channels scale: now, live, and in a model.
 
-status lists channels with what is wrong, doctor examines the installation, and pause and
-resume hold the number of workers.
+dashboard shows channels live in the browser, status lists them with what is wrong, doctor
+examines the installation, and pause and resume hold the number of workers.
 
 The scaler decides how many replicas the workers of each PubSubChannel get, and the channel's
 status has what it decided from. explain shows the decision and the arithmetic behind it, now or
@@ -41,7 +41,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true // kubectl asks for completions in its own way
 	cluster.Bind(root.PersistentFlags())
-	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newSimulateCommand(), newDeadCommand(cluster),
+	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newDashboardCommand(cluster), newSimulateCommand(), newDeadCommand(cluster),
 		newStatusCommand(cluster), newDoctorCommand(cluster), newPauseCommand(cluster), newResumeCommand(cluster), newConvertCommand(), newVersionCommand(cluster))
 	completeNamespaces(root, cluster)
 	return root
