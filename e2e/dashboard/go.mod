@@ -1,0 +1,20 @@
+// The dashboard in a real browser. A module of its own, because only these tests need chromedp.
+// Its path is below the plugin's, because only there may the plugin's internal packages be imported.
+module github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/dashboardtest
+
+go 1.26.0
+
+replace github.com/jawaracloud/pubsub-operator => ../../
+
+require (
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
+	github.com/coder/websocket v1.8.15
+	github.com/jawaracloud/pubsub-operator v0.0.0-00010101000000-000000000000
+	github.com/stretchr/testify v1.12.1
+)
+
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)
