@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -18,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what must come: generous, because the machine may be busy.
-const patience = 60 * time.Second
+const patience = 25 * time.Second
 
 // browser is one Chromium for all tests; each test has a profile of its own in it.
 var browser context.Context
@@ -36,14 +38,13 @@ func run(m *testing.M) int {
 		chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("force-color-profile", "srgb"),
-		chromedp.WSURLReadTimeout(2*patience),
+		chromedp.Flag("font-render-hinting", "none"),
 	)
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	defer end()
 	started, stop := chromedp.NewContext(allocator)
 	defer stop()
-	if err := chromedp.Run(started); err != nil {
+	if err := chromedp.Do(started); err != nil {
 		fmt.Fprintln(os.Stderr, "Chromium doesn't start (make dashboard-test installs it):", err)
 		return 1
 	}
@@ -61,16 +62,16 @@ type tab struct {
 }
 
 // open opens an address in a profile of its own, in a window of that size.
-func open(t *testing.T, address string, width, height int64, before ...chromedp.Action) *tab {
+func open(t *testing.T, address string, width, height int64, before ...step) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	p := &tab{t: t, ctx: ctx}
-	chromedp.ListenTarget(ctx, p.listen)
 	t.Cleanup(func() {
 		p.quiet()
 		end()
 	})
-	p.do(cdplog.Enable(), chromedp.EmulateViewport(width, height))
+	require.NoError(t, chromedp.Listen(ctx, p.listen))
+	p.do(command(cdplog.Enable, cdp.Empty{}), chromedp.EmulateViewport(width, height))
 	p.do(before...)
 	p.do(chromedp.Navigate(address))
 	return p
@@ -85,7 +86,10 @@ func (p *tab) listen(event any) {
 			words += string(argument.Value) + argument.Description + " "
 		}
 	case *runtime.EventExceptionThrown:
-		words = "exception: " + event.ExceptionDetails.Error()
+		words = "exception: " + event.ExceptionDetails.Text
+		if event.ExceptionDetails.Exception != nil {
+			words += " " + event.ExceptionDetails.Exception.Description
+		}
 	case *cdplog.EventEntryAdded:
 		words = fmt.Sprintf("%s: %s %s", event.Entry.Level, event.Entry.Text, event.Entry.URL)
 	default:
@@ -112,19 +116,43 @@ func (p *tab) quiet() {
 	}
 }
 
-func (p *tab) do(actions ...chromedp.Action) {
+// step is an action without a value.
+type step = chromedp.Action[chromedp.Void]
+
+func (p *tab) do(steps ...step) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	require.NoError(p.t, chromedp.Run(ctx, actions...))
+	require.NoError(p.t, chromedp.Do(ctx, steps...))
+}
+
+// of is the value of an action.
+func of[T any](p *tab, action chromedp.Action[T]) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	found, err := chromedp.Run(ctx, action)
+	require.NoError(p.t, err)
+	return found
+}
+
+// command is a step of the browser's protocol.
+func command[P, R any](c cdp.Command[P, R], params P) step {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, c, params)
+		return err
+	})
+}
+
+// script runs JavaScript, and waits for its promise if it is one.
+func script(expression string) step {
+	return chromedp.Evaluate[chromedp.Void](expression, chromedp.EvalAwaitPromise)
 }
 
 // value is that of an expression of JavaScript.
 func value[T any](p *tab, expression string) T {
 	p.t.Helper()
-	var found T
-	p.do(chromedp.Evaluate(expression, &found))
-	return found
+	return of(p, chromedp.Evaluate[T](expression))
 }
 
 // until waits for an expression to be true.
@@ -160,7 +188,7 @@ func (p *tab) text(selector string) string {
 
 func (p *tab) click(selector string) {
 	p.t.Helper()
-	p.do(chromedp.Click(selector, chromedp.ByQuery))
+	p.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
 // press types keys into whatever has the focus.
@@ -176,14 +204,16 @@ func (p *tab) names() []string {
 }
 
 const (
-	enter, escape, down, left, right = kb.Enter, kb.Escape, kb.ArrowDown, kb.ArrowLeft, kb.ArrowRight
+	enter, escape, down, left, home, end = kb.Enter, kb.Escape, kb.ArrowDown, kb.ArrowLeft, kb.Home, kb.End
 )
-
-// awaited waits for a promise.
-func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 
 // turn moves a slider to a value.
 func (p *tab) turn(selector string, to int) {
 	p.t.Helper()
-	p.do(chromedp.Evaluate(fmt.Sprintf(`{ const slider = document.querySelector(%q); slider.max = Math.max(slider.max, %d); slider.value = %d; slider.dispatchEvent(new Event("input", { bubbles: true })); }`, selector, to, to), nil))
+	p.do(script(fmt.Sprintf(`{ const slider = document.querySelector(%q); slider.max = Math.max(slider.max, %d); slider.value = %d; slider.dispatchEvent(new Event("input", { bubbles: true })); }`, selector, to, to)))
+}
+
+// prefers emulates what the system's settings prefer.
+func prefers(feature, is string) step {
+	return command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-" + feature, Value: is}}})
 }

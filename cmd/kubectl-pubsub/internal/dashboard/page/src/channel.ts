@@ -20,6 +20,7 @@ export class ChannelView {
   private decision: Decision | undefined;
   private noDecision = "";
   private conditions: Condition[] | undefined;
+  private scaledObject: Condition[] = [];
   private workers: Worker[] | undefined;
   private events: KubernetesEvent[] | undefined;
   private settings: Setting[] = [];
@@ -108,6 +109,7 @@ export class ChannelView {
     if (change.noDecision) [this.decision, this.noDecision] = [undefined, change.noDecision];
     if (change.forbidden) this.forbidden = change.forbidden;
     if (change.conditions) this.conditions = change.conditions;
+    if (change.scaledObject) this.scaledObject = change.scaledObject;
     if (change.workers) this.workers = change.workers;
     if (change.events) this.events = change.events;
     if (change.settings) this.settings = change.settings;
@@ -119,6 +121,7 @@ export class ChannelView {
       if (change.full || change[part] || change.forbidden) this.stale.add(part);
     }
     if (change.noDecision) this.stale.add("decision");
+    if (change.scaledObject) this.stale.add("conditions");
     // Absent in the first message means that there is none.
     if (change.full) {
       this.conditions ??= [];
@@ -171,7 +174,7 @@ export class ChannelView {
 
   private head(now: number): void {
     const row = this.row;
-    const notice = this.gone ? "This channel was deleted; showing what was known." : this.problem;
+    const notice = this.gone ? "This channel was deleted; showing what was known." : this.problem || (this.forbidden.history ?? "");
     this.notice.hidden = notice === "";
     text(this.notice, notice);
     if (!row) return;
@@ -191,14 +194,20 @@ export class ChannelView {
     text(this.figures.oldest!, Number.isNaN(oldest) ? unknown : span((now - oldest) / 1000));
   }
 
+  private ofScaledObject(now: number): Node[] {
+    const title = el("h4", {}, "The ScaledObject's");
+    if (this.forbidden.scaledObject) return [title, forbidden(this.forbidden.scaledObject)];
+    return this.scaledObject.length > 0 ? [title, conditions(this.scaledObject, now)] : [];
+  }
+
   private fill(part: Part, now: number): void {
     const into = this.panels[part];
     const refused = this.forbidden[part];
     if (refused) into.fill(forbidden(refused));
-    else if (part === "decision") into.fill(...(this.decision ? decision(this.decision, now) : [nothing(this.noDecision || "There is no decision.")]), ...(this.forbidden.scaledObject ? [forbidden(this.forbidden.scaledObject)] : []));
+    else if (part === "decision") into.fill(...(this.decision ? decision(this.decision, now) : [nothing(this.noDecision || "There is no decision.")]));
     else if (part === "marks") into.fill(decisions(this.timeline.marks, (mark) => this.timeline.choose(mark)));
     else if (part === "settings") into.fill(settings(this.settings));
-    else if (part === "conditions" && this.conditions) into.fill(conditions(this.conditions, now));
+    else if (part === "conditions" && this.conditions) into.fill(conditions(this.conditions, now), ...this.ofScaledObject(now));
     else if (part === "workers" && this.workers) into.fill(workers(this.workers, now));
     else if (part === "events" && this.events) into.fill(events(this.events, now));
   }

@@ -62,10 +62,11 @@ export class FleetView {
   /** shown is to be called when the view is in the document again. */
   shown(): void {
     this.table.restore();
-    this.table.focus();
   }
 
+  /** mark selects a channel, and gives the table the keys. */
   mark(key: string): void {
+    this.table.focus();
     this.table.select(key);
   }
 

@@ -31,6 +31,7 @@ const state = new State(draw, (change) => {
 });
 const fleet = new FleetView(state, (key) => (location.hash = channelHash(key)));
 let channel: ChannelView | undefined;
+let started = false; // a view is shown
 
 const socket = new Socket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, {
   message: (message) => {
@@ -51,7 +52,8 @@ go();
 
 function go(): void {
   const wanted = channelKey(location.hash);
-  if (wanted === channel?.key && view.childElementCount > 0) return;
+  if (started && wanted === channel?.key) return;
+  started = true;
   const left = channel;
   left?.close();
   channel = wanted === undefined ? undefined : new ChannelView(wanted, state, socket, back);
@@ -61,7 +63,7 @@ function go(): void {
     channel.focus();
   } else {
     fleet.shown();
-    if (left) fleet.mark(left.key);
+    if (left) fleet.mark(left.key); // as it was, also for the keys
   }
   draw();
 }

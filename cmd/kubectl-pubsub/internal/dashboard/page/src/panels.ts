@@ -82,10 +82,14 @@ export function conditions(all: Condition[], now: number): Node {
 
 export function workers(all: Worker[], now: number): Node {
   if (all.length === 0) return nothing("There is no worker.");
-  const head = el("thead", {}, el("tr", {}, ...["Worker", "State", "Restarts", "Age", "Node"].map((name) => el("th", { scope: "col" }, name))));
-  const good = (w: Worker): boolean => w.state === "Ready";
-  const rows = [...all].sort((a, b) => Number(good(a)) - Number(good(b))).map((w) => el("tr", { class: good(w) ? "good" : w.state === "Starting" || w.state === "Terminating" ? "passing" : "bad" }, el("td", { class: "name", title: w.name }, w.name), el("td", { title: w.message }, el("span", { class: "shape", "aria-hidden": "true" }, good(w) ? "● " : w.state === "Starting" || w.state === "Terminating" ? "◌ " : "▲ "), w.state, w.message ? el("span", { class: "message" }, ` ${w.message}`) : null), el("td", { class: "number" }, count(w.restarts)), el("td", { class: "number" }, span((now - at(w.since)) / 1000)), el("td", { class: "name", title: w.node }, w.node ?? unknown)));
-  return scrolled(el("table", {}, head, el("tbody", {}, ...rows)));
+  const rank = (w: Worker): number => (w.state === "Ready" ? 2 : w.state === "Starting" || w.state === "Terminating" ? 1 : 0);
+  const looks = [["bad", "▲"], ["passing", "◌"], ["good", "●"]] as const;
+  const item = (w: Worker): Node => {
+    const [look, shape] = looks[rank(w)]!;
+    const more = [w.restarts > 0 ? plural(w.restarts, "restart") : "", span((now - at(w.since)) / 1000), w.node ? `on ${w.node}` : ""].filter(Boolean).join(" · ");
+    return el("li", { class: look }, el("p", {}, el("span", { class: "shape", "aria-hidden": "true" }, shape), el("b", {}, w.state), ` ${w.name}`), el("p", { class: "message" }, more), w.message ? el("p", { class: "message" }, w.message) : null);
+  };
+  return el("ul", { class: "list scroll" }, ...[...all].sort((a, b) => rank(a) - rank(b)).map(item));
 }
 
 export function events(all: KubernetesEvent[], now: number): Node {

@@ -75,6 +75,7 @@ export interface Point {
   desired: number;
   lower?: number;
   upper?: number;
+  rate?: number;
 }
 
 export interface Channel {
@@ -89,6 +90,7 @@ export interface Channel {
   events?: KubernetesEvent[];
   conditions?: Condition[];
   workers?: Worker[];
+  scaledObject?: Condition[];
   settings?: Setting[];
   forbidden?: Record<string, string>;
 }

@@ -44,7 +44,7 @@ export class WhatIf {
       choice("policy", "policy", ["Threshold", "Utilization"], change),
     ];
     this.replay = new ReplayView((seconds) => this.asks.replay(seconds, this.changes()));
-    const group = (title: string, knobs: Knob[]): HTMLElement => el("fieldset", {}, el("legend", {}, title), ...knobs.map((knob) => knob.element));
+    const group = (title: string, knobs: Knob[]): HTMLElement => el("fieldset", { class: `knobs-${title.split(" ")[1]}` }, el("legend", {}, title), ...knobs.map((knob) => knob.element));
     this.element = el("section", { class: "panel whatif", "aria-label": "What if" }, el("header", {}, el("h2", {}, "What if"), this.resetAll), el("div", { class: "body" }, group("The situation", this.situation), group("The settings", this.settings), this.answer), this.replay.element);
     this.show(undefined);
   }

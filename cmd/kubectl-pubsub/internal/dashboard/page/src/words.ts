@@ -109,7 +109,7 @@ export function severity(row: Pick<Row, "severity">): (typeof severities)[number
 /** phase is the phase with what else is to be said beside it. */
 export function phase(row: Pick<Row, "phase" | "paused" | "autoscaled">): string {
   const name = row.phase || "unknown";
-  if (row.paused) return `${name}, paused`;
+  if (row.paused) return "Paused";
   return row.autoscaled ? name : `${name}, fixed`;
 }
 
