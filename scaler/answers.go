@@ -79,7 +79,7 @@ func newAnswers(targets Targets, now func() time.Time) *answers {
 // succeeded takes down an answer. It reports whether the answer asks for a change that the one
 // before did not ask for.
 func (a *answers) succeeded(r *request, e *evaluation) (news bool) {
-	now, d, spec := a.now(), &e.decision, &r.trigger.Policy
+	now, d, spec := a.now(), &e.Decision, &r.trigger.Policy
 	next := answer{
 		asked: now, sampled: e.reading.at, ready: e.reading.ready, inFlight: e.reading.inFlight, lowerBound: e.reading.lowerBound,
 		rateKnown: e.reading.rate != nil, oldest: e.reading.oldest,
@@ -242,8 +242,8 @@ func (s *Service) evaluateForKEDA(ctx context.Context, r *request) (evaluation, 
 		return e, err
 	}
 	if s.answers.succeeded(r, &e) {
-		s.logger.InfoContext(ctx, "decided", "namespace", r.namespace, "name", r.name, "replicas", e.decision.Replicas,
-			"desiredReplicas", e.decision.Desired, "reason", string(e.decision.Reason), "message", r.told(e.decision.Text))
+		s.logger.InfoContext(ctx, "decided", "namespace", r.namespace, "name", r.name, "replicas", e.Decision.Replicas,
+			"desiredReplicas", e.Decision.Desired, "reason", string(e.Decision.Reason), "message", r.told(e.Decision.Text))
 	}
 	return e, nil
 }

@@ -5,9 +5,7 @@ import (
 	"math"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
-	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/explanation"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
@@ -46,16 +44,24 @@ func sumWork(queues []queue.Queue, samples []sampling.Sample) *busy {
 	return total
 }
 
-// inFlight is the work as the policy decides by it.
-func (b *busy) inFlight() policy.InFlight {
+// work is the same as the policy decides by it; nil if it is not known.
+func (b *busy) work() *explanation.Work {
 	if b == nil || !b.Known {
-		return policy.InFlight{}
+		return nil
 	}
-	in := policy.InFlight{Known: true, Window: b.Mean, Seen: b.Seen}
+	work := &explanation.Work{Mean: b.Mean, Seen: b.Seen}
 	if b.RecentSeen >= minRecent {
-		in.Recent = b.Recent
+		work.Recent = &b.Recent
 	}
-	return in
+	return work
+}
+
+// unknown says why it is not known, if there is something to say.
+func (b *busy) unknown() string {
+	if b == nil || b.Known || b.hidden == nil {
+		return ""
+	}
+	return hiddenWords(*b.hidden, b.kind)
 }
 
 // recent is the mean of policy.RecentWindow, in messages, if enough of it was seen.
@@ -64,20 +70,6 @@ func (b *busy) recent() (mean float64, known bool) {
 		return 0, false
 	}
 	return messages(b.Recent), true
-}
-
-// inUse is the policy that decides, and why it is not the one that the trigger names.
-func inUse(spec policy.Spec, read reading) (name policy.Name, why string) {
-	if spec.Policy != policy.ByUtilization {
-		return policy.ByThreshold, ""
-	}
-	switch b := read.busy; {
-	case b == nil:
-		return policy.ByThreshold, "queue_depth says nothing of the work in flight: leave it out to have Utilization decide"
-	case !b.Known && b.hidden != nil:
-		return policy.ByThreshold, hiddenWords(*b.hidden, b.kind)
-	}
-	return policy.ByUtilization, ""
 }
 
 // hiddenWords says why a queue does not show what is in flight, with the remedy.
@@ -102,35 +94,15 @@ func (r reading) showsWork() bool {
 	return len(r.samples) > 0
 }
 
-// tellBusy adds what Utilization decides by to an answer.
-func (e evaluation) tellBusy(out *inspectv1.ExplainResponse, spec policy.Spec, now time.Time) {
-	out.InFlightKnown = e.reading.showsWork()
-	out.PolicyInUse, out.FallbackReason = string(e.inUse), e.fallback
-	if spec.Policy != policy.ByUtilization {
-		return
-	}
-	slots := spec.Slots(e.decision.Replicas)
-	out.Slots = slots
-	b := e.reading.busy
-	if b == nil || !b.Known {
-		return
-	}
-	out.BusyOverWindow, out.WindowSeen = new(messages(b.Mean)), durationpb.New(b.Seen)
-	if recent, known := b.recent(); known {
-		out.Busy = new(recent)
-		if slots > 0 {
-			out.Utilization = new(100 * recent / float64(slots))
-		}
-	}
-	out.ConcurrencyRemark = b.concurrencyRemark(spec, e.state.Replicas, e.state.LastScale, now)
-}
-
 // messages is a number that is given in thousandths.
 func messages(thousandths int64) float64 { return float64(thousandths) / 1000 }
 
 // concurrencyRemark says what is wrong with workerConcurrency by what was seen; empty: nothing. It has no number
 // in it that changes with every sample. While the fleet changes, and workers start or end, nothing can be told.
 func (b *busy) concurrencyRemark(spec policy.Spec, replicas int32, lastScale, now time.Time) string {
+	if b == nil || !b.Known {
+		return ""
+	}
 	window, each := spec.UtilizationWindow(), max(1, spec.WorkerConcurrency)
 	slots := spec.Slots(replicas)
 	if replicas == 0 || b.Seen < window || now.Sub(lastScale) < 2*window {

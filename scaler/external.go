@@ -56,7 +56,7 @@ func (s *Service) GetMetrics(ctx context.Context, in *externalscaler.GetMetricsR
 	}
 	return &externalscaler.GetMetricsResponse{MetricValues: []*externalscaler.MetricValue{{
 		MetricName:       MetricName,
-		MetricValueFloat: e.value(r.trigger.Policy),
+		MetricValueFloat: e.Value(),
 	}}}, nil
 }
 
@@ -71,7 +71,7 @@ func (s *Service) IsActive(ctx context.Context, ref *externalscaler.ScaledObject
 	if err != nil {
 		return nil, err
 	}
-	return &externalscaler.IsActiveResponse{Result: e.decision.Active}, nil
+	return &externalscaler.IsActiveResponse{Result: e.Decision.Active}, nil
 }
 
 // StreamIsActive sends the state when the stream opens, whenever it changes, and every
@@ -120,7 +120,7 @@ func (s *Service) active(ctx context.Context, r *request) (active, waiting bool,
 	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 	defer cancel()
 	e, err := s.evaluateForKEDA(ctx, r)
-	return e.decision.Active, e.decision.Replicas == 0 && !e.decision.Active, err
+	return e.Decision.Active, e.Decision.Replicas == 0 && !e.Decision.Active, err
 }
 
 // StreamMetricSpec sends the specs when the stream opens and whenever they change, so

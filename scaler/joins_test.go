@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jawaracloud/pubsub-operator/scaler/explanation"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/trigger"
 )
@@ -20,7 +21,7 @@ func TestAValueWithoutARowIsAFault(t *testing.T) {
 		return err
 	}
 	ofDecision := func(action policy.Action, reason policy.Reason) error {
-		out, err := s.explanation(&request{}, evaluation{decision: policy.Decision{Action: action, Reason: reason}})
+		out, err := s.explanation(&request{}, evaluation{Evaluation: explanation.Evaluation{Decision: policy.Decision{Action: action, Reason: reason}}})
 		assert.Nil(t, out)
 		return err
 	}

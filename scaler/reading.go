@@ -8,6 +8,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/address"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/explanation"
 	"github.com/jawaracloud/pubsub-operator/scaler/framework"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
@@ -121,6 +122,7 @@ type reading struct {
 	rateLowerBound  bool
 	oldest          time.Time // when the oldest waiting message arrived; the zero time if none waits, or if it was not read
 	busy            *busy     // the work in flight over time; nil if it was not asked for, or if the caller gave the depth
+	given           bool      // the caller gave the depth
 }
 
 // mixed is the kind if the queues are of several kinds.
@@ -180,10 +182,15 @@ func (r *reading) addRate(sample sampling.Sample) {
 	r.rateLowerBound = r.rateLowerBound || sample.RateLowerBound
 }
 
-// oldestAge is how long the oldest message has waited by now.
-func (r reading) oldestAge(now time.Time) time.Duration {
-	if r.oldest.IsZero() {
-		return 0
+// summary is the reading as a decision is made from it.
+func (r reading) summary(now time.Time) explanation.Reading {
+	if r.given {
+		return explanation.OfDepth(string(r.kind), r.ready, now)
 	}
-	return max(0, now.Sub(r.oldest))
+	return explanation.Reading{
+		Kind: string(r.kind), Ready: r.ready, InFlight: r.inFlight,
+		LowerBound: r.lowerBound, AtLeast: r.atLeast, InFlightKnown: r.showsWork(),
+		At: r.at, Rate: r.rate, RateLowerBound: r.rateLowerBound, Oldest: r.oldest,
+		Work: r.busy.work(), NoWork: r.busy.unknown(),
+	}
 }

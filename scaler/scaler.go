@@ -10,7 +10,7 @@ import (
 	"github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
-	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/scaler/explanation"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
@@ -120,11 +120,8 @@ func (s *Service) state(ctx context.Context, r *request) (target.State, error) {
 
 // evaluation has everything that an answer is made from.
 type evaluation struct {
-	reading  reading
-	state    target.State
-	decision policy.Decision
-	inUse    policy.Name // the policy that decided
-	fallback string      // why that is not the trigger's; empty if it is
+	reading reading
+	explanation.Evaluation
 }
 
 // evaluate reads the depth and the target's state, and decides.
@@ -141,27 +138,5 @@ func (s *Service) evaluate(ctx context.Context, r *request) (evaluation, error) 
 }
 
 func (s *Service) decide(r *request, read reading, state target.State) evaluation {
-	now := s.now()
-	name, fallback := inUse(r.trigger.Policy, read)
-	return evaluation{
-		reading:  read,
-		state:    state,
-		inUse:    name,
-		fallback: fallback,
-		decision: name.Decider()(r.trigger.Policy, policy.State{
-			Replicas:  state.Replicas,
-			Depth:     read.depth(),
-			AtLeast:   read.atLeast,
-			OldestAge: read.oldestAge(now),
-			InFlight:  read.busy.inFlight(),
-			LastScale: state.LastScale,
-			Now:       now,
-		}),
-	}
-}
-
-// value is what GetMetrics answers.
-func (e evaluation) value(spec policy.Spec) float64 {
-	spec.Policy = e.inUse
-	return float64(spec.MetricValue(e.decision, e.state.ToleranceHonoured))
+	return evaluation{reading: read, Evaluation: explanation.Evaluate(r.trigger.Policy, read.summary(s.now()), explanation.Target(state), s.now())}
 }

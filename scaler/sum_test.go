@@ -2,14 +2,11 @@ package scaler
 
 import (
 	"math"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/jawaracloud/pubsub-operator/internal/declared"
-	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
@@ -50,17 +47,8 @@ func TestSumOfWhatIsNotCertain(t *testing.T) {
 			e := New(Options{}).decide(&request{trigger: trigger.Trigger{Policy: spec}}, read, target.State{Replicas: 10})
 			assert.Equal(t, test.depth, read.depth())
 			assert.Equal(t, test.lowerBound, read.lowerBound)
-			assert.Equal(t, test.desired, e.decision.Desired, e.decision.Text)
-			assert.Equal(t, test.reason, e.decision.Reason, e.decision.Text)
+			assert.Equal(t, test.desired, e.Decision.Desired, e.Decision.Text)
+			assert.Equal(t, test.reason, e.Decision.Reason, e.Decision.Text)
 		})
 	}
-}
-
-// Each reason of the policy's has its own in the answer, of the same name.
-func TestEveryReasonIsTold(t *testing.T) {
-	for _, reason := range declared.Values[policy.Reason](t) {
-		name := strings.ReplaceAll(strings.TrimPrefix(reasons[reason].String(), "REASON_"), "_", "")
-		assert.Equal(t, strings.ToUpper(string(reason)), name)
-	}
-	assert.Len(t, reasons, len(inspectv1.Reason_name)-1, "all but UNSPECIFIED")
 }

@@ -34,6 +34,9 @@ type Config struct {
 	// from Kubernetes 1.35).
 	KeepsTolerance bool
 	Fixed          int32 // replicas of the fixed fleet, 1 or more; 0: the mean of Threshold's, rounded up
+	// Start is the number of replicas at the start, 0 or more; nil: as many as the arrivals of the
+	// first minute need.
+	Start *int32
 }
 
 // DefaultConfig is the surroundings that published results are made with.
@@ -67,6 +70,9 @@ func (c Config) Validate() error {
 	}
 	if c.Fixed < 0 || c.Fixed > policy.MaxReplicasLimit {
 		errs = append(errs, fmt.Errorf("fixed is %d: it must be from 1 to %d, or 0 for as many as the policy needs on average", c.Fixed, policy.MaxReplicasLimit))
+	}
+	if c.Start != nil && (*c.Start < 0 || *c.Start > policy.MaxReplicasLimit) {
+		errs = append(errs, fmt.Errorf("start is %d: it must be from 0 to %d, or left out for as many as the first arrivals need", *c.Start, policy.MaxReplicasLimit))
 	}
 	return errors.Join(errs...)
 }
@@ -144,6 +150,9 @@ func Run(config Config, arrivals []int64, autoscaler *Autoscaler) Result {
 // initialReplicas is the number that the arrivals of the first minute need, within the limits, so
 // that no autoscaler is judged by a fleet that is too small at the start.
 func initialReplicas(config Config, arrivals []int64) int32 {
+	if config.Start != nil {
+		return *config.Start
+	}
 	var sum float64
 	first := arrivals[:min(60, len(arrivals))]
 	for _, count := range first {

@@ -42,6 +42,12 @@ type ScalingDecision struct {
 	// +optional
 	Message string `json:"message,omitempty"`
 
+	// remarks is what else there is to know of the queue: the end of message, from the "; " on.
+	//
+	// Example: remarks: "; the consumer group is gone"
+	// +optional
+	Remarks string `json:"remarks,omitempty"`
+
 	// arithmetic is how desiredReplicas is computed, and what limits it. It is absent if
 	// desiredReplicas comes from neither the depth nor the work in flight.
 	//
@@ -144,6 +150,12 @@ type ScalingDecision struct {
 	// Example: windowSeen: 2m0s
 	// +optional
 	WindowSeen *metav1.Duration `json:"windowSeen,omitempty"`
+
+	// fallbackReason says why policy Threshold decided instead of Utilization, with the remedy.
+	//
+	// Example: fallbackReason: "no worker shows what it holds of the list \"orders\""
+	// +optional
+	FallbackReason string `json:"fallbackReason,omitempty"`
 
 	// toleranceIgnored is true if the cluster's HPA ignores changes of up to 10 %, because it
 	// does not know behavior.*.tolerance.

@@ -17,7 +17,7 @@ resume hold the number of workers.
 
 The scaler decides how many replicas the workers of each PubSubChannel get. explain asks it
 for the decision and the arithmetic behind it, now or if something were different; watch
-follows its decisions; simulate replays arrivals without any cluster. dead shows, gives back
+follows its decisions; dashboard shows them in the browser; simulate replays arrivals without any cluster. dead shows, gives back
 and removes the messages that the default workers gave up.
 
 explain and watch find the scaler by the labels of its pods and forward a port to one of
@@ -40,7 +40,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true // kubectl asks for completions in its own way
 	cluster.Bind(root.PersistentFlags())
-	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newSimulateCommand(), newDeadCommand(cluster),
+	root.AddCommand(newExplainCommand(cluster), newWatchCommand(cluster), newDashboardCommand(cluster), newSimulateCommand(), newDeadCommand(cluster),
 		newStatusCommand(cluster), newDoctorCommand(cluster), newPauseCommand(cluster), newResumeCommand(cluster), newConvertCommand(), newVersionCommand(cluster))
 	completeNamespaces(root, cluster)
 	return root

@@ -13,14 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
-	"github.com/jawaracloud/pubsub-operator/translator/reading"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/trouble"
 )
 
 // selecting says which channels.
@@ -100,7 +98,7 @@ type statusRow struct {
 	// Trouble is the reason of the first condition that is not as it should be.
 	Trouble string `json:"trouble,omitempty"`
 	Message string `json:"message,omitempty"`
-	rank    int    // of the trouble, the worst first
+	rank    trouble.Rank
 }
 
 func (s *showing) run(command *cobra.Command, names []string) error {
@@ -166,46 +164,14 @@ func (s *showing) table(command *cobra.Command, rows []statusRow) error {
 	return err
 }
 
-// statusRowOf finds the first condition that somebody should look at.
+// statusRowOf tells what somebody should look at.
 func statusRowOf(channel *v1.PubSubChannel) statusRow {
-	status := channel.Status
-	r := statusRow{
+	status, found := channel.Status, trouble.Of(channel)
+	return statusRow{
 		Namespace: channel.Namespace, Name: channel.Name, Phase: string(status.Phase),
 		Ready: status.ReadyReplicas, Replicas: status.Replicas, Depth: status.QueueDepth,
+		Trouble: found.Reason, Message: found.Message, rank: found.Rank,
 	}
-	if words := reading.Unreadable(channel); words != "" {
-		r.Trouble, r.Message, r.rank = v1.ReasonInvalidSpec, words, 4
-		return r
-	}
-	if len(status.Conditions) == 0 {
-		r.Trouble, r.Message, r.rank = "NotObserved", "no controller has looked at it yet: see kubectl pubsub doctor", 4
-		return r
-	}
-	for _, trouble := range []struct {
-		kind string
-		is   func(metav1.Condition) bool
-		rank int
-	}{
-		{v1.ConditionReady, func(c metav1.Condition) bool {
-			return c.Status != metav1.ConditionTrue && c.Reason != v1.ReasonProgressing
-		}, 4},
-		{v1.ConditionConnected, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue }, 3},
-		{v1.ConditionScaled, func(c metav1.Condition) bool {
-			return c.Reason == v1.ReasonNotCarriedOut || c.Reason == v1.ReasonHeldByScaledObject || c.Reason == v1.ReasonFallback
-		}, 2},
-		{v1.ConditionUtilization, func(c metav1.Condition) bool { return c.Status == metav1.ConditionFalse }, 2},
-		{v1.ConditionReady, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue }, 1},
-	} {
-		c := meta.FindStatusCondition(status.Conditions, trouble.kind)
-		if c != nil && trouble.is(*c) {
-			r.Trouble, r.Message, r.rank = c.Reason, c.Message, trouble.rank
-			return r
-		}
-	}
-	if c := meta.FindStatusCondition(status.Conditions, v1.ConditionScaled); c != nil {
-		r.Message = c.Message
-	}
-	return r
 }
 
 // completeOutput completes the values of --output.

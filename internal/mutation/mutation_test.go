@@ -26,12 +26,13 @@ type target struct {
 }
 
 var (
-	scaler    = []string{"scaler"}
-	queue     = []string{"scaler/queue", "scaler"}
-	broker    = []string{"scaler/broker", "scaler"}
-	framework = []string{"scaler/framework"}
-	trigger   = []string{"scaler/trigger", "scaler"}
-	publisher = []string{"cmd/publisher"}
+	scaler      = []string{"scaler"}
+	explanation = []string{"scaler/explanation", "scaler"}
+	queue       = []string{"scaler/queue", "scaler"}
+	broker      = []string{"scaler/broker", "scaler"}
+	framework   = []string{"scaler/framework"}
+	trigger     = []string{"scaler/trigger", "scaler"}
+	publisher   = []string{"cmd/publisher"}
 )
 
 // targets are all tables and switches by which a value crosses from one room to another.
@@ -41,8 +42,8 @@ var targets = []target{
 	{"scaler/reading.go", "scores", scaler},
 	{"scaler/reading.go", "inFlights", scaler},
 	{"scaler/reading.go", "scheduleds", scaler},
-	{"scaler/inspect.go", "actions", scaler},
-	{"scaler/inspect.go", "reasons", scaler},
+	{"scaler/explanation/explanation.go", "actions", explanation},
+	{"scaler/explanation/explanation.go", "reasons", explanation},
 	{"scaler/caller.go", "mayCall", scaler},
 	{"scaler/queue/reader.go", "kindReaderOf", queue},
 	{"scaler/queue/sortedset.go", "newSortedSetReader", queue},

@@ -856,8 +856,11 @@ type ExplainResponse struct {
 	// What is wrong with policy.worker_concurrency by what was seen over the window, with the
 	// remedy; empty if nothing is. For people: its wording may change.
 	ConcurrencyRemark string `protobuf:"bytes,35,opt,name=concurrency_remark,json=concurrencyRemark,proto3" json:"concurrency_remark,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What else there is to know of the queues: the end of explanation, from the "; " on. Empty if
+	// there is nothing. For people: its wording may change.
+	Remarks       string `protobuf:"bytes,36,opt,name=remarks,proto3" json:"remarks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -1135,6 +1138,13 @@ func (x *ExplainResponse) GetConcurrencyRemark() string {
 	return ""
 }
 
+func (x *ExplainResponse) GetRemarks() string {
+	if x != nil {
+		return x.Remarks
+	}
+	return ""
+}
+
 var File_inspect_v1_inspect_proto protoreflect.FileDescriptor
 
 const file_inspect_v1_inspect_proto_rawDesc = "" +
@@ -1193,7 +1203,7 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x12utilization_target\x18\r \x01(\x05R\x11utilizationTarget\x120\n" +
 	"\x14utilization_scale_up\x18\x0e \x01(\x05R\x12utilizationScaleUp\x124\n" +
 	"\x16utilization_scale_down\x18\x0f \x01(\x05R\x14utilizationScaleDown\x12H\n" +
-	"\x12utilization_window\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11utilizationWindow\"\x95\f\n" +
+	"\x12utilization_window\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11utilizationWindow\"\xaf\f\n" +
 	"\x0fExplainResponse\x12\x1f\n" +
 	"\vqueue_depth\x18\x01 \x01(\x03R\n" +
 	"queueDepth\x12\x14\n" +
@@ -1239,7 +1249,8 @@ const file_inspect_v1_inspect_proto_rawDesc = "" +
 	"\vutilization\x18  \x01(\x01H\x03R\vutilization\x88\x01\x01\x12\"\n" +
 	"\rpolicy_in_use\x18! \x01(\tR\vpolicyInUse\x12'\n" +
 	"\x0ffallback_reason\x18\" \x01(\tR\x0efallbackReason\x12-\n" +
-	"\x12concurrency_remark\x18# \x01(\tR\x11concurrencyRemarkB\x0f\n" +
+	"\x12concurrency_remark\x18# \x01(\tR\x11concurrencyRemark\x12\x18\n" +
+	"\aremarks\x18$ \x01(\tR\aremarksB\x0f\n" +
 	"\r_message_rateB\a\n" +
 	"\x05_busyB\x13\n" +
 	"\x11_busy_over_windowB\x0e\n" +

@@ -25,6 +25,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // users of a kubeconfig with an auth provider, as kubectl has them
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
 
 // requestTimeout bounds one request to the API server unless --request-timeout says so.
@@ -76,6 +77,15 @@ func (f *ClusterFlags) Namespace() (string, error) {
 	return namespace, nil
 }
 
+// Context is the name of the kubeconfig's context; empty if none is named.
+func (f *ClusterFlags) Context() string {
+	raw, err := f.loader().RawConfig()
+	if err != nil {
+		return ""
+	}
+	return cmp.Or(f.overrides.CurrentContext, raw.CurrentContext)
+}
+
 // Cluster is the Kubernetes API.
 type Cluster struct {
 	// Client knows PubSubChannels and the kinds of the list others, without asking the API
@@ -106,8 +116,10 @@ var others = []struct {
 }{
 	{corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace},
 	{corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace},
+	{corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace},
 	{corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot},
 	{schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, meta.RESTScopeNamespace},
+	{schema.GroupVersionKind{Group: "keda.sh", Version: "v1alpha1", Kind: "ScaledObject"}, meta.RESTScopeNamespace},
 	{schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"}, meta.RESTScopeNamespace},
 	{schema.GroupVersionKind{Group: "authorization.k8s.io", Version: "v1", Kind: "SubjectAccessReview"}, meta.RESTScopeRoot},
 	{schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}, meta.RESTScopeRoot},
@@ -142,6 +154,23 @@ func NewCluster(config *rest.Config) (*Cluster, error) {
 	}
 	return c, nil
 }
+
+// Raw is a client for PubSubChannels as the API server sends them, for who decodes them itself.
+// Its requests are bounded by their context alone.
+func (c *Cluster) Raw() (rest.Interface, error) {
+	config, err := reading.Config(c.config)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the client of the API server %s: %w", c.config.Host, err)
+	}
+	return raw, nil
+}
+
+// Host is the API server's address.
+func (c *Cluster) Host() string { return c.config.Host }
 
 // Bounded is a context for one request.
 func (c *Cluster) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -113,10 +113,12 @@ type Point struct {
 	Desired    int32     `json:"desired"`
 	LowerBound *int64    `json:"lower,omitempty"`
 	UpperBound *int64    `json:"upper,omitempty"`
+	Rate       *int64    `json:"rate,omitempty"` // arrivals per second
 }
 
-// Channel is the channel that is open. A part that is absent has not changed; Points and Marks
-// are those that came since the last message.
+// Channel is the channel that is open. A part that is absent has not changed, and one that became
+// empty is there as []; Points and Marks are those that came since the last message. A message
+// that is Full replaces all, also later, such as when the older points of a Prometheus are there.
 type Channel struct {
 	Key        string      `json:"key"`
 	Full       bool        `json:"full,omitempty"`
@@ -126,13 +128,15 @@ type Channel struct {
 	NoDecision string      `json:"noDecision,omitempty"` // why there is none, where there is none
 	Points     []Point     `json:"points,omitempty"`
 	Marks      []Mark      `json:"marks,omitempty"`
-	Events     []Event     `json:"events,omitempty"` // all, the newest first
-	Conditions []Condition `json:"conditions,omitempty"`
-	Workers    []Worker    `json:"workers,omitempty"`
-	Settings   []Setting   `json:"settings,omitempty"`
-	// Forbidden are the parts that the user may not read: events, workers, scaledObject, each
-	// with the words to show in its place.
-	Forbidden map[string]string `json:"forbidden,omitempty"`
+	Events     []Event     `json:"events,omitzero"` // all, the newest first
+	Conditions []Condition `json:"conditions,omitzero"`
+	Workers    []Worker    `json:"workers,omitzero"`
+	Settings   []Setting   `json:"settings,omitzero"`
+	// ScaledObject are its conditions, as KEDA has them.
+	ScaledObject []Condition `json:"scaledObject,omitzero"`
+	// Forbidden are the parts that can't be read: events, workers, scaledObject, and history (of a
+	// Prometheus), each with the words to show in its place.
+	Forbidden map[string]string `json:"forbidden,omitzero"`
 }
 
 // Decision is a decision with its arithmetic.

@@ -92,8 +92,12 @@ export class Table {
   move(by: number): void {
     if (this.list.length === 0) return;
     const from = this.list.findIndex((known) => known.row.key === this.selected);
-    const index = from < 0 ? (by < 0 ? this.list.length - 1 : 0) : Math.min(this.list.length - 1, Math.max(0, from + by));
-    this.select(this.list[index]!.row.key);
+    this.choose(from < 0 ? (by < 0 ? this.list.length - 1 : 0) : Math.min(this.list.length - 1, Math.max(0, from + by)));
+  }
+
+  private choose(index: number): void {
+    const known = this.list[index];
+    if (known) this.select(known.row.key);
   }
 
   openSelected(): void {
@@ -170,9 +174,11 @@ export class Table {
 
   private key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.element) return;
-    const by: Record<string, number> = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, PageDown: this.page, PageUp: -this.page, Home: -this.list.length, End: this.list.length };
+    const by: Record<string, number> = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, PageDown: this.page, PageUp: -this.page };
     const step = by[event.key];
     if (step !== undefined) this.move(step);
+    else if (event.key === "Home") this.choose(0);
+    else if (event.key === "End") this.choose(this.list.length - 1);
     else if (event.key === "Enter") this.openSelected();
     else return;
     event.preventDefault();

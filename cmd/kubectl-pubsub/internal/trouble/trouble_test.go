@@ -1,4 +1,4 @@
-package main
+package trouble
 
 import (
 	"testing"
@@ -19,7 +19,7 @@ func TestTheWorstConditionIsShown(t *testing.T) {
 	for name, test := range map[string]struct {
 		also    []metav1.Condition
 		trouble string
-		rank    int
+		rank    Rank
 	}{
 		"well":                          {nil, "", 0},
 		"Utilization in use":            {[]metav1.Condition{{Type: v1.ConditionUtilization, Status: metav1.ConditionTrue, Reason: v1.ReasonInUse}}, "", 0},
@@ -32,9 +32,9 @@ func TestTheWorstConditionIsShown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			channel := &v1.PubSubChannel{}
 			channel.Status.Conditions = append(append([]metav1.Condition{}, test.also...), well...)
-			row := statusRowOf(channel)
-			assert.Equal(t, test.trouble, row.Trouble)
-			assert.Equal(t, test.rank, row.rank)
+			found := Of(channel)
+			assert.Equal(t, test.trouble, found.Reason)
+			assert.Equal(t, test.rank, found.Rank)
 		})
 	}
 }

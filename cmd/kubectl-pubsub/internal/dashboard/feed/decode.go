@@ -1,0 +1,149 @@
+package feed
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
+)
+
+// decoder decodes channels, and of one that it knows only what changed.
+type decoder struct {
+	seed  maphash.Seed
+	known map[string]remembered
+}
+
+// remembered is a channel with what must be as it was for all but its status to be the same.
+type remembered struct {
+	channel *v1.PubSubChannel
+	rest    uint64 // of the raw metadata that can change without the generation
+}
+
+func newDecoder() *decoder {
+	return &decoder{seed: maphash.MakeSeed(), known: map[string]remembered{}}
+}
+
+// raw is a channel's parts as they came.
+type raw struct {
+	namespace, name, uid, generation, version, labels, annotations, deleted []byte
+	status                                                                  []byte
+}
+
+func split(data []byte) (r raw, err error) {
+	var metadata []byte
+	err = members(data, func(name string, value []byte) {
+		switch name {
+		case "metadata":
+			metadata = value
+		case "status":
+			r.status = value
+		}
+	})
+	if err != nil {
+		return raw{}, err
+	}
+	into := map[string]*[]byte{
+		"namespace": &r.namespace, "name": &r.name, "uid": &r.uid, "generation": &r.generation, "resourceVersion": &r.version,
+		"labels": &r.labels, "annotations": &r.annotations, "deletionTimestamp": &r.deleted,
+	}
+	err = members(metadata, func(name string, value []byte) {
+		if part := into[name]; part != nil {
+			*part = value
+		}
+	})
+	return r, err
+}
+
+func plain(quoted []byte) string { return string(bytes.Trim(quoted, `"`)) }
+
+func (r raw) key() string { return plain(r.namespace) + "/" + plain(r.name) }
+
+// unchanged is a number for all but the status, the version, and what the generation stands for.
+func (d *decoder) unchanged(r raw) uint64 {
+	var h maphash.Hash
+	h.SetSeed(d.seed)
+	for _, part := range [][]byte{r.uid, r.generation, r.labels, r.annotations, r.deleted} {
+		h.WriteString(strconv.Itoa(len(part)))
+		h.WriteByte(' ')
+		h.Write(part)
+	}
+	return h.Sum64()
+}
+
+// channel decodes a channel from what the API server sent. One that can't be decoded says so
+// (reading.Unreadable); an error means that not even its metadata can be.
+func (d *decoder) channel(data []byte) (*v1.PubSubChannel, error) {
+	parts, err := split(data)
+	if err != nil {
+		return d.whole(data, parts)
+	}
+	before, known := d.known[parts.key()]
+	if !known || before.rest != d.unchanged(parts) || reading.Unreadable(before.channel) != "" {
+		return d.whole(data, parts)
+	}
+	channel := &v1.PubSubChannel{TypeMeta: before.channel.TypeMeta, ObjectMeta: before.channel.ObjectMeta, Spec: before.channel.Spec}
+	channel.ResourceVersion = plain(parts.version)
+	if len(parts.status) > 0 {
+		// A quantity may take for ever to decode, and the status has some only then.
+		if bytes.Contains(parts.status, []byte(`"busy`)) && len(reading.TooCostly[v1.PubSubChannelStatus](parts.status, "status")) > 0 {
+			return d.whole(data, parts)
+		}
+		if kjson.UnmarshalCaseSensitivePreserveInts(parts.status, &channel.Status) != nil {
+			return d.whole(data, parts)
+		}
+	}
+	before.channel = channel
+	d.known[parts.key()] = before
+	return channel, nil
+}
+
+func (d *decoder) whole(data []byte, parts raw) (*v1.PubSubChannel, error) {
+	channel, err := reading.Channel(data)
+	if err != nil {
+		return nil, err
+	}
+	channel.ManagedFields = nil // nobody reads them, and they are half of a channel
+	d.known[channel.Namespace+"/"+channel.Name] = remembered{channel, d.unchanged(parts)}
+	return channel, nil
+}
+
+func (d *decoder) forget(key string) { delete(d.known, key) }
+
+// frame is one of a watch: its type, and the object as it came.
+func frame(data []byte) (kind string, object []byte, err error) {
+	err = members(data, func(name string, value []byte) {
+		switch name {
+		case "type":
+			kind = plain(value)
+		case "object":
+			object = value
+		}
+	})
+	if err == nil && (kind == "" || object == nil) {
+		err = errNotJSON
+	}
+	return kind, object, err
+}
+
+// page is one of a list: its items as they came.
+func page(data []byte) (metav1.ListMeta, [][]byte, error) {
+	parts := struct {
+		Metadata metav1.ListMeta   `json:"metadata"`
+		Items    []json.RawMessage `json:"items"`
+	}{}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &parts); err != nil {
+		return metav1.ListMeta{}, nil, fmt.Errorf("reading the list of PubSubChannels: %w", err)
+	}
+	items := make([][]byte, len(parts.Items))
+	for i, item := range parts.Items {
+		items[i] = item
+	}
+	return parts.Metadata, items, nil
+}

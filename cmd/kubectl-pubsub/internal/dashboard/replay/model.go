@@ -1,0 +1,166 @@
+package replay
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/simulation"
+	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
+)
+
+// block is over how many seconds the speed of workers is taken: status.messageRate is a mean of as
+// many.
+const block = 15
+
+// model is what the simulation is given.
+type model struct {
+	config      simulation.Config // without the policy
+	concurrency int
+	arrivals    []int64
+	messages    int64 // the sum of the arrivals
+	assumed     []string
+}
+
+// model reads the surroundings from the record.
+func (w *window) model(channel *v1.PubSubChannel) (*model, error) {
+	concurrency, err := autoscaling.WorkerConcurrency(&channel.Spec)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{config: simulation.DefaultConfig(policy.Spec{}), concurrency: int(concurrency)}
+	m.config.Start = &w.replicas[0]
+	speed, words := w.speed(float64(concurrency))
+	if speed <= 0 {
+		return nil, errNoSpeed
+	}
+	m.config.ServiceRate = speed
+	m.assume("%s", words)
+	if w.cut != "" {
+		m.assume("the window begins at %s: %s", w.start.Format(time.TimeOnly), w.cut)
+	}
+	if start, seen := w.podStart(); seen {
+		m.config.PodStart = start
+		m.assume("a new worker takes messages after %s, the median of the recorded scalings", start)
+	} else {
+		m.assume("a new worker takes messages after %s: no worker started in the window", m.config.PodStart)
+	}
+	if d := channel.Status.Decision; d != nil {
+		m.config.KeepsTolerance = !d.ToleranceIgnored
+	}
+	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
+	m.arrive(w, speed)
+	return m, nil
+}
+
+func (m *model) assume(format string, args ...any) {
+	m.assumed = append(m.assumed, fmt.Sprintf(format, args...))
+}
+
+// speed is how many messages per second one worker finishes, in the best way that the record
+// allows, and how it was found; 0 if the record does not tell.
+func (w *window) speed(concurrency float64) (perSecond float64, words string) {
+	var served, workerSeconds, busiest, steepest float64
+	for from := 0; from+block < len(w.depth); from += block {
+		to := from + block
+		ready := float64(slices.Min(w.ready[from : to+1]))
+		if ready <= 0 || ready != float64(slices.Max(w.ready[from:to+1])) {
+			continue
+		}
+		growth := w.depth[to] - w.depth[from]
+		saturated := slices.Min(w.depth[from:to+1]) > ready*concurrency
+		if slices.Min(w.rate[from:to]) < 0 {
+			steepest = max(steepest, -growth/(ready*block))
+			continue
+		}
+		arrived := sum(w.rate[from:to])
+		busiest = max(busiest, (arrived-growth)/(ready*block))
+		if saturated {
+			served += arrived - growth
+			workerSeconds += ready * block
+		}
+	}
+	switch {
+	case served > 0:
+		return served / workerSeconds, fmt.Sprintf("a worker finishes %s, the mean while all were busy (arrivals less the growth of the depth)", perSecondWords(served/workerSeconds))
+	case busiest > 0:
+		return busiest, fmt.Sprintf("a worker finishes %s, the most that was seen; it may be faster, since the workers were never all busy", perSecondWords(busiest))
+	case steepest > 0:
+		return steepest, fmt.Sprintf("a worker finishes %s, as fast as the depth fell at most; it may be faster, since nothing counts arrivals", perSecondWords(steepest))
+	default:
+		return 0, ""
+	}
+}
+
+func perSecondWords(rate float64) string {
+	return fmt.Sprintf("%.3g messages per second", rate)
+}
+
+func sum(values []float64) (total float64) {
+	for _, value := range values {
+		total += value
+	}
+	return total
+}
+
+// podStart is the median time from a scaling up until all its workers were ready; false if the
+// window has none.
+func (w *window) podStart() (time.Duration, bool) {
+	var took []int
+	for i := 1; i < len(w.desired); i++ {
+		if w.desired[i] <= w.desired[i-1] || w.ready[i-1] < w.desired[i-1] {
+			continue // no more workers, or the ones before are not there yet
+		}
+		for j := i; j < len(w.desired) && w.desired[j] == w.desired[i]; j++ {
+			if w.ready[j] >= w.desired[j] {
+				took = append(took, j-i)
+				break
+			}
+		}
+	}
+	if len(took) == 0 {
+		return 0, false
+	}
+	slices.Sort(took)
+	return time.Duration(took[len(took)/2]) * time.Second, true
+}
+
+// arrive fills in the arrivals of each second. What waited at the start arrives with the first.
+func (m *model) arrive(w *window, speed float64) {
+	m.arrivals = make([]int64, len(w.depth))
+	carry, guessed := w.depth[0], 0
+	for i := range w.depth {
+		arrived := w.rate[i]
+		if arrived < 0 {
+			guessed++
+			arrived = w.guess(i, speed)
+		}
+		carry += arrived
+		whole := math.Floor(carry)
+		m.arrivals[i] = int64(whole)
+		m.messages += int64(whole)
+		carry -= whole
+	}
+	if guessed > 0 {
+		m.assume("the arrivals of %s of %s are the growth of the depth and what the ready workers finish, because status.messageRate does not tell them; while the queue is empty there are none",
+			time.Duration(guessed)*time.Second, time.Duration(len(w.depth))*time.Second)
+	}
+}
+
+// guess is the arrivals of a second that nothing counted: the growth of the depth in the block
+// around it, and what the workers finished if there was something to do.
+func (w *window) guess(i int, speed float64) float64 {
+	from := i - i%block
+	to := min(from+block, len(w.depth)-1)
+	if to <= from {
+		return 0
+	}
+	growth := (w.depth[to] - w.depth[from]) / float64(to-from)
+	if w.depth[i] <= 0 {
+		return max(0, growth)
+	}
+	return max(0, growth+speed*float64(w.ready[i]))
+}

@@ -1,0 +1,77 @@
+package replay
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
+)
+
+// window is the past second by second.
+type window struct {
+	start    time.Time
+	depth    []float64
+	rate     []float64 // arrivals per second; negative: unknown
+	replicas []int32
+	ready    []int32
+	desired  []int32
+	cut      string // why it does not begin earlier; empty: it could not, or was not asked to
+}
+
+// windowOf is the newest stretch of the past in which the depth was known all the time, of at most
+// a length; 0: as long as it can be.
+func windowOf(past Past, length time.Duration) (*window, error) {
+	if len(past.Points) == 0 {
+		return nil, fmt.Errorf("nothing is recorded yet: a replay needs at least %s: keep the dashboard open", shortest)
+	}
+	if length <= 0 || length > longest {
+		length = longest
+	}
+	w := &window{}
+	begin := past.Points[0].Time
+	if past.From.After(begin) {
+		begin, w.cut = past.From, "before, the API server did not answer"
+	}
+	for i, p := range past.Points {
+		if p.Depth != nil || p.Time.After(past.To) {
+			continue
+		}
+		known := past.To
+		if i+1 < len(past.Points) {
+			known = past.Points[i+1].Time
+		}
+		if known.After(begin) {
+			begin, w.cut = known, "before, the depth was not known"
+		}
+	}
+	if asked := past.To.Add(-length); asked.After(begin) {
+		begin, w.cut = asked, ""
+	}
+	if past.To.Sub(begin) < shortest {
+		return nil, fmt.Errorf("the recorded window is %s long (from %s on): a replay needs at least %s in which the depth is known: keep the dashboard open, or start it with --prometheus",
+			max(0, past.To.Sub(begin)).Round(time.Second), begin.UTC().Format(time.TimeOnly), shortest)
+	}
+	w.start = begin.UTC()
+	w.fill(past.Points, int(past.To.Sub(begin)/time.Second))
+	return w, nil
+}
+
+func (w *window) fill(points []protocol.Point, seconds int) {
+	next := 0
+	var p protocol.Point
+	for second := range seconds {
+		for at := w.start.Add(time.Duration(second) * time.Second); next < len(points) && !points[next].Time.After(at); next++ {
+			p = points[next]
+		}
+		if p.Depth == nil { // the first point is less than a second after the start
+			p = points[next]
+		}
+		rate := -1.0
+		if p.Rate != nil {
+			rate = float64(*p.Rate)
+		}
+		w.depth = append(w.depth, float64(*p.Depth))
+		w.rate = append(w.rate, rate)
+		w.replicas, w.ready, w.desired = append(w.replicas, p.Replicas), append(w.ready, p.Ready), append(w.desired, p.Desired)
+	}
+}

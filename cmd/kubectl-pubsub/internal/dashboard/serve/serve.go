@@ -1,0 +1,164 @@
+// Package serve is the dashboard's server: the page, and its WebSocket. It listens on loopback
+// alone, and answers only who has its token.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/feed"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
+)
+
+// Options are what the server shows.
+type Options struct {
+	Version string // of the plugin
+	Cluster string // the kubeconfig's context
+	Files   fs.FS  // the page, with index.html at the top
+	Fleet   *record.Fleet
+	// Surroundings reads what else there is of the channel that a page has open.
+	Surroundings func(ctx context.Context, channel *v1.PubSubChannel, before feed.Surroundings) feed.Surroundings
+	// History reads the points of a channel from before the dashboard began; nil: nobody has any.
+	History func(ctx context.Context, namespace, name string) ([]protocol.Point, error)
+}
+
+// Server is one run of the dashboard.
+type Server struct {
+	options Options
+	guard   *guard
+	handler http.Handler
+	port    int
+
+	pages sync.WaitGroup
+	mu    sync.Mutex
+	count int
+	asked map[string]string // channels whose history was asked for, with the problem if there was one
+}
+
+const (
+	// mostPages is how many pages may be open: each takes memory.
+	mostPages = 32
+	// headerTimeout bounds how long a client takes to say what it wants.
+	headerTimeout = 10 * time.Second
+	// stopTimeout bounds how long the pages are told that it ends.
+	stopTimeout = 2 * time.Second
+)
+
+// New is a server for a port of 127.0.0.1.
+func New(options Options, port int) *Server {
+	s := &Server{options: options, guard: newGuard(port), port: port, asked: map[string]string{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ws", s.page)
+	mux.Handle("/", http.FileServerFS(options.Files))
+	s.handler = s.guard.wrap(mux)
+	return s
+}
+
+// URL is what to open. It has the token: who knows it sees what the user sees.
+func (s *Server) URL() string {
+	return fmt.Sprintf("http://127.0.0.1:%d/?token=%s", s.port, s.guard.token)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Run serves until the context ends.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	pages, end := context.WithCancel(ctx)
+	defer end()
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return pages },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving the dashboard: %w", err)
+	case <-ctx.Done():
+	}
+	end()
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := server.Shutdown(stopping)
+	s.pages.Wait() // they end with their context; Shutdown does not know them
+	if errors.Is(err, context.DeadlineExceeded) {
+		return server.Close()
+	}
+	return err
+}
+
+// page serves one page's WebSocket.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	if !s.guard.ours(r) {
+		http.Error(w, "this WebSocket is for the dashboard's own page", http.StatusForbidden)
+		return
+	}
+	if !s.enter() {
+		http.Error(w, fmt.Sprintf("%d pages are open already: close one", mostPages), http.StatusServiceUnavailable)
+		return
+	}
+	defer s.leave()
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: s.guard.hosts})
+	if err != nil {
+		return // Accept told the client
+	}
+	defer func() { _ = conn.CloseNow() }() // it is closed, or of no use
+	// The request's own context ends with a hijacked connection's handler only.
+	newSession(s, conn).run(r.Context())
+}
+
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count >= mostPages {
+		return false
+	}
+	s.count++
+	s.pages.Add(1)
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count--
+	s.pages.Done()
+}
+
+// history reads the older points of a channel, once, and returns why that failed; empty: it did
+// not, or nobody has any.
+func (s *Server) history(ctx context.Context, channel *v1.PubSubChannel) string {
+	if s.options.History == nil {
+		return ""
+	}
+	key := channel.Namespace + "/" + channel.Name
+	s.mu.Lock()
+	problem, asked := s.asked[key]
+	if !asked {
+		s.asked[key] = "" // one page asks, the others see what it gets
+	}
+	s.mu.Unlock()
+	if asked {
+		return problem
+	}
+	points, err := s.options.History(ctx, channel.Namespace, channel.Name)
+	if err == nil {
+		s.options.Fleet.Prepend(key, points)
+		return ""
+	}
+	s.mu.Lock()
+	delete(s.asked, key) // the next page that opens it tries again
+	s.mu.Unlock()
+	return err.Error()
+}

@@ -1,0 +1,268 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/feed"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
+)
+
+const (
+	// pace is the shortest time between two messages about the fleet.
+	pace = 250 * time.Millisecond
+	// writeTimeout is how long a page may take for one message. Until then nothing is kept for it
+	// but what it was told last.
+	writeTimeout = 20 * time.Second
+	// pingEvery finds pages that are gone without a word, as after the machine slept.
+	pingEvery, pingTimeout = 20 * time.Second, 20 * time.Second
+	// longestRequest bounds what a page may send, in bytes.
+	longestRequest = 64 << 10
+	// lookEvery is how often the pods, events and the ScaledObject of the open channel are read.
+	lookEvery = 3 * time.Second
+	// deniedLooks is after how many looks what was not permitted is tried again.
+	deniedLooks = 20
+)
+
+// session is one page.
+type session struct {
+	server  *Server
+	conn    *websocket.Conn
+	fleet   *record.Fleet
+	cursor  record.Cursor
+	answers chan protocol.Answer
+	wake    chan struct{} // something but the fleet changed
+
+	mu   sync.Mutex
+	open *opened // nil: none is
+}
+
+func newSession(s *Server, conn *websocket.Conn) *session {
+	conn.SetReadLimit(longestRequest)
+	return &session{server: s, conn: conn, fleet: s.options.Fleet, answers: make(chan protocol.Answer, 1), wake: make(chan struct{}, 1)}
+}
+
+// run serves the page until it goes, or the context ends.
+func (s *session) run(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { defer end(); s.ping(ctx) })
+	running.Go(func() { defer end(); s.read(ctx) })
+	err := s.write(ctx)
+	code, why := websocket.StatusNormalClosure, ""
+	if err != nil && ctx.Err() == nil {
+		code, why = websocket.StatusInternalError, "writing failed"
+	} else if ctx.Err() != nil {
+		code, why = websocket.StatusGoingAway, "the dashboard ended"
+	}
+	end()
+	_ = s.conn.Close(code, why) // it may be gone
+	running.Wait()
+	s.close()
+}
+
+func (s *session) ping(ctx context.Context) {
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			bounded, cancel := context.WithTimeout(ctx, pingTimeout)
+			err := s.conn.Ping(bounded)
+			cancel()
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+// read answers the page's requests, one after the other: while one is answered, the next waits in
+// the connection.
+func (s *session) read(ctx context.Context) {
+	for {
+		kind, data, err := s.conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		request := protocol.Request{}
+		if kind != websocket.MessageText || json.Unmarshal(data, &request) != nil {
+			_ = s.conn.Close(websocket.StatusUnsupportedData, "a request is no JSON of the dashboard's protocol")
+			return
+		}
+		select {
+		case s.answers <- s.answer(ctx, request):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// write sends what the page has not been told. A page that is slow takes it when it can: what
+// changed meanwhile is one state, and not a queue.
+func (s *session) write(ctx context.Context) error {
+	options := s.server.options
+	hello := &protocol.Hello{
+		Version: options.Version, Cluster: options.Cluster, Now: time.Now().UTC().Truncate(time.Millisecond),
+		Prometheus: options.History != nil, Namespaces: s.fleet.Namespaces(),
+	}
+	if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindHello, Hello: hello}); err != nil {
+		return err
+	}
+	for {
+		changed := s.fleet.Changed()
+		if err := errors.Join(s.sendNews(ctx), s.sendChannel(ctx, time.Now())); err != nil {
+			return err
+		}
+		if err := s.idle(ctx, changed); err != nil {
+			return err
+		}
+	}
+}
+
+// idle waits until the pace allows for more, and there is more. Answers go out meanwhile.
+func (s *session) idle(ctx context.Context, changed <-chan struct{}) error {
+	allowed := time.NewTimer(pace)
+	defer allowed.Stop()
+	woken, news := s.wake, (<-chan struct{})(nil)
+	woken = nil
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case answer := <-s.answers:
+			if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindAnswer, Answer: &answer}); err != nil {
+				return err
+			}
+		case <-allowed.C:
+			woken, news = s.wake, changed
+		case <-news:
+			return nil
+		case <-woken:
+			return nil
+		}
+	}
+}
+
+func (s *session) sendNews(ctx context.Context) error {
+	news, err := s.fleet.Since(&s.cursor, time.Now())
+	if err != nil {
+		return err
+	}
+	if news.Connection != nil {
+		if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindConnection, Connection: news.Connection}); err != nil {
+			return err
+		}
+	}
+	if news.Fleet == nil {
+		return nil
+	}
+	return s.sendText(ctx, news.Fleet)
+}
+
+func (s *session) send(ctx context.Context, message protocol.Envelope) error {
+	data, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	return s.sendText(ctx, data)
+}
+
+func (s *session) sendText(ctx context.Context, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, data)
+}
+
+// answer does what a page asks for.
+func (s *session) answer(ctx context.Context, r protocol.Request) protocol.Answer {
+	answer, err := s.do(ctx, r)
+	answer.ID = r.ID
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	return answer
+}
+
+// opened is the channel that a page follows.
+type opened struct {
+	key      string
+	stop     context.CancelFunc
+	looking  sync.WaitGroup
+	position record.Position // of the writing goroutine, as is told
+	told     *told
+
+	mu    sync.Mutex
+	seen  feed.Surroundings
+	older string // why its history is not there
+}
+
+// follow opens a channel in place of the one that was open.
+func (s *session) follow(ctx context.Context, key string) {
+	s.close()
+	ctx, stop := context.WithCancel(ctx)
+	o := &opened{key: key, stop: stop}
+	o.looking.Go(func() { s.look(ctx, o) })
+	s.mu.Lock()
+	s.open = o
+	s.mu.Unlock()
+	s.nudge()
+}
+
+// close ends what follow began.
+func (s *session) close() {
+	s.mu.Lock()
+	o := s.open
+	s.open = nil
+	s.mu.Unlock()
+	if o != nil {
+		o.stop()
+		o.looking.Wait()
+	}
+}
+
+func (s *session) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// look reads what else there is of the open channel, again and again.
+func (s *session) look(ctx context.Context, o *opened) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	var before feed.Surroundings
+	older := ""
+	for round := 0; ctx.Err() == nil; round++ {
+		if round%deniedLooks == 0 {
+			before = feed.Surroundings{}
+		}
+		if detail, found := s.fleet.Channel(o.key, &record.Position{}); found {
+			before = s.server.options.Surroundings(ctx, detail.Channel, before)
+			o.mu.Lock()
+			o.seen, o.older = before, older
+			o.mu.Unlock()
+			s.nudge()
+			if round == 0 { // what is now comes first
+				older = s.server.history(ctx, detail.Channel)
+				o.mu.Lock()
+				o.older = older
+				o.mu.Unlock()
+				s.nudge()
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
