@@ -11,6 +11,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -54,7 +55,7 @@ func run(m *testing.M) int {
 
 // tab is a page in the browser. What the console says ends the test as failed.
 type tab struct {
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	mu      sync.Mutex
 	said    []string
@@ -62,7 +63,7 @@ type tab struct {
 }
 
 // open opens an address in a profile of its own, in a window of that size.
-func open(t *testing.T, address string, width, height int64, before ...step) *tab {
+func open(t testing.TB, address string, width, height int64, before ...step) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	p := &tab{t: t, ctx: ctx}
@@ -155,6 +156,15 @@ func value[T any](p *tab, expression string) T {
 	return of(p, chromedp.Evaluate[T](expression))
 }
 
+// key presses one key as a keyboard does: what the page does with it keeps it from being typed.
+func (p *tab) key(key, code string) {
+	p.t.Helper()
+	p.do(
+		command(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: key, Text: key, Code: code}),
+		command(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: key, Code: code}),
+	)
+}
+
 // until waits for an expression to be true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
@@ -197,9 +207,10 @@ func (p *tab) press(keys string) {
 	p.do(chromedp.KeyEvent(keys))
 }
 
-// names are those of the channels in sight, from the top.
+// names are those of the channels in sight, from the top, as the next frame has them.
 func (p *tab) names() []string {
 	p.t.Helper()
+	p.do(script(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`))
 	return value[[]string](p, `[...document.querySelectorAll(".row:not([hidden])")].sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex")).map((row) => row.querySelector(".c-name a").textContent)`)
 }
 

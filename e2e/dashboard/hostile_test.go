@@ -66,10 +66,9 @@ func TestHostileTexts(t *testing.T) {
 	}
 	p := open(t, s.URL, 1280, 700)
 	p.untilText(".found", "1 channel")
-	assert.Contains(t, p.text(".row"), markup)
-	assert.Contains(t, p.text("#banner"), markup)
-	assert.Contains(t, p.text(".refused"), markup)
-	assert.Contains(t, p.text("#cluster"), markup)
+	for _, part := range []string{".row", "#banner", ".refused", "#cluster"} {
+		p.untilText(part, markup)
+	}
 
 	p.press("j")
 	p.press(enter)

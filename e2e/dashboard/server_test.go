@@ -40,7 +40,7 @@ type server struct {
 	answers map[string]func(protocol.Request) protocol.Answer
 }
 
-func newServer(t *testing.T, rows ...protocol.Row) *server {
+func newServer(t testing.TB, rows ...protocol.Row) *server {
 	t.Helper()
 	s := &server{
 		pages:    map[*websocket.Conn]context.CancelFunc{},
@@ -68,7 +68,7 @@ func newServer(t *testing.T, rows ...protocol.Row) *server {
 	return s
 }
 
-func (s *server) serve(t *testing.T, w http.ResponseWriter, r *http.Request) {
+func (s *server) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	if s.refusing {
 		s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *server) serve(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) answer(ctx context.Context, t *testing.T, conn *websocket.Conn, request protocol.Request) {
+func (s *server) answer(ctx context.Context, t testing.TB, conn *websocket.Conn, request protocol.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, request)
 	channel, known := s.channels[request.Key]
@@ -144,7 +144,7 @@ func write(ctx context.Context, conn *websocket.Conn, message any) {
 }
 
 // push sends a message to all pages.
-func (s *server) push(t *testing.T, message protocol.Envelope) {
+func (s *server) push(t testing.TB, message protocol.Envelope) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +154,7 @@ func (s *server) push(t *testing.T, message protocol.Envelope) {
 }
 
 // change puts rows into the fleet, and tells the pages.
-func (s *server) change(t *testing.T, rows ...protocol.Row) {
+func (s *server) change(t testing.TB, rows ...protocol.Row) {
 	t.Helper()
 	s.mu.Lock()
 	for _, row := range rows {
