@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/decide"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/trouble"
 )
@@ -33,7 +34,7 @@ func (s *session) sendChannel(ctx context.Context, now time.Time) error {
 		if o.told != nil && o.told.gone {
 			return nil
 		}
-		o.told = &told{gone: true}
+		o.told, o.position = &told{gone: true}, record.Position{}
 		return s.send(ctx, protocol.Envelope{Kind: protocol.KindChannel, Channel: &protocol.Channel{Key: o.key, Gone: true}})
 	}
 	is := stateOf(detail.Channel, now)

@@ -1,0 +1,94 @@
+package history
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var noon = time.Date(2026, time.January, 31, 12, 0, 0, 0, time.UTC)
+
+// prometheus answers the queries of each metric, by its name.
+func prometheus(t *testing.T, answers map[string]string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "/api/v1/query_range", r.URL.Path)
+		assert.NoError(t, r.ParseForm())
+		query := r.Form.Get("query")
+		assert.Contains(t, query, `{namespace="shop",name="orders"}`)
+		for name, values := range answers {
+			if strings.Contains(query, name+"{") {
+				fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[%s]}]}}`, values)
+				return
+			}
+		}
+		fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[]}}`)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// Points are the moments in which the number of replicas was told; what has no value is absent.
+func TestPoints(t *testing.T) {
+	p, err := New(prometheus(t, map[string]string{
+		"pubsub_scaled_object_queue_depth":                  `[1769860740,"300"],[1769860770,"NaN"],[1769860785,"9"]`,
+		"pubsub_scaled_object_replicas":                     `[1769860740,"3"],[1769860755,"4"],[1769860770,"4"]`,
+		"pubsub_scaled_object_desired_replicas":             `[1769860740,"4"]`,
+		"pubsub_scaled_object_arriving_messages_per_second": `[1769860755,"41.6"]`,
+	}), time.Hour)
+	require.NoError(t, err)
+	points, err := p.Points(t.Context(), "shop", "orders", noon)
+	require.NoError(t, err)
+	require.Len(t, points, 3)
+	assert.Equal(t, time.Unix(1769860740, 0).UTC(), points[0].Time)
+	assert.EqualValues(t, 300, *points[0].Depth)
+	assert.EqualValues(t, 3, points[0].Replicas)
+	assert.EqualValues(t, 4, points[0].Desired)
+	assert.Nil(t, points[1].Depth)
+	assert.EqualValues(t, 42, *points[1].Rate)
+	assert.Nil(t, points[1].LowerBound)
+	assert.Nil(t, points[2].Depth, "NaN is no depth")
+}
+
+// A Prometheus that can't be asked is told with its address, and without a password.
+func TestAPrometheusThatDoesNotAnswer(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	address := gone.URL
+	gone.Close()
+	p, err := New(strings.Replace(address, "http://", "http://me:secret@", 1), time.Hour)
+	require.NoError(t, err)
+	_, err = p.Points(t.Context(), "shop", "orders", noon)
+	require.ErrorContains(t, err, "can't be asked for the last 1h0m0s, so the history begins when the dashboard did")
+	assert.NotContains(t, err.Error(), "secret")
+
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>a login page</html>") }))
+	t.Cleanup(other.Close)
+	p, err = New(other.URL, time.Hour)
+	require.NoError(t, err)
+	_, err = p.Points(t.Context(), "shop", "orders", noon)
+	require.ErrorContains(t, err, other.URL)
+}
+
+func TestFlags(t *testing.T) {
+	for name, test := range map[string]struct {
+		address string
+		span    time.Duration
+		want    string
+	}{
+		"no scheme": {"prometheus:9090", time.Hour, `--prometheus is "prometheus:9090": it must be a URL such as http://`},
+		"a file":    {"file:///etc/passwd", time.Hour, "must be a URL"},
+		"too short": {"http://127.0.0.1:9090", time.Second, "--history is 1s: it must be from 1m to 168h0m0s"},
+		"too long":  {"http://127.0.0.1:9090", 1000 * time.Hour, "--history is 1000h0m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(test.address, test.span)
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}

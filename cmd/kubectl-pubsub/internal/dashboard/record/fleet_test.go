@@ -1,0 +1,246 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
+)
+
+var noon = time.Date(2026, time.January, 31, 12, 0, 0, 0, time.UTC)
+
+func channelOf(name string, change func(*v1.PubSubChannel)) *v1.PubSubChannel {
+	depth := int64(300)
+	c := &v1.PubSubChannel{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)},
+		Spec:       v1.PubSubChannelSpec{ChannelName: name, AutoScaling: &v1.AutoScalingSpec{Enabled: true}},
+		Status: v1.PubSubChannelStatus{
+			Phase: v1.PhaseRunning, Replicas: 3, ReadyReplicas: 3, DesiredReplicas: 3, QueueDepth: &depth, Selector: "app=x",
+			Decision: &v1.ScalingDecision{
+				ObservedTime: metav1.NewTime(noon), Action: v1.ScalingHold, Reason: "WithinBand", Message: "300 is between 150 and 450",
+				Replicas: 3, DesiredReplicas: 3, QueueDepth: 300, Ready: 280, LowerBound: 150, UpperBound: 450, Active: true,
+			},
+			Conditions: []metav1.Condition{
+				{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1.ReasonAvailable},
+				{Type: v1.ConditionConnected, Status: metav1.ConditionTrue, Reason: v1.ReasonQueueRead},
+			},
+		},
+	}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
+func setDepth(depth int64) func(*v1.PubSubChannel) {
+	return func(c *v1.PubSubChannel) { c.Status.QueueDepth, c.Status.Decision.QueueDepth = &depth, depth }
+}
+
+// news is what a page is told, decoded.
+func news(t *testing.T, f *Fleet, c *Cursor) *protocol.Fleet {
+	t.Helper()
+	n, err := f.Since(c, noon)
+	require.NoError(t, err)
+	if n.Fleet == nil {
+		return nil
+	}
+	message := protocol.Envelope{}
+	require.NoError(t, json.Unmarshal(n.Fleet, &message), "%s", n.Fleet)
+	require.Equal(t, protocol.KindFleet, message.Kind)
+	return message.Fleet
+}
+
+func keys(rows []protocol.Row) (keys []string) {
+	for _, row := range rows {
+		keys = append(keys, row.Key)
+	}
+	return keys
+}
+
+// The first message has all, the worst first; the next ones only what changed, and the points
+// since; none if nothing did.
+func TestPagesAreToldWhatChanged(t *testing.T) {
+	f := New(noon)
+	f.See(channelOf("b", nil), noon)
+	f.See(channelOf("a", nil), noon)
+	f.See(channelOf("z", func(c *v1.PubSubChannel) {
+		c.Status.Conditions[1] = metav1.Condition{Type: v1.ConditionConnected, Status: metav1.ConditionFalse, Reason: "BrokerTimeout", Message: "no answer"}
+	}), noon)
+	var page, late Cursor
+	first := news(t, f, &page)
+	assert.True(t, first.Full)
+	assert.Equal(t, []string{"shop/z", "shop/a", "shop/b"}, keys(first.Rows))
+	assert.Equal(t, 2, first.Rows[0].Severity)
+	assert.Equal(t, "BrokerTimeout", first.Rows[0].Trouble)
+	assert.Equal(t, "no answer", first.Rows[0].Words)
+	assert.Equal(t, "300 is between 150 and 450", first.Rows[1].Words)
+	assert.Len(t, first.Rows[1].Points, 1)
+	assert.Nil(t, news(t, f, &page), "nothing changed")
+
+	f.See(channelOf("a", setDepth(310)), noon.Add(time.Second))
+	f.See(channelOf("a", setDepth(320)), noon.Add(2*time.Second))
+	next := news(t, f, &page)
+	require.Len(t, next.Rows, 1, "one state, however often it changed")
+	assert.False(t, next.Full)
+	assert.EqualValues(t, 320, *next.Rows[0].Depth)
+	require.Len(t, next.Rows[0].Points, 2, "and each point")
+	assert.EqualValues(t, 310, *next.Rows[0].Points[0].Depth)
+	assert.True(t, noon.Add(time.Second).Equal(next.Rows[0].Points[0].Time))
+
+	f.Forget("shop/b")
+	f.Forget("shop/unknown")
+	f.Permit([]protocol.Namespace{{Name: "shop", Permitted: true}})
+	gone := news(t, f, &page)
+	assert.Equal(t, []string{"shop/b"}, gone.Gone)
+	assert.Empty(t, gone.Rows)
+	assert.Equal(t, []protocol.Namespace{{Name: "shop", Permitted: true}}, gone.Namespaces)
+	f.See(channelOf("b", nil), noon)
+	assert.Empty(t, news(t, f, &page).Gone)
+
+	all := news(t, f, &late)
+	assert.True(t, all.Full)
+	assert.Len(t, all.Rows, 3)
+	assert.Len(t, all.Rows[1].Points, 3)
+}
+
+// What is unknown is absent, and a status that says the same adds no point.
+func TestUnknownIsAbsent(t *testing.T) {
+	f := New(noon)
+	without := func(c *v1.PubSubChannel) {
+		c.Status.QueueDepth, c.Status.Decision, c.Status.MessageRate = nil, nil, nil
+	}
+	f.See(channelOf("a", without), noon)
+	f.See(channelOf("a", without), noon.Add(time.Second))
+	n, err := f.Since(&Cursor{}, noon)
+	require.NoError(t, err)
+	for _, name := range []string{"depth", "atLeast", "waiting", "inFlight", "lowerBound", "upperBound", "rate", "oldest", "lower", "upper"} {
+		assert.NotContains(t, string(n.Fleet), `"`+name+`"`)
+	}
+	assert.Contains(t, string(n.Fleet), `"points":[{"t":"2026-01-31T12:00:00Z","replicas":3,"ready":3,"desired":3}]`)
+	rate := int64(7)
+	f.See(channelOf("a", func(c *v1.PubSubChannel) { c.Status.MessageRate = &rate }), noon)
+	f.See(channelOf("a", func(c *v1.PubSubChannel) {
+		c.Status.MessageRate, c.Status.Decision.MessageRateIsLowerBound = &rate, true
+	}), noon)
+	points, _, found := f.Past("shop/a")
+	require.True(t, found)
+	require.Len(t, points, 3)
+	assert.EqualValues(t, 7, *points[1].Rate)
+	assert.Nil(t, points[2].Rate, "the growth of the depth tells of no arrivals")
+}
+
+func TestMarks(t *testing.T) {
+	f := New(noon)
+	up := func(desired int32) func(*v1.PubSubChannel) {
+		return func(c *v1.PubSubChannel) {
+			c.Status.DesiredReplicas = desired
+			c.Status.Decision.Action, c.Status.Decision.Reason, c.Status.Decision.Message = v1.ScalingUp, "AboveUpperBound", "500 is above 450: 3 → 4 replicas"
+			c.Status.Decision.DesiredReplicas = 4
+		}
+	}
+	f.See(channelOf("a", nil), noon)
+	f.See(channelOf("a", up(3)), noon.Add(5*time.Second))
+	f.See(channelOf("a", up(4)), noon.Add(9*time.Second))
+	position := &Position{}
+	d, found := f.Channel("shop/a", position)
+	require.True(t, found)
+	assert.True(t, d.Full)
+	until := noon.Add(69 * time.Second)
+	assert.Equal(t, []protocol.Mark{
+		{Time: noon.Add(5 * time.Second), Kind: "decision", From: 3, To: 4, Words: "500 is above 450: 3 → 4 replicas"},
+		{Time: noon.Add(9 * time.Second), Kind: "scaling", From: 3, To: 4, Words: "500 is above 450: 3 → 4 replicas", Until: &until},
+	}, d.Marks)
+	f.See(channelOf("a", func(c *v1.PubSubChannel) { c.Status.DesiredReplicas = 9; c.Status.Decision = nil }), noon.Add(20*time.Second))
+	d, _ = f.Channel("shop/a", position)
+	assert.False(t, d.Full)
+	require.Len(t, d.Marks, 1)
+	assert.Equal(t, "4 → 9 workers", d.Marks[0].Words, "nobody says why")
+	assert.Len(t, d.Points, 1)
+	f.See(channelOf("a", func(c *v1.PubSubChannel) { c.UID = "another"; c.Status.DesiredReplicas = 1 }), noon.Add(30*time.Second))
+	d, _ = f.Channel("shop/a", position)
+	assert.True(t, d.Full)
+	assert.Len(t, d.Marks, 3, "a channel that was made anew was not scaled")
+}
+
+// What is remembered is bounded, and the numbers of what is left stay.
+func TestTheRecordIsBounded(t *testing.T) {
+	f := New(noon)
+	position, page := &Position{}, &Cursor{}
+	told := 0
+	for i := range 3 * mostPoints {
+		f.See(channelOf("a", setDepth(int64(i))), noon.Add(time.Duration(i)*time.Second))
+		if i%1000 == 0 {
+			d, _ := f.Channel("shop/a", position)
+			told += len(d.Points)
+			require.EqualValues(t, i, *d.Points[len(d.Points)-1].Depth)
+			news(t, f, page)
+		}
+	}
+	d, _ := f.Channel("shop/a", position)
+	assert.Equal(t, 3*mostPoints, told+len(d.Points))
+	points, _, _ := f.Past("shop/a")
+	assert.LessOrEqual(t, len(points), mostPoints)
+	assert.Greater(t, len(points), mostPoints/2)
+	for i := range 2 * mostTombstones {
+		f.See(channelOf(fmt.Sprint("gone-", i), nil), noon)
+		f.Forget(fmt.Sprint("shop/gone-", i))
+	}
+	assert.LessOrEqual(t, len(f.gone), mostTombstones)
+	assert.True(t, news(t, f, page).Full, "who missed too much gets all anew")
+	many := New(noon)
+	for i := range 6000 {
+		many.See(channelOf(fmt.Sprint("c-", i), nil), noon)
+	}
+	assert.Equal(t, fewestPoints, many.most())
+}
+
+func TestOlderPointsComeFirst(t *testing.T) {
+	f := New(noon)
+	f.See(channelOf("a", nil), noon)
+	position := &Position{}
+	_, _ = f.Channel("shop/a", position)
+	one := int64(1)
+	f.Prepend("shop/a", []protocol.Point{{Time: noon.Add(-time.Minute), Depth: &one}, {Time: noon.Add(time.Minute), Depth: &one}})
+	f.Prepend("shop/none", []protocol.Point{{Time: noon}})
+	d, _ := f.Channel("shop/a", position)
+	assert.True(t, d.Full, "the page gets all anew")
+	require.Len(t, d.Points, 2)
+	assert.EqualValues(t, 1, *d.Points[0].Depth)
+	assert.EqualValues(t, 300, *d.Points[1].Depth)
+}
+
+func TestConnection(t *testing.T) {
+	f := New(noon)
+	page := &Cursor{}
+	first, err := f.Since(page, noon)
+	require.NoError(t, err)
+	assert.Equal(t, &protocol.Connection{Up: true, Since: noon}, first.Connection)
+	f.Connect(true, "", noon)
+	assert.Nil(t, news(t, f, page))
+	changed := f.Changed()
+	f.Connect(false, "refused", noon.Add(time.Minute))
+	select {
+	case <-changed:
+	default:
+		assert.Fail(t, "who waits is not woken")
+	}
+	f.Connect(false, "no route", noon.Add(2*time.Minute))
+	down, err := f.Since(page, noon)
+	require.NoError(t, err)
+	assert.Equal(t, &protocol.Connection{Since: noon.Add(time.Minute), Problem: "no route"}, down.Connection)
+	assert.Nil(t, down.Fleet, "the rows stay")
+	_, to := f.Seen(noon.Add(3 * time.Minute))
+	assert.Equal(t, noon.Add(time.Minute), to)
+	f.Connect(true, "", noon.Add(4*time.Minute))
+	from, to := f.Seen(noon.Add(5 * time.Minute))
+	assert.Equal(t, noon.Add(4*time.Minute), from)
+	assert.Equal(t, noon.Add(5*time.Minute), to)
+}
