@@ -50,7 +50,7 @@ export class Timeline {
       return el("span", { class: `key key-${line.colour}${line.dash ? " dashed" : ""}` }, el("i"), `${line.label} `, value);
     };
     this.spans = windows.map(([label, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === 0), click: () => this.since(seconds) }, label));
-    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry)), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
+    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
     this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), el("span", { class: "spans", role: "group", "aria-label": "How far back" }, ...this.spans)), this.figure, this.spoken, this.numbers);
   }
 
