@@ -153,6 +153,19 @@ func TestTheTimeThatPodsTakeToStart(t *testing.T) {
 	}
 }
 
+// A replay may begin with any number of replicas, also none.
+func TestTheNumberAtTheStart(t *testing.T) {
+	for _, replicas := range []int32{0, 1, 7} {
+		config := DefaultConfig(policy.DefaultSpec())
+		config.Start = &replicas
+		arrivals := slices.Repeat([]int64{100}, 120)
+		assert.Equal(t, replicas, Run(config, arrivals, Threshold).Replicas[0])
+	}
+	config := DefaultConfig(policy.DefaultSpec())
+	config.Start = new(int32(-1))
+	require.ErrorContains(t, config.Validate(), "start is -1: it must be from 0 to 1000000")
+}
+
 func TestConfigIsValidated(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*Config)

@@ -21,6 +21,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
+	"github.com/jawaracloud/pubsub-operator/translator/reading"
 )
 
 // usual is a channel as an API server sends it: with conditions, managedFields and a decision.
@@ -100,6 +101,28 @@ func BenchmarkFeed(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64((processorTime(b)-before).Microseconds())/float64(i), "cpu-µs/change")
+}
+
+// BenchmarkDecode is what the decoding of a change costs, of what changed alone and of all.
+func BenchmarkDecode(b *testing.B) {
+	var objects [2][]byte
+	for i := range objects {
+		var err error
+		objects[i], err = json.Marshal(usual("channel", int64(300+i)))
+		require.NoError(b, err)
+	}
+	known := newDecoder()
+	for name, decode := range map[string]func([]byte) (*v1.PubSubChannel, error){"the status": known.channel, "all": reading.Channel} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			before, i := processorTime(b), 0
+			for ; b.Loop(); i++ {
+				_, err := decode(objects[i%len(objects)])
+				require.NoError(b, err)
+			}
+			b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/1000/float64(i), "cpu-µs/change")
+		})
+	}
 }
 
 // A burst of 1,000 channels, each of which changes, comes through the watch whole.

@@ -171,8 +171,8 @@ func (f *Feed) follow(ctx context.Context, namespace string, refused func()) {
 	known := newDecoder()
 	for failures := 0; ctx.Err() == nil; {
 		version, err := f.list(ctx, namespace, known)
-		wait := pause
-		if err == nil {
+		wait, listed := pause, err == nil
+		if listed {
 			failures = 0
 			f.tell(namespace, scope{})
 			err = f.watch(ctx, namespace, version, known)
@@ -180,9 +180,12 @@ func (f *Feed) follow(ctx context.Context, namespace string, refused func()) {
 		switch {
 		case ctx.Err() != nil:
 			return
+		case apierrors.IsResourceExpired(err): // between two pages of a list
+		case listed && apierrors.IsForbidden(err): // to watch is not permitted: a list now and then will do
+			wait = longestPause
 		case apierrors.IsForbidden(err):
 			f.tell(namespace, scope{forbidden: err.Error()})
-			f.forgetAll(namespace, known)
+			f.forgetAll(known)
 			if refused != nil {
 				refused()
 			}
@@ -199,8 +202,8 @@ func (f *Feed) follow(ctx context.Context, namespace string, refused func()) {
 	}
 }
 
-// forgetAll takes away what is not permitted any more. What another scope has stays there.
-func (f *Feed) forgetAll(namespace string, known *decoder) {
+// forgetAll takes away what is not permitted any more.
+func (f *Feed) forgetAll(known *decoder) {
 	for key := range known.known {
 		known.forget(key)
 		f.fleet.Forget(key)

@@ -87,7 +87,7 @@ func (f *Fleet) writeFleet(out *bytes.Buffer, c *Cursor, full bool, now time.Tim
 			return false, err
 		}
 	}
-	permissions := f.namespacesVersion > c.version && !full // Hello has them
+	permissions := f.namespacesVersion > c.version // in the first message, too: they may be newer than Hello's
 	if permissions {
 		if err := writeMember(out, "namespaces", f.namespaces); err != nil {
 			return false, err

@@ -52,7 +52,11 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := windowOf(past, time.Duration(request.Seconds*float64(time.Second)))
+	length := longest
+	if request.Seconds > 0 && request.Seconds < longest.Seconds() {
+		length = time.Duration(request.Seconds * float64(time.Second))
+	}
+	w, err := windowOf(past, length)
 	if err != nil {
 		return nil, err
 	}

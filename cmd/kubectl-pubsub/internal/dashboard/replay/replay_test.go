@@ -150,7 +150,7 @@ func TestTheWindow(t *testing.T) {
 	assert.Len(t, curveNamed(t, r, "recorded").Depth, 600)
 	sparse := past
 	sparse.Points = []protocol.Point{past.Points[0], past.Points[300], past.Points[900]} // each holds until the next
-	w, err := windowOf(sparse, 0)
+	w, err := windowOf(sparse, longest)
 	require.NoError(t, err)
 	assert.InDelta(t, float64(*past.Points[300].Depth), w.depth[899], 0)
 }

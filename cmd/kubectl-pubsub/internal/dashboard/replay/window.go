@@ -19,13 +19,10 @@ type window struct {
 }
 
 // windowOf is the newest stretch of the past in which the depth was known all the time, of at most
-// a length; 0: as long as it can be.
+// a length.
 func windowOf(past Past, length time.Duration) (*window, error) {
 	if len(past.Points) == 0 {
 		return nil, fmt.Errorf("nothing is recorded yet: a replay needs at least %s: keep the dashboard open", shortest)
-	}
-	if length <= 0 || length > longest {
-		length = longest
 	}
 	w := &window{}
 	begin := past.Points[0].Time

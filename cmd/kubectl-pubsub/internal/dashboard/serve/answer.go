@@ -47,12 +47,18 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 	}
 }
 
+// longestSince bounds how long ago a scaling may have been, in seconds: more than any cooldown.
+const longestSince = 366 * 24 * 3600
+
 // whatIf is the decision with what a page sets in place of what is so.
 func whatIf(channel *v1.PubSubChannel, ask *protocol.WhatIfRequest, now time.Time) (*protocol.Decision, error) {
 	with := decide.Overrides{}
 	if ask != nil {
 		with = decide.Overrides{QueueDepth: ask.Depth, Replicas: ask.Replicas, Changes: ask.Changes}
 		if since := ask.SinceScale; since != nil {
+			if *since > longestSince {
+				return nil, fmt.Errorf("the last scaling was %g s ago: it must be at most %d s, or negative for never", *since, longestSince)
+			}
 			last := time.Time{}
 			if *since >= 0 {
 				last = now.Add(-time.Duration(*since * float64(time.Second)))

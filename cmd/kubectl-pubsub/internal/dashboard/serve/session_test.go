@@ -211,7 +211,7 @@ func TestQuestions(t *testing.T) {
 	off.Spec.AutoScaling.Enabled = false
 	fleet.See(off, time.Now())
 	p := open(t, server)
-	depth, replicas, never, just := int64(5000), int32(2), -1.0, 3.0
+	depth, replicas, never, just, ages := int64(5000), int32(2), -1.0, 3.0, 1e300
 	a := p.ask(protocol.Request{Kind: protocol.KindWhatIf, Key: "shop/orders", WhatIf: &protocol.WhatIfRequest{Depth: &depth, Replicas: &replicas, SinceScale: &never}})
 	require.Empty(t, a.Error)
 	assert.Equal(t, "ScaleUp", a.Decision.Action)
@@ -231,6 +231,7 @@ func TestQuestions(t *testing.T) {
 		"no such channel":    {protocol.Request{Kind: protocol.KindOpen, Key: "shop/none"}, `there is no PubSubChannel "shop/none" here`},
 		"another kind":       {protocol.Request{Kind: "delete", Key: "shop/orders"}, `the request is of kind "delete"`},
 		"a short record":     {protocol.Request{Kind: protocol.KindReplay, Key: "shop/orders"}, "the recorded window is 0s long"},
+		"too long ago":       {protocol.Request{Kind: protocol.KindWhatIf, Key: "shop/orders", WhatIf: &protocol.WhatIfRequest{SinceScale: &ages}}, "the last scaling was 1e+300 s ago: it must be at most"},
 		"autoscaling is off": {protocol.Request{Kind: protocol.KindWhatIf, Key: "shop/off"}, "autoscaling of PubSubChannel shop/off is off"},
 	} {
 		t.Run(name, func(t *testing.T) {
