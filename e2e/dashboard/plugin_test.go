@@ -37,10 +37,12 @@ func startAPIServer(t *testing.T) *apiServer {
 	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "KUBEBUILDER_ASSETS must name the folder of etcd and kube-apiserver: make dashboard-test sets it")
 	a := &apiServer{env: &envtest.Environment{
 		CRDDirectoryPaths: []string{"../../charts/pubsub-operator/files/crds"}, ErrorIfCRDPathMissing: true,
-		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute,
 	}}
 	// With a folder of its own for certificates it has the same ones after a restart.
-	a.env.ControlPlane.APIServer = &envtest.APIServer{CertDir: t.TempDir()}
+	server := &envtest.APIServer{CertDir: t.TempDir()}
+	server.Configure().Set("request-timeout", "5s") // for so long its end waits for connections
+	a.env.ControlPlane.APIServer = server
 	config, err := a.env.Start()
 	t.Cleanup(func() { assert.NoError(t, a.env.Stop()) })
 	require.NoError(t, err)
