@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what must come: generous, because the machine may be busy.
-const patience = 25 * time.Second
+const patience = 60 * time.Second
 
 // browser is one Chromium for all tests; each test has a profile of its own in it.
 var browser context.Context
