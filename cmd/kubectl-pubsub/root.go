@@ -12,12 +12,12 @@ var version string
 
 const rootLong = `Why channels scale: now, live, and in a model.
 
-status lists channels with what is wrong, doctor examines the installation, and pause and
-resume hold the number of workers.
+dashboard shows channels live in the browser, status lists those with what is wrong, doctor
+examines the installation, and pause and resume hold the number of workers.
 
 The scaler decides how many replicas the workers of each PubSubChannel get. explain asks it
 for the decision and the arithmetic behind it, now or if something were different; watch
-follows its decisions; dashboard shows them in the browser; simulate replays arrivals without any cluster. dead shows, gives back
+follows its decisions; simulate replays arrivals without any cluster. dead shows, gives back
 and removes the messages that the default workers gave up.
 
 explain and watch find the scaler by the labels of its pods and forward a port to one of

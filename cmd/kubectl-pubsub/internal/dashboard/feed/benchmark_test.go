@@ -177,9 +177,9 @@ func TestABurst(t *testing.T) {
 		if i == 7 {
 			continue
 		}
-		points, _, found := fleet.Past(fmt.Sprint("shop/c-", i))
+		past, _, found := fleet.Past(fmt.Sprint("shop/c-", i))
 		require.True(t, found)
-		require.Len(t, points, 1+rounds)
-		require.EqualValues(t, 300+rounds, *points[rounds].Depth)
+		require.Len(t, past.Points, 1+rounds)
+		require.EqualValues(t, 300+rounds, *past.Points[rounds].Depth)
 	}
 }

@@ -30,8 +30,10 @@ const (
 	pause = time.Second // after a watch that ended
 	// longestPause is after several requests in a row that failed.
 	longestPause = 5 * time.Second
-	// forbiddenPause is after one that was not permitted: a right that is given shows soon.
-	forbiddenPause = 30 * time.Second
+	// forbiddenPause is after one that was not permitted, so that a right that is given shows soon.
+	// It doubles up to the longest: a user may have no right in many namespaces.
+	forbiddenPause        = 30 * time.Second
+	longestForbiddenPause = 5 * time.Minute
 )
 
 const (
@@ -169,11 +171,12 @@ func (f *Feed) tell(name string, now scope) {
 // not permitted.
 func (f *Feed) follow(ctx context.Context, namespace string, refused func()) {
 	known := newDecoder()
+	forbidden := forbiddenPause
 	for failures := 0; ctx.Err() == nil; {
 		version, err := f.list(ctx, namespace, known)
 		wait, listed := pause, err == nil
 		if listed {
-			failures = 0
+			failures, forbidden = 0, forbiddenPause
 			f.tell(namespace, scope{})
 			err = f.watch(ctx, namespace, version, known)
 		}
@@ -189,7 +192,7 @@ func (f *Feed) follow(ctx context.Context, namespace string, refused func()) {
 			if refused != nil {
 				refused()
 			}
-			wait = forbiddenPause
+			wait, forbidden = forbidden, min(longestForbiddenPause, 2*forbidden)
 		case err != nil:
 			failures++
 			f.tell(namespace, scope{problem: err.Error()})

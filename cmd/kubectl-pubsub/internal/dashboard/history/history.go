@@ -65,7 +65,7 @@ var metrics = []struct {
 }
 
 // Points are those of a channel up to now, the oldest first: one for each step in which the scaler
-// told how many replicas there were. The scaler does not tell how many are ready, so all count as
+// told how many replicas there were, and one without a depth where it stopped telling. The scaler does not tell how many are ready, so all count as
 // that. Where a metric has no value, the point has none.
 func (p *Prometheus) Points(ctx context.Context, namespace, name string, now time.Time) ([]protocol.Point, error) {
 	step := max(shortestStep, (p.span / mostSteps).Round(time.Second))
@@ -99,7 +99,20 @@ func (p *Prometheus) Points(ctx context.Context, namespace, name string, now tim
 		}
 	}
 	slices.SortFunc(points, func(a, b protocol.Point) int { return a.Time.Compare(b.Time) })
-	return points, nil
+	return withGaps(points, step), nil
+}
+
+// withGaps ends a point if the next is missing: a point holds until the next one, and while nothing
+// was told, nothing is known.
+func withGaps(points []protocol.Point, step time.Duration) (whole []protocol.Point) {
+	for i, p := range points {
+		if i > 0 && p.Time.Sub(points[i-1].Time) > 2*step {
+			before := points[i-1]
+			whole = append(whole, protocol.Point{Time: before.Time.Add(step), Replicas: before.Replicas, Ready: before.Ready, Desired: before.Desired})
+		}
+		whole = append(whole, p)
+	}
+	return whole
 }
 
 func (p *Prometheus) values(ctx context.Context, query string, during promv1.Range) ([]model.SamplePair, error) {

@@ -38,14 +38,16 @@ func prometheus(t *testing.T, answers map[string]string) string {
 func TestPoints(t *testing.T) {
 	p, err := New(prometheus(t, map[string]string{
 		"pubsub_scaled_object_queue_depth":                  `[1769860740,"300"],[1769860770,"NaN"],[1769860785,"9"]`,
-		"pubsub_scaled_object_replicas":                     `[1769860740,"3"],[1769860755,"4"],[1769860770,"4"]`,
+		"pubsub_scaled_object_replicas":                     `[1769860740,"3"],[1769860755,"4"],[1769860770,"4"],[1769861070,"5"]`,
 		"pubsub_scaled_object_desired_replicas":             `[1769860740,"4"]`,
 		"pubsub_scaled_object_arriving_messages_per_second": `[1769860755,"41.6"]`,
 	}), time.Hour)
 	require.NoError(t, err)
 	points, err := p.Points(t.Context(), "shop", "orders", noon)
 	require.NoError(t, err)
-	require.Len(t, points, 3)
+	require.Len(t, points, 5)
+	assert.Equal(t, time.Unix(1769860785, 0).UTC(), points[3].Time, "then nothing was told for five minutes")
+	assert.Nil(t, points[3].Depth)
 	assert.Equal(t, time.Unix(1769860740, 0).UTC(), points[0].Time)
 	assert.EqualValues(t, 300, *points[0].Depth)
 	assert.EqualValues(t, 3, points[0].Replicas)

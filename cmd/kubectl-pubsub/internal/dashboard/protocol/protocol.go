@@ -190,7 +190,7 @@ type Condition struct {
 	Good    bool      `json:"good"` // it is as it should be
 	Reason  string    `json:"reason"`
 	Message string    `json:"message"`
-	Since   time.Time `json:"since"`
+	Since   time.Time `json:"since,omitzero"` // absent: KEDA's conditions don't tell
 }
 
 // Worker is one pod.

@@ -45,9 +45,11 @@ func (f *Fleet) Channel(key string, p *Position) (d Detail, found bool) {
 }
 
 // Past is all points of a channel, the oldest first; found is false if there is no such channel.
-func (f *Fleet) Past(key string) (points []protocol.Point, channel *v1.PubSubChannel, found bool) {
-	d, found := f.Channel(key, &Position{})
-	return d.Points, d.Channel, found
+// The first older ones are of a Prometheus.
+func (f *Fleet) Past(key string) (d Detail, older int, found bool) {
+	position := &Position{}
+	d, found = f.Channel(key, position)
+	return d, position.older, found
 }
 
 // Prepend takes points from before the dashboard began, the oldest first. Those that are not

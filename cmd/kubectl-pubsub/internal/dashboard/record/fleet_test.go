@@ -130,11 +130,11 @@ func TestUnknownIsAbsent(t *testing.T) {
 	f.See(channelOf("a", func(c *v1.PubSubChannel) {
 		c.Status.MessageRate, c.Status.Decision.MessageRateIsLowerBound = &rate, true
 	}), noon)
-	points, _, found := f.Past("shop/a")
+	past, _, found := f.Past("shop/a")
 	require.True(t, found)
-	require.Len(t, points, 3)
-	assert.EqualValues(t, 7, *points[1].Rate)
-	assert.Nil(t, points[2].Rate, "the growth of the depth tells of no arrivals")
+	require.Len(t, past.Points, 3)
+	assert.EqualValues(t, 7, *past.Points[1].Rate)
+	assert.Nil(t, past.Points[2].Rate, "the growth of the depth tells of no arrivals")
 }
 
 func TestMarks(t *testing.T) {
@@ -186,9 +186,9 @@ func TestTheRecordIsBounded(t *testing.T) {
 	}
 	d, _ := f.Channel("shop/a", position)
 	assert.Equal(t, 3*mostPoints, told+len(d.Points))
-	points, _, _ := f.Past("shop/a")
-	assert.LessOrEqual(t, len(points), mostPoints)
-	assert.Greater(t, len(points), mostPoints/2)
+	past, _, _ := f.Past("shop/a")
+	assert.LessOrEqual(t, len(past.Points), mostPoints)
+	assert.Greater(t, len(past.Points), mostPoints/2)
 	for i := range 2 * mostTombstones {
 		f.See(channelOf(fmt.Sprint("gone-", i), nil), noon)
 		f.Forget(fmt.Sprint("shop/gone-", i))
@@ -215,6 +215,8 @@ func TestOlderPointsComeFirst(t *testing.T) {
 	require.Len(t, d.Points, 2)
 	assert.EqualValues(t, 1, *d.Points[0].Depth)
 	assert.EqualValues(t, 300, *d.Points[1].Depth)
+	_, older, _ := f.Past("shop/a")
+	assert.Equal(t, 1, older)
 }
 
 func TestConnection(t *testing.T) {

@@ -20,6 +20,9 @@ import (
 type Past struct {
 	Channel *v1.PubSubChannel
 	Points  []protocol.Point // the oldest first; each holds until the next
+	// Older is how many of the first are of a Prometheus, which does not tell how many workers were
+	// ready.
+	Older int
 	// From and To are between when nothing was missed. A zero From: since the first point.
 	From, To time.Time
 }
@@ -63,6 +66,9 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	model, err := w.model(past.Channel)
 	if err != nil {
 		return nil, err
+	}
+	if past.Older > 0 && past.Points[past.Older-1].Time.After(w.start) {
+		model.assume("until %s all replicas count as ready, because the Prometheus does not tell how many were", past.Points[past.Older-1].Time.UTC().Format(time.TimeOnly))
 	}
 	step := (len(w.depth) + mostValues - 1) / mostValues
 	out := &protocol.Replay{Assumed: model.assumed, Start: w.start, Step: float64(step), Curves: []protocol.Curve{w.curve(step)}}

@@ -148,6 +148,14 @@ func TestTheWindow(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(600*time.Second), r.Start)
 	assert.Len(t, curveNamed(t, r, "recorded").Depth, 600)
+	past.Older = 700
+	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(r.Assumed, "\n"), "until 12:11:39 all replicas count as ready")
+	past.Older = 500
+	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(r.Assumed, "\n"), "count as ready")
 	sparse := past
 	sparse.Points = []protocol.Point{past.Points[0], past.Points[300], past.Points[900]} // each holds until the next
 	w, err := windowOf(sparse, longest)

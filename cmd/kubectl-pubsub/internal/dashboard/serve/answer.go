@@ -24,7 +24,7 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 		return protocol.Answer{}, fmt.Errorf("the request is of kind %q: this plugin knows %s, %s, %s and %s: reload the page", r.Kind,
 			protocol.KindOpen, protocol.KindClose, protocol.KindWhatIf, protocol.KindReplay)
 	}
-	points, channel, found := s.fleet.Past(r.Key)
+	known, older, found := s.fleet.Past(r.Key)
 	if !found {
 		return protocol.Answer{}, fmt.Errorf("there is no PubSubChannel %q here: it may have been deleted meanwhile", r.Key)
 	}
@@ -34,7 +34,7 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 		s.follow(ctx, r.Key)
 		return protocol.Answer{}, nil
 	case protocol.KindWhatIf:
-		decision, err := whatIf(channel, r.WhatIf, now)
+		decision, err := whatIf(known.Channel, r.WhatIf, now)
 		return protocol.Answer{Decision: decision}, err
 	default:
 		request := protocol.ReplayRequest{}
@@ -42,7 +42,7 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 			request = *r.Replay
 		}
 		from, to := s.fleet.Seen(now)
-		result, err := replay.Run(replay.Past{Channel: channel, Points: points, From: from, To: to}, request)
+		result, err := replay.Run(replay.Past{Channel: known.Channel, Points: known.Points, Older: older, From: from, To: to}, request)
 		return protocol.Answer{Replay: result}, err
 	}
 }
