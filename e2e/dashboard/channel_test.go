@@ -67,7 +67,7 @@ func TestChannel(t *testing.T) {
 	row := *orders.Row
 	row.Replicas, row.Depth = 5, ptr[int64](700)
 	s.push(t, protocol.Envelope{Kind: protocol.KindChannel, Channel: &protocol.Channel{
-		Key: "shop/orders", Row: &row, Decision: &decision, Workers: []protocol.Worker{}, Events: []protocol.Event{},
+		Key: "shop/orders", Row: &row, Decision: &decision, Workers: []protocol.Worker{}, Events: []protocol.Event{}, Forbidden: map[string]string{},
 		Points: []protocol.Point{{Time: time.Now(), Depth: ptr[int64](700), Replicas: 5, Ready: 3, Desired: 5, LowerBound: ptr[int64](250), UpperBound: ptr[int64](750)}},
 		Marks:  []protocol.Mark{{Time: time.Now(), Kind: "scaling", From: 3, To: 5, Words: "3 → 5 replicas, at last", Until: ptr(time.Now().Add(time.Minute))}},
 	}})
@@ -75,6 +75,7 @@ func TestChannel(t *testing.T) {
 	p.untilText(".p-decisions", "3 → 5 replicas, at last")
 	p.untilText(".p-workers", "There is no worker")
 	p.untilText(".p-events", "There is no event")
+	p.untilText(".p-conditions", "Active True · ScalerActive Scaling is performed") // without an age, which KEDA doesn't tell
 	p.until(`document.querySelector(".plots").ariaLabel.includes("depth 700, band 250 to 750, 5 replicas")`)
 	assert.Contains(t, p.text(".p-settings"), "targetQueueDepth100", "what isn't mentioned is as before")
 	s.push(t, protocol.Envelope{Kind: protocol.KindChannel, Channel: &protocol.Channel{Key: "shop/orders", Gone: true}})

@@ -114,6 +114,7 @@ func flash() protocol.Channel {
 			{Type: "Connected", Status: "True", Good: true, Reason: "Connected", Since: now.Add(-26 * time.Hour)},
 			{Type: "ScalingLimited", Status: "False", Good: true, Reason: "WithinLimits", Since: now.Add(-26 * time.Hour)},
 		},
+		ScaledObject: []protocol.Condition{{Type: "Active", Status: "True", Good: true, Reason: "ScalerActive", Message: "Scaling is performed because triggers are active"}},
 		Workers: []protocol.Worker{
 			{Name: "orders-7c9d5b7f6d-2xk4q", State: "Ready", Node: "node-a", Since: now.Add(-2 * time.Hour)},
 			{Name: "orders-7c9d5b7f6d-8m2wz", State: "Ready", Node: "node-b", Since: now.Add(-5 * time.Minute)},

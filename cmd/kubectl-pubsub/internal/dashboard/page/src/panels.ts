@@ -76,7 +76,7 @@ export function conditions(all: Condition[], now: number): Node {
     { class: "list" },
     ...[...all]
       .sort((a, b) => Number(a.good) - Number(b.good))
-      .map((c) => el("li", { class: c.good ? "good" : "bad" }, el("p", {}, el("span", { class: "shape", role: "img", "aria-label": c.good ? "as it should be" : "not as it should be" }, c.good ? "✓" : "▲"), el("b", {}, c.type), ` ${c.status} · ${c.reason} `, el("span", { class: "age" }, `for ${span((now - at(c.since)) / 1000)}`)), c.message ? el("p", { class: "message" }, c.message) : null)),
+      .map((c) => el("li", { class: c.good ? "good" : "bad" }, el("p", {}, el("span", { class: "shape", role: "img", "aria-label": c.good ? "as it should be" : "not as it should be" }, c.good ? "✓" : "▲"), el("b", {}, c.type), ` ${c.status} · ${c.reason} `, c.since ? el("span", { class: "age" }, `for ${span((now - at(c.since)) / 1000)}`) : null), c.message ? el("p", { class: "message" }, c.message) : null)),
   );
 }
 

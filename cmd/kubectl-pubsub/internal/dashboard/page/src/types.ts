@@ -141,7 +141,7 @@ export interface Condition {
   good: boolean;
   reason: string;
   message: string;
-  since: string;
+  since?: string; // KEDA's conditions don't tell
 }
 
 export interface Worker {
