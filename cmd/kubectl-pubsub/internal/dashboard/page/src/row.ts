@@ -53,7 +53,7 @@ export class RowView {
     return this.known?.row.key ?? "";
   }
 
-  /** show puts a channel into the row. Later is true if the row hasn't changed but time has passed. */
+  /** show puts a channel into the row, that many px below the top of the table; now (ms) is for the ages. */
   show(known: Known, index: number, top: number, now: number, selected: boolean): void {
     if (index !== this.index) {
       this.index = index;

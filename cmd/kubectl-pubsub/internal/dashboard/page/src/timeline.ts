@@ -49,7 +49,7 @@ export class Timeline {
       this.legend.push(value);
       return el("span", { class: `key key-${line.colour}${line.dash ? " dashed" : ""}` }, el("i"), `${line.label} `, value);
     };
-    this.spans = windows.map(([label, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === 0), click: () => this.since(seconds) }, label));
+    this.spans = windows.map(([label, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === 0), click: () => this.showLast(seconds) }, label));
     this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
     this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), el("span", { class: "spans", role: "group", "aria-label": "How far back" }, ...this.spans)), this.figure, this.spoken, this.numbers);
   }
@@ -127,7 +127,7 @@ export class Timeline {
     return this.series.depth[this.series.before(at(mark.t) / 1000)] ?? undefined;
   }
 
-  private since(seconds: number): void {
+  private showLast(seconds: number): void {
     this.window = seconds;
     this.spans.forEach((button, i) => attribute(button, "aria-pressed", String(windows[i]![1] === seconds)));
     this.show(this.now === undefined ? undefined : this.now * 1000);
