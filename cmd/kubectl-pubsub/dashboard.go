@@ -94,12 +94,12 @@ func (s *showingLive) run(command *cobra.Command, _ []string) error {
 		return err
 	}
 	fleet := record.New(time.Now())
-	source, err := feed.New(cluster, fleet)
+	source, err := feed.New(cluster, fleet, time.Now)
 	if err != nil {
 		return err
 	}
 	options := serve.Options{
-		Version: program.Version(version), Cluster: cmp.Or(s.cluster.Context(), cluster.Host()), Files: page.Files(),
+		Version: program.Version(version), Cluster: cmp.Or(s.cluster.Context(), cluster.Host()), Files: page.Files(), Now: time.Now,
 		Fleet: fleet, Surroundings: source.Surroundings,
 	}
 	if options.History, err = s.past(command); err != nil {

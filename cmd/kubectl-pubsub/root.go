@@ -12,7 +12,7 @@ var version string
 
 const rootLong = `Why channels scale: now, live, and in a model.
 
-dashboard shows channels live in the browser, status lists those with what is wrong, doctor
+dashboard shows channels live in the browser, status lists them with what is wrong, doctor
 examines the installation, and pause and resume hold the number of workers.
 
 The scaler decides how many replicas the workers of each PubSubChannel get. explain asks it

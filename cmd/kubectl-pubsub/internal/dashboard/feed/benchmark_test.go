@@ -166,7 +166,7 @@ func TestABurst(t *testing.T) {
 	cluster, err := connect.NewCluster(&rest.Config{Host: server.URL})
 	require.NoError(t, err)
 	fleet := record.New(time.Now())
-	f, err := New(cluster, fleet)
+	f, err := New(cluster, fleet, time.Now)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})

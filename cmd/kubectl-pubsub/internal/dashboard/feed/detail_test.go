@@ -31,7 +31,7 @@ func feedOf(t *testing.T, functions interceptor.Funcs, objects ...client.Object)
 		WithIndex(&corev1.Event{}, "involvedObject.kind", func(o client.Object) []string { return []string{o.(*corev1.Event).InvolvedObject.Kind} }).
 		WithIndex(&corev1.Event{}, "involvedObject.name", func(o client.Object) []string { return []string{o.(*corev1.Event).InvolvedObject.Name} }).
 		WithInterceptorFuncs(functions).Build()
-	f, err := New(cluster, record.New(time.Now()))
+	f, err := New(cluster, record.New(time.Now()), time.Now)
 	require.NoError(t, err)
 	return f
 }

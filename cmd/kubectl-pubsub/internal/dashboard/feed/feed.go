@@ -61,6 +61,7 @@ type Feed struct {
 	cluster *connect.Cluster
 	raw     rest.Interface
 	fleet   *record.Fleet
+	now     func() time.Time
 
 	mu     sync.Mutex
 	scopes map[string]scope // by namespace, "" for all
@@ -73,13 +74,13 @@ type scope struct {
 	problem   string // why the API server can't be asked; empty: it can
 }
 
-// New prepares a feed; nothing is asked yet.
-func New(cluster *connect.Cluster, fleet *record.Fleet) (*Feed, error) {
+// New prepares a feed; nothing is asked yet. The fleet is told what is seen by the clock now.
+func New(cluster *connect.Cluster, fleet *record.Fleet, now func() time.Time) (*Feed, error) {
 	raw, err := cluster.Raw()
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{cluster: cluster, raw: raw, fleet: fleet, scopes: map[string]scope{}}, nil
+	return &Feed{cluster: cluster, raw: raw, fleet: fleet, now: now, scopes: map[string]scope{}}, nil
 }
 
 // Run tells the fleet until the context ends.
@@ -164,7 +165,7 @@ func (f *Feed) tell(name string, now scope) {
 	}
 	f.mu.Unlock()
 	f.fleet.Permit(namespaces)
-	f.fleet.Connect(problem == "", problem, time.Now())
+	f.fleet.Connect(problem == "", problem, f.now())
 }
 
 // follow tells of one namespace, or of all, until the context ends. refused is called if it is
@@ -235,7 +236,7 @@ func (f *Feed) list(ctx context.Context, namespace string, known *decoder) (vers
 				return "", err
 			}
 			listed[channel.Namespace+"/"+channel.Name] = true
-			f.fleet.See(channel, time.Now())
+			f.fleet.See(channel, f.now())
 		}
 		version, next = meta.ResourceVersion, meta.Continue
 		if next == "" {
@@ -294,7 +295,7 @@ func (f *Feed) watch(ctx context.Context, namespace, version string, known *deco
 			if err != nil {
 				return err
 			}
-			f.fleet.See(channel, time.Now())
+			f.fleet.See(channel, f.now())
 		default: // ERROR, such as a version that is too old
 			return nil
 		}

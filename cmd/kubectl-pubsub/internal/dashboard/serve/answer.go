@@ -28,7 +28,7 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 	if !found {
 		return protocol.Answer{}, fmt.Errorf("there is no PubSubChannel %q here: it may have been deleted meanwhile", r.Key)
 	}
-	now := time.Now()
+	now := s.server.options.Now()
 	switch r.Kind {
 	case protocol.KindOpen:
 		s.follow(ctx, r.Key)

@@ -18,7 +18,7 @@ import (
 func guarded(t *testing.T) (server *Server, token string) {
 	t.Helper()
 	server = New(Options{
-		Fleet: record.New(time.Now()),
+		Fleet: record.New(time.Now()), Now: time.Now,
 		Files: fstest.MapFS{"index.html": {Data: []byte("the page")}, "page.js": {Data: []byte("script")}},
 	}, 4711)
 	address, err := url.Parse(server.URL())

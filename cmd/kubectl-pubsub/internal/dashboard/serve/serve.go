@@ -26,6 +26,7 @@ type Options struct {
 	Cluster string // the kubeconfig's context
 	Files   fs.FS  // the page, with index.html at the top
 	Fleet   *record.Fleet
+	Now     func() time.Time
 	// Surroundings reads what else there is of the channel that a page has open.
 	Surroundings func(ctx context.Context, channel *v1.PubSubChannel, before feed.Surroundings) feed.Surroundings
 	// History reads the points of a channel from before the dashboard began; nil: nobody has any.

@@ -111,7 +111,7 @@ func (s *session) read(ctx context.Context) {
 func (s *session) write(ctx context.Context) error {
 	options := s.server.options
 	hello := &protocol.Hello{
-		Version: options.Version, Cluster: options.Cluster, Now: time.Now().UTC().Truncate(time.Millisecond),
+		Version: options.Version, Cluster: options.Cluster, Now: options.Now().UTC().Truncate(time.Millisecond),
 		Prometheus: options.History != nil, Namespaces: s.fleet.Namespaces(),
 	}
 	if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindHello, Hello: hello}); err != nil {
@@ -119,7 +119,7 @@ func (s *session) write(ctx context.Context) error {
 	}
 	for {
 		changed := s.fleet.Changed()
-		if err := errors.Join(s.sendNews(ctx), s.sendChannel(ctx, time.Now())); err != nil {
+		if err := errors.Join(s.sendNews(ctx), s.sendChannel(ctx, options.Now())); err != nil {
 			return err
 		}
 		if err := s.idle(ctx, changed); err != nil {
@@ -153,7 +153,7 @@ func (s *session) idle(ctx context.Context, changed <-chan struct{}) error {
 }
 
 func (s *session) sendNews(ctx context.Context) error {
-	news, err := s.fleet.Since(&s.cursor, time.Now())
+	news, err := s.fleet.Since(&s.cursor, s.server.options.Now())
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ func channelOf(name string, depth int64) *v1.PubSubChannel {
 func running(t *testing.T, options Options) (*Server, *record.Fleet) {
 	t.Helper()
 	fleet := record.New(time.Now())
+	options.Now = time.Now
 	options.Fleet, options.Files = fleet, fstest.MapFS{"index.html": {Data: []byte("the page")}}
 	if options.Surroundings == nil {
 		options.Surroundings = func(context.Context, *v1.PubSubChannel, feed.Surroundings) feed.Surroundings {
