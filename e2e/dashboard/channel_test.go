@@ -139,7 +139,7 @@ func TestReplay(t *testing.T) {
 	assert.Equal(t, []string{"Wait, p99Replica-hoursScalingsMost replicas", "What happened41s0.4423", "Simulated, as set now38s0.4423", "Simulated, with the changes11s0.8845"},
 		value[[]string](p, `[...document.querySelectorAll(".figures tr")].map((row) => row.textContent)`))
 	assert.Contains(t, p.text(".assumed"), "A worker handles 14.2 messages per second")
-	assert.Equal(t, 2.0, value[float64](p, `document.querySelectorAll(".replayed canvas").length`))
+	assert.Equal(t, 2, value[int](p, `document.querySelectorAll(".replayed canvas").length`))
 	asked := s.asked(protocol.KindReplay)
 	require.Len(t, asked, 1)
 	assert.Equal(t, &protocol.ReplayRequest{Seconds: 900, Changes: protocol.Changes{"cooldownPeriod": 15.0}}, asked[0].Replay)
@@ -151,5 +151,5 @@ func TestReplay(t *testing.T) {
 	s.mu.Unlock()
 	p.click(".replay .primary")
 	p.untilText(".replayed .problem", "wait 48 s more")
-	assert.Equal(t, 0.0, value[float64](p, `document.querySelectorAll(".replayed canvas").length`), "an old answer isn't left beside the error")
+	assert.Equal(t, 0, value[int](p, `document.querySelectorAll(".replayed canvas").length`), "an old answer isn't left beside the error")
 }

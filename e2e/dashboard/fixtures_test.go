@@ -140,9 +140,7 @@ func flash() protocol.Channel {
 		switch i {
 		case 100, 130, 164:
 			from := replicas
-			if i == 130 {
-				replicas++
-			} else if i == 164 {
+			if i != 100 {
 				replicas++
 			}
 			if from != replicas {

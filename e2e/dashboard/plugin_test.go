@@ -66,7 +66,7 @@ func startAPIServer(t *testing.T) *apiServer {
 // dashboard runs the plugin, and is its address.
 func (a *apiServer) dashboard(t *testing.T, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), *plugin, append([]string{"dashboard", "--no-browser", "--kubeconfig", a.kubeconfig}, args...)...) //nolint:gosec // the one that is tested
+	command := exec.CommandContext(t.Context(), *plugin, append([]string{"dashboard", "--no-browser", "--kubeconfig", a.kubeconfig}, args...)...)
 	command.Stderr = os.Stderr
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	out, err := command.StdoutPipe()

@@ -69,8 +69,8 @@ func picture(p *tab, name string) {
 	assert.Less(p.t, small.Len(), largest, name)
 	path := filepath.Join("../../docs/dashboard", name+".png")
 	if *update {
-		require.NoError(p.t, os.MkdirAll(filepath.Dir(path), 0o755))   //nolint:gosec // it is committed
-		require.NoError(p.t, os.WriteFile(path, small.Bytes(), 0o644)) //nolint:gosec // it is committed
+		require.NoError(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(p.t, os.WriteFile(path, small.Bytes(), 0o644))
 	}
 	assert.FileExists(p.t, path)
 }
@@ -88,7 +88,7 @@ func fewColours(of image.Image) image.Image {
 	palette := color.Palette(colours[:min(256, len(colours))])
 	nearest := map[color.Color]uint8{}
 	for _, c := range colours {
-		nearest[c] = uint8(palette.Index(c)) //nolint:gosec // below 256
+		nearest[c] = uint8(palette.Index(c))
 	}
 	few := image.NewPaletted(bounds, palette)
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
@@ -105,6 +105,6 @@ var snaps = flag.String("snaps", "", "a folder for pictures of what is on a phon
 func snap(p *tab, name string) {
 	p.t.Helper()
 	if *snaps != "" {
-		require.NoError(p.t, os.WriteFile(filepath.Join(*snaps, name+".png"), of(p, chromedp.CaptureScreenshot()), 0o644)) //nolint:gosec // it is looked at
+		require.NoError(p.t, os.WriteFile(filepath.Join(*snaps, name+".png"), of(p, chromedp.CaptureScreenshot()), 0o644))
 	}
 }

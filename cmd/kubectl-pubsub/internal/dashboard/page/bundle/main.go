@@ -51,12 +51,17 @@ func bundle(folder string) error {
 	if len(result.Errors) > 0 {
 		return fmt.Errorf("%s: %d errors", folder, len(result.Errors))
 	}
+	files, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = files.Close() }()
 	for _, name := range []string{"index.html", "icon.svg"} {
-		text, err := os.ReadFile(filepath.Join(root, "src", name))
+		text, err := files.ReadFile(filepath.Join("src", name))
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(root, "dist", name), text, 0o644); err != nil { //nolint:gosec // it is committed
+		if err := files.WriteFile(filepath.Join("dist", name), text, 0o644); err != nil {
 			return err
 		}
 	}
