@@ -126,6 +126,29 @@ chaos: test-packages ## Account for each of a million messages of a list, and of
 	@mkdir -p dist/chaos
 	$(call as_the_cluster,chaos) -timeout 0 -v . -messages $(MESSAGES) -rate $(RATE) -faults $(FAULTS) -seed $(SEED) -out $(CURDIR)/dist/chaos
 
+# The types of the page's scripts, by TypeScript's own compiler: esbuild takes them away unseen.
+page         := cmd/kubectl-pubsub/internal/dashboard/page
+type_checker := e2e/dashboard/types/node_modules/.package-lock.json
+$(type_checker): $(addprefix e2e/dashboard/types/,package.json package-lock.json .npmrc) | node-packages
+	cd e2e/dashboard/types && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: dashboard-types
+dashboard-types: $(type_checker) ## Check the types of the dashboard's page
+	node e2e/dashboard/types/node_modules/typescript/bin/tsc -p $(page)
+
+.PHONY: dashboard-test
+dashboard-test: browser-packages envtest-binaries dashboard-types build ## Test the dashboard in Chromium, with a scripted server, and the plugin's on a real API server
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(call as_the_cluster,dashboard) -timeout 20m . -plugin $(CURDIR)/bin/kubectl-pubsub
+
+.PHONY: dashboard-pictures
+dashboard-pictures: browser-packages ## Take the pictures of docs/dashboard.md anew
+	$(call as_the_cluster,dashboard) -run TestPictures . -update
+
+.PHONY: dashboard-bench
+dashboard-bench: browser-packages ## Measure the page with 1,000 channels that change every second: scripting for each frame, and memory
+	$(call as_the_cluster,dashboard) -run '^$$' -bench . -benchtime 1x -timeout 20m .
+
 .PHONY: bench
 bench: test-packages ## Benchmark the scaler beside KEDA's redis scaler and an empty gRPC call
 	$(call as_the_cluster,benchmarks) -run '^$$' -bench . -benchmem -timeout 60m .
@@ -182,6 +205,8 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e/monitoring && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/certmanager && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/manifests && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/dashboard && $(lint_with) --config ../../.golangci.yml ./...
+	cd $(page)/bundle && $(lint_with) --config ../../../../../../.golangci.yml ./...
 
 ##@ Generated files
 
@@ -190,7 +215,7 @@ CHART := charts/pubsub-operator
 documented := ./cmd/internal/metrics ./cmd/publisher ./cmd/scaler ./cmd/subscriber/internal/metrics ./translator
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(TOOLS_DIR)/helm ## Regenerate all generated files
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(CHART_TOOLS) $(BUNDLE) $(TOOLS_DIR)/helm ## Regenerate all generated files
 	$(CONTROLLER_GEN) object paths=./api/v1
 	$(CONTROLLER_GEN) crd paths=./api/v1 output:crd:dir=$(CHART)/files/crds
 	sed -i -f api/bounds.sed $(CHART)/files/crds/*.yaml
@@ -208,9 +233,10 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 		helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set 'watchNamespaces={shop,stock}' \
 		--set controller.serviceAccount.name=controller --set scaler.serviceAccount.name=scaler \
 		$(foreach role,controller scaler controller-leader-election,--show-only templates/$(role)-rbac.yaml) | sed 1d; } > translator/testdata/watched-roles.yaml
+	$(BUNDLE) $(page)
 	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.mode=disabled --set crds.keep=false; } > deploy/operator.yaml
 
-generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation translator/testdata/watched-roles.yaml
+generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation translator/testdata/watched-roles.yaml $(page)/dist
 
 # What the contract is compared with: the last release; before there is one, where this branch left
 # main, and on main itself the commit before.
@@ -239,7 +265,7 @@ workflow-lint: $(ACTIONLINT) ## Lint the GitHub workflows
 verify: generate proto-breaking workflow-lint ## Fail where generated files, formatting or go.mod are stale, or the contract breaks clients
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) mod tidy -diff
-	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring e2e/certmanager e2e/manifests; do $(GO) -C $$module mod tidy -diff; done
+	for module in api/linter e2e e2e/hpa e2e/conformance e2e/benchmarks e2e/frameworks e2e/chaos e2e/monitoring e2e/certmanager e2e/manifests e2e/dashboard $(page)/bundle; do $(GO) -C $$module mod tidy -diff; done
 	@test -z "$$(git status --porcelain -- $(generated))" || { git --no-pager diff -- $(generated) | head -100; git status --short -- $(generated); echo 'generated files are stale: run "make generate" and commit what it changes'; exit 1; }
 
 .PHONY: chart-test

@@ -31,8 +31,11 @@ ACTIONLINT         := $(DEV_TOOLS_DIR)/actionlint-$(ACTIONLINT_VERSION)
 # Prometheus' own program for alerts, from the module of their tests.
 PROMTOOL_MODULE    := e2e/monitoring
 PROMTOOL           := $(DEV_TOOLS_DIR)/promtool-$(shell cat $(PROMTOOL_MODULE)/go.mod | cksum | cut -d ' ' -f 1)
+# What bundles the dashboard's page.
+BUNDLE_MODULE      := cmd/kubectl-pubsub/internal/dashboard/page/bundle
+BUNDLE             := $(DEV_TOOLS_DIR)/bundle-$(shell cat $(BUNDLE_MODULE)/go.mod $(BUNDLE_MODULE)/go.sum $(BUNDLE_MODULE)/main.go | cksum | cut -d ' ' -f 1)
 CHART_TOOLS        := $(HELM_DOCS) $(HELM_UNITTEST) $(VALUES_SCHEMA)
-DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(ACTIONLINT) $(CHART_TOOLS) $(PROMTOOL)
+DEV_TOOLS          := $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) $(GOLANGCI_LINT) $(API_LINTER) $(ACTIONLINT) $(CHART_TOOLS) $(PROMTOOL) $(BUNDLE)
 
 # GOBIN is a folder of its own, because go install writes in place: an interrupted build
 # must leave nothing that looks finished.
@@ -64,6 +67,11 @@ $(ACTIONLINT):
 	@echo 'building actionlint (about 10 seconds the first time)'
 	@mkdir -p $(DEV_TOOLS_DIR)
 	@GOBIN=$@.tmp CGO_ENABLED=0 $(GO) install -trimpath -ldflags '-s -w' github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) && mv -f $@.tmp/actionlint $@; status=$$?; rm -rf $@.tmp; exit $$status
+
+$(BUNDLE):
+	@echo 'building the bundler of the dashboard (about 15 seconds the first time)'
+	@mkdir -p $(DEV_TOOLS_DIR)
+	@CGO_ENABLED=0 $(GO) -C $(BUNDLE_MODULE) build -trimpath -buildvcs=false -ldflags '-s -w' -o $@.tmp . && mv -f $@.tmp $@
 
 # One build makes all three.
 $(CHART_TOOLS) &:

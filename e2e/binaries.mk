@@ -125,6 +125,7 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 # The race detector needs a C compiler.
 TEST_PACKAGES    := redis-server gcc libc6-dev
 NODE_PACKAGES    := nodejs npm
+BROWSER_PACKAGES := chromium fonts-dejavu-core
 JOB_PACKAGES     := python3-celery python3-redis python3-rq ruby-sidekiq ruby-redis-namespace php-cli php-redis php-illuminate-queue php-illuminate-redis
 CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
 
@@ -144,8 +145,8 @@ echo "installing$$missing"; \
 apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing
 endef
 
-.PHONY: system-packages test-packages node-packages job-packages cluster-packages
-system-packages: test-packages node-packages job-packages cluster-packages ## Install every Debian package that the tests need
+.PHONY: system-packages test-packages node-packages job-packages browser-packages cluster-packages
+system-packages: test-packages node-packages job-packages browser-packages cluster-packages ## Install every Debian package that the tests need
 ifneq ($(shell for p in redis-server redis-cli $$($(GO) env CC); do command -v $$p >/dev/null || echo $$p; done),)
 test-packages: ## Install redis-server and a C compiler, which the race detector needs
 	$(call install_packages,$(TEST_PACKAGES))
@@ -157,6 +158,12 @@ node-packages: ## Install Node.js and npm, which the tests with BullMQ need
 	$(call install_packages,$(NODE_PACKAGES))
 else
 node-packages: # there already, from whatever source
+endif
+ifeq ($(shell for p in chromium chromium-browser google-chrome; do command -v $$p; done),)
+browser-packages: ## Install Chromium, in which the dashboard is tested
+	$(call install_packages,$(BROWSER_PACKAGES))
+else
+browser-packages: # there already, from whatever source
 endif
 # Debian's Python, Ruby and PHP, whichever others there are.
 job-packages: ## Install Celery, RQ, Sidekiq and Laravel's queues, which the tests run

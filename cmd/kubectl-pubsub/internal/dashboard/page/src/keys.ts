@@ -1,0 +1,23 @@
+// The list of keys.
+
+import { el } from "./dom";
+
+const keys: [string[], string][] = [
+  [["j", "↓"], "next channel"],
+  [["k", "↑"], "previous channel"],
+  [["Enter"], "open the channel"],
+  [["Esc"], "back to the fleet; clear the filter"],
+  [["/"], "filter"],
+  [["←", "→"], "in the chart: previous and next decision"],
+  [["t"], "dark or light"],
+  [["?"], "this list"],
+];
+
+export function keysDialog(): HTMLDialogElement {
+  const list = el("dl", {}, ...keys.flatMap(([names, words]) => [el("dt", {}, ...names.map((name) => el("kbd", {}, name))), el("dd", {}, words)]));
+  const dialog = el("dialog", { class: "keys", "aria-labelledby": "keys-title" }, el("h2", { id: "keys-title" }, "Keys"), list, el("form", { method: "dialog" }, el("button", { class: "plain" }, "Close")));
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  return dialog;
+}

@@ -1,0 +1,208 @@
+// What happened over time: the depth in its band, the replicas, the decisions.
+
+import { attribute, el, text } from "./dom";
+import { drawCooldowns, drawMarks, shape } from "./marks";
+import { plot, type Line, type Plot } from "./plot";
+import { Series } from "./series";
+import type { Mark, Point } from "./types";
+import { at, clock, count, plural, short, unknown } from "./words";
+
+const depthLines: Line[] = [
+  { label: "Depth", colour: "depth", width: 2 },
+  { label: "Upper bound", colour: "bound", width: 1, dash: [6, 3], stepped: true },
+  { label: "Lower bound", colour: "bound", width: 1, dash: [2, 3], stepped: true },
+];
+const replicaLines: Line[] = [
+  { label: "Desired", colour: "desired", width: 1.5, dash: [5, 3], stepped: true },
+  { label: "Replicas", colour: "now", width: 2, stepped: true },
+  { label: "Ready", colour: "ready", width: 1.5, dash: [2, 2], stepped: true },
+];
+const windows: [string, number][] = [
+  ["5 min", 300],
+  ["15 min", 900],
+  ["1 h", 3600],
+  ["All", 0],
+];
+const near = 9; // px within which the pointer means a mark
+
+export class Timeline {
+  readonly element: HTMLElement;
+  readonly series = new Series();
+  marks: Mark[] = [];
+  private readonly depthBox = el("div", { class: "plot" });
+  private readonly replicaBox = el("div", { class: "plot" });
+  private readonly tip = el("div", { class: "tip", hidden: true });
+  private readonly spoken = el("p", { class: "unseen", "aria-live": "polite" });
+  private readonly figure: HTMLElement;
+  private readonly legend: HTMLElement[] = [];
+  private readonly spans: HTMLButtonElement[];
+  private readonly table = el("tbody");
+  private readonly numbers = el("details", { class: "numbers", toggle: () => this.tabulate() }, el("summary", {}, "As numbers"), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...["Time", "Depth", "Lower", "Upper", "Replicas", "Ready", "Desired"].map((name) => el("th", { scope: "col" }, name)))), this.table)));
+  private plots: { depth: Plot; replicas: Plot; destroy(): void } | undefined;
+  private chosen: Mark | undefined;
+  private window = 0;
+  private now: number | undefined;
+
+  constructor() {
+    const entry = (line: Line): HTMLElement => {
+      const value = el("b", { class: "number" }, unknown);
+      this.legend.push(value);
+      return el("span", { class: `key key-${line.colour}${line.dash ? " dashed" : ""}` }, el("i"), `${line.label} `, value);
+    };
+    this.spans = windows.map(([label, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === 0), click: () => this.showLast(seconds) }, label));
+    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
+    this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), el("span", { class: "spans", role: "group", "aria-label": "How far back" }, ...this.spans)), this.figure, this.spoken, this.numbers);
+  }
+
+  add(points: Point[], marks: Mark[]): void {
+    this.series.add(points);
+    if (marks.length > 0) this.marks = [...this.marks, ...marks].sort((a, b) => at(a.t) - at(b.t)).slice(-500);
+  }
+
+  clear(): void {
+    this.series.clear();
+    this.marks = [];
+    this.chosen = undefined;
+  }
+
+  /** show draws up to now (ms), or to the newest point if it isn't known what was since. */
+  show(now: number | undefined): void {
+    this.plots ??= this.start();
+    const { series, plots } = this;
+    this.now = now === undefined ? undefined : now / 1000;
+    const end = this.now ?? series.times.at(-1) ?? 0;
+    plots.depth.setData(series.until(this.now, [series.depth, series.upper, series.lower]), false);
+    plots.replicas.setData(series.until(this.now, [series.desired, series.replicas, series.ready]), false);
+    const first = series.times[0] ?? end - 60;
+    const min = this.window ? Math.max(end - this.window, Math.min(first, end - 60)) : Math.min(first, end - 10);
+    for (const chart of [plots.depth, plots.replicas]) chart.setScale("x", { min, max: end });
+    this.describe();
+    this.values(this.plots.depth.cursor.idx);
+  }
+
+  /** choose marks one of the marks, and says its words. */
+  choose(mark: Mark | undefined): void {
+    this.chosen = mark;
+    this.plots?.depth.redraw(false);
+    this.plots?.replicas.redraw(false);
+    if (!mark || !this.plots) {
+      this.tip.hidden = true;
+      return;
+    }
+    text(this.spoken, `${clock(at(mark.t))}: ${mark.words}`);
+    this.tell(at(mark.t) / 1000, mark);
+  }
+
+  focus(): void {
+    this.figure.focus();
+  }
+
+  close(): void {
+    this.plots?.destroy();
+    this.plots = undefined;
+  }
+
+  private start(): { depth: Plot; replicas: Plot; destroy(): void } {
+    const hooks = (y: (mark: Mark) => number | undefined): Parameters<typeof plot>[1]["hooks"] => ({
+      drawClear: [(chart) => drawCooldowns(chart, this.marks)],
+      draw: [(chart) => drawMarks(chart, this.marks, this.chosen, y)],
+      setCursor: [(chart) => this.pointed(chart)],
+    });
+    const depth = plot(this.depthBox, { height: 210, lines: depthLines, band: [2, 3], sync: "channel", hooks: hooks((mark) => this.depthAt(mark)) });
+    const replicas = plot(this.replicaBox, { height: 130, lines: replicaLines, integers: true, sync: "channel", hooks: hooks((mark) => mark.to) });
+    this.figure.addEventListener("mouseleave", () => {
+      if (!this.chosen) this.tip.hidden = true;
+    });
+    return {
+      depth: depth.chart,
+      replicas: replicas.chart,
+      destroy() {
+        depth.destroy();
+        replicas.destroy();
+      },
+    };
+  }
+
+  private depthAt(mark: Mark): number | undefined {
+    return this.series.depth[this.series.before(at(mark.t) / 1000)] ?? undefined;
+  }
+
+  private showLast(seconds: number): void {
+    this.window = seconds;
+    this.spans.forEach((button, i) => attribute(button, "aria-pressed", String(windows[i]![1] === seconds)));
+    this.show(this.now === undefined ? undefined : this.now * 1000);
+  }
+
+  private pointed(chart: Plot): void {
+    const { left, idx } = chart.cursor;
+    this.values(idx);
+    if (left === undefined || left < 0 || idx === undefined || idx === null) {
+      if (!this.chosen) this.tip.hidden = true;
+      return;
+    }
+    if (!chart.over.matches(":hover")) return; // the other chart's, moved along
+    const time = chart.posToVal(left, "x");
+    const close = this.marks.filter((mark) => Math.abs(chart.valToPos(at(mark.t) / 1000, "x") - left) <= near);
+    this.tell(time, close.find((mark) => mark.kind === "scaling") ?? close.at(-1));
+  }
+
+  private tell(time: number, mark: Mark | undefined): void {
+    const chart = this.plots!.depth;
+    const { series } = this;
+    const i = series.before(time);
+    const has = (values: (number | null)[]): string => count(values[i] ?? undefined);
+    this.tip.replaceChildren(
+      el("b", {}, clock(time * 1000)),
+      el("div", {}, i < 0 ? "nothing recorded" : `depth ${has(series.depth)}, band ${has(series.lower)} to ${has(series.upper)}`),
+      i < 0 ? "" : el("div", {}, `${has(series.replicas)} replicas, ${has(series.ready)} ready, ${has(series.desired)} desired`),
+      mark ? el("p", { class: `mark-words mark-${mark.kind}` }, el("span", { "aria-hidden": "true" }, `${shape(mark)} `), mark.words) : "",
+    );
+    this.tip.hidden = false;
+    const x = chart.valToPos(time, "x") + chart.over.offsetLeft;
+    const width = this.figure.clientWidth;
+    const room = Math.min(280, width - 16);
+    this.tip.style.maxWidth = `${room}px`;
+    this.tip.style.left = `${Math.max(4, x + 14 + room > width ? x - 14 - Math.min(room, this.tip.offsetWidth) : x + 14)}px`;
+  }
+
+  private values(idx: number | null | undefined): void {
+    const { series } = this;
+    const last = series.times.length - 1;
+    const i = idx === undefined || idx === null ? last : Math.min(idx, last);
+    [series.depth, series.upper, series.lower, series.desired, series.replicas, series.ready].forEach((values, n) => text(this.legend[n]!, i < 0 ? unknown : short(values[i] ?? undefined)));
+  }
+
+  private key(event: KeyboardEvent): void {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (step !== undefined && this.marks.length > 0) {
+      const index = this.chosen ? this.marks.indexOf(this.chosen) + step : step < 0 ? this.marks.length - 1 : 0;
+      this.choose(this.marks[Math.min(this.marks.length - 1, Math.max(0, index))]);
+    } else if (event.key === "Escape" && this.chosen) {
+      this.choose(undefined);
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private describe(): void {
+    const { series, marks } = this;
+    const last = series.times.length - 1;
+    const scalings = marks.filter((mark) => mark.kind === "scaling").length;
+    const newest = last < 0 ? "nothing recorded yet" : `depth ${count(series.depth[last] ?? undefined)}, band ${count(series.lower[last] ?? undefined)} to ${count(series.upper[last] ?? undefined)}, ${plural(series.replicas[last] ?? 0, "replica")}, since ${clock(series.times[0]! * 1000)}`;
+    attribute(this.figure, "aria-label", `Chart of depth and replicas: ${newest}; ${plural(scalings, "scaling")}. Left and right go from decision to decision.`);
+    this.tabulate();
+  }
+
+  private tabulate(): void {
+    if (!this.numbers.open) return;
+    const { series } = this;
+    const from = Math.max(0, series.times.length - 30);
+    const rows = series.times.slice(from).map((time, n) => {
+      const i = from + n;
+      return el("tr", {}, ...[clock(time * 1000), ...[series.depth, series.lower, series.upper, series.replicas, series.ready, series.desired].map((values) => count(values[i] ?? undefined))].map((value) => el("td", {}, value)));
+    });
+    this.table.replaceChildren(...rows.reverse());
+  }
+}
