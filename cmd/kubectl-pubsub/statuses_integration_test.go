@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,26 +34,6 @@ func (c *cluster) decision(t *testing.T, channel *v1.PubSubChannel, depth int64)
 	require.NoError(t, c.Status().Update(t.Context(), channel))
 }
 
-// reader is the kubeconfig of a user who may get, list and watch the channels of a namespace, and
-// nothing else.
-func (c *cluster) reader(t *testing.T, namespace string) {
-	t.Helper()
-	file, err := c.kubeconfig("reader")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.Remove(file) })
-	role := &rbacv1.Role{
-		ObjectMeta: metav1.ObjectMeta{Name: "reader", Namespace: namespace},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{v1.GroupVersion.Group}, Resources: []string{"pubsubchannels"}, Verbs: []string{"get", "list", "watch"}}},
-	}
-	require.NoError(t, c.Create(t.Context(), role))
-	require.NoError(t, c.Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "reader", Namespace: namespace},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reader"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "reader"}},
-	}))
-	t.Setenv("KUBECONFIG", file)
-}
-
 // Whoever may read the channels of a namespace may ask there why, and what if, and follow the
 // decisions; of other namespaces it is said which right is missing. The operator is not asked.
 func TestWhoeverMayReadChannelsMayAskWhy(t *testing.T) {
@@ -65,7 +44,8 @@ func TestWhoeverMayReadChannelsMayAskWhy(t *testing.T) {
 	c.channel(t, namespace, "mails", false)
 	c.channel(t, other, "bills", true)
 	bills := c.channel(t, namespace, "bills", true)
-	c.reader(t, namespace)
+	file, _ := c.reader(t, namespace)
+	t.Setenv("KUBECONFIG", file)
 
 	var out string
 	require.Eventually(t, func() (ok bool) { // the authorizer follows a little later
