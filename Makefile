@@ -332,6 +332,12 @@ e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
 		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 40m -v ./suite
 
+.PHONY: e2e-rotation
+e2e-rotation: HPA_SYNC_PERIOD = 5s
+e2e-rotation: cluster-up cluster-load ## Replace the certificate authority during load on the cluster: no call may fail (10 minutes)
+	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_ROTATION=1 \
+		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 30m -v -run TestRotationFailsNoCall ./suite
+
 .PHONY: e2e-measure
 e2e-measure: HPA_SYNC_PERIOD = 5s
 e2e-measure: cluster-up cluster-load ## Measure on the cluster: waking from 0, a rolling restart, scalers killed for 10 minutes
