@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -145,7 +144,7 @@ func TestAForcedRotationFailsNoCall(t *testing.T) {
 					_, err := healthv1.NewHealthClient(connection).Check(ctx, &healthv1.HealthCheckRequest{})
 					cancel()
 					calls++
-					assert.NoError(t, err, fmt.Sprintf("%s after %s, over a %s connection", c.name, at, kind))
+					assert.NoError(t, err, "%s after %s, over a %s connection", c.name, at, kind)
 				}
 				require.NoError(t, own.Close())
 			}

@@ -36,7 +36,7 @@ func check(ctx context.Context, address, certDir string) error {
 	if err != nil {
 		return fmt.Errorf("--check is %q: it must be host:port: %w", address, err)
 	}
-	defer connection.Close() //nolint:errcheck // nothing more is asked
+	defer connection.Close() // nothing more is asked
 	last := "nothing was answered"
 	stream, err := healthpb.NewHealthClient(connection).Watch(ctx, &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true))
 	for err == nil {

@@ -50,7 +50,7 @@ type Receiver struct {
 func Start(t testing.TB) *Receiver {
 	t.Helper()
 	r := &Receiver{}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := grpc.NewServer()
 	collector.RegisterTraceServiceServer(server, r)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -144,11 +143,11 @@ func TestABurst(t *testing.T) {
 			fmt.Fprintf(out, `{"kind":"PubSubChannelList","apiVersion":"pubsub.jawaracloud.io/v1","metadata":{%s"resourceVersion":"1"},"items":[`, next)
 			for i := range channels / 2 {
 				if i > 0 {
-					io.WriteString(out, ",")
+					fmt.Fprint(out, ",")
 				}
-				out.Write(encoded(t, usual(fmt.Sprint("c-", first+i), 300)))
+				fmt.Fprintf(out, "%s", encoded(t, usual(fmt.Sprint("c-", first+i), 300)))
 			}
-			io.WriteString(out, "]}")
+			fmt.Fprint(out, "]}")
 			return
 		}
 		for round := range rounds {

@@ -54,11 +54,9 @@ func (s *session) run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { defer end(); s.ping(ctx) })
 	running.Go(func() { defer end(); s.read(ctx) })
-	err := s.write(ctx)
-	code, why := websocket.StatusNormalClosure, ""
-	if err != nil && ctx.Err() == nil {
-		code, why = websocket.StatusInternalError, "writing failed"
-	} else if ctx.Err() != nil {
+	_ = s.write(ctx) // a page that is gone needs no word
+	code, why := websocket.StatusInternalError, "writing failed"
+	if ctx.Err() != nil {
 		code, why = websocket.StatusGoingAway, "the dashboard ended"
 	}
 	end()
@@ -106,7 +104,7 @@ func (s *session) read(ctx context.Context) {
 	}
 }
 
-// write sends what the page has not been told. A page that is slow takes it when it can: what
+// write sends what the page has not been told, until that fails or the context ends. A page that is slow takes it when it can: what
 // changed meanwhile is one state, and not a queue.
 func (s *session) write(ctx context.Context) error {
 	options := s.server.options
@@ -132,8 +130,7 @@ func (s *session) write(ctx context.Context) error {
 func (s *session) idle(ctx context.Context, changed <-chan struct{}) error {
 	allowed := time.NewTimer(pace)
 	defer allowed.Stop()
-	woken, news := s.wake, (<-chan struct{})(nil)
-	woken = nil
+	var woken, news <-chan struct{}
 	for {
 		select {
 		case <-ctx.Done():

@@ -171,7 +171,7 @@ func TestTheOpenChannel(t *testing.T) {
 	assert.Equal(t, "shop/orders", full.Row.Key)
 	assert.Equal(t, "Hold", full.Decision.Action)
 	assert.Equal(t, "WithinBand", full.Decision.Reason)
-	assert.EqualValues(t, 60, full.Decision.Cooldown)
+	assert.InDelta(t, 60, full.Decision.Cooldown, 0)
 	assert.Len(t, full.Conditions, 2)
 	assert.True(t, full.Conditions[0].Good)
 	assert.Contains(t, full.Settings, protocol.Setting{Name: "maxReplicas", Value: "12", From: "spec"})
@@ -321,5 +321,6 @@ func TestTooManyPages(t *testing.T) {
 	header := http.Header{"Origin": {fmt.Sprintf("http://127.0.0.1:%d", server.port)}, "Cookie": {server.guard.name + "=" + server.guard.token}}
 	_, response, err := websocket.Dial(t.Context(), fmt.Sprintf("ws://127.0.0.1:%d/ws", server.port), &websocket.DialOptions{HTTPHeader: header})
 	require.Error(t, err)
+	require.NoError(t, response.Body.Close())
 	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 }
