@@ -152,7 +152,9 @@ func (f *Feed) add(name string) {
 
 // tell sets how it is with a scope, and tells the fleet.
 func (f *Feed) tell(name string, now scope) {
+	at := f.now()
 	f.mu.Lock()
+	defer f.mu.Unlock() // also while the fleet is told, or it would be told last of a state that is over
 	f.scopes[name] = now
 	var namespaces []protocol.Namespace
 	problem := ""
@@ -163,9 +165,8 @@ func (f *Feed) tell(name string, now scope) {
 			problem = s.problem
 		}
 	}
-	f.mu.Unlock()
 	f.fleet.Permit(namespaces)
-	f.fleet.Connect(problem == "", problem, f.now())
+	f.fleet.Connect(problem == "", problem, at)
 }
 
 // follow tells of one namespace, or of all, until the context ends. refused is called if it is
