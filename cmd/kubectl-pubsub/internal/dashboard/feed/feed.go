@@ -66,6 +66,7 @@ type Feed struct {
 	mu     sync.Mutex
 	scopes map[string]scope // by namespace, "" for all
 	orders []string         // the scopes' names in the order in which they are told
+	listed bool             // one of them was, or is known not to be permitted
 }
 
 // scope is how it is with one namespace.
@@ -165,7 +166,9 @@ func (f *Feed) tell(name string, now scope) {
 			problem = s.problem
 		}
 	}
-	f.fleet.Permit(namespaces)
+	if f.listed = f.listed || now.problem == ""; f.listed {
+		f.fleet.Permit(namespaces)
+	}
 	f.fleet.Connect(problem == "", problem, at)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
@@ -24,6 +25,16 @@ func TestTheLastWordIsOfTheLastState(t *testing.T) {
 	}
 	f.tell("bank", scope{})
 	news, err := f.fleet.Since(&record.Cursor{}, time.Now())
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	assert.True(t, news.Connection.Up, news.Connection.Problem)
+}
+
+// An API server that does not answer from the beginning: nothing is said of the namespaces.
+func TestAwayFromTheBeginning(t *testing.T) {
+	f := feedOf(t, interceptor.Funcs{})
+	f.add("shop")
+	f.tell("shop", scope{problem: "refused"})
+	assert.Empty(t, f.fleet.Namespaces())
+	f.tell("shop", scope{forbidden: "you need the right"})
+	assert.Len(t, f.fleet.Namespaces(), 1)
 }
