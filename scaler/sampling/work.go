@@ -31,7 +31,8 @@ type Work struct {
 	// RecentSeen is how much of the 15 s was seen, gaps left out.
 	RecentSeen time.Duration
 	// Seen is how long it was seen without a gap, at most the window. A failed read is a gap, and
-	// so is a sample that is a lower bound or does not show what is in flight.
+	// so is a sample that is a lower bound or does not show what is in flight. Of a window that has
+	// become longer, what is no longer remembered was not seen.
 	Seen time.Duration
 	// Most is the most that was in flight in any sample of the window.
 	Most int64
@@ -40,8 +41,8 @@ type Work struct {
 	// Window is the window: what the Window that was asked with says of Took.
 	Window time.Duration
 	// Took is how long a message was in flight on average, over the window: what was in flight ×
-	// time ÷ the messages that were finished. While none was, it is at least so long. It is 0 where
-	// nothing was in flight, or nothing counts messages.
+	// time ÷ the messages that were finished. While none was, it is how long those that are in flight
+	// have been. It is 0 where nothing was in flight, or nothing counts messages.
 	Took time.Duration
 }
 
@@ -147,7 +148,8 @@ func (m *workMeter) took(window time.Duration, now time.Duration) time.Duration 
 	if !m.counted {
 		return 0
 	}
-	before := m.until(max(now-window, m.countedFrom))
+	from := max(now-window, m.countedFrom)
+	before := m.until(from)
 	area := m.head.area - before.area
 	if area <= 0 {
 		return 0
@@ -155,7 +157,9 @@ func (m *workMeter) took(window time.Duration, now time.Duration) time.Duration 
 	if done := m.head.done - before.done; done > 0 {
 		return seconds(area / float64(done))
 	}
-	return (m.head.covered - before.covered).Round(time.Millisecond)
+	// All that were in flight are so yet, if none was given back: the most at once are all of them.
+	most, _ := m.samples(from)
+	return min(seconds(area/float64(max(1, most))), (m.head.covered - before.covered).Round(time.Millisecond))
 }
 
 // seconds is a time to the millisecond, so that those who pass it on lose nothing of it.
@@ -238,13 +242,19 @@ func (m *workMeter) over(of Window, at time.Time, longest time.Duration) Work {
 	work.Mean, _ = m.mean(now - window)
 	work.Recent, work.RecentSeen = m.mean(now - recentWork)
 	if !m.gap && now-m.last <= longest {
-		work.Seen = min(m.last-m.since, window)
+		work.Seen = min(m.last-max(m.since, m.points[0].at), window)
 	}
-	work.Most, work.Waited = m.head.most, m.head.waited
-	for i := len(m.points) - 1; i >= 0 && m.points[i].at > now-window; i-- {
-		work.Most, work.Waited = max(work.Most, m.points[i].most), work.Waited && m.points[i].waited
-	}
+	work.Most, work.Waited = m.samples(now - window)
 	return work
+}
+
+// samples is the most that was in flight in any sample since from, and whether messages waited in each.
+func (m *workMeter) samples(from time.Duration) (most int64, waited bool) {
+	most, waited = m.head.most, m.head.waited
+	for i := len(m.points) - 1; i >= 0 && m.points[i].at > from; i-- {
+		most, waited = max(most, m.points[i].most), waited && m.points[i].waited
+	}
+	return most, waited
 }
 
 // mean is that of the time since from, in thousandths, and how much of it was seen. Where nothing was, the newest

@@ -330,3 +330,32 @@ func TestAGapIsLeftOutOfHowLongMessagesTake(t *testing.T) {
 	}
 	assert.InDelta(t, 10, m.over(fixed(10*time.Minute), second(199), longest).Took.Seconds(), 0.5)
 }
+
+// A message that was taken a second ago is in flight for a second, however long nothing was before it.
+func TestTheFirstMessageAfterALongTimeTakesNoLongTime(t *testing.T) {
+	m := meterOf(time.Minute)
+	for i := range 600 {
+		m.sampled(counting(7, 0), second(float64(i)), longest)
+	}
+	for i := 600; i < 605; i++ {
+		m.sampled(counting(7, 2), second(float64(i)), longest)
+		got := m.over(fiveTimes, second(float64(i)), longest)
+		require.InDelta(t, float64(i-599), got.Took.Seconds(), 1, "second %d", i)
+		require.Equal(t, time.Minute, got.Window)
+	}
+}
+
+// A window that becomes longer is seen from when on it was remembered, which was for the shorter one.
+func TestALongerWindowWasNotSeenBefore(t *testing.T) {
+	m := meterOf(time.Minute)
+	for i := range 600 {
+		m.sampled(counting(int64(i), 1), second(float64(i)), longest)
+	}
+	require.Equal(t, time.Minute, m.over(fixed(time.Minute), second(599), longest).Seen)
+	got := m.over(fixed(10*time.Minute), second(599), longest)
+	assert.InDelta(t, 60, got.Seen.Seconds(), 20)
+	for i := 600; i < 1300; i++ {
+		m.sampled(counting(int64(i), 1), second(float64(i)), longest)
+	}
+	assert.Equal(t, 10*time.Minute, m.over(fixed(10*time.Minute), second(1299), longest).Seen)
+}

@@ -26,7 +26,7 @@ func post(t *testing.T, log io.Writer, answer http.HandlerFunc) *delivery.Delive
 	t.Cleanup(server.Close)
 	handlerURL, err := url.Parse(server.URL)
 	require.NoError(t, err)
-	handlerURL.User = url.UserPassword("user", "hunter2")
+	handlerURL.User, handlerURL.RawQuery = url.UserPassword("user", "hunter2"), "token=hunter2"
 	return delivery.New(delivery.Options{
 		HandlerURL: handlerURL, Concurrency: 1, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -58,6 +58,14 @@ func TestWhatCountsAsDone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is told of a handler that does not answer goes to logs, traces and dead letters.
+func TestAHandlerThatHangsUpIsToldWithoutSecrets(t *testing.T) {
+	d := post(t, io.Discard, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	err := d.Deliver(t.Context(), message)
+	require.ErrorContains(t, err, "127.0.0.1")
+	require.NotContains(t, err.Error(), "hunter2")
 }
 
 func TestHandlerIsCutShort(t *testing.T) {

@@ -3,10 +3,12 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -47,7 +49,7 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	if !e.abandon(time.Since(began)) {
 		return &Unavailable{Err: fmt.Errorf("there was no connection in time: %w", ctx.Err())}
 	}
-	return fmt.Errorf("the handler %s did not answer in time: %w", d.HandlerURL.Redacted(), ctx.Err())
+	return fmt.Errorf("the handler %s did not answer in time: %w", withoutSecrets(d.HandlerURL), ctx.Err())
 }
 
 // takeSlot waits a little for a slot, where none is free.
@@ -83,11 +85,14 @@ func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 	}
 	maps.Copy(request.Header, credentials)
 	response, err := client.Do(request)
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		failed.URL = withoutSecrets(d.HandlerURL) // it is told in logs, traces and dead letters
+	}
 	if err != nil && !e.connected() {
 		return &Unavailable{Err: err}
 	}
 	if err != nil {
-		return err // it names the URL, without a password
+		return err
 	}
 	defer response.Body.Close()
 	if span := trace.SpanFromContext(e.ctx); span.IsRecording() {

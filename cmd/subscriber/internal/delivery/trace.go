@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -52,7 +53,7 @@ func (d *Deliverer) posting(ctx context.Context) (_ context.Context, end func(er
 		return ctx, func(error) {}
 	}
 	ctx, span := parent.TracerProvider().Tracer(scope).Start(ctx, http.MethodPost, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("http.request.method", http.MethodPost), attribute.String("server.address", d.HandlerURL.Hostname()), attribute.String("url.full", d.withoutQuery())))
+		attribute.String("http.request.method", http.MethodPost), attribute.String("server.address", d.HandlerURL.Hostname()), attribute.String("url.full", withoutSecrets(d.HandlerURL))))
 	return ctx, func(err error) {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
@@ -61,11 +62,12 @@ func (d *Deliverer) posting(ctx context.Context) (_ context.Context, end func(er
 	}
 }
 
-// withoutQuery is the handler's URL without what may be secret.
-func (d *Deliverer) withoutQuery() string {
-	url := *d.HandlerURL
-	url.User, url.RawQuery, url.Fragment = nil, "", ""
-	return url.String()
+// withoutSecrets is a handler's URL without what may be secret, for all who are told of it: a token may
+// be in the query.
+func withoutSecrets(of *url.URL) string {
+	told := *of
+	told.User, told.RawQuery, told.Fragment = nil, "", ""
+	return told.String()
 }
 
 // propagate tells the handler of the trace: this worker's, or if it traces nothing, that of the publisher.

@@ -66,6 +66,7 @@ type Feed struct {
 	mu     sync.Mutex
 	scopes map[string]scope // by namespace, "" for all
 	orders []string         // the scopes' names in the order in which they are told
+	listed bool             // one of them was, or is known not to be permitted
 }
 
 // scope is how it is with one namespace.
@@ -152,7 +153,9 @@ func (f *Feed) add(name string) {
 
 // tell sets how it is with a scope, and tells the fleet.
 func (f *Feed) tell(name string, now scope) {
+	at := f.now()
 	f.mu.Lock()
+	defer f.mu.Unlock() // also while the fleet is told, or it would be told last of a state that is over
 	f.scopes[name] = now
 	var namespaces []protocol.Namespace
 	problem := ""
@@ -163,9 +166,10 @@ func (f *Feed) tell(name string, now scope) {
 			problem = s.problem
 		}
 	}
-	f.mu.Unlock()
-	f.fleet.Permit(namespaces)
-	f.fleet.Connect(problem == "", problem, f.now())
+	if f.listed = f.listed || now.problem == ""; f.listed {
+		f.fleet.Permit(namespaces)
+	}
+	f.fleet.Connect(problem == "", problem, at)
 }
 
 // follow tells of one namespace, or of all, until the context ends. refused is called if it is

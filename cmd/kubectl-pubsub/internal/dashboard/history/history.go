@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -39,6 +40,9 @@ const (
 func New(address string, span time.Duration) (*Prometheus, error) {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		if strings.Contains(address, "@") { // it may have a password all the same
+			return nil, errors.New("--prometheus is no URL with http:// or https:// and a host: it must be one such as http://me:password@127.0.0.1:9090")
+		}
 		return nil, fmt.Errorf("--prometheus is %q: it must be a URL such as http://127.0.0.1:9090", address)
 	}
 	if span < time.Minute || span > Longest {
@@ -64,6 +68,10 @@ var metrics = []struct {
 	{"pubsub_scaled_object_arriving_messages_per_second", func(p *protocol.Point, value int64) { p.Rate = &value }},
 }
 
+// ofChannel asks for a metric of one channel. Where a Prometheus keeps its own labels (honor_labels:
+// false), namespace is the scaler's, of all channels, and the channel's is exported_namespace.
+const ofChannel = `max(%s{namespace=%q,name=%q,exported_namespace=""} or %[1]s{exported_namespace=%[2]q,name=%[3]q})`
+
 // Points are those of a channel up to now, the oldest first: one for each step in which the scaler
 // told how many replicas there were, and one without a depth where it stopped telling. The scaler does not tell how many are ready, so all count as
 // that. Where a metric has no value, the point has none.
@@ -73,7 +81,7 @@ func (p *Prometheus) Points(ctx context.Context, namespace, name string, now tim
 	found := map[model.Time]*protocol.Point{}
 	counted := map[model.Time]bool{} // moments of which the replicas are known
 	for i, metric := range metrics {
-		values, err := p.values(ctx, fmt.Sprintf(`max(%s{namespace=%q,name=%q} or %[1]s{exported_namespace=%[2]q,name=%[3]q})`, metric.name, namespace, name), during)
+		values, err := p.values(ctx, fmt.Sprintf(ofChannel, metric.name, namespace, name), during)
 		if err != nil {
 			return nil, err
 		}
@@ -99,18 +107,21 @@ func (p *Prometheus) Points(ctx context.Context, namespace, name string, now tim
 		}
 	}
 	slices.SortFunc(points, func(a, b protocol.Point) int { return a.Time.Compare(b.Time) })
-	return withGaps(points, step), nil
+	return withGaps(points, step, during.End), nil
 }
 
-// withGaps ends a point if the next is missing: a point holds until the next one, and while nothing
-// was told, nothing is known.
-func withGaps(points []protocol.Point, step time.Duration) (whole []protocol.Point) {
+// withGaps ends a point if the next is missing, or the end is far: a point holds until the next one,
+// and while nothing was told, nothing is known.
+func withGaps(points []protocol.Point, step time.Duration, end time.Time) (whole []protocol.Point) {
 	for i, p := range points {
-		if i > 0 && p.Time.Sub(points[i-1].Time) > 2*step {
-			before := points[i-1]
-			whole = append(whole, protocol.Point{Time: before.Time.Add(step), Replicas: before.Replicas, Ready: before.Ready, Desired: before.Desired})
-		}
 		whole = append(whole, p)
+		next := end
+		if i+1 < len(points) {
+			next = points[i+1].Time
+		}
+		if next.Sub(p.Time) > 2*step {
+			whole = append(whole, protocol.Point{Time: p.Time.Add(step), Replicas: p.Replicas, Ready: p.Ready, Desired: p.Desired})
+		}
 	}
 	return whole
 }

@@ -21,7 +21,8 @@ func prometheus(t *testing.T, answers map[string]string) string {
 		assert.Equal(t, "/api/v1/query_range", r.URL.Path)
 		assert.NoError(t, r.ParseForm())
 		query := r.Form.Get("query")
-		assert.Contains(t, query, `{namespace="shop",name="orders"}`)
+		assert.Contains(t, query, `{namespace="shop",name="orders",exported_namespace=""} or `, "a scaler in shop is not the channel's")
+		assert.Contains(t, query, `{exported_namespace="shop",name="orders"}`)
 		for name, values := range answers {
 			if strings.Contains(query, name+"{") {
 				fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[%s]}]}}`, values)
@@ -58,6 +59,24 @@ func TestPoints(t *testing.T) {
 	assert.Nil(t, points[2].Depth, "NaN is no depth")
 }
 
+// What was told last does not hold for ever: a scaler that is not scraped any more tells nothing.
+func TestTheEndOfWhatWasTold(t *testing.T) {
+	p, err := New(prometheus(t, map[string]string{
+		"pubsub_scaled_object_queue_depth": `[1769860770,"300"]`,
+		"pubsub_scaled_object_replicas":    `[1769860770,"3"]`,
+	}), time.Hour)
+	require.NoError(t, err)
+	points, err := p.Points(t.Context(), "shop", "orders", noon)
+	require.NoError(t, err)
+	require.Len(t, points, 1, "until 30 s later, which is now")
+	points, err = p.Points(t.Context(), "shop", "orders", noon.Add(time.Minute))
+	require.NoError(t, err)
+	require.Len(t, points, 2)
+	assert.Nil(t, points[1].Depth)
+	assert.Equal(t, time.Unix(1769860785, 0).UTC(), points[1].Time)
+	assert.EqualValues(t, 3, points[1].Replicas)
+}
+
 // A Prometheus that can't be asked is told with its address, and without a password.
 func TestAPrometheusThatDoesNotAnswer(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
@@ -84,6 +103,7 @@ func TestFlags(t *testing.T) {
 		want    string
 	}{
 		"no scheme": {"prometheus:9090", time.Hour, `--prometheus is "prometheus:9090": it must be a URL such as http://`},
+		"a secret":  {"me:secret@prometheus:9090", time.Hour, "--prometheus is no URL"},
 		"a file":    {"file:///etc/passwd", time.Hour, "must be a URL"},
 		"too short": {"http://127.0.0.1:9090", time.Second, "--history is 1s: it must be from 1m to 168h0m0s"},
 		"too long":  {"http://127.0.0.1:9090", 1000 * time.Hour, "--history is 1000h0m0s"},
@@ -91,6 +111,7 @@ func TestFlags(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(test.address, test.span)
 			require.ErrorContains(t, err, test.want)
+			assert.NotContains(t, err.Error(), "secret")
 		})
 	}
 }

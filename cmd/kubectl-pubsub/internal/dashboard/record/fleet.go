@@ -27,6 +27,7 @@ type Fleet struct {
 
 	namespaces        []protocol.Namespace
 	namespacesVersion uint64
+	told              bool // of a channel, or of what may be read; until then nothing is known
 	connection        protocol.Connection
 	connectionVersion uint64
 	back              time.Time // when the API server last came back; zero: it never went away
@@ -88,32 +89,39 @@ func (f *Fleet) See(channel *v1.PubSubChannel, at time.Time) {
 	now := pointOf(&row, channel.Status.Decision, at)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.told = true
 	e := f.channels[row.Key]
+	if e != nil && e.channel.UID != channel.UID { // made anew while nobody looked: its past is another's
+		f.forget(row.Key)
+		e = nil
+	}
 	if e == nil {
 		e = &entry{channel: channel}
 		f.channels[row.Key] = e
 	}
-	if e.channel.UID == channel.UID {
-		for _, mark := range marksOf(e.channel, channel, at) {
-			e.marks.add(mark, mostMarks)
-		}
+	for _, mark := range marksOf(e.channel, channel, at) {
+		e.marks.add(mark, f.share(mostMarks, fewestMarks, mostMarksOfAll))
 	}
 	if last := len(e.points.items) - 1; last < 0 || !e.points.items[last].same(now) {
-		e.points.add(now, f.most())
+		e.points.add(now, f.share(mostPoints, fewestPoints, mostPointsOfAll))
 	}
 	e.channel, e.row, e.rank, e.body = channel, row, rank, nil
 	e.version = f.change()
 }
 
-// most is how many points each channel may have.
-func (f *Fleet) most() int {
-	return min(mostPoints, max(fewestPoints, mostPointsOfAll/max(1, len(f.channels))))
+// share is how many of something each channel may have, if all may have ofAll together.
+func (f *Fleet) share(most, fewest, ofAll int) int {
+	return min(most, max(fewest, ofAll/max(1, len(f.channels))))
 }
 
 // Forget takes that a channel was deleted.
 func (f *Fleet) Forget(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.forget(key)
+}
+
+func (f *Fleet) forget(key string) {
 	if f.channels[key] == nil {
 		return
 	}
@@ -137,10 +145,12 @@ func (f *Fleet) Keys(namespace string) (keys []string) {
 	return keys
 }
 
-// Permit takes which namespaces may be read.
+// Permit takes which namespaces may be read. Pages are told of no channel before it, or before the
+// first channel: that there is none would be a claim.
 func (f *Fleet) Permit(namespaces []protocol.Namespace) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.told = true
 	if slices.Equal(f.namespaces, namespaces) {
 		return
 	}

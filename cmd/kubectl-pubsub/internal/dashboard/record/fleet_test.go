@@ -167,7 +167,8 @@ func TestMarks(t *testing.T) {
 	f.See(channelOf("a", func(c *v1.PubSubChannel) { c.UID = "another"; c.Status.DesiredReplicas = 1 }), noon.Add(30*time.Second))
 	d, _ = f.Channel("shop/a", position)
 	assert.True(t, d.Full)
-	assert.Len(t, d.Marks, 3, "a channel that was made anew was not scaled")
+	assert.Empty(t, d.Marks, "a channel that was made anew was not scaled")
+	assert.Len(t, d.Points, 1, "and its past is not that of the one before")
 }
 
 // What is remembered is bounded, and the numbers of what is left stay.
@@ -199,7 +200,49 @@ func TestTheRecordIsBounded(t *testing.T) {
 	for i := range 6000 {
 		many.See(channelOf(fmt.Sprint("c-", i), nil), noon)
 	}
-	assert.Equal(t, fewestPoints, many.most())
+	assert.Equal(t, fewestPoints, many.share(mostPoints, fewestPoints, mostPointsOfAll))
+	for round := range 3 * fewestMarks {
+		for i := range 6000 {
+			many.See(channelOf(fmt.Sprint("c-", i), func(c *v1.PubSubChannel) { c.Status.Decision.Reason = fmt.Sprint(round % 2) }), noon)
+		}
+	}
+	marks := 0
+	for _, e := range many.channels {
+		marks += len(e.marks.items)
+	}
+	assert.LessOrEqual(t, marks, 6000*fewestMarks)
+}
+
+// Before anything was asked, that there is no channel would be a claim.
+func TestNothingIsSaidBeforeAnythingIsKnown(t *testing.T) {
+	f, page := New(noon), &Cursor{}
+	f.Connect(false, "refused", noon)
+	first, err := f.Since(page, noon)
+	require.NoError(t, err)
+	assert.Equal(t, "refused", first.Connection.Problem)
+	assert.Nil(t, first.Fleet)
+	f.Connect(true, "", noon)
+	f.Permit([]protocol.Namespace{{Name: "shop", Permitted: true}})
+	next := news(t, f, page)
+	require.NotNil(t, next)
+	assert.True(t, next.Full)
+	assert.Empty(t, next.Rows)
+}
+
+// A channel that was made anew between two messages has points of its own, and they are told at once.
+func TestAChannelThatIsMadeAnewAtOnce(t *testing.T) {
+	f, page := New(noon), &Cursor{}
+	for i := range 5 {
+		f.See(channelOf("a", setDepth(int64(i))), noon.Add(time.Duration(i)*time.Second))
+	}
+	news(t, f, page)
+	f.Forget("shop/a")
+	f.See(channelOf("a", func(c *v1.PubSubChannel) { c.UID = "another" }), noon.Add(time.Minute))
+	next := news(t, f, page)
+	require.Len(t, next.Rows, 1)
+	assert.Len(t, next.Rows[0].Points, 1)
+	f.See(channelOf("a", func(c *v1.PubSubChannel) { c.UID = "another"; setDepth(7)(c) }), noon.Add(2*time.Minute))
+	assert.Len(t, news(t, f, page).Rows[0].Points, 1)
 }
 
 func TestOlderPointsComeFirst(t *testing.T) {

@@ -14,8 +14,10 @@ const (
 	fewestPoints = 240
 	// mostPointsOfAll is how many all channels have together; at 48 bytes each they take 48 MB.
 	mostPointsOfAll = 1_000_000
-	// mostMarks is how many marks a channel has.
-	mostMarks = 400
+	// mostMarks and fewestMarks are how many marks a channel has.
+	mostMarks, fewestMarks = 400, 20
+	// mostMarksOfAll is how many all channels have together; with their words they take some 40 MB.
+	mostMarksOfAll = 100_000
 )
 
 // unknown stands for a number that is not known, all of which are 0 or more.

@@ -46,6 +46,9 @@ func (f *Fleet) Since(c *Cursor, now time.Time) (News, error) {
 		connection := f.connection
 		news.Connection = &connection
 	}
+	if !f.told { // the cursor stays, so that the first message has all
+		return news, nil
+	}
 	var out bytes.Buffer
 	some, err := f.writeFleet(&out, c, full, stamp(now))
 	if err != nil {
@@ -62,6 +65,7 @@ func (f *Fleet) Since(c *Cursor, now time.Time) (News, error) {
 // encoder again would cost as much as making them. It reports whether anything changed.
 func (f *Fleet) writeFleet(out *bytes.Buffer, c *Cursor, full bool, now time.Time) (some bool, err error) {
 	changed := f.since(c.version, full)
+	gone := f.goneSince(c) // first: of a channel that was made anew all points are new
 	head, err := json.Marshal(protocol.Fleet{Full: full, Now: now})
 	if err != nil {
 		return false, err
@@ -81,7 +85,6 @@ func (f *Fleet) writeFleet(out *bytes.Buffer, c *Cursor, full bool, now time.Tim
 	if len(changed) > 0 {
 		out.WriteByte(']')
 	}
-	gone := f.goneSince(c)
 	if len(gone) > 0 && !full {
 		if err := writeMember(out, "gone", gone); err != nil {
 			return false, err
