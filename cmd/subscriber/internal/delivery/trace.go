@@ -73,7 +73,7 @@ func withoutSecrets(of *url.URL) string {
 // propagate tells the handler of the trace: this worker's, or if it traces nothing, that of the publisher.
 func propagate(ctx context.Context, header http.Header, m source.Message) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		origin := Origin(m)
+		origin := Origin(m) //nolint:contextcheck // it reads a header, and waits for nothing
 		if !origin.IsValid() {
 			return
 		}

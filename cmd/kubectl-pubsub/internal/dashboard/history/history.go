@@ -78,8 +78,8 @@ const ofChannel = `max(%s{namespace=%q,name=%q,exported_namespace=""} or %[1]s{e
 func (p *Prometheus) Points(ctx context.Context, namespace, name string, now time.Time) ([]protocol.Point, error) {
 	step := max(shortestStep, (p.span / mostSteps).Round(time.Second))
 	during := promv1.Range{Start: now.Add(-p.span), End: now, Step: step}
-	found := map[model.Time]*protocol.Point{}
-	counted := map[model.Time]bool{} // moments of which the replicas are known
+	found := map[int64]*protocol.Point{} // by their time, in milliseconds
+	counted := map[int64]bool{}          // moments of which the replicas are known
 	for i, metric := range metrics {
 		values, err := p.values(ctx, fmt.Sprintf(ofChannel, metric.name, namespace, name), during)
 		if err != nil {
@@ -89,14 +89,14 @@ func (p *Prometheus) Points(ctx context.Context, namespace, name string, now tim
 			if v := float64(value.Value); math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
 				continue // not a number of anything
 			}
-			point := found[value.Timestamp]
+			point := found[int64(value.Timestamp)]
 			if point == nil {
 				point = &protocol.Point{Time: value.Timestamp.Time().UTC()}
-				found[value.Timestamp] = point
+				found[int64(value.Timestamp)] = point
 			}
 			metric.set(point, int64(math.Round(float64(value.Value))))
 			if i == 1 {
-				counted[value.Timestamp] = true
+				counted[int64(value.Timestamp)] = true
 			}
 		}
 	}
