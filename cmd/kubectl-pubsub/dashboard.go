@@ -166,8 +166,9 @@ func openBrowser(ctx context.Context, problems io.Writer, url string) {
 	case "windows":
 		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", url}
 	}
-	// Its own context: a browser that this starts stays when the dashboard ends.
+	// Its own context and process group: a browser that this starts stays when Ctrl-C ends the dashboard.
 	browser := exec.CommandContext(context.WithoutCancel(ctx), name, args...)
+	setApart(browser)
 	if err := browser.Start(); err != nil {
 		fmt.Fprintf(problems, "no browser was opened (%s can't be started): open the URL yourself, or use --no-browser\n", name)
 		return

@@ -92,6 +92,34 @@ func TestNoSuchChannel(t *testing.T) {
 	p.untilText(".notice", "there is no channel shop/typo")
 }
 
+// A channel whose address was open before the server knew of it, is opened once it does.
+func TestAChannelThatComesLater(t *testing.T) {
+	s := newServer(t)
+	p := open(t, s.URL+"/#/channel/shop/orders", 1280, 700)
+	p.untilText(".notice", "there is no channel shop/orders")
+	s.mu.Lock()
+	s.channels["shop/orders"] = flash()
+	s.mu.Unlock()
+	s.change(t, fleet()[2])
+	p.untilText(".p-decision", "Scale up, 3 → 5 replicas")
+	p.until(`document.querySelector(".notice").hidden`)
+}
+
+// What the server has not read yet isn't told as nothing.
+func TestWhatIsNotReadYet(t *testing.T) {
+	s := newServer(t, fleet()...)
+	orders := flash()
+	orders.Workers, orders.Events = nil, nil
+	s.channels["shop/orders"] = orders
+	p := open(t, s.URL+"/#/channel/shop/orders", 1280, 900)
+	p.untilText(".p-decision", "Scale up, 3 → 5 replicas")
+	assert.Contains(t, p.text(".p-workers"), "Waiting for the server")
+	assert.Contains(t, p.text(".p-events"), "Waiting for the server")
+	s.push(t, protocol.Envelope{Kind: protocol.KindChannel, Channel: &protocol.Channel{Key: "shop/orders", Workers: []protocol.Worker{}, Events: []protocol.Event{}}})
+	p.untilText(".p-workers", "There is no worker")
+	p.untilText(".p-events", "There is no event")
+}
+
 // Sliders ask the policy; only what differs from what is so is asked, and one question at a time.
 func TestWhatIf(t *testing.T) {
 	s := newServer(t, fleet()...)

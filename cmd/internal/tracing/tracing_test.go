@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -87,4 +88,45 @@ func TestErrorsAreToldOnceInAWhile(t *testing.T) {
 	now = now.Add(quietTime)
 	handler.Handle(errors.New("refused"))
 	assert.Equal(t, 2, strings.Count(log.String(), "refused"))
+}
+
+// A collector that takes connections and never answers holds up neither the work nor the program's end.
+func TestACollectorThatHangs(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close() // with the listener, and no sooner
+		}
+	}()
+	for _, protocol := range []string{grpcProtocol, httpProtocol} {
+		t.Run(strings.ReplaceAll(protocol, "/", "-"), func(t *testing.T) {
+			t.Setenv(envEndpoint, "http://"+listener.Addr().String())
+			t.Setenv(envProtocol, protocol)
+			for _, name := range []string{"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_EXPORT_TIMEOUT"} {
+				t.Setenv(name, "3600000") // ms: nothing but flushTimeout ends it
+			}
+			traces, err := Start(t.Context(), "pubsub-test", "v1", slog.New(slog.DiscardHandler))
+			require.NoError(t, err)
+			for range 10_000 { // more than the queue has room for
+				_, span := traces.Tracer().Start(t.Context(), "work")
+				span.End()
+			}
+			stopped := make(chan struct{})
+			go func() {
+				traces.Stop(t.Context())
+				close(stopped)
+			}()
+			select {
+			case <-stopped:
+			case <-time.After(time.Minute):
+				assert.Fail(t, "the end waits for the collector")
+			}
+		})
+	}
 }

@@ -67,6 +67,7 @@ type Feed struct {
 	scopes map[string]scope // by namespace, "" for all
 	orders []string         // the scopes' names in the order in which they are told
 	listed bool             // one of them was, or is known not to be permitted
+	partly string           // which namespaces are not tried one by one, and the remedy; empty: none
 }
 
 // scope is how it is with one namespace.
@@ -127,19 +128,31 @@ func (f *Feed) Run(ctx context.Context, options Options) {
 	}
 }
 
-// namespaces are those to try one by one: all, if the user may list them, else the own one.
+// namespaces are those to try one by one: all, if the user may list them, else the own one. What is
+// left out is told with the scope of all.
 func (f *Feed) namespaces(ctx context.Context, own string) []string {
 	ctx, cancel := f.cluster.Bounded(ctx)
 	defer cancel()
 	list := &corev1.NamespaceList{}
 	if err := f.cluster.Client.List(ctx, list, client.Limit(mostNamespaces)); err != nil {
-		return []string{own} // that it is only one is told by the scope of all
+		err = connect.RequestError(ctx, err, connect.Access{Verb: "list", Resource: "namespaces"}, "")
+		f.leaveOut(fmt.Sprintf("of the others only %s is tried, because the namespaces are not known (%v): name more with --namespace, with commas between them", own, err))
+		return []string{own}
+	}
+	if list.Continue != "" {
+		f.leaveOut(fmt.Sprintf("only the first %d namespaces are tried one by one: name others with --namespace, with commas between them", len(list.Items)))
 	}
 	names := map[string]bool{own: true}
 	for _, namespace := range list.Items {
 		names[namespace.Name] = true
 	}
 	return slices.Sorted(maps.Keys(names))
+}
+
+func (f *Feed) leaveOut(words string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.partly = words
 }
 
 func (f *Feed) add(name string) {
@@ -161,7 +174,11 @@ func (f *Feed) tell(name string, now scope) {
 	problem := ""
 	for _, each := range f.orders {
 		s := f.scopes[each]
-		namespaces = append(namespaces, protocol.Namespace{Name: each, Permitted: s.forbidden == "", Why: s.forbidden})
+		why := s.forbidden
+		if each == "" && why != "" && f.partly != "" {
+			why += "; " + f.partly
+		}
+		namespaces = append(namespaces, protocol.Namespace{Name: each, Permitted: s.forbidden == "", Why: why})
 		if problem == "" {
 			problem = s.problem
 		}

@@ -1,11 +1,19 @@
 package feed
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
@@ -37,4 +45,34 @@ func TestAwayFromTheBeginning(t *testing.T) {
 	assert.Empty(t, f.fleet.Namespaces())
 	f.tell("shop", scope{forbidden: "you need the right"})
 	assert.Len(t, f.fleet.Namespaces(), 1)
+}
+
+// Namespaces that are not tried are told, with the remedy.
+func TestNamespacesThatAreLeftOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		list func(*corev1.NamespaceList) error
+		want string
+	}{
+		"too many": {func(list *corev1.NamespaceList) error {
+			for i := range mostNamespaces {
+				list.Items = append(list.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("ns-", i)}})
+			}
+			list.Continue = "more"
+			return nil
+		}, "it is not permitted; only the first 200 namespaces are tried one by one: name others with --namespace"},
+		"not permitted": {func(*corev1.NamespaceList) error {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("no"))
+		}, "it is not permitted; of the others only shop is tried, because the namespaces are not known ("},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := feedOf(t, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
+				return test.list(list.(*corev1.NamespaceList))
+			}})
+			f.add("")
+			assert.Contains(t, f.namespaces(t.Context(), "shop"), "shop")
+			f.tell("", scope{forbidden: "it is not permitted"})
+			require.Len(t, f.fleet.Namespaces(), 1)
+			assert.Contains(t, f.fleet.Namespaces()[0].Why, test.want)
+		})
+	}
 }

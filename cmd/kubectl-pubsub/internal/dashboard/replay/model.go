@@ -40,7 +40,7 @@ func (w *window) model(channel *v1.PubSubChannel) (*model, error) {
 	m.config.ServiceRate = speed
 	m.assume("%s", words)
 	if w.cut != "" {
-		m.assume("the window begins at %s: %s", w.start.Format(time.TimeOnly), w.cut)
+		m.assume("the window begins at %s: %s", clock(w.start), w.cut)
 	}
 	if start, seen := w.podStart(); seen {
 		m.config.PodStart = start
@@ -50,6 +50,9 @@ func (w *window) model(channel *v1.PubSubChannel) (*model, error) {
 	}
 	if d := channel.Status.Decision; d != nil {
 		m.config.KeepsTolerance = !d.ToleranceIgnored
+		if d.DepthIsLowerBound {
+			m.assume("the depth is what was recorded, which the scaler now says is only a lower bound: there may have been more messages")
+		}
 	}
 	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
 	m.arrive(w, speed)
@@ -132,6 +135,9 @@ func (w *window) podStart() (time.Duration, bool) {
 func (m *model) arrive(w *window, speed float64) {
 	m.arrivals = make([]int64, len(w.depth))
 	carry, guessed := w.depth[0], 0
+	if carry > 0 {
+		m.assume("the %.0f messages of the start arrive with the first second: how long they waited before is in no wait", carry)
+	}
 	for i := range w.depth {
 		arrived := w.rate[i]
 		if arrived < 0 {

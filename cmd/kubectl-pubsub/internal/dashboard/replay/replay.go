@@ -68,7 +68,7 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 		return nil, err
 	}
 	if past.Older > 0 && past.Points[past.Older-1].Time.After(w.start) {
-		model.assume("until %s all replicas count as ready, because the Prometheus does not tell how many were", past.Points[past.Older-1].Time.UTC().Format(time.TimeOnly))
+		model.assume("until %s all replicas count as ready, because the Prometheus does not tell how many were", clock(past.Points[past.Older-1].Time))
 	}
 	step := (len(w.depth) + mostValues - 1) / mostValues
 	out := &protocol.Replay{Assumed: model.assumed, Start: w.start, Step: float64(step), Curves: []protocol.Curve{w.curve(step)}}

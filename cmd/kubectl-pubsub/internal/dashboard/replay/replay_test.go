@@ -111,8 +111,8 @@ func TestWhatIsMissing(t *testing.T) {
 	}{
 		"no point": {past: without(func(p *Past) { p.Points = nil }), want: "nothing is recorded yet"},
 		"too short": {past: without(func(p *Past) { p.To = noon.Add(34 * time.Second) }),
-			want: "the recorded window is 34s long (from 12:00:00 on): a replay needs at least 1m0s"},
-		"the API server was away": {past: without(func(p *Past) { p.From = noon.Add(1190 * time.Second) }), want: "is 10s long (from 12:19:50 on)"},
+			want: "the recorded window is 34s long (from 12:00:00 UTC on): a replay needs at least 1m0s"},
+		"the API server was away": {past: without(func(p *Past) { p.From = noon.Add(1190 * time.Second) }), want: "is 10s long (from 12:19:50 UTC on)"},
 		"the depth is not known":  {past: without(func(p *Past) { p.Points[1199].Depth = nil }), want: "is 0s long"},
 		"no worker": {past: without(func(p *Past) {
 			for i := range p.Points {
@@ -143,7 +143,7 @@ func TestTheWindow(t *testing.T) {
 	r, err := Run(past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(101*time.Second), r.Start)
-	assert.Contains(t, strings.Join(r.Assumed, "\n"), "the window begins at 12:01:41: before, the depth was not known")
+	assert.Contains(t, strings.Join(r.Assumed, "\n"), "the window begins at 12:01:41 UTC: before, the depth was not known")
 	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(600*time.Second), r.Start)
@@ -151,7 +151,7 @@ func TestTheWindow(t *testing.T) {
 	past.Older = 700
 	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
 	require.NoError(t, err)
-	assert.Contains(t, strings.Join(r.Assumed, "\n"), "until 12:11:39 all replicas count as ready")
+	assert.Contains(t, strings.Join(r.Assumed, "\n"), "until 12:11:39 UTC all replicas count as ready")
 	past.Older = 500
 	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
 	require.NoError(t, err)
@@ -161,6 +161,22 @@ func TestTheWindow(t *testing.T) {
 	w, err := windowOf(sparse, longest)
 	require.NoError(t, err)
 	assert.InDelta(t, float64(*past.Points[300].Depth), w.depth[899], 0)
+}
+
+// What makes the figures less than they were is told.
+func TestWhatIsAssumedOfTheStartAndTheDepth(t *testing.T) {
+	past, _ := simulated(t, true)
+	r, err := Run(past, protocol.ReplayRequest{})
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(r.Assumed, "\n"), "lower bound")
+	backlog := int64(5000)
+	past.Points[0].Depth = &backlog
+	past.Channel.Status.Decision = &v1.ScalingDecision{DepthIsLowerBound: true}
+	r, err = Run(past, protocol.ReplayRequest{})
+	require.NoError(t, err)
+	words := strings.Join(r.Assumed, "\n")
+	assert.Contains(t, words, "the 5000 messages of the start arrive with the first second")
+	assert.Contains(t, words, "only a lower bound")
 }
 
 func TestUtilizationIsReplayedMessageByMessage(t *testing.T) {

@@ -46,12 +46,15 @@ func windowOf(past Past, length time.Duration) (*window, error) {
 	}
 	if past.To.Sub(begin) < shortest {
 		return nil, fmt.Errorf("the recorded window is %s long (from %s on): a replay needs at least %s in which the depth is known: keep the dashboard open, or start it with --prometheus",
-			max(0, past.To.Sub(begin)).Round(time.Second), begin.UTC().Format(time.TimeOnly), shortest)
+			max(0, past.To.Sub(begin)).Round(time.Second), clock(begin), shortest)
 	}
 	w.start = begin.UTC()
 	w.fill(past.Points, int(past.To.Sub(begin)/time.Second))
 	return w, nil
 }
+
+// clock is a time of day for people. The page shows those of its own zone, so the zone is told.
+func clock(at time.Time) string { return at.UTC().Format(time.TimeOnly + " MST") }
 
 func (w *window) fill(points []protocol.Point, seconds int) {
 	next := 0

@@ -35,11 +35,18 @@ type guard struct {
 	name  string   // of the cookie
 }
 
+// httpPort is the port of http.
+const httpPort = 80
+
 func newGuard(port int) *guard {
 	p := strconv.Itoa(port)
 	g := &guard{token: rand.Text(), name: "kubectl_pubsub_" + p}
 	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
-		g.hosts = append(g.hosts, net.JoinHostPort(host, p))
+		whole := net.JoinHostPort(host, p)
+		g.hosts = append(g.hosts, whole)
+		if port == httpPort { // which browsers leave out
+			g.hosts = append(g.hosts, strings.TrimSuffix(whole, ":"+p))
+		}
 	}
 	return g
 }

@@ -121,3 +121,19 @@ func TestTheTokenBecomesACookie(t *testing.T) {
 	other.ServeHTTP(w, r)
 	assert.Equal(t, http.StatusForbidden, w.Code, "the next run has another token")
 }
+
+// Browsers leave out the port of http, in the header Host as in Origin.
+func TestThePortOfHTTP(t *testing.T) {
+	g := newGuard(httpPort)
+	for _, host := range []string{"127.0.0.1", "127.0.0.1:80", "localhost", "[::1]"} {
+		r := httptest.NewRequest(http.MethodGet, "/ws", http.NoBody)
+		r.Host = host
+		r.Header.Set("Origin", "http://"+host)
+		r.AddCookie(&http.Cookie{Name: g.name, Value: g.token}) //nolint:gosec // of a request
+		w := httptest.NewRecorder()
+		g.wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		assert.Equal(t, http.StatusOK, w.Code, host)
+		assert.True(t, g.ours(r), host)
+	}
+	assert.NotContains(t, newGuard(8090).hosts, "localhost")
+}

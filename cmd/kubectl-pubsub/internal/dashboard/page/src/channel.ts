@@ -27,6 +27,7 @@ export class ChannelView {
   private forbidden: Record<string, string> = {};
   private gone = false;
   private problem = "";
+  private refusedAt = 0; // keysVersion when the server knew no such channel
   private stale = new Set<Part>(); // parts to be drawn
   private pointsAdded = true;
   private drawnAt = 0;
@@ -80,14 +81,23 @@ export class ChannelView {
     this.row = state.fleet.get(key)?.row;
   }
 
-  /** open asks the server to follow the channel; again after each reconnect. */
+  /** open asks the server to follow the channel; again after each reconnect, and once there is one that there was not. */
   open(): void {
+    const asked = this.state.keysVersion;
     this.socket.ask({ kind: "open", key: this.key }).then(
       () => (this.problem = ""),
       (problem: Error) => {
-        if (!(problem instanceof Lost)) this.problem = problem.message; // a lost connection is told by the page
+        if (problem instanceof Lost) return; // a lost connection is told by the page
+        this.problem = problem.message;
+        this.refusedAt = asked;
       },
     );
+  }
+
+  private openAgain(): void {
+    if (this.problem === "" || this.refusedAt === this.state.keysVersion || !this.state.fleet.has(this.key)) return;
+    this.refusedAt = this.state.keysVersion;
+    this.open();
   }
 
   close(): void {
@@ -122,17 +132,12 @@ export class ChannelView {
     }
     if (change.noDecision) this.stale.add("decision");
     if (change.scaledObject) this.stale.add("conditions");
-    // Absent in the first message means that there is none.
-    if (change.full) {
-      this.conditions ??= [];
-      if (!this.forbidden.workers) this.workers ??= [];
-      if (!this.forbidden.events) this.events ??= [];
-    }
   }
 
   /** show draws what has changed. It is called at most once a frame. */
   show(): void {
     if (this.closed) return;
+    this.openAgain();
     const now = performance.now();
     const later = now - this.drawnAt >= redraw;
     if (!later && this.stale.size === 0 && !this.pointsAdded) return;

@@ -14,7 +14,7 @@ const sparkHeight = 22;
 
 export class RowView {
   readonly element: HTMLElement;
-  private readonly mark = el("span", { class: "mark" });
+  private readonly mark = el("span", { class: "mark", role: "img" });
   private readonly namespace = el("span", { class: "namespace" });
   private readonly name = el("b");
   private readonly link = el("a", { tabindex: -1 }, this.namespace, this.name);
