@@ -155,10 +155,10 @@ func install(ctx context.Context, set ...string) error {
 	if err != nil {
 		return err
 	}
-	return installChart(ctx, chart, set...)
+	return installChart(ctx, chart, append([]string{"tls.managed.settle=" + rotationSettle.String()}, set...)...)
 }
 
-// installChart is install of another folder's chart.
+// installChart is install of another folder's chart, which may be older than any value but those that it sets itself.
 func installChart(ctx context.Context, chart string, set ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout+30*time.Second)
 	defer cancel()
@@ -168,7 +168,6 @@ func installChart(ctx context.Context, chart string, set ...string) error {
 		"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
 		// As text: a commit's short hash may have digits only.
 		"--set-string", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
-		"--set", "tls.managed.settle=" + rotationSettle.String(),
 	}
 	for _, value := range set {
 		args = append(args, "--set", value)

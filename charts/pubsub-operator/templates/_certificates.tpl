@@ -6,9 +6,10 @@
 {{- end }}
 
 {{/*
-A Secret that the controller fills (tls.mode=managed). Rendering no data keeps Helm and GitOps tools from changing it.
-Where the Secret of an older chart is found, which is about to be deleted, its certificate is handed over. Takes a dict of
-root, name, namespace, component and old, the older Secret's name.
+A Secret that the controller fills (tls.mode=managed). Rendering no keys keeps Helm and GitOps tools from changing it.
+Where the Secret of an older chart is found, which is about to be deleted, its certificate is handed over. The next upgrade
+no longer renders those keys: with no data at all Helm would then delete all of the Secret's, with an empty one only them.
+Takes a dict of root, name, namespace, component and old, the older Secret's name.
 */}}
 {{- define "pubsub-operator.managedSecret" -}}
 apiVersion: v1
@@ -28,6 +29,8 @@ data:
   taken-over-ca.crt: {{ get $old "ca.crt" }}
   taken-over-tls.crt: {{ get $old "tls.crt" }}
   taken-over-tls.key: {{ get $old "tls.key" }}
+{{- else }}
+data: {}
 {{- end }}
 {{- end }}
 

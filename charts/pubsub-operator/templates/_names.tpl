@@ -107,6 +107,9 @@ cert-manager, and of the chart before tls.mode, have another type, which can't b
 {{- fail "worker.image.tag is latest, but all workers must run the same version: set a version, or leave it empty for the operator's own" }}
 {{- end }}
 {{- $tag := .Values.image.tag | default .Chart.AppVersion }}
+{{- if and (eq $tag "latest") (not .Values.worker.image.tag) (not .Values.worker.image.digest) }}
+{{- fail "image.tag is latest, and worker.image.tag is empty, so workers would have that tag, too, but all workers must run the same version: set worker.image.tag to a version" }}
+{{- end }}
 {{- include "pubsub-operator.reference" (dict "root" . "path" "worker.image" "image" .Values.worker.image "tag" $tag) }}
 {{- end }}
 
