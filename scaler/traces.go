@@ -46,6 +46,6 @@ func traceDecision(ctx context.Context, r *request, e evaluation) {
 		return
 	}
 	span.SetAttributes(attribute.String("k8s.namespace.name", r.namespace), attribute.String("pubsub.scaled_object.name", r.name),
-		attribute.Int64("pubsub.replicas", int64(e.Target.Replicas)), attribute.Int64("pubsub.desired_replicas", int64(e.Decision.Replicas)),
+		attribute.Int64("pubsub.replicas", int64(e.Target.Replicas)), attribute.Int64("pubsub.desired_replicas", int64(e.Decision.Desired)),
 		attribute.String("pubsub.decision.reason", string(e.Decision.Reason)))
 }

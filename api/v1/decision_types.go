@@ -29,17 +29,20 @@ type ScalingDecision struct {
 	// oldestMessageTime.
 	//
 	// Example: observedTime: "2026-01-31T12:00:00Z"
+	// +required
 	ObservedTime metav1.Time `json:"observedTime"`
 
 	// action is what the decision does with the number of workers.
 	//
 	// Example: action: ScaleUp
 	// +kubebuilder:validation:Enum=Hold;ScaleUp;ScaleDown
+	// +required
 	Action ScalingAction `json:"action"`
 
 	// reason says why in one word.
 	//
 	// Example: reason: AboveUpperBound
+	// +required
 	Reason string `json:"reason"`
 
 	// message says why, with the numbers.
@@ -64,16 +67,19 @@ type ScalingDecision struct {
 	// replicas is the number of workers that the decision was made for.
 	//
 	// Example: replicas: 3
+	// +required
 	Replicas int32 `json:"replicas"`
 
 	// desiredReplicas is the number of workers that the decision asks for.
 	//
 	// Example: desiredReplicas: 4
+	// +required
 	DesiredReplicas int32 `json:"desiredReplicas"`
 
 	// queueDepth is the number of messages, waiting and in flight.
 	//
 	// Example: queueDepth: 500
+	// +required
 	QueueDepth int64 `json:"queueDepth"`
 
 	// depthIsLowerBound is true if the exact depth is not known, and queueDepth is the least
@@ -86,6 +92,7 @@ type ScalingDecision struct {
 	// ready is the number of messages that wait for a worker.
 	//
 	// Example: ready: 480
+	// +required
 	Ready int64 `json:"ready"`
 
 	// inFlight is the number of messages that workers hold and have not acknowledged. It is
@@ -104,11 +111,13 @@ type ScalingDecision struct {
 	// lowerBound is the depth below which the fleet shrinks.
 	//
 	// Example: lowerBound: 150
+	// +required
 	LowerBound int64 `json:"lowerBound"`
 
 	// upperBound is the depth above which the fleet grows.
 	//
 	// Example: upperBound: 450
+	// +required
 	UpperBound int64 `json:"upperBound"`
 
 	// active is what KEDA is told: false lets it scale to zero.

@@ -33,7 +33,7 @@ func TestACallIsTraced(t *testing.T) {
 	require.NoError(t, err)
 	client := externalscaler.NewExternalScalerClient(connection)
 	ref := &externalscaler.ScaledObjectRef{Namespace: "shop", Name: "orders", ScalerMetadata: map[string]string{
-		"channelName": "orders", "queueType": "List", "redisAddress": redis.Addr, "currentReplicas": "1"}}
+		"channelName": "orders", "queueType": "List", "redisAddress": redis.Addr, "currentReplicas": "1", "targetQueueDepth": "1"}}
 	streaming, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, err = client.GetMetrics(t.Context(), &externalscaler.GetMetricsRequest{ScaledObjectRef: ref})
@@ -51,7 +51,9 @@ func TestACallIsTraced(t *testing.T) {
 	parent := calls[0]
 	assert.Equal(t, "pubsub-scaler", parent.Service)
 	assert.Equal(t, "orders", parent.Attribute("pubsub.scaled_object.name"))
-	assert.Equal(t, "AtMinReplicas", parent.Attribute("pubsub.decision.reason"))
+	assert.Equal(t, "AboveUpperBound", parent.Attribute("pubsub.decision.reason"))
+	assert.Contains(t, parent.Attribute("pubsub.replicas"), ":1")
+	assert.Contains(t, parent.Attribute("pubsub.desired_replicas"), ":2")
 	for _, name := range []string{"sample queues", "read server", "pipeline"} {
 		parts := receiver.Named(name)
 		if assert.NotEmpty(t, parts, name) {

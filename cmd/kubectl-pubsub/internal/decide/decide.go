@@ -76,7 +76,7 @@ func Explain(channel *v1.PubSubChannel, with Overrides, now time.Time) (*inspect
 	if err := with.check(); err != nil {
 		return nil, err
 	}
-	changed, err := apply(channel, with.Changes)
+	changed, err := apply(Installed(channel), with.Changes)
 	if err != nil {
 		return nil, err
 	}

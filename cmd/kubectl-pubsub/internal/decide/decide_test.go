@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -202,4 +203,20 @@ func TestSettings(t *testing.T) {
 	assert.Contains(t, Settings(channel), Setting{"workerConcurrency", "7", FromSpec})
 	channel.Spec.AutoScaling.WorkerConcurrency, channel.Spec.Env[0].Value = 0, "many"
 	assert.Contains(t, Settings(channel)[11].Value, `CONCURRENCY, which is "many"`)
+}
+
+// The environment tells what a worker does at once only of our subscriber: if the installation has workers of
+// another make, the answer and the settings are the scaler's, which counts them as one slot.
+func TestWorkersAreThoseOfTheInstallation(t *testing.T) {
+	for image, slots := range map[string]int64{"": 12, "mirror.test/jawaracloud/subscriber:1": 12, "acme/worker:1": 3} {
+		channel := decided(utilizing, func(c *v1.PubSubChannel) { c.Spec.Image, c.Status.WorkerImage = "", image })
+		got, err := Explain(channel, Overrides{}, now)
+		require.NoError(t, err)
+		assert.Equal(t, slots, got.GetSlots(), "%q", image)
+		got, err = Explain(channel, Overrides{Changes: map[string]any{"maxReplicas": 20}}, now)
+		require.NoError(t, err)
+		assert.Equal(t, slots, got.GetSlots(), "%q", image)
+		assert.Equal(t, strconv.FormatInt(slots/3, 10), Settings(channel)[10].Value, "%q", image)
+		assert.Empty(t, channel.Spec.Image, "the channel stays as it is")
+	}
 }

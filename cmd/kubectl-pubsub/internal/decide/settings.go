@@ -29,6 +29,7 @@ const (
 // Settings are the values of a channel's policy in the order of docs/channels.md, with the
 // defaults. Those of Utilization are there if it is the policy, and maxAge if there is one.
 func Settings(channel *v1.PubSubChannel) []Setting {
+	channel = Installed(channel)
 	spec, _ := autoscaling.OfChannel(&channel.Spec) // what can't be read is told below
 	usual := policy.DefaultSpec()
 	settings := []Setting{

@@ -51,6 +51,7 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	if auto := past.Channel.Spec.AutoScaling; auto == nil || !auto.Enabled {
 		return nil, &decide.OffError{Namespace: past.Channel.Namespace, Name: past.Channel.Name}
 	}
+	past.Channel = decide.Installed(past.Channel)
 	other, err := decide.Changed(past.Channel, request.Changes)
 	if err != nil {
 		return nil, err
