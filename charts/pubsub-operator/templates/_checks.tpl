@@ -8,6 +8,18 @@
 {{- if or (not (include "pubsub-operator.online" .)) (.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ClusterTriggerAuthentication") }}true{{ end }}
 {{- end }}
 
+{{/*
+"helm upgrade --reuse-values" leaves out the values that are new in this chart. It is in the template that Helm renders first,
+because the others would tell of a nil pointer.
+*/}}
+{{- define "pubsub-operator.checkReused" -}}
+{{- range list "helmTest" "worker" }}
+{{- if not (hasKey $.Values .) }}
+{{- fail (printf "there is no value %s, so these are the values of an older chart (helm upgrade --reuse-values): use --reset-then-reuse-values, which has the defaults of new values" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Refuses what the schema can't see: values that don't go together, and a cluster that lacks something. */}}
 {{- define "pubsub-operator.check" -}}
 {{- include "pubsub-operator.checkTLS" . }}
