@@ -330,7 +330,7 @@ cluster-load: test-packages images ## Build the images and load them into the cl
 e2e: HPA_SYNC_PERIOD = 5s
 e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
-		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 40m -v ./suite
+		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 60m -v ./suite
 
 .PHONY: e2e-rotation
 e2e-rotation: HPA_SYNC_PERIOD = 5s
