@@ -62,7 +62,7 @@ type Rotator struct {
 	Log      logr.Logger
 
 	fault string          // of the last look, as logged
-	away  map[string]bool // optional Secrets that are missing, as logged
+	away  map[string]bool // whether an optional Secret is missing, as logged; of those that were looked for
 }
 
 // NeedLeaderElection has only one replica write.
@@ -208,13 +208,15 @@ func (r *Rotator) leaves(ctx context.Context) (map[int]*corev1.Secret, error) {
 	var errs []error
 	for i, c := range r.Certificates {
 		secret, err := r.get(ctx, c.Secret)
-		missing := apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
+		away, known := r.away[c.Secret.String()]
+		missing := apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && (away || !known)
 		switch {
 		case err == nil:
 			found[i] = secret
-		case !c.Optional || !missing:
+		case !c.Optional || !missing: // also a right that was taken away: going on without it would part its owner
 			errs = append(errs, err)
-		case !r.away[c.Secret.String()]:
+			continue
+		case !away:
 			r.Log.Info("there is no Secret yet for a certificate", "secret", c.Secret, "reason", err.Error())
 		}
 		if r.away == nil {

@@ -45,12 +45,13 @@ type installation struct {
 	events *events.FakeRecorder
 	writes int
 	refuse func(name string) error // a write
+	hide   func(name string) error // a read
 }
 
 // install has empty Secrets, as the chart makes them.
 func install(t *testing.T, without ...types.NamespacedName) *installation {
 	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second))
-	in := &installation{t: t, clock: clock, events: events.NewFakeRecorder(100), refuse: func(string) error { return nil }}
+	in := &installation{t: t, clock: clock, events: events.NewFakeRecorder(100), refuse: func(string) error { return nil }, hide: func(string) error { return nil }}
 	builder := fake.NewClientBuilder()
 	for _, name := range []types.NamespacedName{authorityName, serverName, controller, keda} {
 		if len(without) == 0 || name != without[0] {
@@ -63,6 +64,11 @@ func install(t *testing.T, without ...types.NamespacedName) *installation {
 		}
 		in.writes++
 		return c.Update(ctx, object, options...)
+	}, Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+		if err := in.hide(key.Name); err != nil {
+			return err
+		}
+		return c.Get(ctx, key, object, options...)
 	}})
 	in.Rotator = &Rotator{
 		Client: builder.Build(), Authority: authorityName, Settle: LeastSettle, Clock: clock, Recorder: in.events, Log: logr.Discard(),
@@ -392,6 +398,35 @@ func TestMissingSecrets(t *testing.T) {
 	err := in.look(t.Context())
 	assert.ErrorContains(t, err, "the chart makes it, and lets the controller get and update it: run helm upgrade")
 	assert.NotEqual(t, before, in.leaf(keda), "the others are renewed all the same")
+}
+
+// KEDA's Secret may not be there yet, and then nobody may read it. A right that was there and is taken away
+// holds a rotation: it would part KEDA.
+func TestARightThatIsTakenAwayHoldsARotation(t *testing.T) {
+	forbidden := func(name string) error {
+		if name != keda.Name {
+			return nil
+		}
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, name, errors.New("no role"))
+	}
+	in := install(t)
+	in.hide = forbidden
+	in.looks(0)
+	in.looks(time.Minute)
+	in.hide = func(string) error { return nil }
+	in.looks(time.Minute)
+	assert.Equal(t, 1, in.trusts(keda))
+
+	in.change(authorityName, func(s *corev1.Secret) { s.Annotations = map[string]string{AnnotationRotate: "now"} })
+	in.looks(time.Minute)
+	require.Equal(t, 2, in.trusts(keda))
+	in.hide = forbidden
+	for range 5 {
+		in.clock.Step(LeastSettle)
+		require.ErrorContains(t, in.look(t.Context()), "reading Secret keda/op-keda-cert")
+	}
+	in.hide = func(string) error { return nil }
+	assert.Equal(t, 2, in.trusts(serverName), "the authority that KEDA's certificate is of")
 }
 
 func TestABrokenAuthorityIsToldWithItsRemedy(t *testing.T) {
