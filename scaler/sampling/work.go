@@ -55,6 +55,7 @@ type Window func(took time.Duration) time.Duration
 type workMeter struct {
 	horizon time.Duration // the longest window that was asked for
 	asked   time.Time     // when any was
+	window  time.Duration // that of the last answer
 
 	start  time.Time // of the first sample; the rest is relative to it
 	points []workPoint
@@ -98,8 +99,8 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 	now := at.Sub(m.start)
 	switch {
 	case len(m.points) == 0, m.last-now > longest: // the first one, or the clock was set back
-		horizon, asked := m.horizon, m.asked
-		*m = workMeter{horizon: horizon, asked: asked, start: at, value: depth.InFlight}
+		horizon, asked, window := m.horizon, m.asked, m.window
+		*m = workMeter{horizon: horizon, asked: asked, window: window, start: at, value: depth.InFlight}
 		m.head = workPoint{most: depth.InFlight, waited: waits}
 		m.points = append(m.points, m.head)
 		m.count(depth)
@@ -223,18 +224,18 @@ func (m *workMeter) thin() {
 }
 
 // over is the work of the window until now. After more than longest without a sample, what comes
-// last is a gap. How long messages take is measured over the longest window that was asked for,
-// so that one that became longer does not become shorter again for want of those that it was
-// made longer for.
+// last is a gap. How long messages take is measured over the window of the last answer, so that one
+// that became longer does not become shorter again for want of those that it was made longer for,
+// and does once they are no more.
 func (m *workMeter) over(of Window, at time.Time, longest time.Duration) Work {
 	now := at.Sub(m.start)
 	m.want(of(0), at)
 	if len(m.points) == 0 || now-m.last > m.horizon {
 		return Work{Window: of(0)}
 	}
-	work := Work{Known: true, Took: m.took(m.horizon, now)}
+	work := Work{Known: true, Took: m.took(max(of(0), m.window), now)}
 	window := of(work.Took)
-	work.Window = window
+	work.Window, m.window = window, window
 	m.want(window, at)
 	if now-m.last > window {
 		return Work{Window: window}

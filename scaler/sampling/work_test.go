@@ -273,6 +273,31 @@ func TestAWindowForMessagesThatTakeLong(t *testing.T) {
 	assert.EqualValues(t, 6000, got.Mean)
 }
 
+// Where messages no longer take long, the window is short again once the long ones are out of it.
+func TestAWindowBecomesShortAgain(t *testing.T) {
+	m := meterOf(time.Minute)
+	var got Work
+	at := 0
+	for ; at < 7200; at++ { // each takes 12 minutes
+		m.sampled(counting(int64(at)/120, 6), second(float64(at)), longest)
+		got = m.over(fiveTimes, second(float64(at)), longest)
+	}
+	require.Equal(t, time.Hour, got.Window)
+	done := int64(at) / 120
+	for until := at + 3700; at < until; at++ { // and now a second
+		done += 6
+		m.sampled(counting(done, 6), second(float64(at)), longest)
+		got = m.over(fiveTimes, second(float64(at)), longest)
+	}
+	assert.Equal(t, time.Minute, got.Window)
+	for until := at + 600; at < until; at++ { // some of a minute each: the hour before counts no more
+		done += int64(at%10) / 9
+		m.sampled(counting(done, 6), second(float64(at)), longest)
+		got = m.over(fiveTimes, second(float64(at)), longest)
+	}
+	assert.InDelta(t, 60, got.Took.Seconds(), 8)
+}
+
 // Before any message was finished, they take at least as long as was seen, so the window is never
 // seen to its end.
 func TestNoMessageWasFinishedYet(t *testing.T) {

@@ -3,7 +3,6 @@ package view
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
@@ -31,7 +30,7 @@ func workers(a *inspectv1.ExplainResponse) []row {
 		rows = append(rows, row{"Over the window", fmt.Sprintf("%s on average, seen %s", tenths(a.GetBusyOverWindow()), seen(a))})
 	}
 	if took := a.GetMeanTimeInFlight(); took != nil {
-		rows = append(rows, row{"In flight for", inFlightFor(took.AsDuration(), a.GetPolicy().GetUtilizationWindow().AsDuration())})
+		rows = append(rows, row{"In flight for", fmt.Sprintf("%.1f s on average; the window is at least 5 times as long, up to an hour", took.AsDuration().Seconds())})
 	}
 	if remark := a.GetConcurrencyRemark(); remark != "" {
 		rows = append(rows, row{"workerConcurrency", clean(remark)})
@@ -87,13 +86,4 @@ func utilization(p *inspectv1.Policy) []row {
 		{"utilization scaleUp, target, scaleDown", fmt.Sprintf("%d %%, %d %%, %d %%", p.GetUtilizationScaleUp(), p.GetUtilizationTarget(), p.GetUtilizationScaleDown())},
 		{"utilization window", seconds(p.GetUtilizationWindow().AsDuration())},
 	}
-}
-
-// inFlightFor is how long a message is in flight, and what window that asks for.
-func inFlightFor(took, window time.Duration) string {
-	text := fmt.Sprintf("%.1f s on average", took.Seconds())
-	if 5*took > 2*time.Minute { // the default window
-		text += fmt.Sprintf(", which makes the window %s: at least 5 times as long, up to an hour", seconds(window))
-	}
-	return text
 }
