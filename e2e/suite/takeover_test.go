@@ -4,7 +4,6 @@ package suite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -49,26 +48,7 @@ func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var running sync.WaitGroup
-	var mu sync.Mutex
-	var during latencies
-	var failed error
-	for _, fleet := range fleets {
-		running.Go(func() {
-			for ctx.Err() == nil {
-				err := fleet.cycles(1, 3*time.Second, func(took time.Duration) {
-					mu.Lock()
-					defer mu.Unlock()
-					during = append(during, took)
-				})
-				if err != nil {
-					mu.Lock()
-					failed = errors.Join(failed, err)
-					mu.Unlock()
-					return
-				}
-			}
-		})
-	}
+	woken := wakeAgain(ctx, &running, fleets)
 	require.NoError(t, install(t.Context()))
 	assert.Equal(t, release+"-ca", s.issuer("keda", env.kedaNamespace), "the certificate of before is in use")
 	assert.Equal(t, 2, s.trusted("server", systemNamespace))
@@ -85,7 +65,7 @@ func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
 	assert.NotEqual(t, release+"-ca", s.issuer("keda", env.kedaNamespace))
 	stop()
 	running.Wait()
-	require.NoError(t, failed)
-	s.logf("from the upgrade on: %s", during)
+	require.NoError(t, woken.failed)
+	s.logf("from the upgrade on: %s", woken.took)
 	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleets")
 }

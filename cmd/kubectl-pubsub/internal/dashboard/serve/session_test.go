@@ -77,8 +77,9 @@ func running(t *testing.T, options Options) (*Server, *record.Fleet) {
 // page is a browser's end of a WebSocket.
 type page struct {
 	*testing.T
-	conn *websocket.Conn
-	ids  int
+	conn  *websocket.Conn
+	ids   int
+	early []protocol.Envelope // that came before an answer, and were not read yet
 }
 
 func open(t *testing.T, server *Server) *page {
@@ -95,6 +96,16 @@ func open(t *testing.T, server *Server) *page {
 }
 
 func (p *page) read() protocol.Envelope {
+	p.Helper()
+	if len(p.early) > 0 {
+		m := p.early[0]
+		p.early = p.early[1:]
+		return m
+	}
+	return p.receive()
+}
+
+func (p *page) receive() protocol.Envelope {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), soon)
 	defer cancel()
@@ -122,7 +133,13 @@ func (p *page) ask(r protocol.Request) protocol.Answer {
 	data, err := json.Marshal(r)
 	require.NoError(p, err)
 	require.NoError(p, p.conn.Write(p.Context(), websocket.MessageText, data))
-	return *p.until(func(m protocol.Envelope) bool { return m.Kind == protocol.KindAnswer && m.Answer.ID == r.ID }).Answer
+	for {
+		m := p.receive()
+		if m.Kind == protocol.KindAnswer && m.Answer.ID == r.ID {
+			return *m.Answer
+		}
+		p.early = append(p.early, m) // the two may come in either order
+	}
 }
 
 func TestAPageIsToldOfTheFleet(t *testing.T) {
