@@ -227,9 +227,9 @@ func (s *space) hashes() map[string]string {
 	return hashes
 }
 
-// ownEnd is what KEDA writes as an error when it ends its own streams, because a ScaledObject has changed: that
-// it has given up waiting. It says nothing of a call's failure.
-const ownEnd = "rpc error: code = Canceled desc = context canceled"
+// ownEnd is in what KEDA writes as an error when it ends its own streams or closes its own connection, because a
+// ScaledObject has changed. gRPC gives this code for what the caller gives up, so no call has failed.
+const ownEnd = "rpc error: code = Canceled desc = "
 
 // kedaErrors are what KEDA's operator logged as errors about this namespace.
 func (s *space) kedaErrors(since time.Time) (found []string) {
