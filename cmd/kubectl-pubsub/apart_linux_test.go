@@ -20,7 +20,7 @@ func TestCtrlCIsNotTheBrowsers(t *testing.T) {
 	folder := t.TempDir()
 	told := filepath.Join(folder, "told")
 	script := fmt.Sprintf("#!/bin/sh\nread -r _ _ _ _ group _ </proc/$$/stat\necho \"$group $1\" >%[1]s.new\nexec mv %[1]s.new %[1]s\n", told)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "xdg-open"), []byte(script), 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "xdg-open"), []byte(script), 0o700))
 	t.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
 	openBrowser(t.Context(), io.Discard, "http://127.0.0.1:1/")
 	var text []byte

@@ -129,7 +129,7 @@ func TestThePortOfHTTP(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/ws", http.NoBody)
 		r.Host = host
 		r.Header.Set("Origin", "http://"+host)
-		r.AddCookie(&http.Cookie{Name: g.name, Value: g.token}) //nolint:gosec // of a request
+		r.AddCookie(&http.Cookie{Name: g.name, Value: g.token})
 		w := httptest.NewRecorder()
 		g.wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
 		assert.Equal(t, http.StatusOK, w.Code, host)
