@@ -288,7 +288,7 @@ func TestUpgradeFrom533e26c(t *testing.T) {
 	many := p.fault(t, "shop", "many", func(_ *string, spec, _ map[string]any) {
 		spec["replicas"], spec["autoScaling"] = int64(2000000), map[string]any{"enabled": false}
 	})
-	p.olderStatus = true // it has no policyInUse
+	p.olderStatus = true // it has no policyInUse, workerImage or decision
 	p.allRight(t, good)
 	bad := p.faults(t)
 	p.allTold(t, bad, "with the older CRD")

@@ -143,8 +143,16 @@ func (p *plane) rightStatus(ctx context.Context, channel *v1.PubSubChannel, depl
 		Deployment: deployment, ScaledObject: scaledObject,
 		Answer: &inquiry.Answer{Question: inquiry.NewQuestion(testWorkers.Plan(channel).Trigger, replicas, false), Response: response, Since: time.Now()},
 	}, time.Now())
-	if p.olderStatus && channel.Status.PolicyInUse == "" {
-		next.PolicyInUse = ""
+	if p.olderStatus {
+		if channel.Status.PolicyInUse == "" {
+			next.PolicyInUse = ""
+		}
+		if channel.Status.WorkerImage == "" {
+			next.WorkerImage = ""
+		}
+		if channel.Status.Decision == nil {
+			next.Decision = nil
+		}
 	}
 	if !apiequality.Semantic.DeepEqual(channel.Status, next) {
 		return fmt.Errorf("the status of %s is %+v, and should be %+v", channel.Name, channel.Status, next)
