@@ -150,7 +150,7 @@ func TestAgain(t *testing.T) {
 	require.NoError(t, l.write(result, run, distinct, "events"))
 
 	require.NoError(t, Again(dir, io.Discard))
-	text, err := os.ReadFile(filepath.Join(dir, "result.json")) //nolint:gosec // of the test
+	text, err := os.ReadFile(filepath.Join(dir, "result.json"))
 	require.NoError(t, err)
 	var again Result
 	require.NoError(t, json.Unmarshal(text, &again))

@@ -90,7 +90,8 @@ func TestUpgradesChangeNoCertificate(t *testing.T) {
 		require.NoError(t, err)
 		return out
 	}
-	assert.Equal(t, render(), render())
+	first := render()
+	assert.Equal(t, first, render())
 	owners := map[string]string{"server": systemNamespace, "controller": systemNamespace, "people": systemNamespace, "keda": env.kedaNamespace}
 	before := map[string]*x509.Certificate{}
 	for owner, namespace := range owners {
