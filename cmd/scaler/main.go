@@ -121,11 +121,7 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 	pool := sampling.NewPool(sampling.Options{ //nolint:contextcheck // Close ends it, after the calls in work
 		Metrics:                samples,
 		MaxServersPerNamespace: options.maxServers,
-		Options: broker.Options{
-			Logger:  logger,
-			Secrets: cluster.secrets,
-			Allowed: options.allowedBrokers,
-		},
+		Options:                broker.Options{Logger: logger, Secrets: cluster.secrets, Allowed: options.allowedBrokers},
 	})
 	defer pool.Close()
 	samples.Watch(registry, pool)

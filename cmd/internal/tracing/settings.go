@@ -55,7 +55,7 @@ func settingsOf(getenv func(string) string) (settings, error) {
 	default:
 		return settings{}, fmt.Errorf("%s is %q: set it to otlp, or to none", envExporter, exporter)
 	}
-	if disabled, err := strconv.ParseBool(getenv(envDisabled)); err == nil && disabled {
+	if strings.EqualFold(getenv(envDisabled), "true") { // no other value, by the specification
 		s.on = false
 	}
 	if !s.on {

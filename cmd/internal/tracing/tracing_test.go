@@ -20,6 +20,7 @@ func TestOffUnlessAskedFor(t *testing.T) {
 		"nothing is set":    {},
 		"none":              {envExporter: "none", envEndpoint: "http://h:4318"},
 		"disabled":          {envDisabled: "true", envExporter: "otlp"},
+		"disabled, loudly":  {envDisabled: "TRUE", envExporter: "otlp"},
 		"only the protocol": {envProtocol: "grpc"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -28,6 +29,9 @@ func TestOffUnlessAskedFor(t *testing.T) {
 			assert.False(t, s.on)
 		})
 	}
+	s, err := settingsOf(func(name string) string { return map[string]string{envDisabled: "1", envExporter: "otlp"}[name] })
+	require.NoError(t, err)
+	assert.True(t, s.on, "the specification has true alone")
 	var off *Traces
 	assert.Nil(t, off.Tracer())
 	assert.Empty(t, off.ServerOptions())
