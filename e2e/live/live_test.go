@@ -132,6 +132,7 @@ func TestPhase(t *testing.T) {
 	assert.Equal(t, -1.0, phaseOf(nil, 15*time.Second)) //nolint:testifylint // it is set so
 	assert.InDelta(t, 10.0/15, phaseOf(scalings(10, 265, 280), 15*time.Second), 1e-6)
 	assert.InDelta(t, 0, math.Mod(phaseOf(scalings(14, 31), 15*time.Second)+0.5, 1)-0.5, 1e-6, "around the end of a period")
+	assert.Less(t, phaseOf([]scaling{{At: -1e-16}}, 15*time.Second), 1.0, "a period has no such part")
 }
 
 // What a run wrote is enough to predict it again.

@@ -170,7 +170,10 @@ func phaseOf(scalings []scaling, hpaSync time.Duration) float64 {
 		return -1
 	}
 	phase := cmplx.Phase(sum) / (2 * math.Pi)
-	return phase - math.Floor(phase)
+	if phase -= math.Floor(phase); phase >= 1 { // of a hair below 0
+		return 0
+	}
+	return phase
 }
 
 // ranked has of each figure the value of that rank.
