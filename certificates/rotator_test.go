@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ type installation struct {
 	t      *testing.T
 	clock  *clocktesting.FakeClock
 	events *events.FakeRecorder
-	writes int
+	writes atomic.Int64            // Start's goroutine writes beside the test's
 	refuse func(name string) error // a write
 	hide   func(name string) error // a read
 }
@@ -62,7 +63,7 @@ func install(t *testing.T, without ...types.NamespacedName) *installation {
 		if err := in.refuse(object.GetName()); err != nil {
 			return err
 		}
-		in.writes++
+		in.writes.Add(1)
 		return c.Update(ctx, object, options...)
 	}, Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 		if err := in.hide(key.Name); err != nil {
@@ -183,11 +184,11 @@ func TestFirstCertificates(t *testing.T) {
 	assert.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, in.leaf(keda).ExtKeyUsage)
 	assert.ElementsMatch(t, []string{"AuthorityMade", "CertificateIssued", "CertificateIssued", "CertificateIssued"}, in.reasons())
 
-	in.writes = 0
+	in.writes.Store(0)
 	for range 10 {
 		in.looks(day)
 	}
-	assert.Zero(t, in.writes, "nothing is due")
+	assert.Zero(t, in.writes.Load(), "nothing is due")
 	assert.Empty(t, in.reasons())
 }
 
@@ -240,9 +241,9 @@ func TestARotationNeverParts(t *testing.T) {
 	}
 	assert.Equal(t, []string{"AuthorityAnnounced", "AuthorityInUse", "AuthorityRetired"}, reasons)
 
-	in.writes = 0
+	in.writes.Store(0)
 	in.looks(time.Hour)
-	assert.Zero(t, in.writes, "the annotation was heeded once")
+	assert.Zero(t, in.writes.Load(), "the annotation was heeded once")
 	assert.Equal(t, 1, in.trusts(serverName))
 }
 
