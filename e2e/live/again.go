@@ -50,7 +50,7 @@ func Again(folder string, log io.Writer) error {
 	if result.Simulation, err = predict(s, result.Seed, autoscaler, conditions{
 		arrivals: arrivalsOf(distinct, began), podStart: duration(result.PodStartSeconds),
 		workers: service{Work: duration(result.WorkSeconds), Turnaround: duration(result.TurnaroundSeconds)},
-		hpaSync: hpaSync, phase: phaseOf(result.Scalings, hpaSync),
+		hpaSync: hpaSync, phase: phaseOf(result.Scalings, hpaSync), start: result.HPAFirstSaw,
 	}); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type values struct {
 	Name, Namespace, ImageTag, HandlerURL, Policy string
 
 	Spec            policy.Spec
+	Start           int32 // replicas before an HPA
 	CooldownSeconds int
 	WorkTime        time.Duration
 	Seed            uint64

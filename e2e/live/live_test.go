@@ -157,19 +157,28 @@ func TestAgain(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &again))
 	require.NotNil(t, again.Simulation.SamePhase)
 	assert.Positive(t, again.Simulation.SamePhase.ReplicaHours)
+	hours := again.Simulation.SamePhase.ReplicaHours
 	again.Simulation = prediction{}
 	assert.Equal(t, result, again)
 	messages, err := readColumns(filepath.Join(dir, "messages.csv"))
 	require.NoError(t, err)
 	assert.Len(t, messages[1], 40)
 	require.ErrorContains(t, Again(t.TempDir(), io.Discard), "result.json")
+
+	result.HPAFirstSaw = new(int32(30))
+	require.NoError(t, l.write(result, run, distinct, "events"))
+	require.NoError(t, Again(dir, io.Discard))
+	text, err = os.ReadFile(filepath.Join(dir, "result.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &again))
+	assert.Greater(t, again.Simulation.SamePhase.ReplicaHours, hours)
 }
 
 func TestManifests(t *testing.T) {
-	v := values{Name: "orders", Namespace: "ns", ImageTag: "v1", HandlerURL: "http://h:1", Policy: "threshold", Spec: policy.DefaultSpec(), CooldownSeconds: 30, WorkTime: time.Second, Seed: 3}
+	v := values{Name: "orders", Namespace: "ns", ImageTag: "v1", HandlerURL: "http://h:1", Policy: "threshold", Spec: policy.DefaultSpec(), Start: 7, CooldownSeconds: 30, WorkTime: time.Second, Seed: 3}
 	for name, wants := range map[string][]string{
 		"channel.yaml":   {"jawaracloud/subscriber:v1", "value: http://h:1", "cooldownPeriod: 30"},
-		"keda.yaml":      {"jawaracloud/subscriber:v1", "address: dragonfly.ns.svc:6379", "listName: orders", `listLength: "100"`},
+		"keda.yaml":      {"jawaracloud/subscriber:v1", "address: dragonfly.ns.svc:6379", "listName: orders", `listLength: "100"`, "replicas: 7 "},
 		"publisher.yaml": {"jawaracloud/publisher:v1", "--work-time=1s", "--seed=3"},
 		"redis.yaml":     {"namespace: ns"},
 	} {

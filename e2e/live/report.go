@@ -35,6 +35,9 @@ type Result struct {
 	WorkSeconds       float64 `json:"workSeconds"`
 	TurnaroundSeconds float64 `json:"turnaroundSeconds"`
 	PodStartSeconds   float64 `json:"podStartSeconds"`
+	// HPAFirstSaw is how many replicas an HPA without behavior saw first. It keeps that many for five
+	// minutes, and takes away at once what the run added. With our policies it is nil: they have behavior.
+	HPAFirstSaw *int32 `json:"hpaFirstSaw,omitempty"`
 
 	// Reaction is from the first second in which the depth was above the upper bound to the first
 	// scaling up; 0 without one.
@@ -74,7 +77,7 @@ func (l *live) report(published int64, events string) error {
 		Trace: l.Trace, Policy: l.Policy, Cut: l.scenario.Cut, Scale: l.Scale, Seed: l.Seed, HPASync: l.HPASync.Seconds(),
 		Messages:    accountOf(deliveries, published),
 		WorkSeconds: workers.Work.Seconds(), TurnaroundSeconds: workers.Turnaround.Seconds(), PodStartSeconds: start.Seconds(),
-		Scalings: scalingsOf(run.wanted), OffPeak: offPeakOf(l.scenario.Trace.Expected(), run.wanted),
+		HPAFirstSaw: l.hpaFirstSaw, Scalings: scalingsOf(run.wanted), OffPeak: offPeakOf(l.scenario.Trace.Expected(), run.wanted),
 	}
 	result.LoadAverage, result.MaxLoadAverage = loads(l.sampler.samples, run.began)
 	result.Live.waits(distinct)
@@ -83,7 +86,7 @@ func (l *live) report(published int64, events string) error {
 	var err error
 	if result.Simulation, err = predict(l.scenario, l.Seed, l.autoscaler, conditions{
 		arrivals: arrivalsOf(distinct, run.began), workers: workers, podStart: start,
-		hpaSync: l.HPASync, phase: phaseOf(result.Scalings, l.HPASync),
+		hpaSync: l.HPASync, phase: phaseOf(result.Scalings, l.HPASync), start: l.hpaFirstSaw,
 	}); err != nil {
 		return err
 	}

@@ -63,6 +63,8 @@ type live struct {
 	recorder   *recorder
 	sampler    *sampler
 	began      time.Time // of the program, for the log
+
+	hpaFirstSaw *int32 // see Result
 }
 
 // Run runs a trace, and writes its results below Options.Out.
@@ -85,12 +87,15 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer stop()
 	l.values = values{
-		Name: channelName, Namespace: o.Namespace, ImageTag: o.ImageTag, HandlerURL: url, Policy: o.Policy, Spec: l.scenario.Spec,
+		Name: channelName, Namespace: o.Namespace, ImageTag: o.ImageTag, HandlerURL: url, Policy: o.Policy, Spec: l.scenario.Spec, Start: l.scenario.Start,
 		CooldownSeconds: int(l.scenario.Spec.Cooldown / time.Second), WorkTime: l.scenario.WorkTime, Seed: o.Seed,
 	}
 	l.say("%s with %s: %s", o.Trace, o.Policy, l.scenario.Cut)
 	if err := l.prepare(ctx); err != nil {
 		return err
+	}
+	if o.Policy == "keda" {
+		l.hpaFirstSaw = new(l.sampler.samples[len(l.sampler.samples)-1].wanted)
 	}
 	published, err := l.load(ctx)
 	if err != nil {

@@ -124,12 +124,14 @@ type conditions struct {
 	podStart time.Duration
 	hpaSync  time.Duration
 	phase    float64 // when the HPA synced, as a part of its period; negative if it is not known
+	start    *int32  // replicas; nil: as the scenario's
 }
 
 // predict replays the scenario with the arrivals and the workers' speed that were measured.
 func predict(s scenario, seed uint64, autoscaler *simulation.Autoscaler, of conditions) (prediction, error) {
 	config := simulation.DefaultConfig(s.Spec)
 	config.ServiceRate, config.PodStart, config.HPASync, config.Seed = of.workers.rate(), of.podStart, of.hpaSync, seed
+	config.Start = of.start
 	config.Work = work.Work{Distribution: work.Exponential, Concurrency: 1}
 	if err := config.Validate(); err != nil {
 		return prediction{}, err
