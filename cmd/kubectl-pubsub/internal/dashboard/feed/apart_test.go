@@ -138,12 +138,16 @@ func TestNamespacesComeAndGo(t *testing.T) {
 	f := s.feed()
 	run(t, f, Options{Own: "shop"})
 	why := func() string { return f.fleet.Namespaces()[0].Why }
-	require.Eventually(t, func() bool { return followed(f) == "-* shop" && shown(f) == "shop/orders" && strings.Contains(why(), "only shop is tried") }, soon, tick)
+	require.Eventually(t, func() bool {
+		return followed(f) == "-* shop" && shown(f) == "shop/orders" && strings.Contains(why(), "only shop is tried")
+	}, soon, tick)
 	s.permit(namespacesRight, true)
 	require.Eventually(t, func() bool { return followed(f) == "-* shop bank" && shown(f) == "bank/orders shop/orders" }, soon, tick)
 	assert.NotContains(t, why(), "is tried")
 	s.setNamespaces("mail", "shop")
-	require.Eventually(t, func() bool { return followed(f) == "-* shop mail" && shown(f) == "mail/orders shop/orders" && s.open("bank") == 0 }, soon, tick)
+	require.Eventually(t, func() bool {
+		return followed(f) == "-* shop mail" && shown(f) == "mail/orders shop/orders" && s.open("bank") == 0
+	}, soon, tick)
 	s.permit(namespacesRight, false)
 	require.Eventually(t, func() bool { return strings.Contains(why(), "unless it was known before") }, soon, tick)
 	assert.Equal(t, "mail/orders shop/orders", shown(f))
@@ -163,7 +167,9 @@ func TestUndecodableObjectsHoldUpNobody(t *testing.T) {
 	require.Eventually(t, func() bool { return shown(f) == "shop/(no name) shop/newer shop/orders" }, soon, tick)
 	s.putRaw("shop/odd", odd)
 	s.put("shop", "orders", 2)
-	require.Eventually(t, func() bool { return shown(f) == "shop/(no name) shop/newer shop/odd shop/orders" && points(t, f, "shop/orders") == 2 }, soon, tick)
+	require.Eventually(t, func() bool {
+		return shown(f) == "shop/(no name) shop/newer shop/odd shop/orders" && points(t, f, "shop/orders") == 2
+	}, soon, tick)
 	detail, _ := f.fleet.Channel("shop/newer", &record.Position{})
 	assert.Equal(t, 2, detail.Row.Severity)
 	assert.Contains(t, detail.Row.Words, "it is of pubsub.jawaracloud.io/v2, and this plugin reads pubsub.jawaracloud.io/v1")

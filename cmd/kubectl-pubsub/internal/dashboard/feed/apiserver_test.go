@@ -220,4 +220,3 @@ func (s *apiServer) serveNamespaces(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"apiVersion":"v1","kind":"NamespaceList","metadata":{},"items":[%s]}`, strings.Join(items, ","))
 }
-

@@ -112,10 +112,10 @@ type Point struct {
 	Ready    int32     `json:"ready"`
 	// Desired is the number last set on the Deployment: not what a decision asks for, which a cooldown
 	// or a limit may hold up.
-	Desired    int32     `json:"desired"`
-	LowerBound *int64    `json:"lower,omitempty"`
-	UpperBound *int64    `json:"upper,omitempty"`
-	Rate       *int64    `json:"rate,omitempty"` // arrivals per second
+	Desired    int32  `json:"desired"`
+	LowerBound *int64 `json:"lower,omitempty"`
+	UpperBound *int64 `json:"upper,omitempty"`
+	Rate       *int64 `json:"rate,omitempty"` // arrivals per second
 }
 
 // Channel is the channel that is open. A part that is absent has not changed, and one that became

@@ -283,7 +283,9 @@ func TestOlderPointsComeFirst(t *testing.T) {
 // made anew meanwhile is not its.
 func TestOlderPointsAreOfTheChannelItself(t *testing.T) {
 	f := New(noon)
-	made := func(c *v1.PubSubChannel) { c.UID, c.CreationTimestamp = "second", metav1.NewTime(noon.Add(-time.Minute)) }
+	made := func(c *v1.PubSubChannel) {
+		c.UID, c.CreationTimestamp = "second", metav1.NewTime(noon.Add(-time.Minute))
+	}
 	first, second := channelOf("a", nil), channelOf("a", made)
 	depth := int64(1)
 	older := []protocol.Point{{Time: noon.Add(-time.Hour), Depth: &depth}, {Time: noon.Add(-30 * time.Second), Depth: &depth}}

@@ -68,7 +68,9 @@ func TestPagesShareOneHistory(t *testing.T) {
 	require.NoError(t, first.conn.CloseNow())
 	require.Eventually(t, func() bool { return waiting(t, "(*Server).history(") == 1 }, soon, time.Millisecond)
 	h.answers <- nil
-	older := func(m protocol.Envelope) bool { return m.Channel != nil && m.Channel.Full && len(m.Channel.Points) == 2 }
+	older := func(m protocol.Envelope) bool {
+		return m.Channel != nil && m.Channel.Full && len(m.Channel.Points) == 2
+	}
 	assert.EqualValues(t, 7, *second.until(older).Channel.Points[0].Depth)
 	third := open(t, server)
 	third.opens("shop/orders")
