@@ -116,6 +116,7 @@ type Point struct {
 	LowerBound *int64 `json:"lower,omitempty"`
 	UpperBound *int64 `json:"upper,omitempty"`
 	Rate       *int64 `json:"rate,omitempty"` // arrivals per second
+	InFlight   *int64 `json:"-"`              // for replays; the page has that of its row
 }
 
 // Channel is the channel that is open. A part that is absent has not changed, and one that became

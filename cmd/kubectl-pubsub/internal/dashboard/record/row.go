@@ -65,7 +65,7 @@ func limits(row *protocol.Row, spec *v1.PubSubChannelSpec) {
 // pointOf is a row's point. A rate that is only the growth of the depth tells of no arrivals.
 func pointOf(row *protocol.Row, d *v1.ScalingDecision, at time.Time) point {
 	p := protocol.Point{
-		Time: at, Depth: row.Depth, LowerBound: row.LowerBound, UpperBound: row.UpperBound, Rate: row.Rate,
+		Time: at, Depth: row.Depth, LowerBound: row.LowerBound, UpperBound: row.UpperBound, Rate: row.Rate, InFlight: row.InFlight,
 		Replicas: row.Replicas, Ready: row.Ready, Desired: row.Desired,
 	}
 	if d != nil && d.MessageRateIsLowerBound {
