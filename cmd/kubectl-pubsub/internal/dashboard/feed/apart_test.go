@@ -122,7 +122,7 @@ func TestWhatWasDeletedWhileRightsChanged(t *testing.T) {
 	_, err = w.list(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "bank/orders shop/orders", shown(f))
-	assert.Zero(t, s.open("shop")+s.open("bank"), "who followed them has ended")
+	require.Eventually(t, func() bool { return s.open("shop")+s.open("bank") == 0 }, soon, tick, "who followed them has ended")
 	assert.Empty(t, w.apart.orphans)
 }
 
