@@ -20,14 +20,20 @@ type external struct {
 	hpa            *hpa.Autoscaler
 	keda           activation
 	decide         policy.Decider
-	work           []int64 // messages in flight of each sample, as far back as the policy looks
+	work           []int64   // messages in flight of each sample, as far back as the policy looks
+	scaledBefore   time.Time // the last scaling before the start; zero: there was none
 
 	sample observation // the sampler's last sample, one tick old when the HPA asks
 	pushed bool        // whether the queue was active at the last tick
 }
 
 func newExternal(c Config, decide policy.Decider) *external {
+	var scaledBefore time.Time
+	if c.SinceScale != nil {
+		scaledBefore = start.Add(-*c.SinceScale)
+	}
 	return &external{
+		scaledBefore:   scaledBefore,
 		spec:           withWindow(c),
 		decide:         decide,
 		keepsTolerance: c.KeepsTolerance,
@@ -69,7 +75,7 @@ func (e *external) replicas(o observation) int32 {
 		Replicas:  o.replicas,
 		Depth:     sample.waiting + sample.inWork,
 		InFlight:  e.inFlight(),
-		LastScale: e.hpa.LastScaleTime(),
+		LastScale: e.lastScale(),
 		Now:       o.now,
 	})
 	replicas := o.replicas
@@ -80,6 +86,14 @@ func (e *external) replicas(o observation) int32 {
 		replicas = e.hpa.Sync(o.now, replicas, replicas, float64(e.spec.MetricValue(d, e.keepsTolerance)))
 	}
 	return replicas
+}
+
+// lastScale is when the HPA last scaled, also before the start.
+func (e *external) lastScale() time.Time {
+	if last := e.hpa.LastScaleTime(); !last.IsZero() {
+		return last
+	}
+	return e.scaledBefore
 }
 
 // remember adds a sample of the work in flight, and forgets those that are older than the window.

@@ -37,6 +37,9 @@ type Config struct {
 	// Start is the number of replicas at the start, 0 or more; nil: as many as the arrivals of the
 	// first minute need.
 	Start *int32
+	// SinceScale is how long before the start the HPA last scaled, 0 or more: this project's policies
+	// begin in the cooldown that is left of it. Nil: it never did.
+	SinceScale *time.Duration
 }
 
 // DefaultConfig is the surroundings that published results are made with.
@@ -73,6 +76,9 @@ func (c Config) Validate() error {
 	}
 	if c.Start != nil && (*c.Start < 0 || *c.Start > policy.MaxReplicasLimit) {
 		errs = append(errs, fmt.Errorf("start is %d: it must be from 0 to %d, or left out for as many as the first arrivals need", *c.Start, policy.MaxReplicasLimit))
+	}
+	if c.SinceScale != nil && *c.SinceScale < 0 {
+		errs = append(errs, fmt.Errorf("sinceScale is %s: it must be 0s or more, or left out if there was no scaling", *c.SinceScale))
 	}
 	return errors.Join(errs...)
 }

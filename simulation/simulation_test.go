@@ -55,6 +55,19 @@ func TestThePolicyScalesAtSyncsAndKeepsItsRules(t *testing.T) {
 	assert.Greater(t, r.Scalings, 50)
 }
 
+// A replay that begins in a cooldown keeps what is left of it.
+func TestAReplayBeginsInACooldown(t *testing.T) {
+	arrivals := slices.Repeat([]int64{300}, 300)
+	first := func(since *time.Duration) int {
+		config := DefaultConfig(policy.DefaultSpec())
+		config.Start, config.SinceScale = new(int32(1)), since
+		return changes(Run(config, arrivals, Threshold))[0].second
+	}
+	assert.Equal(t, 7, first(nil), "at the first sync")
+	assert.Equal(t, 7, first(new(time.Hour)))
+	assert.Equal(t, 52, first(new(10*time.Second)), "at the first sync after 60 s since the scaling")
+}
+
 func TestStepChangesByOne(t *testing.T) {
 	for _, c := range changes(replayBuiltIn(t, "spike", Step)) {
 		assert.EqualValues(t, 1, max(c.to-c.from, c.from-c.to))
@@ -174,6 +187,7 @@ func TestConfigIsValidated(t *testing.T) {
 		"spec":             {func(c *Config) { c.Spec.MaxReplicas = 0 }, "maxReplicas is 0: it must be from 1 to 1000000"},
 		"no service":       {func(c *Config) { c.ServiceRate = 0 }, "serviceRate is 0: it must be more than 0"},
 		"no number":        {func(c *Config) { c.ServiceRate = math.NaN() }, "serviceRate is NaN"},
+		"a later scaling":  {func(c *Config) { c.SinceScale = new(-time.Second) }, "sinceScale is -1s: it must be 0s or more"},
 		"early pods":       {func(c *Config) { c.PodStart = -1 }, "podStart is -1ns: it must be from 0s to 1h"},
 		"parts of seconds": {func(c *Config) { c.HPASync = 1500 * time.Millisecond }, "hpaSync is 1.5s: it must be whole seconds"},
 		"never in sync":    {func(c *Config) { c.HPASync = 0 }, "hpaSync is 0s"},

@@ -23,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
@@ -37,6 +38,7 @@ type dashboard struct {
 	conn       *websocket.Conn
 	rows       map[string]protocol.Row
 	namespaces map[string]protocol.Namespace
+	told       int // of how many namespaces it was told last
 	connection protocol.Connection
 	channel    protocol.Channel // the parts that were told last
 	answers    map[int]protocol.Answer
@@ -127,6 +129,9 @@ func (d *dashboard) take(m protocol.Envelope) {
 		d.channel = *m.Channel
 	case protocol.KindAnswer:
 		d.answers[m.Answer.ID] = *m.Answer
+	}
+	if permissions != nil {
+		d.told = len(permissions)
 	}
 	for _, namespace := range permissions {
 		d.namespaces[namespace.Name] = namespace
@@ -221,6 +226,38 @@ func TestADashboardOfOneNamespace(t *testing.T) {
 			assert.Equal(t, "ScaleUp", what.Decision.Action)
 		})
 	}
+}
+
+// A user who is given the right to all namespaces while the page is open sees them, and none is followed by itself any more.
+func TestADashboardOfWhoIsGivenMoreRights(t *testing.T) {
+	c := sharedCluster(t)
+	mine, other := c.namespace(t), c.namespace(t)
+	c.channel(t, mine, "orders", true)
+	c.channel(t, other, "bills", true)
+	kubeconfig, name := c.reader(t, mine)
+	d := c.dashboard(t, "-A", "-n", mine, "--kubeconfig", kubeconfig)
+	d.until("the permitted and the other namespaces", func() bool {
+		_, there := d.rows[mine+"/orders"]
+		return there && d.namespaces[mine].Permitted && d.namespaces[""].Why != ""
+	})
+	assert.Contains(t, d.namespaces[""].Why, "of the others only "+mine+" is tried, unless it was known before, because the namespaces are not known")
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{v1.GroupVersion.Group}, Resources: []string{"pubsubchannels"}, Verbs: []string{"get", "list", "watch"}},
+	}}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+	}
+	for _, object := range []client.Object{role, binding} {
+		require.NoError(t, c.Create(t.Context(), object))
+		t.Cleanup(func() { _ = c.Delete(context.WithoutCancel(t.Context()), object) })
+	}
+	d.until("all namespaces", func() bool {
+		_, bills := d.rows[other+"/bills"]
+		return bills && d.namespaces[""].Permitted
+	})
+	assert.Contains(t, d.rows, mine+"/orders")
+	assert.Equal(t, 1, d.told, "all at once, and none by itself")
 }
 
 // A channel is followed with its events and workers.

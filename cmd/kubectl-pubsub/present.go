@@ -27,12 +27,12 @@ func rowOf(update follow.Update, now time.Time) view.Row {
 		Namespace: update.Channel.Namespace, Name: update.Channel.Name,
 		Explanation: update.Explanation, Failure: update.Failure,
 		Ending: string(update.Ending), EndingWords: endingWords[update.Ending],
-		Heard: now,
+		Heard: now, AsOf: update.AsOf,
 	}
 }
 
 func isNews(update follow.Update) bool {
-	return update.Explanation != nil || update.Failure != nil || update.Ending != ""
+	return !update.Again && (update.Explanation != nil || update.Failure != nil || update.Ending != "")
 }
 
 // nothing is the line for no channels, in the style of kubectl.
@@ -112,7 +112,8 @@ type jsonLines struct {
 
 // change is such an object. One of explanation, failure and ending is there.
 type change struct {
-	Time        string          `json:"time"` // RFC 3339
+	Time        string          `json:"time"`           // RFC 3339
+	AsOf        string          `json:"asOf,omitempty"` // RFC 3339: of when the status is that it was decided from
 	Namespace   string          `json:"namespace"`
 	Name        string          `json:"name"`
 	Explanation json.RawMessage `json:"explanation,omitempty"` // an ExplainResponse
@@ -133,6 +134,9 @@ func (l *jsonLines) update(update follow.Update, _ time.Time) (err error) {
 	c := change{
 		Time:      update.Time.UTC().Format(time.RFC3339Nano),
 		Namespace: update.Channel.Namespace, Name: update.Channel.Name, Ending: update.Ending,
+	}
+	if !update.AsOf.IsZero() {
+		c.AsOf = update.AsOf.UTC().Format(time.RFC3339)
 	}
 	if update.Explanation != nil {
 		if c.Explanation, err = compactJSON(update.Explanation); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -90,6 +91,53 @@ func frames(out string) []string {
 		texts = append(texts, strings.ReplaceAll(frame, "\x1b[K\r\n", "\n"))
 	}
 	return texts
+}
+
+// A status that is old is told with its age. One that was written anew and says the same is no news, but its age is another.
+func TestOldStatuses(t *testing.T) {
+	asOf := now.Add(-3 * time.Hour)
+	updates := []follow.Update{
+		{Channel: orders, Time: now, AsOf: asOf, Explanation: scaledUp()}, {Listed: true}, {Err: &follow.QuietError{Newest: asOf}},
+		{Channel: orders, Time: now, AsOf: now, Again: true, Explanation: scaledUp()},
+	}
+	var out, problems bytes.Buffer
+	play(t, newTextLines(&out, &problems, channels.Selection{Namespace: "shop"}), updates)
+	assert.Contains(t, out.String(), " as of 3h ago: queue depth 500 is above 450")
+	assert.Equal(t, 1, strings.Count(out.String(), "orders"))
+	assert.Equal(t, "warning: the newest status is of 2026-11-23 02:00:00 UTC: nothing has changed since, or the operator is down and what is shown may no longer hold, which kubectl pubsub doctor tells\n", problems.String())
+	out.Reset()
+	play(t, &jsonLines{out: &out, problems: warnings{out: &problems}}, updates)
+	assert.Equal(t, 1, strings.Count(out.String(), "\n"))
+	assert.Contains(t, out.String(), `"asOf":"2026-11-23T02:00:00Z"`)
+	out.Reset()
+	play(t, newScreen(&out, channels.Selection{Namespace: "shop"}, func() (int, int) { return 200, 24 }), updates)
+	shown := frames(out.String())
+	assert.Contains(t, shown[0], "as of 3h ago: ")
+	assert.NotContains(t, shown[len(shown)-1], "as of")
+}
+
+// Of channels that are well, the age of an old status is told; if all are old, that the operator may be down.
+func TestStatusTable(t *testing.T) {
+	old, fresh := now.Add(-3*time.Hour), now.Add(-time.Minute)
+	rows := []statusRow{{Name: "broken", Trouble: "NotObserved", Message: "words"}, {Name: "orders", Message: "300 is within the band", ObservedTime: &old}}
+	table := func(rows []statusRow) (string, string) {
+		var out, problems bytes.Buffer
+		command := &cobra.Command{}
+		command.SetOut(&out)
+		command.SetErr(&problems)
+		require.NoError(t, (&showing{}).table(command, rows, now))
+		return out.String(), problems.String()
+	}
+	out, problems := table(rows)
+	assert.Contains(t, out, "300 is within the band (as of 3h ago)\n")
+	assert.Contains(t, out, "\n1 of 2 need a look\n")
+	assert.Contains(t, problems, "warning: the newest status is of 2026-11-23 02:00:00 UTC: nothing has changed since, or the operator is down")
+	out, problems = table(append(rows, statusRow{Name: "bills", Message: "x", ObservedTime: &fresh}))
+	assert.Contains(t, out, "(as of 3h ago)\n")
+	assert.NotContains(t, out, "x (as of")
+	assert.Empty(t, problems, "one that is new shows that the operator works")
+	_, problems = table(rows[:1])
+	assert.Empty(t, problems)
 }
 
 func TestScreen(t *testing.T) {

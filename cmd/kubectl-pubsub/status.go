@@ -10,14 +10,18 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/channels"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/decide"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/follow"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/trouble"
 )
 
@@ -98,7 +102,9 @@ type statusRow struct {
 	// Trouble is the reason of the first condition that is not as it should be.
 	Trouble string `json:"trouble,omitempty"`
 	Message string `json:"message,omitempty"`
-	rank    trouble.Rank
+	// ObservedTime is of when the status is; absent if it tells of no decision.
+	ObservedTime *time.Time `json:"observedTime,omitempty"`
+	rank         trouble.Rank
 }
 
 func (s *showing) run(command *cobra.Command, names []string) error {
@@ -131,10 +137,10 @@ func (s *showing) run(command *cobra.Command, names []string) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(rows)
 	}
-	return s.table(command, rows)
+	return s.table(command, rows, time.Now())
 }
 
-func (s *showing) table(command *cobra.Command, rows []statusRow) error {
+func (s *showing) table(command *cobra.Command, rows []statusRow, now time.Time) error {
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(command.ErrOrStderr(), "there are no channels here")
 		return err
@@ -145,7 +151,7 @@ func (s *showing) table(command *cobra.Command, rows []statusRow) error {
 		head, line = "NAMESPACE\t"+head, "%[1]s\t"+line
 	}
 	fmt.Fprint(out, head)
-	troubled := 0
+	troubled, newest := 0, time.Time{}
 	for _, r := range rows {
 		depth := "-"
 		if r.Depth != nil {
@@ -155,23 +161,41 @@ func (s *showing) table(command *cobra.Command, rows []statusRow) error {
 			troubled++
 		}
 		first, _, _ := strings.Cut(r.Message, "\n")
+		if at := r.ObservedTime; at != nil {
+			if at.After(newest) {
+				newest = *at
+			}
+			if r.Trouble == "" && decide.IsOld(*at, now) {
+				first += fmt.Sprintf(" (as of %s ago)", duration.HumanDuration(now.Sub(*at)))
+			}
+		}
 		fmt.Fprintf(out, line, r.Namespace, r.Name, cmp.Or(r.Phase, "-"), fmt.Sprintf("%d/%d", r.Ready, r.Replicas), depth, cmp.Or(r.Trouble, "-"), first)
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(command.OutOrStdout(), "\n%d of %d need a look\n", troubled, len(rows))
+	if _, err := fmt.Fprintf(command.OutOrStdout(), "\n%d of %d need a look\n", troubled, len(rows)); err != nil {
+		return err
+	}
+	if !decide.IsOld(newest, now) { // one that is new shows that the controller works
+		return nil
+	}
+	_, err := fmt.Fprintf(command.ErrOrStderr(), "warning: %v\n", &follow.QuietError{Newest: newest})
 	return err
 }
 
 // statusRowOf tells what somebody should look at.
 func statusRowOf(channel *v1.PubSubChannel) statusRow {
 	status, found := channel.Status, trouble.Of(channel)
-	return statusRow{
+	row := statusRow{
 		Namespace: channel.Namespace, Name: channel.Name, Phase: string(status.Phase),
 		Ready: status.ReadyReplicas, Replicas: status.Replicas, Depth: status.QueueDepth,
 		Trouble: found.Reason, Message: found.Message, rank: found.Rank,
 	}
+	if at := decide.Observed(channel); !at.IsZero() {
+		row.ObservedTime = new(at.UTC())
+	}
+	return row
 }
 
 // completeOutput completes the values of --output.

@@ -110,7 +110,7 @@ func (o Overrides) check() error {
 func facts(channel *v1.PubSubChannel, with Overrides, spec policy.Spec, now time.Time) (explanation.Reading, explanation.Target, error) {
 	d := channel.Status.Decision
 	if d == nil && (with.QueueDepth == nil || with.Replicas == nil || with.LastScale == nil) {
-		return explanation.Reading{}, explanation.Target{}, unknown(channel)
+		return explanation.Reading{}, explanation.Target{}, unknown(channel, now)
 	}
 	target := explanation.Target{ToleranceHonoured: true}
 	var read explanation.Reading
@@ -174,7 +174,7 @@ func readingOf(channel *v1.PubSubChannel, spec policy.Spec, now time.Time) expla
 const notMeasured = "the work in flight is measured once a channel's policy is Utilization, so until then there is nothing to tell of it: set policy and ask again"
 
 // unknown says why a status has no decision.
-func unknown(channel *v1.PubSubChannel) error {
+func unknown(channel *v1.PubSubChannel, now time.Time) error {
 	e := &UnknownError{Channel: channel.Namespace + "/" + channel.Name}
 	connected := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionConnected)
 	switch ready := meta.FindStatusCondition(channel.Status.Conditions, v1.ConditionReady); {
@@ -184,6 +184,8 @@ func unknown(channel *v1.PubSubChannel) error {
 		e.Reason, e.Message = connected.Reason, connected.Message
 	case connected == nil && ready != nil && ready.Status != metav1.ConditionTrue:
 		e.Reason, e.Message = ready.Reason, ready.Message
+	case connected == nil && ready != nil && now.Sub(ready.LastTransitionTime.Time) > OldAfter && !ready.LastTransitionTime.IsZero():
+		e.Reason, e.Message = NoDecision, "the scaler has not answered about the channel for minutes, or the operator is older than this plugin: see kubectl pubsub doctor, or upgrade the operator with its CRD"
 	case connected == nil:
 		e.Reason, e.Message = NotObserved, "the scaler has not answered about the channel yet: ask again in some seconds"
 	default:

@@ -143,7 +143,11 @@ func TestExplainSaysWhyThereIsNoDecision(t *testing.T) {
 		"the scaler away":      {condition(v1.ConditionConnected, metav1.ConditionUnknown, v1.ReasonScalerUnreachable, "does not answer"), v1.ReasonScalerUnreachable, "does not answer"},
 		"refused":              {condition(v1.ConditionReady, metav1.ConditionFalse, v1.ReasonInvalidSpec, "the scaler would refuse it"), v1.ReasonInvalidSpec, "the scaler would refuse it"},
 		"not asked yet":        {condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, ""), NotObserved, "ask again in some seconds"},
-		"an older operator":    {condition(v1.ConditionConnected, metav1.ConditionTrue, v1.ReasonQueueRead, ""), NoDecision, "upgrade the operator"},
+		"never asked": {func(c *v1.PubSubChannel) {
+			condition(v1.ConditionReady, metav1.ConditionTrue, v1.ReasonAvailable, "")(c)
+			c.Status.Conditions[0].LastTransitionTime = metav1.NewTime(now.Add(-time.Hour))
+		}, NoDecision, "the operator is older than this plugin: see kubectl pubsub doctor, or upgrade"},
+		"an older operator": {condition(v1.ConditionConnected, metav1.ConditionTrue, v1.ReasonQueueRead, ""), NoDecision, "upgrade the operator"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Explain(decided(test.change), Overrides{QueueDepth: new(int64(5))}, now)
@@ -161,6 +165,21 @@ func TestExplainSaysWhyThereIsNoDecision(t *testing.T) {
 	assert.ErrorContains(t, err, `kubectl patch psc orders -n shop --type merge -p '{"spec":{"autoScaling":{"enabled":true}}}'`)
 	_, err = Explain(decided(func(c *v1.PubSubChannel) { c.Spec.RedisAddress = "redis:99999" }), Overrides{}, now)
 	assert.ErrorContains(t, err, `redisAddress is "redis:99999"`)
+}
+
+// A status is as old as what was written last, whatever that was; one without a decision is of no age.
+func TestObserved(t *testing.T) {
+	channel := decided()
+	read := channel.Status.Decision.ObservedTime.Time
+	assert.Equal(t, read, Observed(channel))
+	assert.False(t, IsOld(read, read.Add(OldAfter-time.Second)))
+	assert.True(t, IsOld(read, read.Add(OldAfter)))
+	channel.Status.ObservedTime = new(metav1.NewTime(read.Add(-time.Hour)))
+	assert.Equal(t, read, Observed(channel))
+	channel.Status.ObservedTime = new(metav1.NewTime(read.Add(time.Hour)))
+	assert.Equal(t, read.Add(time.Hour), Observed(channel))
+	channel.Status.Decision = nil
+	assert.False(t, IsOld(Observed(channel), read.Add(24*time.Hour)))
 }
 
 func TestOverridesAreChecked(t *testing.T) {

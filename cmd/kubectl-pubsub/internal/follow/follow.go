@@ -30,6 +30,10 @@ type Update struct {
 	Channel types.NamespacedName
 	// Time is when it was so, by the scaler's clock where it is the scaler's news.
 	Time time.Time
+	// AsOf is of when the status is that an explanation was decided from; the zero time: the scaler was asked.
+	AsOf time.Time
+	// Again is set if only AsOf is new.
+	Again bool
 	// One of these three is set, or none for a channel that was not heard of yet.
 	Explanation *inspectv1.ExplainResponse
 	Failure     *inspectv1.Failure

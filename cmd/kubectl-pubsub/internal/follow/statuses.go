@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ const again = time.Second
 // channels are those of channels.FollowStatuses. each is never called twice at once.
 func Statuses(ctx context.Context, list Channels, options Options, each func(Update)) error {
 	ctx, stop := context.WithCancel(ctx)
-	s := &statuses{options: options.withDefaults(), each: each, last: map[types.NamespacedName]Update{}, counting: map[types.NamespacedName]*v1.PubSubChannel{}}
+	s := &statuses{options: options.withDefaults(), each: each, last: map[types.NamespacedName]Update{}, counting: map[types.NamespacedName]*v1.PubSubChannel{}, observed: map[types.NamespacedName]time.Time{}}
 	ticker := time.NewTicker(again)
 	defer ticker.Stop()
 	var ticking sync.WaitGroup
@@ -52,6 +53,10 @@ type statuses struct {
 	each     func(Update)
 	last     map[types.NamespacedName]Update
 	counting map[types.NamespacedName]*v1.PubSubChannel // whose decisions change with time alone
+
+	listed   bool
+	observed map[types.NamespacedName]time.Time // of when each status is, for those with a decision
+	quiet    bool                               // it was told that none is new
 }
 
 func (s *statuses) on(event channels.Event) {
@@ -59,9 +64,12 @@ func (s *statuses) on(event channels.Event) {
 	defer s.mu.Unlock()
 	now := s.options.Now()
 	delete(s.counting, event.Channel)
+	s.observe(event, now)
 	switch {
 	case event.Listed || event.Err != nil:
 		s.each(Update{Time: now, Listed: event.Listed, Err: event.Err})
+		s.listed, s.quiet = s.listed || event.Listed, s.quiet && !event.Listed // who hears of a list forgets warnings
+		s.tellIfQuiet(now)
 	case event.State == nil:
 		delete(s.last, event.Channel)
 		s.each(Update{Channel: event.Channel, Time: now, Ending: Deleted})
@@ -82,6 +90,52 @@ func (s *statuses) tick() {
 	for key, channel := range s.counting {
 		s.decide(key, channel, now)
 	}
+	s.tellIfQuiet(now)
+}
+
+// observe takes of when a channel's status is. A new one ends the warning that there was none.
+func (s *statuses) observe(event channels.Event, now time.Time) {
+	if event.Channel == (types.NamespacedName{}) {
+		return
+	}
+	delete(s.observed, event.Channel)
+	if event.State == nil || !event.State.Autoscaled || event.Object == nil {
+		return
+	}
+	at := decide.Observed(event.Object)
+	if at.IsZero() {
+		return
+	}
+	s.observed[event.Channel] = at
+	if s.quiet && !decide.IsOld(at, now) {
+		s.quiet = false
+		s.each(Update{Time: now, Listed: true})
+	}
+}
+
+// QuietError says that no status is new, so that nothing shows that the operator works.
+type QuietError struct {
+	Newest time.Time // of the newest status
+}
+
+func (e *QuietError) Error() string {
+	return fmt.Sprintf("the newest status is of %s: nothing has changed since, or the operator is down and what is shown may no longer hold, which kubectl pubsub doctor tells",
+		e.Newest.UTC().Format(time.DateTime+" MST"))
+}
+
+// tellIfQuiet tells once that all statuses are old: one that is new shows that the controller works,
+// whichever channel it is of.
+func (s *statuses) tellIfQuiet(now time.Time) {
+	newest := time.Time{}
+	for _, at := range s.observed {
+		if at.After(newest) {
+			newest = at
+		}
+	}
+	if s.listed && !s.quiet && decide.IsOld(newest, now) {
+		s.quiet = true
+		s.each(Update{Time: now, Err: &QuietError{newest}})
+	}
 }
 
 func (s *statuses) decide(key types.NamespacedName, channel *v1.PubSubChannel, now time.Time) {
@@ -96,7 +150,7 @@ func (s *statuses) decide(key types.NamespacedName, channel *v1.PubSubChannel, n
 	} else {
 		delete(s.counting, key)
 	}
-	s.news(Update{Channel: key, Time: now, Explanation: explanation})
+	s.news(Update{Channel: key, Time: now, AsOf: decide.Observed(channel), Explanation: explanation})
 }
 
 // counts reports whether another decision may come with time alone.
@@ -107,7 +161,10 @@ func counts(e *inspectv1.ExplainResponse) bool {
 
 func (s *statuses) news(update Update) {
 	if last, known := s.last[update.Channel]; known && last.Ending == update.Ending && (update.Ending != "" || same(last, update)) {
-		return
+		if !update.AsOf.After(last.AsOf) {
+			return
+		}
+		update.Again = true
 	}
 	s.last[update.Channel] = update
 	s.each(update)

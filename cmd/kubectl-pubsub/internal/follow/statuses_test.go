@@ -91,3 +91,67 @@ func TestStatuses(t *testing.T) {
 	})
 	assert.ErrorContains(t, Statuses(t.Context(), func(context.Context, func(channels.Event)) error { return errors.New("forbidden") }, Options{}, func(Update) {}), "forbidden")
 }
+
+// That no status is new is told once, as long as it is so: one that is new shows that the operator works, whichever channel it
+// is of. How old each is, is told with it.
+func TestNoStatusIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events, updates := make(chan channels.Event), make(chan Update, 10)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- Statuses(ctx, func(ctx context.Context, each func(channels.Event)) error {
+				for {
+					select {
+					case <-ctx.Done():
+						return nil
+					case event := <-events:
+						each(event)
+					}
+				}
+			}, Options{}, func(update Update) { updates <- update })
+		}()
+		quiet := func() { synctest.Wait(); require.Empty(t, updates) }
+		scaled := time.Now().Add(-100 * time.Hour)
+		at := func(name string, written time.Time) channels.Event {
+			return decided(scaled, func(c *v1.PubSubChannel) {
+				c.Name, c.Status.ObservedTime = name, new(metav1.NewTime(written))
+			})
+		}
+		old := time.Now().Add(-3 * time.Hour)
+		events <- at("orders", old)
+		assert.Equal(t, old, (<-updates).AsOf)
+		quiet() // not all are listed
+		events <- channels.Event{Listed: true}
+		assert.True(t, (<-updates).Listed)
+		var err *QuietError
+		require.ErrorAs(t, (<-updates).Err, &err)
+		assert.Equal(t, old, err.Newest)
+		assert.ErrorContains(t, err, "the operator is down and what is shown may no longer hold, which kubectl pubsub doctor tells")
+		<-time.After(time.Hour)
+		quiet()
+		events <- channels.Event{Listed: true} // by which warnings are forgotten
+		assert.True(t, (<-updates).Listed)
+		require.ErrorAs(t, (<-updates).Err, &err)
+
+		written := time.Now()
+		events <- at("bills", written)
+		assert.True(t, (<-updates).Listed, "it is over")
+		assert.Equal(t, "bills", (<-updates).Channel.Name)
+		<-time.After(4 * time.Minute)
+		quiet()
+		<-time.After(time.Minute + 2*time.Second)
+		require.ErrorAs(t, (<-updates).Err, &err)
+		assert.Equal(t, written.Truncate(time.Second), err.Newest.Truncate(time.Second))
+		events <- at("bills", time.Now())
+		assert.True(t, (<-updates).Listed, "it is over")
+		again := <-updates
+		assert.True(t, again.Again, "it was written anew, and says the same")
+		assert.Equal(t, time.Now(), again.AsOf)
+		events <- channels.Event{Channel: at("bills", written).Channel}
+		assert.Equal(t, Deleted, (<-updates).Ending)
+		quiet()
+		stop()
+		require.NoError(t, <-ended)
+	})
+}

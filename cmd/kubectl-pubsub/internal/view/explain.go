@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/decide"
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
@@ -37,6 +38,13 @@ func (a *AsOf) words(now time.Time) string {
 	}
 	if a.Written.Sub(a.Read) > time.Minute {
 		text += "; it was last written " + age(now, a.Written)
+	}
+	newest := a.Read
+	if a.Written.After(newest) {
+		newest = a.Written
+	}
+	if decide.IsOld(newest, now) {
+		text += "\nthat is long ago: nothing has changed since, or the operator is down and this may no longer hold, which kubectl pubsub doctor tells"
 	}
 	return text
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/decide"
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
@@ -21,6 +22,8 @@ type Row struct {
 	Ending, EndingWords string
 	// Heard is when this came: the cooldown counts down from then.
 	Heard time.Time
+	// AsOf is when that was so, for an explanation that is made from a status; the zero time: now.
+	AsOf time.Time
 }
 
 // headings are the columns; NAMESPACE stands only where there may be several.
@@ -99,7 +102,7 @@ func cells(r Row, now time.Time) []string {
 	case e != nil:
 		reason, _ := inspect.ReasonName(e.GetReason())
 		return append(names, depth(e), perSecond(e), fmt.Sprint(e.GetReplicas()), fmt.Sprint(e.GetDesiredReplicas()),
-			inspect.ActionName(e.GetAction()), reason, cooldown(r, now), clean(sentence(e)))
+			inspect.ActionName(e.GetAction()), reason, cooldown(r, now), clean(old(r, now)+sentence(e)))
 	case r.Failure != nil:
 		reason := r.Failure.GetReason()
 		if reason == "" {
@@ -133,6 +136,14 @@ func sentence(e *inspectv1.ExplainResponse) string {
 		return briefly(e) + e.GetLastingExplanation()
 	}
 	return briefly(e) + e.GetExplanation()
+}
+
+// old says of an explanation from a status that is old how old it is.
+func old(r Row, now time.Time) string {
+	if !decide.IsOld(r.AsOf, now) {
+		return ""
+	}
+	return "as of " + age(now, r.AsOf) + ": "
 }
 
 func cooldown(r Row, now time.Time) string {

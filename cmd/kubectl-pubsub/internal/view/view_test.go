@@ -166,6 +166,10 @@ func TestExplanation(t *testing.T) {
 			Answer: answer(spec(), policy.State{Replicas: 3, Depth: 300}, func(a *inspectv1.ExplainResponse) { a.Keys = nil }),
 			AsOf:   &view.AsOf{Read: now.Add(-50 * time.Hour), Written: now.Add(-3 * time.Minute)},
 		},
+		"from an old status": {
+			Answer: answer(spec(), policy.State{Replicas: 3, Depth: 300}, func(a *inspectv1.ExplainResponse) { a.Keys = nil }),
+			AsOf:   &view.AsOf{Read: now.Add(-3 * time.Hour), Written: now.Add(-2 * time.Hour)},
+		},
 		"an older scaler": {Answer: answer(spec(), policy.State{Replicas: 3, Depth: 500}, func(a *inspectv1.ExplainResponse) {
 			a.Policy, a.Keys, a.LastingExplanation, a.Arithmetic = nil, nil, "", ""
 		})},
@@ -191,6 +195,8 @@ func TestTable(t *testing.T) {
 		{Namespace: "shop", Name: "invoices-of-the-month", Explanation: cooling, Heard: now.Add(-5 * time.Second)},
 		{Namespace: "shop", Name: "utilized", Explanation: answer(utilizing(), policy.State{Replicas: 4, Depth: 16, InFlight: policy.InFlight{Known: true, Recent: 15_250, Window: 12_000, Seen: 45 * time.Second}},
 			busy(15.25, 12, 45*time.Second)), Heard: now},
+		{Namespace: "shop", Name: "quiet", Explanation: up, Heard: now, AsOf: now.Add(-3 * time.Hour)},
+		{Namespace: "shop", Name: "fresh", Explanation: up, Heard: now, AsOf: now.Add(-4 * time.Minute)},
 		{Namespace: "shop", Name: "over", Explanation: cooling, Heard: now.Add(-time.Minute)},
 		{Namespace: "bank", Name: "orders", Explanation: atLeast, Heard: now},
 		{Namespace: "shop", Name: "broken", Failure: &inspectv1.Failure{Code: "UNAVAILABLE", Reason: "BrokerUnreachable", Message: "reading dragonfly:6379:\nrefused"}},

@@ -49,14 +49,12 @@ func TestAnotherStatusIsDecodedAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDecoder()
-			first, err := d.channel(encoded(t, example()))
-			require.NoError(t, err)
+			first := d.channel(encoded(t, example()), "")
 			changed := example()
 			changed.ResourceVersion = "8"
 			test.change(changed)
 			data := encoded(t, changed)
-			got, err := d.channel(data)
-			require.NoError(t, err)
+			got := d.channel(data, "")
 			want, err := reading.Channel(data)
 			require.NoError(t, err)
 			assert.Equal(t, want, got)
@@ -71,25 +69,45 @@ func TestAnotherStatusIsDecodedAlone(t *testing.T) {
 func TestAFaultyChannelIsARow(t *testing.T) {
 	d := newDecoder()
 	faulty := []byte(`{"metadata":{"namespace":"shop","name":"orders","uid":"1","generation":2,"resourceVersion":"7"},"spec":{"channelName":"o","messageTimeout":"x"},"status":{"phase":"Failed"}}`)
-	channel, err := d.channel(faulty)
-	require.NoError(t, err)
+	channel := d.channel(faulty, "shop")
 	assert.Contains(t, reading.Unreadable(channel), "spec.messageTimeout")
 	assert.Equal(t, v1.PhaseFailed, channel.Status.Phase)
-	channel, err = d.channel(encoded(t, example()))
-	require.NoError(t, err)
+	channel = d.channel(encoded(t, example()), "shop")
 	assert.Empty(t, reading.Unreadable(channel))
 
 	costly := []byte(`{"metadata":{"namespace":"shop","name":"orders","uid":"1","generation":2,"resourceVersion":"9","annotations":{"a":"b"}},"spec":{"channelName":"o"},"status":{"decision":{"busy":"1e9999999999"}}}`)
-	channel, err = d.channel(costly)
-	require.NoError(t, err)
+	channel = d.channel(costly, "shop")
 	assert.Contains(t, reading.Unreadable(channel), "status.decision.busy")
+}
 
-	for _, wrong := range []string{``, `{}`, `[]`, `{"metadata":`} {
-		_, err := d.channel([]byte(wrong))
-		if wrong != `{}` {
-			assert.Error(t, err, wrong)
-		}
+// What can't be decoded at all is a row, too, under its name as far as it tells one: it holds up no other channel, and it
+// is no API server that is away.
+func TestWhatCannotBeDecodedIsARow(t *testing.T) {
+	for name, test := range map[string]struct {
+		data, key, words string
+	}{
+		"another version": {`{"apiVersion":"pubsub.jawaracloud.io/v2","metadata":{"namespace":"shop","name":"orders","uid":"1"},"spec":{}}`,
+			"shop/orders", "it is of pubsub.jawaracloud.io/v2, and this plugin reads pubsub.jawaracloud.io/v1: upgrade the plugin"},
+		"labels that are none": {`{"metadata":{"namespace":"shop","name":"orders","labels":["a"]}}`, "shop/orders", "reading the metadata of a PubSubChannel"},
+		"a name that is none":  {`{"metadata":{"namespace":"shop","name":5}}`, "shop/(no name)", "reading the metadata of a PubSubChannel"},
+		"no name":              {`{}`, "shop/(no name)", "it has no namespace, or no name"},
+		"a list":               {`[]`, "shop/(no name)", "reading the metadata of a PubSubChannel"},
+		"half of one":          {`{"metadata":`, "shop/(no name)", "reading the metadata of a PubSubChannel"},
+		"nothing":              {``, "shop/(no name)", "reading the metadata of a PubSubChannel"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDecoder()
+			channel := d.channel([]byte(test.data), "shop")
+			assert.Equal(t, test.key, channel.Namespace+"/"+channel.Name)
+			assert.Contains(t, reading.Unreadable(channel), test.words)
+			assert.Contains(t, d.known, test.key, "so that it goes with the object")
+			well := example()
+			well.ResourceVersion = "8"
+			assert.Empty(t, reading.Unreadable(d.channel(encoded(t, well), "shop")), "it was corrected")
+		})
 	}
+	channel := newDecoder().channel([]byte(`{}`), "")
+	assert.Equal(t, "(no namespace)/(no name)", channel.Namespace+"/"+channel.Name)
 }
 
 func TestFrame(t *testing.T) {

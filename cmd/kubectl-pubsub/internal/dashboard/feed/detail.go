@@ -3,7 +3,9 @@ package feed
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,20 +30,22 @@ type Surroundings struct {
 	Workers      []protocol.Worker
 	ScaledObject []protocol.Condition // as KEDA has them
 	Forbidden    map[string]string    // events, workers, scaledObject
+	Notes        map[string]string    // events, workers: what of them is not shown
 	denied       map[string]bool      // those of Forbidden that the user has no right to
 }
 
 const (
 	// mostEvents and mostWorkers are how many are shown.
 	mostEvents, mostWorkers = 100, 500
-	// detailPageSize bounds what is asked for: a namespace may have many events.
-	detailPageSize = 500
+	// detailPageSize is how many objects one answer of the API server has, and mostDetailPages how many
+	// answers are asked for.
+	detailPageSize, mostDetailPages = 500, 20
 )
 
 // Surroundings reads what else there is of a channel: its events, its workers' pods, and its
 // ScaledObject, each as far as it is permitted. What was denied before is not asked for again.
 func (f *Feed) Surroundings(ctx context.Context, channel *v1.PubSubChannel, before Surroundings) Surroundings {
-	s := Surroundings{Forbidden: map[string]string{}, denied: map[string]bool{}}
+	s := Surroundings{Forbidden: map[string]string{}, Notes: map[string]string{}, denied: map[string]bool{}}
 	for _, part := range []struct {
 		name, verb, resource string
 		read                 func(context.Context, *v1.PubSubChannel, *Surroundings) error
@@ -65,23 +69,54 @@ func (f *Feed) Surroundings(ctx context.Context, channel *v1.PubSubChannel, befo
 	return s
 }
 
+// pages lists all objects, page by page, as far as mostDetailPages go; more is whether there are more.
+func pages[T any, List interface {
+	*T
+	client.ObjectList
+}](ctx context.Context, reader client.Reader, each func(List), options ...client.ListOption) (more bool, err error) {
+	next := ""
+	for range mostDetailPages {
+		list := List(new(T)) // a new one: decoding leaves what an answer does not have as it was
+		if err := reader.List(ctx, list, slices.Concat(options, []client.ListOption{client.Limit(detailPageSize), client.Continue(next)})...); err != nil {
+			return false, err
+		}
+		each(list)
+		if next = list.GetContinue(); next == "" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// counted is a number of objects, of which there may be more.
+func counted(number int, more bool) string {
+	if more {
+		return fmt.Sprintf("more than %d", number)
+	}
+	return strconv.Itoa(number)
+}
+
 func (f *Feed) events(ctx context.Context, channel *v1.PubSubChannel, s *Surroundings) error {
-	list := &corev1.EventList{}
+	events := []protocol.Event{}
 	about := fields.Set{"involvedObject.kind": "PubSubChannel", "involvedObject.name": channel.Name}
-	err := f.cluster.Client.List(ctx, list, client.InNamespace(channel.Namespace), client.MatchingFieldsSelector{Selector: about.AsSelector()}, client.Limit(detailPageSize))
+	more, err := pages(ctx, f.cluster.Client, func(list *corev1.EventList) {
+		for i := range list.Items {
+			e := &list.Items[i]
+			if e.InvolvedObject.UID != "" && e.InvolvedObject.UID != channel.UID {
+				continue // of an earlier channel of that name
+			}
+			events = append(events, eventOf(e))
+		}
+	}, client.InNamespace(channel.Namespace), client.MatchingFieldsSelector{Selector: about.AsSelector()})
 	if err != nil {
 		return err
 	}
-	s.Events = []protocol.Event{}
-	for i := range list.Items {
-		e := &list.Items[i]
-		if e.InvolvedObject.UID != "" && e.InvolvedObject.UID != channel.UID {
-			continue // of an earlier channel of that name
-		}
-		s.Events = append(s.Events, eventOf(e))
+	slices.SortStableFunc(events, func(a, b protocol.Event) int { return b.Time.Compare(a.Time) })
+	if len(events) > mostEvents || more {
+		s.Notes["events"] = fmt.Sprintf("The newest %d of %s events are shown: kubectl get events -n %s --field-selector involvedObject.kind=PubSubChannel,involvedObject.name=%s lists all.",
+			min(len(events), mostEvents), counted(len(events), more), channel.Namespace, channel.Name)
 	}
-	slices.SortStableFunc(s.Events, func(a, b protocol.Event) int { return b.Time.Compare(a.Time) })
-	s.Events = s.Events[:min(len(s.Events), mostEvents)]
+	s.Events = events[:min(len(events), mostEvents)]
 	return nil
 }
 
@@ -109,29 +144,55 @@ func (f *Feed) workers(ctx context.Context, channel *v1.PubSubChannel, s *Surrou
 	if err != nil {
 		return err
 	}
-	pods := &corev1.PodList{}
-	err = f.cluster.Client.List(ctx, pods, client.InNamespace(channel.Namespace), client.MatchingLabelsSelector{Selector: selector}, client.Limit(mostWorkers))
+	workers := []protocol.Worker{}
+	more, err := pages(ctx, f.cluster.Client, func(pods *corev1.PodList) {
+		for i := range pods.Items {
+			workers = append(workers, workerOf(&pods.Items[i]))
+		}
+	}, client.InNamespace(channel.Namespace), client.MatchingLabelsSelector{Selector: selector})
 	if err != nil {
 		return err
 	}
-	s.Workers = []protocol.Worker{}
-	for i := range pods.Items {
-		s.Workers = append(s.Workers, workerOf(&pods.Items[i]))
+	slices.SortFunc(workers, func(a, b protocol.Worker) int {
+		return cmp.Or(cmp.Compare(concern(a), concern(b)), cmp.Compare(a.Name, b.Name))
+	})
+	if len(workers) > mostWorkers || more {
+		s.Notes["workers"] = fmt.Sprintf("%d of %s workers are shown, those with something in their way first: kubectl get pods -n %s -l '%s' lists all.",
+			min(len(workers), mostWorkers), counted(len(workers), more), channel.Namespace, channel.Status.Selector)
 	}
-	slices.SortFunc(s.Workers, func(a, b protocol.Worker) int { return cmp.Compare(a.Name, b.Name) })
+	s.Workers = workers[:min(len(workers), mostWorkers)]
 	return nil
 }
 
+// concern sorts workers: first those with something in their way, last those that are ready.
+func concern(w protocol.Worker) int {
+	switch w.State {
+	case stateReady:
+		return 2
+	case stateStarting, stateTerminating:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// The states of workers in whose way nothing is.
+const (
+	stateReady       = "Ready"
+	stateStarting    = "Starting"
+	stateTerminating = "Terminating"
+)
+
 // workerOf says in what state a pod is: what is in its way comes before what it is.
 func workerOf(pod *corev1.Pod) protocol.Worker {
-	w := protocol.Worker{Name: pod.Name, Node: pod.Spec.NodeName, State: "Starting", Since: pod.CreationTimestamp.UTC()}
+	w := protocol.Worker{Name: pod.Name, Node: pod.Spec.NodeName, State: stateStarting, Since: pod.CreationTimestamp.UTC()}
 	statuses := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 	for _, c := range statuses {
 		w.Restarts += c.RestartCount
 	}
 	switch {
 	case pod.DeletionTimestamp != nil:
-		w.State, w.Since = "Terminating", pod.DeletionTimestamp.UTC()
+		w.State, w.Since = stateTerminating, pod.DeletionTimestamp.UTC()
 		return w
 	case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
 		w.State, w.Message = cmp.Or(pod.Status.Reason, string(pod.Status.Phase)), pod.Status.Message
@@ -140,7 +201,7 @@ func workerOf(pod *corev1.Pod) protocol.Worker {
 	for _, c := range pod.Status.Conditions {
 		switch {
 		case c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue:
-			w.State, w.Since = "Ready", c.LastTransitionTime.UTC()
+			w.State, w.Since = stateReady, c.LastTransitionTime.UTC()
 			return w
 		case c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse:
 			w.State, w.Message, w.Since = "Waiting", c.Message, c.LastTransitionTime.UTC()

@@ -3,6 +3,8 @@ package feed
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -151,4 +153,71 @@ func TestWhatIsDeniedIsNotAskedAgain(t *testing.T) {
 		assert.Nil(t, s.Events)
 	}
 	assert.Equal(t, map[string]int{"pods": 3, "events": 1}, asked)
+}
+
+// paged answers lists page by page, as the API server does.
+func paged[T any](t *testing.T, all []T, options []client.ListOption) (items []T, next string) {
+	t.Helper()
+	asked := (&client.ListOptions{}).ApplyOptions(options)
+	require.Positive(t, asked.Limit)
+	from := 0
+	if asked.Continue != "" {
+		var err error
+		from, err = strconv.Atoi(asked.Continue)
+		require.NoError(t, err)
+	}
+	to := min(len(all), from+int(asked.Limit))
+	if to < len(all) {
+		next = strconv.Itoa(to)
+	}
+	return all[from:to], next
+}
+
+// Of more events and workers than are shown, those that matter are, and how many there are is told.
+func TestMoreThanIsShown(t *testing.T) {
+	channel := example()
+	channel.Status.Selector = "pubsubchannel=orders"
+	for name, test := range map[string]struct {
+		events, pods int
+		notes        map[string]string
+	}{
+		"as many as are shown": {mostEvents, mostWorkers, map[string]string{}},
+		"more": {1200, 1300, map[string]string{
+			"events":  "The newest 100 of 1200 events are shown: kubectl get events -n shop --field-selector involvedObject.kind=PubSubChannel,involvedObject.name=orders lists all.",
+			"workers": "500 of 1300 workers are shown, those with something in their way first: kubectl get pods -n shop -l 'pubsubchannel=orders' lists all.",
+		}},
+		"far more": {mostDetailPages*detailPageSize + 1, 1, map[string]string{
+			"events": "The newest 100 of more than 10000 events are shown: kubectl get events -n shop --field-selector involvedObject.kind=PubSubChannel,involvedObject.name=orders lists all.",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			events, pods := make([]corev1.Event, test.events), make([]corev1.Pod, test.pods)
+			for i := range events { // the API server sorts them by name, which tells nothing of the time
+				events[i].InvolvedObject.UID, events[i].LastTimestamp = channel.UID, metav1.NewTime(noon.Add(time.Duration(i)*time.Second))
+			}
+			for i := range pods {
+				pods[i].Name = fmt.Sprintf("orders-%04d", i)
+				pods[i].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			}
+			last := &pods[test.pods-1]
+			last.Status = corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}}
+			f := feedOf(t, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+				switch list := list.(type) {
+				case *corev1.EventList:
+					list.Items, list.Continue = paged(t, events, options)
+				case *corev1.PodList:
+					list.Items, list.Continue = paged(t, pods, options)
+				}
+				return nil
+			}})
+			s := f.Surroundings(t.Context(), channel, Surroundings{})
+			assert.Equal(t, test.notes, s.Notes)
+			assert.Len(t, s.Events, min(mostEvents, test.events))
+			if test.events <= mostDetailPages*detailPageSize {
+				assert.Equal(t, noon.Add(time.Duration(test.events-1)*time.Second), s.Events[0].Time, "the newest one, which came last")
+			}
+			assert.Len(t, s.Workers, min(mostWorkers, test.pods))
+			assert.Equal(t, "CrashLoopBackOff", s.Workers[0].State, "what is wrong is shown, however many are well")
+		})
+	}
 }

@@ -50,26 +50,32 @@ func TestAwayFromTheBeginning(t *testing.T) {
 // Namespaces that are not tried are told, with the remedy.
 func TestNamespacesThatAreLeftOut(t *testing.T) {
 	for name, test := range map[string]struct {
-		list func(*corev1.NamespaceList) error
+		list func(list *corev1.NamespaceList, next string) error
 		want string
 	}{
-		"too many": {func(list *corev1.NamespaceList) error {
-			for i := range mostNamespaces {
-				list.Items = append(list.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("ns-", i)}})
+		"too many": {func(list *corev1.NamespaceList, next string) error {
+			for i := range 150 {
+				list.Items = append(list.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("ns-", next, i)}})
 			}
-			list.Continue = "more"
+			if next == "" {
+				list.Continue = "more"
+			}
 			return nil
-		}, "it is not permitted; only the first 200 namespaces are tried one by one: name others with --namespace"},
-		"not permitted": {func(*corev1.NamespaceList) error {
+		}, "it is not permitted; only the first 200 of 300 namespaces are tried one by one: name others with --namespace"},
+		"not permitted": {func(*corev1.NamespaceList, string) error {
 			return apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("no"))
-		}, "it is not permitted; of the others only shop is tried, because the namespaces are not known ("},
+		}, "it is not permitted; of the others only shop is tried, unless it was known before, because the namespaces are not known ("},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := feedOf(t, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
-				return test.list(list.(*corev1.NamespaceList))
+			f := feedOf(t, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+				return test.list(list.(*corev1.NamespaceList), (&client.ListOptions{}).ApplyOptions(options).Continue)
 			}})
 			f.add("")
-			assert.Contains(t, f.namespaces(t.Context(), "shop"), "shop")
+			names, err := f.namespaces(t.Context(), "shop")
+			if err == nil {
+				assert.Contains(t, names, "shop")
+				assert.Len(t, names, mostNamespaces+1)
+			}
 			f.tell("", scope{forbidden: "it is not permitted"})
 			require.Len(t, f.fleet.Namespaces(), 1)
 			assert.Contains(t, f.fleet.Namespaces()[0].Why, test.want)

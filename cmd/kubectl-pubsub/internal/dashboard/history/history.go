@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"math"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,6 +37,8 @@ const (
 	mostSteps = 1_000
 	// shortestStep is a common interval between two scrapes.
 	shortestStep = 15 * time.Second
+	// longestAnswer bounds an answer, in bytes: 1,000 values have some 30 kB.
+	longestAnswer = 4 << 20
 )
 
 // New prepares the questions to the Prometheus at an address about the last hours. Nothing is asked yet.
@@ -48,66 +53,121 @@ func New(address string, span time.Duration) (*Prometheus, error) {
 	if span < time.Minute || span > Longest {
 		return nil, fmt.Errorf("--history is %s: it must be from 1m to %s", span, Longest)
 	}
-	client, err := api.NewClient(api.Config{Address: address})
+	client, err := api.NewClient(api.Config{Address: address, RoundTripper: bounded{api.DefaultRoundTripper}})
 	if err != nil {
 		return nil, fmt.Errorf("--prometheus: %w", err)
 	}
 	return &Prometheus{address: parsed.Redacted(), api: promv1.NewAPI(client), span: span}, nil
 }
 
-// metrics are what a point is made of. Several scalers answer alike, so any will do: the greatest.
-var metrics = []struct {
+// bounded reads no more of an answer than longestAnswer: --prometheus may be the address of anything.
+type bounded struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := b.RoundTripper.RoundTrip(request)
+	if err == nil {
+		response.Body = &boundedBody{response.Body, longestAnswer}
+	}
+	return response, err
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if b.left -= n; b.left < 0 {
+		return 0, fmt.Errorf("its answer has more than %d bytes, which is no answer about one channel", longestAnswer)
+	}
+	return n, err
+}
+
+// metric is one that a point is made of.
+type metric struct {
 	name string
 	set  func(p *protocol.Point, value int64)
-}{
+}
+
+// replicas is of spec.replicas of the Deployment, as the scaler read it. That is what Desired of a
+// point means, too: pubsub_scaled_object_desired_replicas is what a decision asks for, and a
+// cooldown, a limit or KEDA may keep it from being set. How many are ready the scaler does not tell.
+var replicas = metric{"pubsub_scaled_object_replicas", func(p *protocol.Point, value int64) {
+	p.Replicas, p.Ready, p.Desired = int32(value), int32(value), int32(value)
+}}
+
+// others are absent from a point if they have no value at its time.
+var others = []metric{
 	{"pubsub_scaled_object_queue_depth", func(p *protocol.Point, value int64) { p.Depth = &value }},
-	{"pubsub_scaled_object_replicas", func(p *protocol.Point, value int64) { p.Replicas, p.Ready = int32(value), int32(value) }},
-	{"pubsub_scaled_object_desired_replicas", func(p *protocol.Point, value int64) { p.Desired = int32(value) }},
 	{"pubsub_scaled_object_lower_bound_messages", func(p *protocol.Point, value int64) { p.LowerBound = &value }},
 	{"pubsub_scaled_object_upper_bound_messages", func(p *protocol.Point, value int64) { p.UpperBound = &value }},
 	{"pubsub_scaled_object_arriving_messages_per_second", func(p *protocol.Point, value int64) { p.Rate = &value }},
 }
 
-// ofChannel asks for a metric of one channel. Where a Prometheus keeps its own labels (honor_labels:
-// false), namespace is the scaler's, of all channels, and the channel's is exported_namespace.
-const ofChannel = `max(%s{namespace=%q,name=%q,exported_namespace=""} or %[1]s{exported_namespace=%[2]q,name=%[3]q})`
+// asked tells which of several scalers KEDA asked last about a channel.
+const asked = "pubsub_scaled_object_last_asked_timestamp_seconds"
+
+// seriesOf are a channel's. Where a Prometheus keeps its own labels (honor_labels: false), namespace is
+// the scaler's, of all channels, and the channel's is exported_namespace.
+func seriesOf(name, namespace, channel string) string {
+	return fmt.Sprintf(`(%s{namespace=%q,name=%q,exported_namespace=""} or %[1]s{exported_namespace=%[2]q,name=%[3]q})`, name, namespace, channel)
+}
+
+// queryOf asks for a metric of one channel. KEDA asks several scalers in turn, and one that is not asked
+// any more tells its last answer for 2 more minutes. So the one that was asked last counts: what it
+// does not tell is not known, whatever another one told before. Without asked, which older scalers
+// do not have, the greatest counts. docs/metrics.md, Several scalers.
+func queryOf(name, namespace, channel string) string {
+	metric, last := seriesOf(name, namespace, channel), seriesOf(asked, namespace, channel)
+	return fmt.Sprintf(`max(%[1]s and on (instance, pod) (%[2]s == scalar(max(%[2]s)))) or (max(%[1]s) unless on () %[2]s)`, metric, last)
+}
 
 // Points are those of a channel up to now, the oldest first: one for each step in which the scaler
-// told how many replicas there were, and one without a depth where it stopped telling. The scaler does not tell how many are ready, so all count as
-// that. Where a metric has no value, the point has none.
+// told how many replicas there were, and one without a depth where it stopped telling. The scaler does
+// not tell how many are ready, so all count as that. Where a metric has no value, the point has none.
 func (p *Prometheus) Points(ctx context.Context, namespace, name string, now time.Time) ([]protocol.Point, error) {
 	step := max(shortestStep, (p.span / mostSteps).Round(time.Second))
 	during := promv1.Range{Start: now.Add(-p.span), End: now, Step: step}
-	found := map[int64]*protocol.Point{} // by their time, in milliseconds
-	counted := map[int64]bool{}          // moments of which the replicas are known
-	for i, metric := range metrics {
-		values, err := p.values(ctx, fmt.Sprintf(ofChannel, metric.name, namespace, name), during)
+	found := map[model.Time]*protocol.Point{}
+	told, err := p.values(ctx, queryOf(replicas.name, namespace, name), during)
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range told {
+		if value, ok := number(pair); ok {
+			point := &protocol.Point{Time: pair.Timestamp.Time().UTC()}
+			replicas.set(point, value)
+			found[pair.Timestamp] = point
+		}
+	}
+	for _, metric := range others {
+		told, err := p.values(ctx, queryOf(metric.name, namespace, name), during)
 		if err != nil {
 			return nil, err
 		}
-		for _, value := range values {
-			if v := float64(value.Value); math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
-				continue // not a number of anything
-			}
-			point := found[int64(value.Timestamp)]
-			if point == nil {
-				point = &protocol.Point{Time: value.Timestamp.Time().UTC()}
-				found[int64(value.Timestamp)] = point
-			}
-			metric.set(point, int64(math.Round(float64(value.Value))))
-			if i == 1 {
-				counted[int64(value.Timestamp)] = true
+		for _, pair := range told {
+			if value, ok := number(pair); ok && found[pair.Timestamp] != nil {
+				metric.set(found[pair.Timestamp], value)
 			}
 		}
 	}
-	var points []protocol.Point
-	for at, point := range found {
-		if counted[at] {
-			points = append(points, *point)
-		}
+	points := make([]protocol.Point, 0, len(found))
+	for _, at := range slices.Sorted(maps.Keys(found)) {
+		points = append(points, *found[at])
 	}
-	slices.SortFunc(points, func(a, b protocol.Point) int { return a.Time.Compare(b.Time) })
 	return withGaps(points, step, during.End), nil
+}
+
+// number is a value as a whole number; false for what is no number of anything.
+func number(pair model.SamplePair) (value int64, ok bool) {
+	v := float64(pair.Value)
+	if math.IsNaN(v) || v < 0 || v >= 1<<62 {
+		return 0, false
+	}
+	return int64(math.Round(v)), true
 }
 
 // withGaps ends a point if the next is missing, or the end is far: a point holds until the next one,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestPoints(t *testing.T) {
 	p, err := New(prometheus(t, map[string]string{
 		"pubsub_scaled_object_queue_depth":                  `[1769860740,"300"],[1769860770,"NaN"],[1769860785,"9"]`,
 		"pubsub_scaled_object_replicas":                     `[1769860740,"3"],[1769860755,"4"],[1769860770,"4"],[1769861070,"5"]`,
-		"pubsub_scaled_object_desired_replicas":             `[1769860740,"4"]`,
+		"pubsub_scaled_object_desired_replicas":             `[1769860740,"8"]`,
 		"pubsub_scaled_object_arriving_messages_per_second": `[1769860755,"41.6"]`,
 	}), time.Hour)
 	require.NoError(t, err)
@@ -52,7 +53,10 @@ func TestPoints(t *testing.T) {
 	assert.Equal(t, time.Unix(1769860740, 0).UTC(), points[0].Time)
 	assert.EqualValues(t, 300, *points[0].Depth)
 	assert.EqualValues(t, 3, points[0].Replicas)
-	assert.EqualValues(t, 4, points[0].Desired)
+	assert.EqualValues(t, 3, points[0].Desired, "what the Deployment was set to, and not what a decision asks for")
+	for _, p := range points {
+		assert.Equal(t, p.Replicas, p.Desired)
+	}
 	assert.Nil(t, points[1].Depth)
 	assert.EqualValues(t, 42, *points[1].Rate)
 	assert.Nil(t, points[1].LowerBound)
@@ -94,6 +98,46 @@ func TestAPrometheusThatDoesNotAnswer(t *testing.T) {
 	require.NoError(t, err)
 	_, err = p.Points(t.Context(), "shop", "orders", noon)
 	require.ErrorContains(t, err, other.URL)
+}
+
+// An address of anything but a Prometheus may answer without an end.
+func TestAnAnswerWithoutAnEnd(t *testing.T) {
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		part := []byte(strings.Repeat(" ", 1<<20))
+		for r.Context().Err() == nil {
+			if _, err := w.Write(part); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(endless.Close)
+	p, err := New(endless.URL, time.Hour)
+	require.NoError(t, err)
+	_, err = p.Points(t.Context(), "shop", "orders", noon)
+	require.ErrorContains(t, err, "its answer has more than 4194304 bytes")
+}
+
+// The names are those that the scaler exports: docs/metrics.md is written from its registry.
+func TestTheMetricsAreExported(t *testing.T) {
+	documented, err := os.ReadFile("../../../../../docs/metrics.md")
+	require.NoError(t, err)
+	for _, name := range append([]string{asked, replicas.name}, namesOf(others)...) {
+		assert.Contains(t, string(documented), "\n| `"+name+"` | gauge | `name`, `namespace` |")
+	}
+}
+
+func namesOf(metrics []metric) (names []string) {
+	for _, metric := range metrics {
+		names = append(names, metric.name)
+	}
+	return names
+}
+
+// The query is the one that e2e/monitoring evaluates as Prometheus does.
+func TestTheQuery(t *testing.T) {
+	evaluated, err := os.ReadFile("testdata/query.promql")
+	require.NoError(t, err)
+	assert.Equal(t, strings.TrimSpace(string(evaluated)), queryOf("pubsub_scaled_object_queue_depth", "shop", "orders"))
 }
 
 func TestFlags(t *testing.T) {

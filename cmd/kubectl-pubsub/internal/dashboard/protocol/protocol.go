@@ -106,14 +106,17 @@ type Row struct {
 
 // Point is what was so at a time, from a status.
 type Point struct {
-	Time       time.Time `json:"t"`
-	Depth      *int64    `json:"depth,omitempty"`
-	Replicas   int32     `json:"replicas"`
-	Ready      int32     `json:"ready"`
-	Desired    int32     `json:"desired"`
-	LowerBound *int64    `json:"lower,omitempty"`
-	UpperBound *int64    `json:"upper,omitempty"`
-	Rate       *int64    `json:"rate,omitempty"` // arrivals per second
+	Time     time.Time `json:"t"`
+	Depth    *int64    `json:"depth,omitempty"`
+	Replicas int32     `json:"replicas"`
+	Ready    int32     `json:"ready"`
+	// Desired is the number last set on the Deployment: not what a decision asks for, which a cooldown
+	// or a limit may hold up.
+	Desired    int32  `json:"desired"`
+	LowerBound *int64 `json:"lower,omitempty"`
+	UpperBound *int64 `json:"upper,omitempty"`
+	Rate       *int64 `json:"rate,omitempty"` // arrivals per second
+	InFlight   *int64 `json:"-"`              // for replays; the page has that of its row
 }
 
 // Channel is the channel that is open. A part that is absent has not changed, and one that became
@@ -137,6 +140,8 @@ type Channel struct {
 	// Forbidden are the parts that can't be read: events, workers, scaledObject, and history (of a
 	// Prometheus), each with the words to show in its place.
 	Forbidden map[string]string `json:"forbidden,omitzero"`
+	// Notes are in words what is not shown of a part: of events and workers there may be more.
+	Notes map[string]string `json:"notes,omitzero"`
 }
 
 // Decision is a decision with its arithmetic.
@@ -163,10 +168,20 @@ type Decision struct {
 	Time       time.Time  `json:"time"` // when it was observed
 }
 
-// Mark is a moment on the time line: a scaling, or a decision that changed.
+// Kinds of marks.
+const (
+	MarkScaling  = "scaling"
+	MarkDecision = "decision" // one that is another than before
+	MarkSettings = "settings" // spec.autoScaling was changed
+	MarkSpec     = "spec"     // something else of the spec was changed, such as the workers' image
+	MarkPaused   = "paused"
+	MarkResumed  = "resumed"
+)
+
+// Mark is a moment on the time line: a scaling, a decision that changed, or a change of the channel.
 type Mark struct {
 	Time  time.Time `json:"t"`
-	Kind  string    `json:"kind"` // scaling, decision
+	Kind  string    `json:"kind"` // one of the constants
 	From  int32     `json:"from"`
 	To    int32     `json:"to"`
 	Words string    `json:"words"`

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math"
 	"slices"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
@@ -52,20 +53,46 @@ func (f *Fleet) Past(key string) (d Detail, older int, found bool) {
 	return d, position.older, found
 }
 
-// Prepend takes points from before the dashboard began, the oldest first. Those that are not
-// older than its own are left out.
-func (f *Fleet) Prepend(key string, older []protocol.Point) {
+// Prepend takes points of a channel from before the dashboard began, the oldest first. A Prometheus
+// knows a channel by its name alone, so those from before the channel was made are of another one of
+// that name, and are left out; so are those that are not older than its own. If the channel is gone
+// or was made anew meanwhile, none is taken.
+func (f *Fleet) Prepend(channel *v1.PubSubChannel, older []protocol.Point) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := f.channels[key]
+	e := f.same(channel)
 	if e == nil {
 		return
 	}
-	e.older = nil
-	for _, p := range older[max(0, len(older)-mostPoints):] {
-		if c := compact(p); len(e.points.items) == 0 || c.at < e.points.items[0].at {
+	made := channel.CreationTimestamp.UnixMilli()
+	if channel.CreationTimestamp.IsZero() {
+		made = math.MinInt64
+	}
+	e.older, e.prepended = nil, true
+	for _, p := range older {
+		if c := compact(p); c.at >= made && (len(e.points.items) == 0 || c.at < e.points.items[0].at) {
 			e.older = append(e.older, c)
 		}
 	}
+	if excess := len(e.older) - f.share(mostPoints, fewestPoints, mostPointsOfAll); excess > 0 {
+		e.older = slices.Clone(e.older[excess:])
+	}
 	f.change()
+}
+
+// Prepended is whether Prepend took the older points of a channel, also if there are none.
+func (f *Fleet) Prepended(channel *v1.PubSubChannel) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.same(channel)
+	return e != nil && e.prepended
+}
+
+// same is what is known of a channel, and not of another one of its name. The lock is held.
+func (f *Fleet) same(channel *v1.PubSubChannel) *entry {
+	e := f.channels[channel.Namespace+"/"+channel.Name]
+	if e == nil || e.channel.UID != channel.UID {
+		return nil
+	}
+	return e
 }

@@ -44,7 +44,9 @@ type entry struct {
 	body    []byte // the row as JSON; nil: not made yet
 	points  series[point]
 	marks   series[protocol.Mark]
-	older   []point // from before the dashboard, from a Prometheus
+	// older are from before the dashboard, from a Prometheus; prepended is whether it was asked.
+	older     []point
+	prepended bool
 }
 
 type tombstone struct {
@@ -96,10 +98,10 @@ func (f *Fleet) See(channel *v1.PubSubChannel, at time.Time) {
 		e = nil
 	}
 	if e == nil {
-		e = &entry{channel: channel}
+		e = &entry{channel: channel, row: row}
 		f.channels[row.Key] = e
 	}
-	for _, mark := range marksOf(e.channel, channel, at) {
+	for _, mark := range marksOf(e.channel, channel, &e.row, &row, at) {
 		e.marks.add(mark, f.share(mostMarks, fewestMarks, mostMarksOfAll))
 	}
 	if last := len(e.points.items) - 1; last < 0 || !e.points.items[last].same(now) {

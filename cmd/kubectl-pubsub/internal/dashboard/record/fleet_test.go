@@ -137,6 +137,20 @@ func TestUnknownIsAbsent(t *testing.T) {
 	assert.Nil(t, past.Points[2].Rate, "the growth of the depth tells of no arrivals")
 }
 
+// A page that took nothing for long gets the newest state, and as many points as its sparkline has.
+func TestASlowPageIsToldNoMoreThanItShows(t *testing.T) {
+	f, page := New(noon), &Cursor{}
+	f.See(channelOf("a", nil), noon)
+	news(t, f, page)
+	for i := range 10 * mostFirstPoints {
+		f.See(channelOf("a", setDepth(int64(i))), noon.Add(time.Duration(i)*time.Second))
+	}
+	next := news(t, f, page)
+	require.Len(t, next.Rows, 1)
+	require.Len(t, next.Rows[0].Points, mostFirstPoints)
+	assert.EqualValues(t, 10*mostFirstPoints-1, *next.Rows[0].Points[mostFirstPoints-1].Depth)
+}
+
 func TestMarks(t *testing.T) {
 	f := New(noon)
 	up := func(desired int32) func(*v1.PubSubChannel) {
@@ -251,8 +265,11 @@ func TestOlderPointsComeFirst(t *testing.T) {
 	position := &Position{}
 	_, _ = f.Channel("shop/a", position)
 	one := int64(1)
-	f.Prepend("shop/a", []protocol.Point{{Time: noon.Add(-time.Minute), Depth: &one}, {Time: noon.Add(time.Minute), Depth: &one}})
-	f.Prepend("shop/none", []protocol.Point{{Time: noon}})
+	assert.False(t, f.Prepended(channelOf("a", nil)))
+	f.Prepend(channelOf("a", nil), []protocol.Point{{Time: noon.Add(-time.Minute), Depth: &one}, {Time: noon.Add(time.Minute), Depth: &one}})
+	f.Prepend(channelOf("none", nil), []protocol.Point{{Time: noon}})
+	assert.True(t, f.Prepended(channelOf("a", nil)))
+	assert.False(t, f.Prepended(channelOf("none", nil)))
 	d, _ := f.Channel("shop/a", position)
 	assert.True(t, d.Full, "the page gets all anew")
 	require.Len(t, d.Points, 2)
@@ -260,6 +277,74 @@ func TestOlderPointsComeFirst(t *testing.T) {
 	assert.EqualValues(t, 300, *d.Points[1].Depth)
 	_, older, _ := f.Past("shop/a")
 	assert.Equal(t, 1, older)
+}
+
+// A Prometheus knows channels by their names: what is older than the channel is another's, and what comes for a channel that was
+// made anew meanwhile is not its.
+func TestOlderPointsAreOfTheChannelItself(t *testing.T) {
+	f := New(noon)
+	made := func(c *v1.PubSubChannel) {
+		c.UID, c.CreationTimestamp = "second", metav1.NewTime(noon.Add(-time.Minute))
+	}
+	first, second := channelOf("a", nil), channelOf("a", made)
+	depth := int64(1)
+	older := []protocol.Point{{Time: noon.Add(-time.Hour), Depth: &depth}, {Time: noon.Add(-30 * time.Second), Depth: &depth}}
+	f.See(first, noon)
+	f.Prepend(first, older)
+	f.See(second, noon)
+	assert.False(t, f.Prepended(second), "the history was of the one before")
+	past, count, _ := f.Past("shop/a")
+	assert.Len(t, past.Points, 1)
+	assert.Zero(t, count)
+	f.Prepend(first, older) // asked for before it was deleted
+	assert.False(t, f.Prepended(second))
+	f.Prepend(second, older)
+	past, count, _ = f.Past("shop/a")
+	require.Len(t, past.Points, 2)
+	assert.Equal(t, 1, count)
+	assert.Equal(t, noon.Add(-30*time.Second), past.Points[0].Time)
+}
+
+// The older points of many channels are bounded together with the others.
+func TestOlderPointsAreBounded(t *testing.T) {
+	f := New(noon)
+	for i := range 6000 {
+		f.See(channelOf(fmt.Sprint("c-", i), nil), noon)
+	}
+	older := make([]protocol.Point, mostPoints)
+	for i := range older {
+		older[i].Time = noon.Add(time.Duration(i-mostPoints) * time.Second)
+	}
+	f.Prepend(channelOf("c-0", nil), older)
+	past, count, _ := f.Past("shop/c-0")
+	assert.Equal(t, fewestPoints, count)
+	assert.Equal(t, noon.Add(-time.Second), past.Points[count-1].Time, "the newest are kept")
+}
+
+// What somebody changed of a channel is on its time line.
+func TestChangesOfTheChannelAreMarked(t *testing.T) {
+	f := New(noon)
+	kinds := func(generation int64, change func(*v1.PubSubChannel)) (kinds []string) {
+		position := &Position{}
+		_, _ = f.Channel("shop/a", position)
+		f.See(channelOf("a", func(c *v1.PubSubChannel) { c.Generation = generation; change(c) }), noon)
+		d, _ := f.Channel("shop/a", position)
+		for _, mark := range d.Marks {
+			kinds = append(kinds, mark.Kind)
+			assert.NotEmpty(t, mark.Words)
+		}
+		return kinds
+	}
+	wide := func(c *v1.PubSubChannel) { c.Spec.AutoScaling.MaxReplicas = 20 }
+	paused := func(c *v1.PubSubChannel) { wide(c); c.Spec.Paused = true }
+	both := func(c *v1.PubSubChannel) { c.Spec.Image, c.Spec.AutoScaling.MaxReplicas = "worker:2", 30 }
+	assert.Empty(t, kinds(1, func(*v1.PubSubChannel) {}))
+	assert.Equal(t, []string{protocol.MarkSettings}, kinds(2, wide))
+	assert.Equal(t, []string{protocol.MarkPaused}, kinds(3, paused))
+	assert.Empty(t, kinds(3, paused))
+	assert.Equal(t, []string{protocol.MarkResumed}, kinds(4, wide))
+	assert.Equal(t, []string{protocol.MarkSettings, protocol.MarkSpec}, kinds(5, both))
+	assert.Empty(t, kinds(6, both), "the spec is what it was")
 }
 
 func TestConnection(t *testing.T) {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
@@ -12,7 +13,7 @@ const (
 	mostPoints = 4_000
 	// fewestPoints is how many it has however many channels there are.
 	fewestPoints = 240
-	// mostPointsOfAll is how many all channels have together; at 48 bytes each they take 48 MB.
+	// mostPointsOfAll is how many all channels have together; at 56 bytes each they take 56 MB.
 	mostPointsOfAll = 1_000_000
 	// mostMarks and fewestMarks are how many marks a channel has.
 	mostMarks, fewestMarks = 400, 20
@@ -23,12 +24,12 @@ const (
 // unknown stands for a number that is not known, all of which are 0 or more.
 const unknown = -1
 
-// point is a protocol.Point in 48 bytes.
+// point is a protocol.Point in 56 bytes.
 type point struct {
 	at                       int64 // Unix time in milliseconds
 	depth                    int64 // these four may be unknown
 	lower, upper             int64
-	rate                     int32
+	rate, inFlight           int32 // may be unknown, too
 	replicas, ready, desired int32
 }
 
@@ -55,15 +56,14 @@ func pointer(value int64) *int64 {
 func (p point) message() protocol.Point {
 	return protocol.Point{
 		Time: time.UnixMilli(p.at).UTC(), Depth: pointer(p.depth), LowerBound: pointer(p.lower), UpperBound: pointer(p.upper),
-		Rate: pointer(int64(p.rate)), Replicas: p.replicas, Ready: p.ready, Desired: p.desired,
+		Rate: pointer(int64(p.rate)), InFlight: pointer(int64(p.inFlight)), Replicas: p.replicas, Ready: p.ready, Desired: p.desired,
 	}
 }
 
 func compact(p protocol.Point) point {
-	rate := number(p.Rate)
 	return point{
 		at: p.Time.UnixMilli(), depth: number(p.Depth), lower: number(p.LowerBound), upper: number(p.UpperBound),
-		rate: int32(min(rate, 1<<31-1)), replicas: p.Replicas, ready: p.Ready, desired: p.Desired,
+		rate: int32(min(number(p.Rate), math.MaxInt32)), inFlight: int32(min(number(p.InFlight), math.MaxInt32)), replicas: p.Replicas, ready: p.Ready, desired: p.Desired,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
@@ -64,7 +65,7 @@ func limits(row *protocol.Row, spec *v1.PubSubChannelSpec) {
 // pointOf is a row's point. A rate that is only the growth of the depth tells of no arrivals.
 func pointOf(row *protocol.Row, d *v1.ScalingDecision, at time.Time) point {
 	p := protocol.Point{
-		Time: at, Depth: row.Depth, LowerBound: row.LowerBound, UpperBound: row.UpperBound, Rate: row.Rate,
+		Time: at, Depth: row.Depth, LowerBound: row.LowerBound, UpperBound: row.UpperBound, Rate: row.Rate, InFlight: row.InFlight,
 		Replicas: row.Replicas, Ready: row.Ready, Desired: row.Desired,
 	}
 	if d != nil && d.MessageRateIsLowerBound {
@@ -73,19 +74,19 @@ func pointOf(row *protocol.Row, d *v1.ScalingDecision, at time.Time) point {
 	return compact(p)
 }
 
-// marksOf are what happened between two states of a channel.
-func marksOf(before, after *v1.PubSubChannel, at time.Time) []protocol.Mark {
-	var marks []protocol.Mark
-	was, is := &before.Status, &after.Status
-	if was.Decision != nil && is.Decision != nil && (was.Decision.Reason != is.Decision.Reason || was.Decision.Action != is.Decision.Action) {
+// marksOf are what happened between two states of a channel, of which the rows are.
+func marksOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.Time) []protocol.Mark {
+	marks := changesOf(before, after, was, is, at)
+	from, to := &before.Status, &after.Status
+	if d := to.Decision; from.Decision != nil && d != nil && (from.Decision.Reason != d.Reason || from.Decision.Action != d.Action) {
 		marks = append(marks, protocol.Mark{
-			Time: at, Kind: "decision", From: is.Decision.Replicas, To: is.Decision.DesiredReplicas, Words: cmp.Or(is.Decision.Message, is.Decision.Reason),
+			Time: at, Kind: protocol.MarkDecision, From: d.Replicas, To: d.DesiredReplicas, Words: cmp.Or(d.Message, d.Reason),
 		})
 	}
-	if was.DesiredReplicas == is.DesiredReplicas || was.Selector == "" { // without a selector there was no Deployment yet
+	if from.DesiredReplicas == to.DesiredReplicas || from.Selector == "" { // without a selector there was no Deployment yet
 		return marks
 	}
-	mark := protocol.Mark{Time: at, Kind: "scaling", From: was.DesiredReplicas, To: is.DesiredReplicas, Words: whyScaled(was, is)}
+	mark := protocol.Mark{Time: at, Kind: protocol.MarkScaling, From: from.DesiredReplicas, To: to.DesiredReplicas, Words: whyScaled(from, to)}
 	if auto := after.Spec.AutoScaling; auto != nil && auto.Enabled {
 		policy, _ := autoscaling.Policy(auto)
 		if mark.From > 0 { // KEDA's own step from 0 begins no cooldown
@@ -93,6 +94,32 @@ func marksOf(before, after *v1.PubSubChannel, at time.Time) []protocol.Mark {
 		}
 	}
 	return append(marks, mark)
+}
+
+// changesOf are what somebody changed of a channel: who looks at its past, or replays it, has to know.
+func changesOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.Time) []protocol.Mark {
+	var marks []protocol.Mark
+	mark := func(kind, words string) {
+		marks = append(marks, protocol.Mark{Time: at, Kind: kind, From: is.Desired, To: is.Desired, Words: words})
+	}
+	switch {
+	case is.Paused && !was.Paused:
+		mark(protocol.MarkPaused, "the channel was paused: the number of its workers is held")
+	case !is.Paused && was.Paused:
+		mark(protocol.MarkResumed, "the channel is no longer paused")
+	}
+	if before.Generation == after.Generation {
+		return marks
+	}
+	from, to := before.Spec.DeepCopy(), after.Spec.DeepCopy()
+	if !equality.Semantic.DeepEqual(from.AutoScaling, to.AutoScaling) {
+		mark(protocol.MarkSettings, "spec.autoScaling was changed")
+	}
+	from.Paused, to.Paused, from.AutoScaling, to.AutoScaling = false, false, nil, nil
+	if !equality.Semantic.DeepEqual(from, to) {
+		mark(protocol.MarkSpec, "the spec was changed beside spec.autoScaling, such as what the workers run")
+	}
+	return marks
 }
 
 // whyScaled is the message of the decision that asked for the number that there is now. The one

@@ -149,6 +149,7 @@ func (f *Fleet) writeRow(out *bytes.Buffer, c *Cursor, e *entry, rows int) error
 	if !told {
 		from = max(0, e.points.next()-min(mostFirstPoints, max(8, mostFirstPointsOfAll/rows)))
 	}
+	from = max(from, e.points.next()-mostFirstPoints) // of a page that was slow for long: a sparkline has no more
 	c.points[e.row.Key] = e.points.next()
 	out.Write(e.body[:len(e.body)-1])
 	if points := e.points.since(from); len(points) > 0 {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/simulation"
 	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
@@ -26,13 +25,14 @@ type model struct {
 }
 
 // model reads the surroundings from the record.
-func (w *window) model(channel *v1.PubSubChannel) (*model, error) {
+func (w *window) model(past Past) (*model, error) {
+	channel := past.Channel
 	concurrency, err := autoscaling.WorkerConcurrency(&channel.Spec)
 	if err != nil {
 		return nil, err
 	}
 	m := &model{config: simulation.DefaultConfig(policy.Spec{}), concurrency: int(concurrency)}
-	m.config.Start = &w.replicas[0]
+	m.config.Start = &w.desired[0]
 	speed, words := w.speed(float64(concurrency))
 	if speed <= 0 {
 		return nil, errNoSpeed
@@ -55,7 +55,10 @@ func (w *window) model(channel *v1.PubSubChannel) (*model, error) {
 		}
 	}
 	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
+	m.cool(past, w.start)
 	m.arrive(w, speed)
+	m.tellChanges(past, w.start)
+	m.tellWhatIsLeftOut(channel)
 	return m, nil
 }
 
@@ -67,6 +70,7 @@ func (m *model) assume(format string, args ...any) {
 // allows, and how it was found; 0 if the record does not tell.
 func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 	var served, workerSeconds, busiest, steepest float64
+	var shown inFlight
 	for from := 0; from+block < len(w.depth); from += block {
 		to := from + block
 		ready := float64(slices.Min(w.ready[from : to+1]))
@@ -80,6 +84,7 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 			continue
 		}
 		arrived := sum(w.rate[from:to])
+		shown.add(w.inFlight[from:to], arrived-growth, ready*concurrency)
 		busiest = max(busiest, (arrived-growth)/(ready*block))
 		if saturated {
 			served += arrived - growth
@@ -89,6 +94,10 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 	switch {
 	case served > 0:
 		return served / workerSeconds, fmt.Sprintf("a worker finishes %s, the mean while all were busy (arrivals less the growth of the depth)", perSecondWords(served/workerSeconds))
+	case shown.messageSeconds > 0 && shown.served > 0:
+		took := shown.messageSeconds / shown.served
+		return concurrency / took, fmt.Sprintf("a worker finishes %s: it works on %.0f at once, and a message was in flight for %s on average",
+			perSecondWords(concurrency/took), concurrency, time.Duration(took*float64(time.Second)).Round(time.Millisecond))
 	case busiest > 0:
 		return busiest, fmt.Sprintf("a worker finishes %s, the most that was seen; it may be faster, since the workers were never all busy", perSecondWords(busiest))
 	case steepest > 0:
@@ -96,6 +105,23 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 	default:
 		return 0, ""
 	}
+}
+
+// inFlight is how long messages take by what is in flight: as many are on average as finish in a
+// second, times the seconds that each takes (Little's law). It needs no time in which all workers are
+// busy, which with the policy Utilization there is none of.
+type inFlight struct{ messageSeconds, served float64 }
+
+// add adds a block in which what was in flight is known all the time. More than the slots is waiting,
+// whoever holds it.
+func (f *inFlight) add(perSecond []float64, served, slots float64) {
+	if slices.Min(perSecond) < 0 || served <= 0 {
+		return
+	}
+	for _, messages := range perSecond {
+		f.messageSeconds += min(messages, slots)
+	}
+	f.served += served
 }
 
 func perSecondWords(rate float64) string {
@@ -138,17 +164,21 @@ func (m *model) arrive(w *window, speed float64) {
 	if carry > 0 {
 		m.assume("the %.0f messages of the start arrive with the first second: how long they waited before is in no wait", carry)
 	}
-	for i := range w.depth {
-		arrived := w.rate[i]
-		if arrived < 0 {
-			guessed++
-			arrived = w.guess(i, speed)
+	for from := 0; from < len(w.depth); from += block {
+		to := min(from+block, len(w.depth))
+		guess, seconds := w.guess(from, to, speed)
+		guessed += seconds
+		for i := from; i < to; i++ {
+			arrived := w.rate[i]
+			if arrived < 0 {
+				arrived = guess
+			}
+			carry += arrived
+			whole := math.Floor(carry)
+			m.arrivals[i] = int64(whole)
+			m.messages += int64(whole)
+			carry -= whole
 		}
-		carry += arrived
-		whole := math.Floor(carry)
-		m.arrivals[i] = int64(whole)
-		m.messages += int64(whole)
-		carry -= whole
 	}
 	if guessed > 0 {
 		m.assume("the arrivals of %s of %s are the growth of the depth and what the ready workers finish, because status.messageRate does not tell them; while the queue is empty there are none",
@@ -156,17 +186,21 @@ func (m *model) arrive(w *window, speed float64) {
 	}
 }
 
-// guess is the arrivals of a second that nothing counted: the growth of the depth in the block
-// around it, and what the workers finished if there was something to do.
-func (w *window) guess(i int, speed float64) float64 {
-	from := i - i%block
-	to := min(from+block, len(w.depth)-1)
-	if to <= from {
-		return 0
+// guess is the arrivals per second of the seconds of a block that nothing counted, and how many
+// seconds those are: what the depth grew by, what the workers finished while there was something to
+// do, less the arrivals that were counted. It is of the whole block: the number of workers may change
+// in it, and how the depth changed within it the record does not tell.
+func (w *window) guess(from, to int, speed float64) (perSecond float64, seconds int) {
+	total := w.depth[min(to, len(w.depth)-1)] - w.depth[from]
+	for i := from; i < to; i++ {
+		if w.depth[i] > 0 {
+			total += speed * float64(w.ready[i])
+		}
+		if w.rate[i] < 0 {
+			seconds++
+		} else {
+			total -= w.rate[i]
+		}
 	}
-	growth := (w.depth[to] - w.depth[from]) / float64(to-from)
-	if w.depth[i] <= 0 {
-		return max(0, growth)
-	}
-	return max(0, growth+speed*float64(w.ready[i]))
+	return max(0, total) / float64(max(1, seconds)), seconds
 }

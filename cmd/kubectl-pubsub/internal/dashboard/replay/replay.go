@@ -23,6 +23,9 @@ type Past struct {
 	// Older is how many of the first are of a Prometheus, which does not tell how many workers were
 	// ready.
 	Older int
+	// Marks are what happened since the dashboard began, the oldest first: a replay has to know of
+	// pauses and changes of the spec.
+	Marks []protocol.Mark
 	// From and To are between when nothing was missed. A zero From: since the first point.
 	From, To time.Time
 }
@@ -64,12 +67,12 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := w.model(past.Channel)
+	model, err := w.model(past)
 	if err != nil {
 		return nil, err
 	}
-	if past.Older > 0 && past.Points[past.Older-1].Time.After(w.start) {
-		model.assume("until %s all replicas count as ready, because the Prometheus does not tell how many were", clock(past.Points[past.Older-1].Time))
+	if utilized(past.Channel) || utilized(other) {
+		model.assume("the policy Utilization begins without what was in flight before the window, so it removes no worker until it has seen its own window")
 	}
 	step := (len(w.depth) + mostValues - 1) / mostValues
 	out := &protocol.Replay{Assumed: model.assumed, Start: w.start, Step: float64(step), Curves: []protocol.Curve{w.curve(step)}}
@@ -92,6 +95,10 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 		out.Curves = append(out.Curves, curve)
 	}
 	return out, nil
+}
+
+func utilized(channel *v1.PubSubChannel) bool {
+	return channel.Spec.AutoScaling.Policy == v1.PolicyUtilization
 }
 
 // run simulates the window with a channel's settings.

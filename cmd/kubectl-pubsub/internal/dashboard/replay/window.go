@@ -12,6 +12,7 @@ type window struct {
 	start    time.Time
 	depth    []float64
 	rate     []float64 // arrivals per second; negative: unknown
+	inFlight []float64 // negative: unknown
 	replicas []int32
 	ready    []int32
 	desired  []int32
@@ -56,6 +57,14 @@ func windowOf(past Past, length time.Duration) (*window, error) {
 // clock is a time of day for people. The page shows those of its own zone, so the zone is told.
 func clock(at time.Time) string { return at.UTC().Format(time.TimeOnly + " MST") }
 
+// orUnknown is a number that is 0 or more, or negative if it is unknown.
+func orUnknown(number *int64) float64 {
+	if number == nil {
+		return -1
+	}
+	return float64(*number)
+}
+
 func (w *window) fill(points []protocol.Point, seconds int) {
 	next := 0
 	var p protocol.Point
@@ -66,12 +75,8 @@ func (w *window) fill(points []protocol.Point, seconds int) {
 		if p.Depth == nil { // the first point is less than a second after the start
 			p = points[next]
 		}
-		rate := -1.0
-		if p.Rate != nil {
-			rate = float64(*p.Rate)
-		}
 		w.depth = append(w.depth, float64(*p.Depth))
-		w.rate = append(w.rate, rate)
+		w.rate, w.inFlight = append(w.rate, orUnknown(p.Rate)), append(w.inFlight, orUnknown(p.InFlight))
 		w.replicas, w.ready, w.desired = append(w.replicas, p.Replicas), append(w.ready, p.Ready), append(w.desired, p.Desired)
 	}
 }

@@ -42,7 +42,7 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 			request = *r.Replay
 		}
 		from, to := s.fleet.Seen(now)
-		result, err := replay.Run(replay.Past{Channel: known.Channel, Points: known.Points, Older: older, From: from, To: to}, request)
+		result, err := replay.Run(replay.Past{Channel: known.Channel, Points: known.Points, Older: older, Marks: known.Marks, From: from, To: to}, request)
 		return protocol.Answer{Replay: result}, err
 	}
 }

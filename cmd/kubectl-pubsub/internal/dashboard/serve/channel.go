@@ -58,7 +58,7 @@ func (o *opened) surround(message *protocol.Channel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	message.Events, message.Workers, message.ScaledObject = o.seen.Events, o.seen.Workers, o.seen.ScaledObject
-	message.Forbidden = maps.Clone(o.seen.Forbidden)
+	message.Forbidden, message.Notes = maps.Clone(o.seen.Forbidden), maps.Clone(o.seen.Notes)
 	if o.older != "" {
 		if message.Forbidden == nil {
 			message.Forbidden = map[string]string{}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sync/singleflight"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/feed"
@@ -40,10 +41,13 @@ type Server struct {
 	handler http.Handler
 	port    int
 
+	running context.Context // until Run ends
+	end     context.CancelFunc
+	asking  singleflight.Group // for histories, by the channel's UID
+
 	pages sync.WaitGroup
 	mu    sync.Mutex
 	count int
-	asked map[string]string // channels whose history was asked for, with the problem if there was one
 }
 
 const (
@@ -51,13 +55,18 @@ const (
 	mostPages = 32
 	// headerTimeout bounds how long a client takes to say what it wants.
 	headerTimeout = 10 * time.Second
+	// historyTimeout bounds how long a Prometheus may take for a channel's history.
+	historyTimeout = time.Minute
 	// stopTimeout bounds how long the pages are told that it ends.
 	stopTimeout = 2 * time.Second
 )
 
+var errHistory = fmt.Errorf("the history was not read within %s: choose a shorter --history", historyTimeout)
+
 // New is a server for a port of 127.0.0.1.
 func New(options Options, port int) *Server {
-	s := &Server{options: options, guard: newGuard(port), port: port, asked: map[string]string{}}
+	s := &Server{options: options, guard: newGuard(port), port: port}
+	s.running, s.end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", s.page)
 	mux.Handle("/", http.FileServerFS(options.Files))
@@ -77,6 +86,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	pages, end := context.WithCancel(ctx)
 	defer end()
+	defer s.end()
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return pages },
@@ -89,6 +99,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	end()
+	s.end()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	err := server.Shutdown(stopping)
@@ -137,29 +148,35 @@ func (s *Server) leave() {
 	s.pages.Done()
 }
 
-// history reads the older points of a channel, once, and returns why that failed; empty: it did
-// not, or nobody has any.
+// history has the older points of a channel read, once, and returns why that failed; empty: it did
+// not, or nobody has any. Pages that ask at the same time share one question, which goes on if the
+// one that asked first leaves, and they get the same answer. After a failure the next page that opens the channel tries again.
 func (s *Server) history(ctx context.Context, channel *v1.PubSubChannel) string {
-	if s.options.History == nil {
+	if s.options.History == nil || s.options.Fleet.Prepended(channel) {
 		return ""
 	}
-	key := channel.Namespace + "/" + channel.Name
-	s.mu.Lock()
-	problem, asked := s.asked[key]
-	if !asked {
-		s.asked[key] = "" // one page asks, the others see what it gets
-	}
-	s.mu.Unlock()
-	if asked {
+	asked := s.asking.DoChan(string(channel.UID), func() (any, error) {
+		ctx, cancel := context.WithTimeoutCause(s.running, historyTimeout, errHistory)
+		defer cancel()
+		points, err := s.options.History(ctx, channel.Namespace, channel.Name)
+		if err == nil {
+			s.options.Fleet.Prepend(channel, points)
+		}
+		return nil, err
+	})
+	answered := make(chan string, 1)
+	s.pages.Go(func() { // so that the server does not end before the question does
+		answer := <-asked
+		if answer.Err != nil {
+			answered <- answer.Err.Error()
+			return
+		}
+		answered <- ""
+	})
+	select {
+	case <-ctx.Done():
+		return ""
+	case problem := <-answered:
 		return problem
 	}
-	points, err := s.options.History(ctx, channel.Namespace, channel.Name)
-	if err == nil {
-		s.options.Fleet.Prepend(key, points)
-		return ""
-	}
-	s.mu.Lock()
-	delete(s.asked, key) // the next page that opens it tries again
-	s.mu.Unlock()
-	return err.Error()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/feed"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
@@ -26,6 +27,8 @@ const (
 	longestRequest = 64 << 10
 	// lookEvery is how often the pods, events and the ScaledObject of the open channel are read.
 	lookEvery = 3 * time.Second
+	// lookShare is how many times as long as a look took is waited for the next one.
+	lookShare = 4
 	// deniedLooks is after how many looks what was not permitted is tried again.
 	deniedLooks = 20
 )
@@ -233,33 +236,39 @@ func (s *session) nudge() {
 	}
 }
 
-// look reads what else there is of the open channel, again and again.
+// look reads what else there is of the open channel, again and again: with thousands of pods less
+// often, so that most of the time nothing is read.
 func (s *session) look(ctx context.Context, o *opened) {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
 	var before feed.Surroundings
-	older := ""
+	older, asked, of := "", false, types.UID("")
 	for round := 0; ctx.Err() == nil; round++ {
+		began := time.Now()
 		if round%deniedLooks == 0 {
 			before = feed.Surroundings{}
 		}
 		if detail, found := s.fleet.Channel(o.key, &record.Position{}); found {
 			before = s.server.options.Surroundings(ctx, detail.Channel, before)
-			o.mu.Lock()
-			o.seen, o.older = before, older
-			o.mu.Unlock()
+			if anew := detail.Channel.UID != of; anew {
+				older, asked, of = "", false, detail.Channel.UID
+			}
+			o.see(before, older)
 			s.nudge()
-			if round == 0 { // what is now comes first
-				older = s.server.history(ctx, detail.Channel)
-				o.mu.Lock()
-				o.older = older
-				o.mu.Unlock()
+			if !asked { // what is now comes first
+				older, asked = s.server.history(ctx, detail.Channel), true
+				o.see(before, older)
 				s.nudge()
 			}
 		}
 		select {
 		case <-ctx.Done():
-		case <-ticker.C:
+		case <-time.After(max(lookEvery, lookShare*time.Since(began))):
 		}
 	}
+}
+
+// see sets what was seen around the channel, and why its history is not there.
+func (o *opened) see(now feed.Surroundings, older string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen, o.older = now, older
 }

@@ -25,6 +25,7 @@ export class ChannelView {
   private events: KubernetesEvent[] | undefined;
   private settings: Setting[] = [];
   private forbidden: Record<string, string> = {};
+  private notes: Record<string, string> = {};
   private gone = false;
   private problem = "";
   private refusedAt = 0; // keysVersion when the server knew no such channel
@@ -118,6 +119,7 @@ export class ChannelView {
     if (change.decision) [this.decision, this.noDecision] = [change.decision, ""];
     if (change.noDecision) [this.decision, this.noDecision] = [undefined, change.noDecision];
     if (change.forbidden) this.forbidden = change.forbidden;
+    if (change.notes) this.notes = change.notes;
     if (change.conditions) this.conditions = change.conditions;
     if (change.scaledObject) this.scaledObject = change.scaledObject;
     if (change.workers) this.workers = change.workers;
@@ -128,7 +130,7 @@ export class ChannelView {
       this.pointsAdded = true;
     }
     for (const part of ["decision", "conditions", "workers", "events", "settings", "marks"] as const) {
-      if (change.full || change[part] || change.forbidden) this.stale.add(part);
+      if (change.full || change[part] || change.forbidden || change.notes) this.stale.add(part);
     }
     if (change.noDecision) this.stale.add("decision");
     if (change.scaledObject) this.stale.add("conditions");
@@ -213,7 +215,13 @@ export class ChannelView {
     else if (part === "marks") into.fill(decisions(this.timeline.marks, (mark) => this.timeline.choose(mark)));
     else if (part === "settings") into.fill(settings(this.settings));
     else if (part === "conditions" && this.conditions) into.fill(conditions(this.conditions, now), ...this.ofScaledObject(now));
-    else if (part === "workers" && this.workers) into.fill(workers(this.workers, now));
-    else if (part === "events" && this.events) into.fill(events(this.events, now));
+    else if (part === "workers" && this.workers) into.fill(workers(this.workers, now), ...this.note(part));
+    else if (part === "events" && this.events) into.fill(events(this.events, now), ...this.note(part));
+  }
+
+  // What is not shown of a part is said below it.
+  private note(part: Part): Node[] {
+    const words = this.notes[part];
+    return words ? [nothing(words)] : [];
   }
 }

@@ -93,6 +93,7 @@ export interface Channel {
   scaledObject?: Condition[];
   settings?: Setting[];
   forbidden?: Record<string, string>;
+  notes?: Record<string, string>; // what is not shown of events and workers
 }
 
 export interface Decision {
@@ -120,7 +121,7 @@ export interface Decision {
 
 export interface Mark {
   t: string;
-  kind: "scaling" | "decision";
+  kind: "scaling" | "decision" | "settings" | "spec" | "paused" | "resumed";
   from: number;
   to: number;
   words: string;
