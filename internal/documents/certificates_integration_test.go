@@ -38,7 +38,7 @@ func TestTheCommandsForOnesOwnCertificates(t *testing.T) {
 
 	programs, made := t.TempDir(), filepath.Join(t.TempDir(), "made.json")
 	wrapper := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\" --dry-run=client --output=json >> '%s'\n", filepath.Join(assets, "kubectl"), made)
-	require.NoError(t, os.WriteFile(filepath.Join(programs, "kubectl"), []byte(wrapper), 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(programs, "kubectl"), []byte(wrapper), 0o700))
 	command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
 	command.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "TMPDIR="+t.TempDir(), "KUBECONFIG="+os.DevNull)
 	out, err := command.CombinedOutput()
