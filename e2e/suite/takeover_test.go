@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,18 +26,7 @@ import (
 // KEDA's fails.
 func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
 	// Not in parallel: installations are not.
-	older := os.Getenv("E2E_OLD_CHART")
-	if older == "" {
-		t.Skip("it takes nine minutes and an older chart: run make e2e-takeover, which sets E2E_OLD_CHART to the folder of one of before tls.mode")
-	}
-	t.Cleanup(func() { // whatever happens, the others find an operator
-		ctx, cancel := context.WithTimeout(context.Background(), installTimeout+time.Minute)
-		defer cancel()
-		assert.NoError(t, install(ctx))
-	})
-	_, err := run(t.Context(), "helm", "uninstall", release, "--namespace", systemNamespace, "--wait", "--timeout", "55s")
-	require.NoError(t, err)
-	require.NoError(t, installChart(t.Context(), older))
+	installOlderChart(t)
 	s := newSpaceWithRedis(t, "takeover")
 	s.refusePods()
 	redis := s.redisClient()
@@ -87,6 +77,69 @@ func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
 	}
 	s.logf("from the upgrade on: %s", woken.took)
 	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleets")
+}
+
+// A tool that renders the chart without a look at the cluster, and applies that, takes the certificates over, too: the controller
+// finds the former Secrets, as nobody has deleted them.
+func TestARenderedChartTakesCertificatesOver(t *testing.T) {
+	// Not in parallel: installations are not.
+	installOlderChart(t)
+	s := newSpaceWithRedis(t, "rendered")
+	s.refusePods()
+	fleets := []*sleeper{s.newSleeper(s.redisClient(), "sleeper")}
+	former := s.secret("keda-tls", env.kedaNamespace)
+	require.NotNil(t, former)
+	chart, err := filepath.Abs("../../charts/pubsub-operator")
+	require.NoError(t, err)
+	args := append([]string{"template", "--no-hooks", "--set", "crds.enabled=false"}, upgradeOf(chart, "tls.managed.settle="+rotationSettle.String())[1:]...)
+	rendered, err := run(t.Context(), "helm", args...)
+	require.NoError(t, err)
+	t.Cleanup(func() { // they are not of the release, which is installed again after this
+		assert.NoError(t, uninstall(context.Background()))
+		_, err := runWith(context.Background(), strings.NewReader(rendered), "kubectl", "delete", "--ignore-not-found", "--filename", "-")
+		assert.NoError(t, err)
+	})
+
+	since := time.Now()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var running sync.WaitGroup
+	woken := wakeAgain(ctx, &running, fleets)
+	_, err = runWith(t.Context(), strings.NewReader(rendered), "kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-")
+	require.NoError(t, err)
+	s.until(installTimeout, "the certificates of before are in use, and all trust the new authority, too", func(context.Context) error {
+		return s.takenOver(former, 2)
+	})
+	assert.Equal(t, release+"-keda-cert", s.kedaReads())
+	s.until(installTimeout, "the new version is rolled out", func(ctx context.Context) error {
+		return errors.Join(available(ctx, systemNamespace, release+"-controller"), available(ctx, systemNamespace, release+"-scaler"))
+	})
+	stop()
+	running.Wait()
+	require.NoError(t, woken.failed)
+	require.NoError(t, fleets[0].cycles(2, time.Second, func(time.Duration) {}))
+	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleet")
+}
+
+// installOlderChart replaces the installation by the chart of E2E_OLD_CHART, for the time of the test.
+func installOlderChart(t *testing.T) {
+	t.Helper()
+	chart := os.Getenv("E2E_OLD_CHART")
+	if chart == "" {
+		t.Skip("it takes minutes and an older chart: run make e2e-takeover, which sets E2E_OLD_CHART to the folder of one of before tls.mode")
+	}
+	t.Cleanup(func() { // whatever happens, the others find an operator
+		ctx, cancel := context.WithTimeout(context.Background(), installTimeout+time.Minute)
+		defer cancel()
+		assert.NoError(t, install(ctx))
+	})
+	require.NoError(t, uninstall(t.Context()))
+	require.NoError(t, installChart(t.Context(), chart))
+}
+
+func uninstall(ctx context.Context) error {
+	_, err := run(ctx, "helm", "uninstall", release, "--namespace", systemNamespace, "--wait", "--timeout", "55s")
+	return err
 }
 
 // secret is one of the release; nil if there is none.
