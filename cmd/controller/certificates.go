@@ -5,12 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -80,11 +82,7 @@ func addRotator(mgr manager.Manager, o options) error {
 	if !o.issue.on() {
 		return nil
 	}
-	server := certificates.NewServerClock(clock.RealClock{})
-	answers := *mgr.GetHTTPClient()
-	answers.Transport = server.Wrap(answers.Transport)
-	// Past the manager's cache, which would list and keep all Secrets.
-	direct, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: &answers, Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	direct, server, err := datedClient(mgr.GetConfig(), *mgr.GetHTTPClient(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("building the client for certificates: %w", err)
 	}
@@ -105,6 +103,16 @@ func addRotator(mgr manager.Manager, o options) error {
 		return fmt.Errorf("adding the rotation of certificates: %w", err)
 	}
 	return nil
+}
+
+// datedClient is past the manager's cache, which would list and keep all Secrets. The clock is that of the API server, which is
+// told with each of its answers.
+func datedClient(config *rest.Config, answers http.Client, options client.Options) (client.Client, *certificates.ServerClock, error) {
+	server := certificates.NewServerClock(clock.RealClock{})
+	answers.Transport = server.Wrap(answers.Transport)
+	options.HTTPClient = &answers
+	direct, err := client.New(config, options)
+	return direct, server, err
 }
 
 // certificates are those that the controller makes. Older charts kept them in Secrets of other names, because a Secret's
