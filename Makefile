@@ -338,6 +338,23 @@ e2e-rotation: cluster-up cluster-load ## Replace the certificate authority durin
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_ROTATION=1 \
 		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 30m -v -run TestRotationFailsNoCall ./suite
 
+# The last chart that made the certificates itself, before tls.mode.
+OLD_CHART_COMMIT ?= b9994c6
+OLD_CHART_DIR    := $(CURDIR)/dist/charts/$(OLD_CHART_COMMIT)
+
+.PHONY: old-chart
+old-chart:
+	@git cat-file -e '$(OLD_CHART_COMMIT)^{commit}' 2>/dev/null || \
+	{ echo 'commit $(OLD_CHART_COMMIT), with the older chart, is not in this clone; a shallow one gets it by: git fetch --unshallow' >&2; exit 1; }
+	@rm -rf $(OLD_CHART_DIR) && mkdir -p $(OLD_CHART_DIR)
+	@git archive --output $(OLD_CHART_DIR)/chart.tar $(OLD_CHART_COMMIT) $(CHART) && tar -x -C $(OLD_CHART_DIR) -f $(OLD_CHART_DIR)/chart.tar
+
+.PHONY: e2e-takeover
+e2e-takeover: HPA_SYNC_PERIOD = 5s
+e2e-takeover: old-chart cluster-up cluster-load ## Upgrade from a chart that made the certificates itself, on the cluster: no call may fail (15 minutes)
+	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_OLD_CHART=$(OLD_CHART_DIR)/$(CHART) \
+		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 30m -v -run 'TestCertificatesOfAnOlderChartAreTakenOver|TestARenderedChartTakesCertificatesOver' ./suite
+
 .PHONY: e2e-measure
 e2e-measure: HPA_SYNC_PERIOD = 5s
 e2e-measure: cluster-up cluster-load ## Measure on the cluster: waking from 0, a rolling restart, scalers killed for 10 minutes

@@ -25,6 +25,9 @@ const (
 	certificateValid = 30 * 24 * time.Hour
 	// backdated makes certificates valid for clocks that are late.
 	backdated = time.Hour
+	// mostSkew is how far the controller's clock may be from the API server's. Then a certificate
+	// is valid at once for everybody who is as near to it, too.
+	mostSkew = backdated / 2
 )
 
 // Keys of a Secret with a certificate, and the names of its files.
@@ -132,6 +135,11 @@ func newKey() (crypto.Signer, []byte, error) {
 	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
+// isValid reports whether a certificate's time has come and has not passed.
+func isValid(certificate *x509.Certificate, now time.Time) bool {
+	return !now.Before(certificate.NotBefore) && now.Before(certificate.NotAfter)
+}
+
 // isDue reports whether two thirds of a certificate's time have passed.
 func isDue(certificate *x509.Certificate, now time.Time) bool {
 	return !now.Before(certificate.NotBefore.Add(certificate.NotAfter.Sub(certificate.NotBefore) * 2 / 3))
@@ -139,7 +147,7 @@ func isDue(certificate *x509.Certificate, now time.Time) bool {
 
 // fault is why the certificate in a Secret can't stay; empty: it can. Without a signer it may
 // be of any authority, because whoever signed it has no key any more: then it stays until it
-// is about to expire.
+// is about to expire, also without a host that is new, because nobody trusts a new one yet.
 func (c Certificate) fault(data map[string][]byte, signer *issuer, now time.Time) string {
 	if len(data[certificateKey]) == 0 && len(data[privateKeyKey]) == 0 {
 		return "there was none"
@@ -151,6 +159,8 @@ func (c Certificate) fault(data map[string][]byte, signer *issuer, now time.Time
 	leaf := pair.Leaf
 	names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...)
 	switch {
+	case now.Before(leaf.NotBefore):
+		return "the one before is not valid yet: who made it had a clock that was ahead"
 	case signer == nil && !now.Before(leaf.NotAfter.Add(-time.Hour)):
 		return "the one before is about to expire"
 	case signer != nil && leaf.CheckSignatureFrom(signer.certificate) != nil:
@@ -161,7 +171,7 @@ func (c Certificate) fault(data map[string][]byte, signer *issuer, now time.Time
 		return fmt.Sprintf("the name is another one: %s", c.Names[0])
 	}
 	for _, host := range c.Hosts {
-		if err := leaf.VerifyHostname(host); err != nil {
+		if err := leaf.VerifyHostname(host); err != nil && signer != nil {
 			return fmt.Sprintf("the host %s is new", host)
 		}
 	}

@@ -83,7 +83,7 @@ func TestAForcedRotationFailsNoCall(t *testing.T) {
 	api := plane(t)
 	clock := clocktesting.NewFakeClock(time.Now())
 	rotator := &Rotator{
-		Client: api, Authority: authorityName, Settle: LeastSettle, Clock: clock, Recorder: events.NewFakeRecorder(100), Log: logr.Discard(),
+		Client: api, Authority: authorityName, Settle: LeastSettle, Clock: clock, Skew: inStep, Recorder: events.NewFakeRecorder(100), Log: logr.Discard(),
 		Certificates: []Certificate{
 			{Secret: serverName, Names: []string{"op-scaler.system.svc"}, Hosts: []string{"op-scaler.system.svc"}},
 			{Secret: controller, Names: []string{"op-controller"}},

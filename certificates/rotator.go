@@ -1,5 +1,6 @@
 // Package certificates makes the certificates between KEDA, the controller, people and the
-// scaler, and renews them, in Secrets that the chart makes empty.
+// scaler, and renews them, in Secrets that the chart makes empty. Those that an older chart made
+// are taken over: they stay in use until everybody trusts the new authority.
 //
 // A certificate is valid for 30 days, its authority for a year, and both are renewed after two
 // thirds of that. A new authority is introduced in stages (see authorities), because nobody
@@ -37,6 +38,11 @@ const (
 // A Certificate is a Secret with one.
 type Certificate struct {
 	Secret types.NamespacedName
+	// Former is the Secret in which the certificate was before there was this one; none without
+	// a name, and it may be missing. While Secret has no certificate, that of Former is in use. As
+	// long as Former is there it is kept the same, for who still reads it: pods from before an
+	// upgrade, and KEDA until the next one.
+	Former types.NamespacedName
 	// Names are those that its owner is known by. One that has any of them stays; a new one
 	// has the first. At least one.
 	Names []string
@@ -57,6 +63,10 @@ type Rotator struct {
 	// Settle is how long each stage of a new authority lasts, at least LeastSettle.
 	Settle time.Duration
 	Clock  clock.WithTicker
+	// Skew tells how far Clock is ahead of the API server's, as ServerClock does. The certificates
+	// and the stages go by the API server's clock, which is the same for all controllers. While
+	// they are more than 30 minutes apart nothing is made, because nobody knows which is right.
+	Skew func() (ahead time.Duration, known bool)
 	// Recorder writes events about the Secrets.
 	Recorder events.EventRecorder
 	Log      logr.Logger
@@ -123,8 +133,11 @@ func (r *Rotator) look(ctx context.Context) error {
 		return err
 	}
 	leaves, missing := r.leaves(ctx)
-	now := r.Clock.Now()
-	if a.current == nil && a.next == nil || a.current != nil && !now.Before(a.current.certificate.NotAfter) {
+	now, err := r.now()
+	if err != nil {
+		return err
+	}
+	if a.current == nil && a.next == nil || a.current != nil && !isValid(a.current.certificate, now) {
 		if missing != nil {
 			return missing
 		}
@@ -136,7 +149,7 @@ func (r *Rotator) look(ctx context.Context) error {
 			return err
 		}
 	}
-	written, err := r.write(ctx, keeper, &a, leaves)
+	written, err := r.write(ctx, keeper, &a, leaves, now)
 	if written || err != nil || missing != nil { // a stage lasts from when all are as it wants them
 		return errors.Join(err, missing)
 	}
@@ -147,8 +160,22 @@ func (r *Rotator) look(ctx context.Context) error {
 	if err := r.keep(ctx, keeper, next, news); err != nil {
 		return err
 	}
-	_, err = r.write(ctx, keeper, &next, leaves)
+	_, err = r.write(ctx, keeper, &next, leaves, now)
 	return err
+}
+
+// now is the time of the API server, or without an answer of it, of Clock.
+func (r *Rotator) now() (time.Time, error) {
+	now := r.Clock.Now()
+	ahead, known := r.Skew()
+	if !known {
+		return now, nil
+	}
+	if ahead.Abs() > mostSkew {
+		return time.Time{}, fmt.Errorf("this controller's clock is about %s %s the API server's, and at most %s is allowed: certificates might not be valid for others, so none are made or renewed: set the clocks of both nodes (NTP)",
+			ahead.Abs().Truncate(time.Minute)+time.Minute, map[bool]string{true: "ahead of", false: "behind"}[ahead > 0], mostSkew)
+	}
+	return now.Add(-ahead), nil
 }
 
 // keep writes the authorities before anything follows from them, so that a look that was cut
@@ -163,68 +190,6 @@ func (r *Rotator) keep(ctx context.Context, keeper *corev1.Secret, a authorities
 		r.Recorder.Eventf(subject(r.Authority), nil, corev1.EventTypeNormal, news.reason, "Rotate", "%s", news.note)
 	}
 	return nil
-}
-
-// write brings the Secrets to what the stage wants, and reports whether there was anything to
-// do. The stage then begins anew.
-func (r *Rotator) write(ctx context.Context, keeper *corev1.Secret, a *authorities, leaves map[int]*corev1.Secret) (written bool, err error) {
-	now := r.Clock.Now()
-	whys := map[int]string{}
-	for i, secret := range leaves {
-		data, why, changed, err := a.wants(r.Certificates[i], secret, now)
-		if err != nil {
-			return false, err
-		}
-		if changed {
-			secret.Data, whys[i] = data, why
-		}
-	}
-	if len(whys) == 0 {
-		return false, nil
-	}
-	if !a.settled() {
-		a.since = now
-		if err := r.keep(ctx, keeper, *a, nil); err != nil {
-			return true, err
-		}
-	}
-	var errs []error
-	for i, why := range whys {
-		c := r.Certificates[i]
-		if err := r.Client.Update(ctx, leaves[i]); err != nil {
-			errs = append(errs, fmt.Errorf("writing Secret %s: %w", c.Secret, err))
-		} else if why != "" {
-			r.Log.Info("issued a certificate", "secret", c.Secret, "because", why)
-			r.Recorder.Eventf(subject(c.Secret), nil, corev1.EventTypeNormal, "CertificateIssued", "Issue", "a new certificate: %s", why)
-		}
-	}
-	return true, errors.Join(errs...)
-}
-
-// leaves are the Secrets with certificates, by their place in Certificates, without those that
-// may be missing and are.
-func (r *Rotator) leaves(ctx context.Context) (map[int]*corev1.Secret, error) {
-	found := map[int]*corev1.Secret{}
-	var errs []error
-	for i, c := range r.Certificates {
-		secret, err := r.get(ctx, c.Secret)
-		away, known := r.away[c.Secret.String()]
-		missing := apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && (away || !known)
-		switch {
-		case err == nil:
-			found[i] = secret
-		case !c.Optional || !missing: // also a right that was taken away: going on without it would part its owner
-			errs = append(errs, err)
-			continue
-		case !away:
-			r.Log.Info("there is no Secret yet for a certificate", "secret", c.Secret, "reason", err.Error())
-		}
-		if r.away == nil {
-			r.away = map[string]bool{}
-		}
-		r.away[c.Secret.String()] = c.Optional && missing
-	}
-	return found, errors.Join(errs...)
 }
 
 func (r *Rotator) get(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error) {

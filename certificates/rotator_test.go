@@ -25,8 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-
-	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 )
 
 var (
@@ -47,7 +45,11 @@ type installation struct {
 	writes atomic.Int64            // Start's goroutine writes beside the test's
 	refuse func(name string) error // a write
 	hide   func(name string) error // a read
+	ahead  time.Duration           // of the controller's clock
 }
+
+// inStep is a Skew of none.
+func inStep() (time.Duration, bool) { return 0, true }
 
 // install has empty Secrets, as the chart makes them.
 func install(t *testing.T, without ...types.NamespacedName) *installation {
@@ -73,6 +75,7 @@ func install(t *testing.T, without ...types.NamespacedName) *installation {
 	}})
 	in.Rotator = &Rotator{
 		Client: builder.Build(), Authority: authorityName, Settle: LeastSettle, Clock: clock, Recorder: in.events, Log: logr.Discard(),
+		Skew: func() (time.Duration, bool) { return in.ahead, true },
 		Certificates: []Certificate{
 			{Secret: serverName, Names: []string{"op-scaler.system.svc"}, Hosts: []string{"op-scaler.system.svc", "localhost", "127.0.0.1"}},
 			{Secret: controller, Names: []string{"op-controller"}},
@@ -292,42 +295,6 @@ func TestAStageWaitsForEverySecret(t *testing.T) {
 	assert.Equal(t, old, in.leaf(serverName).Issuer.CommonName)
 	in.looks(time.Second)
 	assert.NotEqual(t, old, in.leaf(serverName).Issuer.CommonName)
-}
-
-// Certificates that the chart made before there was a rotation stay until all trust the new
-// authority: the scaler's and the clients' programs are restarted one by one meanwhile.
-func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
-	in := install(t)
-	old := certtest.New(t)
-	before := state{
-		serverName: old.Secret(old.Server("op-scaler.system.svc", "localhost", "127.0.0.1")),
-		controller: old.Secret(old.Client("op-controller")),
-		keda:       old.Secret(old.Client("op-keda")),
-	}
-	for name, data := range before {
-		in.change(name, func(s *corev1.Secret) {
-			s.Data = map[string][]byte{}
-			for key, value := range data {
-				s.Data[takenOverPrefix+key] = value
-			}
-		})
-	}
-	stages := []state{before}
-	in.looks(0)
-	stages = append(stages, in.state())
-	assert.Equal(t, before[serverName]["tls.crt"], stages[1][serverName]["tls.crt"])
-	assert.Len(t, stages[1][keda], 3)
-	for range 2 {
-		in.looks(LeastSettle)
-		stages = append(stages, in.state())
-	}
-	for i := range stages {
-		for j := max(0, i-1); j < min(len(stages), i+2); j++ {
-			assert.NoError(t, handshake(t, in.clock.Now(), stages[i][serverName], stages[j][keda]), "server at stage %d, KEDA at %d", i, j)
-		}
-	}
-	assert.Equal(t, 1, in.trusts(keda))
-	assert.NotEqual(t, "test CA", in.leaf(keda).Issuer.CommonName)
 }
 
 // The authority's Secret may get lost: what is in use stays until all trust another one.

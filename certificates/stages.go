@@ -1,12 +1,10 @@
 package certificates
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,10 +27,6 @@ const (
 	nextPrivateKeyKey  = "next.key"
 	previousKey        = "previous.crt"
 )
-
-// takenOverPrefix is of the keys under which the chart hands over certificates that an older
-// version of it made.
-const takenOverPrefix = "taken-over-"
 
 // authorities are those of which Secrets tell. They change in stages, and in each of them any
 // two sides trust one another, even if one of them is a stage behind:
@@ -119,7 +113,7 @@ func (a authorities) advance(name string, settle time.Duration, now time.Time) (
 		}
 		a.next, a.since, a.heeded = next, now, a.asked
 		return a, &change{"AuthorityAnnounced", fmt.Sprintf("all trust the new authority %q as well; it signs in %s", next.certificate.Subject.CommonName, settle)}, nil
-	case a.next != nil && waited:
+	case a.next != nil && waited && !now.Before(a.next.certificate.NotBefore):
 		if a.current != nil {
 			a.previous = bundle(now, a.current.certPEM, a.previous)
 		}
@@ -132,37 +126,25 @@ func (a authorities) advance(name string, settle time.Duration, now time.Time) (
 	return a, nil, nil
 }
 
-// begin makes the first authority. Where every Secret has a certificate that is in use
-// already, they stay until the new authority has been announced.
-func begin(name string, wanted []Certificate, leaves map[int]*corev1.Secret, asked string, now time.Time) (authorities, *change, error) {
+// begin makes the first authority. Certificates that are in use already stay until the new
+// authority has been announced, each by itself: one that can't be used must not part the others.
+func begin(name string, wanted []Certificate, leaves map[int]leaf, asked string, now time.Time) (authorities, *change, error) {
 	first, err := newIssuer(name, now)
 	if err != nil {
 		return authorities{}, nil, err
 	}
-	previous, inUse := []byte(nil), len(leaves) > 0
-	for i, secret := range leaves {
-		data := inUseOf(secret.Data)
-		inUse = inUse && wanted[i].fault(data, nil, now) == "" && verifies(data, now)
-		previous = bundle(now, previous, data[authoritiesKey])
+	previous := []byte(nil)
+	for i, l := range leaves {
+		if data := l.held(); wanted[i].fault(data, nil, now) == "" && verifies(data, now) {
+			previous = bundle(now, previous, data[authoritiesKey])
+		}
 	}
-	if inUse {
+	if len(previous) > 0 {
 		return authorities{next: first, previous: previous, since: now, asked: asked, heeded: asked},
 			&change{"CertificatesTakenOver", "certificates that were in use stay until all trust the new authority"}, nil
 	}
 	return authorities{current: first, since: now, asked: asked, heeded: asked},
 		&change{"AuthorityMade", fmt.Sprintf("the authority %q signs all certificates", first.certificate.Subject.CommonName)}, nil
-}
-
-// inUseOf is the certificate of a Secret: its own, or the one that the chart hands over.
-func inUseOf(data map[string][]byte) map[string][]byte {
-	own := map[string][]byte{}
-	for _, key := range []string{authoritiesKey, certificateKey, privateKeyKey} {
-		own[key] = data[key]
-		if len(data[certificateKey]) == 0 {
-			own[key] = data[takenOverPrefix+key]
-		}
-	}
-	return own
 }
 
 // verifies reports whether a certificate is of one of the authorities beside it.
@@ -176,20 +158,17 @@ func verifies(data map[string][]byte, now time.Time) bool {
 	return err == nil
 }
 
-// wants is what a Secret is to hold. Why is empty while its certificate stays; changed is
-// false where nothing is to be written.
-func (a authorities) wants(c Certificate, secret *corev1.Secret, now time.Time) (data map[string][]byte, why string, changed bool, err error) {
-	data = inUseOf(secret.Data)
-	why = c.fault(data, a.current, now)
-	if why != "" {
-		signer := a.current
-		if signer == nil { // what was taken over can't stay
-			signer = a.next
-		}
-		if data[certificateKey], data[privateKeyKey], err = signer.issue(c, now); err != nil {
-			return nil, why, false, err
-		}
+// wants is what a certificate's Secrets are to hold, by what they hold. Why is empty while the
+// certificate stays.
+func (a authorities) wants(c Certificate, held map[string][]byte, now time.Time) (data map[string][]byte, why string, err error) {
+	data = map[string][]byte{authoritiesKey: a.trusted(now), certificateKey: held[certificateKey], privateKeyKey: held[privateKeyKey]}
+	if why = c.fault(held, a.current, now); why == "" {
+		return data, "", nil
 	}
-	data[authoritiesKey] = a.trusted(now)
-	return data, why, !maps.EqualFunc(data, secret.Data, bytes.Equal), nil
+	signer := a.current
+	if signer == nil { // what was taken over can't stay
+		signer = a.next
+	}
+	data[certificateKey], data[privateKeyKey], err = signer.issue(c, now)
+	return data, why, err
 }

@@ -123,7 +123,7 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 
 # Debian packages. Installed only where missing, so that a second run needs neither root nor the network.
 # The race detector needs a C compiler.
-TEST_PACKAGES    := redis-server gcc libc6-dev
+TEST_PACKAGES    := redis-server gcc libc6-dev openssl
 NODE_PACKAGES    := nodejs npm
 BROWSER_PACKAGES := chromium fonts-dejavu-core
 JOB_PACKAGES     := python3-celery python3-redis python3-rq ruby-sidekiq ruby-redis-namespace php-cli php-redis php-illuminate-queue php-illuminate-redis
@@ -147,8 +147,8 @@ endef
 
 .PHONY: system-packages test-packages node-packages job-packages browser-packages cluster-packages
 system-packages: test-packages node-packages job-packages browser-packages cluster-packages ## Install every Debian package that the tests need
-ifneq ($(shell for p in redis-server redis-cli $$($(GO) env CC); do command -v $$p >/dev/null || echo $$p; done),)
-test-packages: ## Install redis-server and a C compiler, which the race detector needs
+ifneq ($(shell for p in redis-server redis-cli openssl $$($(GO) env CC); do command -v $$p >/dev/null || echo $$p; done),)
+test-packages: ## Install redis-server, openssl and a C compiler, which the race detector needs
 	$(call install_packages,$(TEST_PACKAGES))
 else
 test-packages: # there already, from whatever source

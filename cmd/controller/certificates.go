@@ -5,12 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -27,7 +29,7 @@ type issuing struct {
 }
 
 func (i *issuing) flags(flags *flag.FlagSet) {
-	flags.StringVar(&i.prefix, "issue-certificates", "", "namespace/prefix of Secrets in which to make and renew all certificates: <prefix>-authority, <prefix>-server-cert, <prefix>-controller-cert and <prefix>-people-cert, and KEDA's in --keda-tls-secret; they must be there, and may be empty (default: none)")
+	flags.StringVar(&i.prefix, "issue-certificates", "", "namespace/prefix of Secrets in which to make and renew all certificates: <prefix>-authority, <prefix>-server-cert, <prefix>-controller-cert and <prefix>-people-cert, and KEDA's in --keda-tls-secret; they must be there, and may be empty; those with -tls in place of -cert, of an older chart, are taken over and kept the same while they are there (default: none)")
 	flags.StringVar(&i.hosts, "scaler-hosts", "", "DNS names and IP addresses for the scaler's certificate, separated by commas; required with --issue-certificates")
 	flags.StringVar(&i.kedaNames, "keda-names", "", "names that the scaler knows KEDA by, separated by commas; required with --issue-certificates")
 	flags.StringVar(&i.controllerNames, "controller-names", "", "names that the scaler knows the controller by, separated by commas; required with --issue-certificates")
@@ -80,24 +82,19 @@ func addRotator(mgr manager.Manager, o options) error {
 	if !o.issue.on() {
 		return nil
 	}
-	// Past the manager's cache, which would list and keep all Secrets.
-	direct, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	direct, server, err := datedClient(mgr.GetConfig(), *mgr.GetHTTPClient(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("building the client for certificates: %w", err)
 	}
 	rotator := &certificates.Rotator{
-		Client:    direct,
-		Authority: o.issue.secret("-authority"),
-		Certificates: []certificates.Certificate{
-			{Secret: o.issue.secret("-server-cert"), Names: items(o.issue.hosts), Hosts: items(o.issue.hosts)},
-			{Secret: o.issue.own(), Names: items(o.issue.controllerNames)},
-			{Secret: o.issue.secret("-people-cert"), Names: items(o.issue.names)},
-			{Secret: o.kedaSecret, Names: items(o.issue.kedaNames), Optional: true},
-		},
-		Settle:   o.issue.settle,
-		Clock:    clock.RealClock{},
-		Recorder: mgr.GetEventRecorder("pubsub-operator"),
-		Log:      mgr.GetLogger().WithName("certificates"),
+		Client:       direct,
+		Authority:    o.issue.secret("-authority"),
+		Certificates: o.certificates(),
+		Settle:       o.issue.settle,
+		Clock:        clock.RealClock{},
+		Skew:         server.Skew,
+		Recorder:     mgr.GetEventRecorder("pubsub-operator"),
+		Log:          mgr.GetLogger().WithName("certificates"),
 	}
 	if err := rotator.Check(); err != nil {
 		return err
@@ -106,6 +103,29 @@ func addRotator(mgr manager.Manager, o options) error {
 		return fmt.Errorf("adding the rotation of certificates: %w", err)
 	}
 	return nil
+}
+
+// datedClient is past the manager's cache, which would list and keep all Secrets. The clock is that of the API server, which is
+// told with each of its answers.
+func datedClient(config *rest.Config, answers http.Client, options client.Options) (client.Client, *certificates.ServerClock, error) {
+	server := certificates.NewServerClock(clock.RealClock{})
+	answers.Transport = server.Wrap(answers.Transport)
+	options.HTTPClient = &answers
+	direct, err := client.New(config, options)
+	return direct, server, err
+}
+
+// certificates are those that the controller makes. Older charts kept them in Secrets of other names, because a Secret's
+// type can't change.
+func (o options) certificates() []certificates.Certificate {
+	i := o.issue
+	formerKEDA := types.NamespacedName{Namespace: o.kedaSecret.Namespace, Name: i.secret("-keda-tls").Name}
+	return []certificates.Certificate{
+		{Secret: i.secret("-server-cert"), Former: i.secret("-server-tls"), Names: items(i.hosts), Hosts: items(i.hosts)},
+		{Secret: i.own(), Former: i.secret("-controller-tls"), Names: items(i.controllerNames)},
+		{Secret: i.secret("-people-cert"), Former: i.secret("-people-tls"), Names: items(i.names)},
+		{Secret: o.kedaSecret, Former: formerKEDA, Names: items(i.kedaNames), Optional: true},
+	}
 }
 
 // A source has the files that a TLS Secret has: the CA of the scaler, and the controller's

@@ -163,15 +163,7 @@ func installChart(ctx context.Context, chart string, set ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout+30*time.Second)
 	defer cancel()
 	start := time.Now()
-	args := []string{
-		"upgrade", "--install", release, chart,
-		"--namespace", systemNamespace, "--create-namespace", "--wait", "--timeout", installTimeout.String(),
-		// As text: a commit's short hash may have digits only.
-		"--set-string", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
-	}
-	for _, value := range set {
-		args = append(args, "--set", value)
-	}
+	args := append(upgradeOf(chart, set...), "--install", "--create-namespace", "--wait", "--timeout", installTimeout.String())
 	helm := func() (string, error) { return run(ctx, "helm", args...) }
 	out, err := helm()
 	for upgradedByOthers(err) && ctx.Err() == nil {
@@ -184,6 +176,19 @@ func installChart(ctx context.Context, chart string, set ...string) error {
 	}
 	fmt.Printf("e2e: installed in %.1f s: %s\n", time.Since(start).Seconds(), firstLine(out))
 	return nil
+}
+
+// upgradeOf is helm's command line for a chart, the images under test, and values.
+func upgradeOf(chart string, set ...string) []string {
+	args := []string{
+		"upgrade", release, chart, "--namespace", systemNamespace,
+		// As text: a commit's short hash may have digits only.
+		"--set-string", "image.tag=" + env.imageTag, "--set", "keda.namespace=" + env.kedaNamespace,
+	}
+	for _, value := range set {
+		args = append(args, "--set", value)
+	}
+	return args
 }
 
 // upgradedByOthers tells helm's words for a release that changes under its hands.

@@ -6,16 +6,18 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	pubsubv1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 )
 
 // profile is a way to install the chart that users choose. The defaults are in every other
@@ -49,10 +51,11 @@ var profiles = []profile{
 				}
 			}
 		})
-		script := documented(s.t, "../../charts/pubsub-operator/README.md", "# Certificates of your own")
-		script = strings.ReplaceAll(script, "issue pubsub-operator-keda keda ", "issue pubsub-operator-keda "+env.kedaNamespace+" ")
-		_, err := run(s.t.Context(), "bash", "-euo", "pipefail", "-c", script)
-		require.NoError(s.t, err, "the commands of the chart's README")
+		authority := certtest.New(s.t)
+		s.keep(systemNamespace, "scaler", authority.Secret(authority.Server(release+"-scaler."+systemNamespace+".svc", "localhost", "127.0.0.1")))
+		s.keep(systemNamespace, "controller", authority.Secret(authority.Client(release+"-controller")))
+		s.keep(systemNamespace, "people", authority.Secret(authority.Client(release+"-people")))
+		s.keep(env.kedaNamespace, "keda", authority.Secret(authority.Client(release+"-keda")))
 	}, check: func(s *space) {
 		out, err := run(s.t.Context(), "kubectl", "-n", systemNamespace, "get", "secrets", "-o", "name")
 		require.NoError(s.t, err)
@@ -126,14 +129,10 @@ func (s *space) scalesOnce(name string) {
 	})
 }
 
-// documented is a block of commands in a document, which begins with a line.
-func documented(t *testing.T, file, line string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	_, block, found := strings.Cut(string(text), "```sh\n"+line)
-	require.True(t, found, "%s has no block that begins with %q", file, line)
-	block, _, found = strings.Cut(block, "\n```")
-	require.True(t, found)
-	return block
+// keep makes a Secret with certificates of one's own.
+func (s *space) keep(namespace, owner string, data map[string][]byte) {
+	s.t.Helper()
+	require.NoError(s.t, env.client.Create(s.t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: release + "-" + owner}, Type: corev1.SecretTypeTLS, Data: data,
+	}))
 }

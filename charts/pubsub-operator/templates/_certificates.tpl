@@ -6,9 +6,10 @@
 {{- end }}
 
 {{/*
-A Secret that the controller fills (tls.mode=managed). Rendering no keys keeps Helm and GitOps tools from changing it.
-Where the Secret of an older chart is found, which is about to be deleted, its certificate is handed over. The next upgrade
-no longer renders those keys: with no data at all Helm would then delete all of the Secret's, with an empty one only them.
+A Secret that the controller fills (tls.mode=managed). Rendering no keys keeps Helm and GitOps tools from changing it; with no
+data at all, Helm would delete it all where a version between rendered some.
+What an older chart has is taken over by the controller, from the Secret that it made. So this stays until that is done: old pods
+still mount it, and KEDA reads it.
 Takes a dict of root, name, namespace, component and old, the older Secret's name.
 */}}
 {{- define "pubsub-operator.managedSecret" -}}
@@ -20,17 +21,37 @@ metadata:
   labels:
     {{- include "pubsub-operator.componentLabels" (list .root .component) | nindent 4 }}
 type: Opaque
-{{- $old := dict }}
-{{- if .old }}
-{{- $old = (lookup "v1" "Secret" .namespace .old | default dict).data | default dict }}
-{{- end }}
-{{- if and (get $old "ca.crt") (get $old "tls.crt") (get $old "tls.key") }}
-data:
-  taken-over-ca.crt: {{ get $old "ca.crt" }}
-  taken-over-tls.crt: {{ get $old "tls.crt" }}
-  taken-over-tls.key: {{ get $old "tls.key" }}
-{{- else }}
 data: {}
+{{- if include "pubsub-operator.formerStays" . }}
+{{- $old := lookup "v1" "Secret" .namespace .old }}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .old }}
+  namespace: {{ .namespace }}
+  labels:
+    {{- include "pubsub-operator.componentLabels" (list .root .component) | nindent 4 }}
+type: {{ $old.type }}
+data:
+  {{- toYaml $old.data | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/*
+"true" as long as Helm must not delete the Secret of an older chart: it is this release's and has a certificate, and when this is
+rendered the controller has not filled the new one yet. Takes a dict of root, name, namespace and old.
+*/}}
+{{- define "pubsub-operator.formerStays" -}}
+{{- if .old }}
+{{- $old := lookup "v1" "Secret" .namespace .old | default dict }}
+{{- $new := lookup "v1" "Secret" .namespace .name | default dict }}
+{{- $owner := dig "metadata" "annotations" "meta.helm.sh/release-name" "" $old }}
+{{- $home := dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" $old }}
+{{- $data := $old.data | default dict }}
+{{- $whole := and (get $data "ca.crt") (get $data "tls.crt") (get $data "tls.key") }}
+{{- $filled := get ($new.data | default dict) "tls.crt" }}
+{{- if and $whole (eq $owner .root.Release.Name) (eq $home .root.Release.Namespace) (not $filled) }}true{{ end }}
 {{- end }}
 {{- end }}
 

@@ -69,6 +69,25 @@ cert-manager, and of the chart before tls.mode, have another type, which can't b
 {{ include "pubsub-operator.certificateSecret" (list . "keda" .Values.tls.existingKEDASecret) }}
 {{- end }}
 
+{{/* Those of a chart before tls.mode, which the controller takes over. Takes (list root owner). */}}
+{{- define "pubsub-operator.formerSecret" -}}
+{{ include "pubsub-operator.fullname" (first .) }}-{{ last . }}-tls
+{{- end }}
+
+{{/*
+The Secret that KEDA reads. As long as the controller has not filled the new one it is the older chart's, which the controller keeps
+the same: KEDA must find a certificate even if the new controller does not start.
+*/}}
+{{- define "pubsub-operator.kedaReads" -}}
+{{- $new := include "pubsub-operator.kedaSecret" . }}
+{{- $old := include "pubsub-operator.formerSecret" (list . "keda") }}
+{{- $stays := "" }}
+{{- if include "pubsub-operator.managed" . }}
+{{- $stays = include "pubsub-operator.formerStays" (dict "root" . "namespace" .Values.keda.namespace "name" $new "old" $old) }}
+{{- end }}
+{{- ternary $old $new (eq $stays "true") }}
+{{- end }}
+
 {{/* Empty where the certificates are one's own and there is none for people. */}}
 {{- define "pubsub-operator.peopleSecret" -}}
 {{ include "pubsub-operator.certificateSecret" (list . "people" .Values.tls.existingPeopleSecret) }}
