@@ -50,7 +50,7 @@ type Stream struct {
 	mu        sync.Mutex
 	held      map[string]time.Time // IDs of entries whose work has not ended here, and when they came
 	unsettled []burial             // finished, but perhaps pending still
-	doubtful  bool                 // an XREADGROUP got no answer: it may yet be executed, at any time
+	doubtful  bool                 // a command that gives entries to this consumer got no answer: it may yet be executed
 	clock     serverClock
 	contact   time.Time // when the server last told its time
 	since     time.Time // what others hold may be claimed from reclaimGrace after it
@@ -190,17 +190,22 @@ func (s *Stream) read(ctx context.Context, limit int, wait bool) ([]redis.XMessa
 		return nil, nil
 	}
 	if err != nil {
-		if connection.MayHaveHappened(err) {
-			s.mu.Lock()
-			s.doubtful = true
-			s.mu.Unlock()
-		}
+		s.doubt(err)
 		return nil, s.classify(fmt.Errorf("XREADGROUP %s %s: %w", s.Key, s.Group, err))
 	}
 	if len(streams) == 0 {
 		return nil, nil
 	}
 	return streams[0].Messages, nil
+}
+
+// doubt notes that a command that gives entries to this consumer may yet be executed, after that error.
+func (s *Stream) doubt(err error) {
+	if connection.MayHaveHappened(err) {
+		s.mu.Lock()
+		s.doubtful = true
+		s.mu.Unlock()
+	}
 }
 
 // take holds the entries and returns them as messages. An entry that was delivered too

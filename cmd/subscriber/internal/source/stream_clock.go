@@ -51,7 +51,7 @@ func (s *Stream) lookAtClock(ctx context.Context) error {
 	case jumped && ahead > 0:
 		// All have been pending for long then. Those of workers of an older version keep their time, once more by ours.
 		s.since = here.Add(max(0, s.claimIdle-reclaimGrace))
-	case s.contact.IsZero(), here.Sub(s.contact) > 3*heartbeatInterval:
+	case here.Sub(s.contact) > 3*heartbeatInterval: // and the first time
 		s.since = here
 	}
 	if s.contact.IsZero() || jumped {
@@ -116,7 +116,7 @@ func (s *Stream) redate(ctx context.Context) error {
 			fetched, held := s.held[p.ID]
 			// An idle time below 0 reads 0.
 			if since := here.Sub(fetched); held && (p.Idle == 0 || (p.Idle-since).Abs() > clockTolerance) {
-				claims = append(claims, s.dated(ctx, p, now.Add(-since)))
+				claims = append(claims, s.dated(ctx, p, s.Consumer, now.Add(-since)))
 			}
 		}
 		s.mu.Unlock()
@@ -130,10 +130,10 @@ func (s *Stream) redate(ctx context.Context) error {
 	return nil
 }
 
-// dated is the command by which an entry stays with its consumer, delivered at that time, unless somebody has
-// claimed it since.
-func (s *Stream) dated(ctx context.Context, p redis.XPendingExt, delivered time.Time) redis.Cmder {
-	return redis.NewCmd(ctx, "XCLAIM", s.Key, s.Group, p.Consumer, p.Idle.Milliseconds(), p.ID, "TIME", delivered.UnixMilli(), "JUSTID")
+// dated is the command that gives an entry to a consumer, as delivered at that time, unless somebody has claimed it
+// since.
+func (s *Stream) dated(ctx context.Context, p redis.XPendingExt, consumer string, delivered time.Time) redis.Cmder {
+	return redis.NewCmd(ctx, "XCLAIM", s.Key, s.Group, consumer, p.Idle.Milliseconds(), p.ID, "TIME", delivered.UnixMilli(), "JUSTID")
 }
 
 func (s *Stream) pipeline(ctx context.Context, commands []redis.Cmder) error {
@@ -143,6 +143,7 @@ func (s *Stream) pipeline(ctx context.Context, commands []redis.Cmder) error {
 	_, err := s.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		return pipe.BatchProcess(ctx, commands...)
 	})
+	s.doubt(err)
 	return s.classify(wrap("XCLAIM "+s.Key, err))
 }
 
@@ -177,7 +178,8 @@ func (s *Stream) mend(ctx context.Context) error {
 			if p.Consumer == queue.WaitingConsumer {
 				delivered = now.Add(min(0, mendDelay-s.claimIdle))
 			}
-			claims = append(claims, s.dated(ctx, p, delivered))
+			// Not to its consumer: that may be about to take its name off, with all that it has.
+			claims = append(claims, s.dated(ctx, p, queue.WaitingConsumer, delivered))
 		}
 	}
 	if err := s.pipeline(ctx, claims); err != nil {

@@ -65,6 +65,7 @@ func (s *Stream) adopt(ctx context.Context, pending []redis.XPendingExt) ([]Mess
 		return nil
 	})
 	if err != nil {
+		s.doubt(err)
 		return nil, s.classify(fmt.Errorf("XCLAIM %s %s: %w", s.Key, s.Group, err))
 	}
 	var entries []redis.XMessage
@@ -109,6 +110,7 @@ func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 			MinIdle: s.claimIdle, Start: s.cursor, Count: int64(min(limit, maxClaim)),
 		}).Result()
 		if err != nil {
+			s.doubt(err)
 			return nil, s.classify(fmt.Errorf("XAUTOCLAIM %s %s: %w", s.Key, s.Group, err))
 		}
 		s.cursor = next
@@ -145,6 +147,7 @@ func (s *Stream) claimWaiting(ctx context.Context, limit int) ([]Message, error)
 		Stream: s.Key, Group: s.Group, Consumer: s.Consumer, MinIdle: s.claimIdle, Messages: ids,
 	}).Result()
 	if err != nil {
+		s.doubt(err)
 		return nil, s.classify(fmt.Errorf("XCLAIM %s %s: %w", s.Key, s.Group, err))
 	}
 	unknown := s.unknown(entries)
@@ -236,7 +239,7 @@ func (s *Stream) Close(ctx context.Context) error {
 	doubtful := s.doubtful
 	s.mu.Unlock()
 	if doubtful {
-		return nil // a read that failed may yet give it entries, which would go with its name
+		return nil // a read or a claim that failed may yet give it entries, which would go with its name
 	}
 	pending, err := s.Client.XPendingExt(ctx, &redis.XPendingExtArgs{
 		Stream: s.Key, Group: s.Group, Start: "-", End: "+", Count: 1, Consumer: s.Consumer,
