@@ -217,3 +217,60 @@ func TestADeadLetterOfAStreamIsToldOnce(t *testing.T) {
 	require.Equal(t, 1, buried)
 	require.Equal(t, 1, strings.Count(log.String(), "goes to the dead letters"))
 }
+
+// received is how many bytes the server has been sent.
+func (b *testbed) received(t *testing.T) (bytes int) {
+	t.Helper()
+	for line := range strings.Lines(b.client.Info(t.Context(), "stats").Val()) {
+		if number, ok := strings.CutPrefix(strings.TrimSpace(line), "total_net_input_bytes:"); ok {
+			var err error
+			bytes, err = strconv.Atoi(number)
+			require.NoError(t, err)
+			return bytes
+		}
+	}
+	t.Fatal("the server does not tell")
+	return 0
+}
+
+// A server that is full, or that refuses the permission, is not sent all spare elements with each heartbeat of each worker, to
+// refuse them: a thousand workers would be 14 MB/s. Once there is room what is missing is counted at once.
+func TestSparesAreNotTriedAgainAndAgain(t *testing.T) {
+	const turns, few = 20, 1000 // bytes in a turn, of all that Maintain sends
+	turn := func(b *testbed, l *List) {
+		b.clock.advance(heartbeatInterval)
+		_ = l.maintain(t.Context()) // a full server refuses the heartbeat
+	}
+	t.Run("while the server is full", func(t *testing.T) {
+		b := newTestbed(t)
+		l := b.list(t)
+		l.countSpares(t.Context())
+		b.fill(t)
+		l.countWithoutRoom(t.Context(), 9000)
+		before := b.received(t)
+		for range turns {
+			turn(b, l)
+		}
+		require.Less(t, b.received(t)-before, turns*few)
+		require.Zero(t, b.finished(t))
+		b.makeRoom(t)
+		turn(b, l)
+		require.EqualValues(t, 9000, b.finished(t))
+	})
+	t.Run("without the permission", func(t *testing.T) {
+		b := newTestbed(t)
+		l := b.list(t)
+		require.NoError(t, b.client.Do(t.Context(), "ACL", "SETUSER", "default", "-rpush").Err())
+		turn(b, l) // one attempt
+		require.Zero(t, b.client.Exists(t.Context(), l.spare).Val())
+		before := b.received(t)
+		for range turns {
+			turn(b, l)
+		}
+		require.Less(t, b.received(t)-before, turns*few)
+		require.NoError(t, b.client.Do(t.Context(), "ACL", "SETUSER", "default", "+rpush").Err())
+		b.clock.advance(refillPauseForbidden)
+		turn(b, l)
+		require.EqualValues(t, spares+1, b.client.LLen(t.Context(), l.spare).Val())
+	})
+}
