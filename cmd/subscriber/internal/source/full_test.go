@@ -86,6 +86,32 @@ func TestListCountsWhatAKilledWorkerEndedOnAFullServer(t *testing.T) {
 	require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
 }
 
+// The scaler sees what is finished while the server is full: what has arrived stays what it was all the time, and does not
+// fall and rise again by all that was finished. It knows that InFlight is not all that is in work.
+func TestTheScalerSeesWhatEndsOnAFullServer(t *testing.T) {
+	const messages, finished = 100, 80
+	b := newTestbed(t)
+	l := b.list(t)
+	l.countSpares(t.Context())
+	var payloads []any
+	for i := range messages {
+		payloads = append(payloads, i)
+	}
+	b.fill(t, payloads...)
+	require.False(t, b.depth(t).WorkAtLeast())
+	for range finished {
+		require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
+		depth := b.depth(t)
+		require.EqualValues(t, messages, depth.Added)
+		require.True(t, depth.WorkAtLeast())
+	}
+	b.makeRoom(t)
+	l.countInPlace(t.Context())
+	require.EqualValues(t, finished, b.finished(t))
+	require.EqualValues(t, messages, b.depth(t).Added)
+	require.False(t, b.depth(t).WorkAtLeast())
+}
+
 // What ends when all spare elements are used up is counted by the worker itself.
 func TestListCountsBeyondItsSpares(t *testing.T) {
 	b := newTestbed(t)

@@ -62,7 +62,7 @@ func (l *List) maintain(ctx context.Context) error {
 	if refused {
 		err = errors.Join(err, l.settleAll(ctx))
 	}
-	if !full { // else what counts there is refused, too, and is 70 kB to send
+	if !full { // else what counts there is refused, too, and is up to 70 kB to send
 		l.countInPlace(ctx)
 	}
 	return err

@@ -18,15 +18,14 @@ import (
 // there is room, by any worker.
 
 const (
-	// spares are how many messages can be counted on a full server: they take 20 kB of it. What
-	// ends beyond them is counted in memory.
-	spares = 10_000
+	// spares are how many messages can be counted on a full server. What ends beyond them is counted in memory.
+	spares = queue.Spares
 	// spareElement is what there are so many of. Small integers take the least memory.
 	spareElement = "1"
 	// spareFirst is the list's first element, which stays: a list without any would be gone,
 	// and one that is gone does not say that all are missing.
 	spareFirst = "0"
-	// refillPause is the time between two attempts to put spares in order, after one that failed. It sends 70 kB: a thousand
+	// refillPause is the time between two attempts to put spares in order, after one that failed. It sends up to 70 kB: a thousand
 	// workers that try with each heartbeat would be 14 MB/s, for a server that has no room.
 	refillPause = 30 * time.Second
 	// refillPauseForbidden is that time where the permission is missing, which people give.
