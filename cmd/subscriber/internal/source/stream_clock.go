@@ -23,6 +23,9 @@ const (
 	// mendDelay is when what waits is due after it was mended. Another worker may do the same a little
 	// later: nobody must have claimed it by then.
 	mendDelay = OperationTimeout + time.Second
+	// clockAge is how old the server's time may be when entries are claimed by it: while many are due, it is not asked
+	// for before each claim.
+	clockAge = 100 * time.Millisecond
 )
 
 // mending is the search for entries whose delivery lies ahead of the server's clock. Their idle time reads 0, as
@@ -62,6 +65,18 @@ func (s *Stream) lookAtClock(ctx context.Context) error {
 	s.mu.Unlock()
 	s.tellJump(ahead)
 	return nil
+}
+
+// freshenClock looks at the clock unless that was a moment ago: what has been pending for long by a clock that
+// jumped since has not been given up.
+func (s *Stream) freshenClock(ctx context.Context) error {
+	s.mu.Lock()
+	fresh := s.Now().Sub(s.contact) < clockAge
+	s.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	return s.lookAtClock(ctx)
 }
 
 // mayClaim tells whether entries that were given up may be claimed. What waits for another delivery may always.

@@ -103,6 +103,23 @@ func TestAStreamsWorkerThatStartsAfterTheClockWentAhead(t *testing.T) {
 	require.Len(t, b.pendingEntries(t), 1)
 }
 
+// Nor does a worker that was there claim what others are at work on, before its next look at the clock would be due.
+func TestAStreamsWorkerAsksTheClockBeforeItClaims(t *testing.T) {
+	b := newTestbed(t)
+	b.MessageTimeout = 2 * time.Minute
+	b.add(t, "m")
+	server := b.clockOfServer(t)
+	m := fetchOne(t, b.stream(t))
+	other := NewStream(b.other("other"))
+	require.NoError(t, other.Recover(t.Context()))
+	b.clock.advance(reclaimGrace)
+	server.by.Store(int64(time.Hour))
+	b.pendingFor(t, b.Consumer, m.ID, time.Hour)
+	none, err := other.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
 // What another has claimed meanwhile is not taken back by who dates what it had.
 func TestWhatAnotherHasClaimedIsNotRedated(t *testing.T) {
 	b := newTestbed(t)

@@ -101,6 +101,9 @@ func (s *Stream) unknown(entries []redis.XMessage) []redis.XMessage {
 func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
 	defer cancel()
+	if err := s.freshenClock(ctx); err != nil {
+		return nil, err
+	}
 	if !s.mayClaim() {
 		return s.claimWaiting(ctx, limit)
 	}
