@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -40,6 +41,10 @@ func TestArrivalsOfAList(t *testing.T) {
 		{"and those of an older version beside them", steps{do("DEL", queue.FinishedKey("q")), do("SET", queue.FinishedKey("q"), 3)}, 43},
 		{"that of the tokens is none of ours", steps{do("DEL", queue.DoneKey("q")), do("ZADD", queue.DoneKey("q"), 40, "x")}, 43},
 		{"nor is it one at all", steps{do("DEL", queue.DoneKey("q")), push(100, queue.DoneKey("q")), push(100, "q")}, 103},
+		{"workers can count on a full server", steps{do(append([]any{"RPUSH", queue.SpareKey("q")}, slices.Repeat([]any{1}, queue.Spares+1)...)...)}, 103},
+		{"and do", steps{do("LTRIM", queue.SpareKey("q"), 7, -1)}, 110},
+		{"until there is room", steps{push(7, queue.SpareKey("q")), do("INCRBY", queue.FinishedKey("q"), 7)}, 110},
+		{"that is none of ours", steps{do("DEL", queue.SpareKey("q")), do("SET", queue.SpareKey("q"), "x")}, 110},
 	}
 	reader := newReader(queue.Queue{Key: "q", Kind: queue.Auto})
 	batch := queue.NewBatch([]*queue.Reader{reader})

@@ -49,7 +49,7 @@ func (l *listReader) askConsumers(commands []redis.Cmder, q *Queue) []redis.Cmde
 		if l.arrivals == nil {
 			l.arrivals = newArrivals(q)
 		}
-		commands = append(commands, fresh(l.arrivals.command), fresh(l.arrivals.done))
+		commands = append(commands, fresh(l.arrivals.command), fresh(l.arrivals.done), fresh(l.arrivals.spare))
 	}
 	return commands
 }
@@ -80,6 +80,7 @@ func (l *listReader) answer(r round) (Depth, bool, error) {
 	depth.Consumed = l.consumers.shared == nil && len(l.known) > 0
 	if l.arrivals != nil {
 		depth.Added = l.arrivals.added(depth)
+		depth.WorkInPlace = depth.Consumed && l.arrivals.inPlace > 0
 	}
 	return depth, done || r.last, nil
 }

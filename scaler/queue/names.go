@@ -72,6 +72,9 @@ func SpareKey(key string) string {
 	return hashTagged(key) + ":spare"
 }
 
+// Spares is how many elements SpareKey has while none is missing, beside its first one, which stays. They take 20 kB.
+const Spares = 10_000
+
 // DeadLettersKey is the sorted set of a queue's dead letters: of a list where group is empty,
 // otherwise of a stream's consumer group. A member is the message's ID, and its score the
 // time of its burial in milliseconds since 1970 by the server's clock. The letter is the hash

@@ -63,6 +63,9 @@ type Depth struct {
 	// Consumed is set of a list whose consumers show what they hold: there are some now.
 	Consumed bool
 	Added    int64 // messages ever added; -1 where nothing counts them
+	// WorkInPlace is set of a list whose consumers work, or worked a moment ago, on messages where they wait, because the
+	// server is at maxmemory: those are Ready, and not in InFlight.
+	WorkInPlace bool
 	// Remark is what else is to be known of how the depth came to be, without anything that changes while
 	// nothing else does; empty: nothing.
 	Remark string
@@ -89,7 +92,7 @@ func (d Depth) ShowsWork() bool {
 }
 
 // WorkAtLeast tells whether InFlight may be too low. Of a stream, only Ready may be.
-func (d Depth) WorkAtLeast() bool { return d.LowerBound && d.Kind != Stream }
+func (d Depth) WorkAtLeast() bool { return d.WorkInPlace || d.LowerBound && d.Kind != Stream }
 
 // Sum adds counts, none of which is negative. It ends at math.MaxInt64: a server may hold, or
 // claim, more than that.

@@ -44,7 +44,9 @@ func (t *takenMessages) answer() (waiting, inWork int64, err error) {
 type arrivals struct {
 	command  *redis.StringCmd // GET of FinishedKey
 	done     *redis.ZSliceCmd // ZRANGE of DoneKey, WITHSCORES
+	spare    *redis.IntCmd    // LLEN of SpareKey
 	finished int64            // -1: they don't count
+	inPlace  int64            // of finished, those that are missing in SpareKey: the server is full, or was a moment ago
 	highest  int64            // that was told; -1: none was
 }
 
@@ -52,11 +54,12 @@ func newArrivals(q *Queue) *arrivals {
 	return &arrivals{
 		command:  text("get", FinishedKey(q.Key)),
 		done:     keyed(redis.NewZSliceCmd(unbound, "zrange", DoneKey(q.Key), 0, 0, "withscores"), 1),
+		spare:    number("llen", SpareKey(q.Key)),
 		finished: -1, highest: -1,
 	}
 }
 
-// count reads what is finished, by either counter.
+// count reads what is finished, by each of the counters.
 func (a *arrivals) count() error {
 	finished, err := counted(a.command)
 	if wrongType(err) {
@@ -67,17 +70,26 @@ func (a *arrivals) count() error {
 	}
 	a.finished = finished
 	done, err := a.done.Result()
-	switch {
-	case wrongType(err), err != nil && redis.HasErrorPrefix(err, "NOPERM"):
-		return nil
-	case err != nil:
+	if err != nil && !notOurs(err) {
 		return err
 	}
-	if len(done) == 1 && done[0].Member == DoneMember && done[0].Score >= 0 && done[0].Score < math.MaxInt64 { // else it is none of ours
+	if err == nil && len(done) == 1 && done[0].Member == DoneMember && done[0].Score >= 0 && done[0].Score < math.MaxInt64 { // else it is none of ours
 		a.finished = Sum(max(0, finished), int64(done[0].Score))
+	}
+	there, err := countOf(a.spare)
+	if err != nil && !notOurs(err) {
+		return err
+	}
+	a.inPlace = 0
+	if err == nil && there > 0 && there <= Spares {
+		a.inPlace = Spares + 1 - there
+		a.finished = Sum(max(0, a.finished), a.inPlace)
 	}
 	return nil
 }
+
+// notOurs tells whether an error says that a counter is another's, or may not be read.
+func notOurs(err error) bool { return wrongType(err) || redis.HasErrorPrefix(err, "NOPERM") }
 
 // movingMessages is how many messages may be counted twice because they moved between the
 // commands of one read. A count that falls by more is that of a list that was emptied.

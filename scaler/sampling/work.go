@@ -128,7 +128,7 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 // sample before.
 func (m *workMeter) count(depth queue.Depth) (more int64) {
 	finished := depth.Added - depth.Total()
-	if depth.Added < 0 || finished < 0 || depth.LowerBound {
+	if depth.Added < 0 || finished < 0 || depth.LowerBound || depth.WorkAtLeast() { // of the last, what was finished was not in flight
 		m.counted = false
 		return 0
 	}

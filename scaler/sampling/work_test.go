@@ -327,8 +327,16 @@ func TestHowLongMessagesTakeIsKnownOnlyByACount(t *testing.T) {
 		"nothing counts":        {func(int64) queue.Depth { return queue.Depth{Kind: queue.List, Added: -1, InFlight: 20} }, 0},
 		"a count that can't be": {func(int64) queue.Depth { return queue.Depth{Kind: queue.Stream, Added: 5, InFlight: 20} }, 0},
 		"a lower bound":         {func(i int64) queue.Depth { d := counting(2*i, 20); d.LowerBound = true; return d }, 0},
-		"made anew":             {func(i int64) queue.Depth { return counting(2*(i%200), 20) }, 10},
-		"back by a few":         {func(i int64) queue.Depth { return counting(2*i-i%2, 20) }, 10},
+		"work in place":         {func(i int64) queue.Depth { d := counting(2*i, 20); d.WorkInPlace = true; return d }, 0},
+		"work in place until 100 s ago": {func(i int64) queue.Depth {
+			d := counting(2*i, 20)
+			if d.WorkInPlace = i < 200; d.WorkInPlace {
+				d.InFlight = 0
+			}
+			return d
+		}, 10},
+		"made anew":     {func(i int64) queue.Depth { return counting(2*(i%200), 20) }, 10},
+		"back by a few": {func(i int64) queue.Depth { return counting(2*i-i%2, 20) }, 10},
 		"counted since 100 s ago": {func(i int64) queue.Depth {
 			d := counting(2*i, 20)
 			d.Added -= 1 << 40 * max(0, min(1, 200-i))

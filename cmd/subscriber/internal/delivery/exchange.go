@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"sync"
 	"time"
@@ -22,9 +23,14 @@ type exchange struct {
 
 	protocol Protocol
 
-	mu     sync.Mutex
-	conn   net.Conn // to the handler; nil: there is none
-	halved bool     // our half of conn is closed
+	mu       sync.Mutex
+	conn     net.Conn // to the handler; nil: there is none
+	reused   bool     // conn had requests before
+	halved   bool     // our half of conn is closed
+	replied  bool     // the first byte of an answer came
+	reached  bool     // the request may have reached the handler, by a connection that broke
+	answered bool     // the status came, and what it says is told
+	told     error
 }
 
 func newExchange(ctx context.Context, protocol Protocol) *exchange {
@@ -36,15 +42,20 @@ func newExchange(ctx context.Context, protocol Protocol) *exchange {
 // context is the request's.
 func (e *exchange) context() context.Context {
 	return httptrace.WithClientTrace(e.ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { e.set(nil) }, // again where an idle connection turns out to be dead
-		GotConn: func(got httptrace.GotConnInfo) { e.set(got.Conn) },
+		GetConn: func(string) { e.set(nil, false) }, // again where an idle connection turns out to be dead
+		GotConn: func(got httptrace.GotConnInfo) { e.set(got.Conn, got.Reused) },
+		GotFirstResponseByte: func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.replied = true
+		},
 	})
 }
 
-func (e *exchange) set(conn net.Conn) {
+func (e *exchange) set(conn net.Conn, reused bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.conn = conn
+	e.conn, e.reused = conn, reused
 	if e.halved {
 		e.cancel() // the transport tries another connection, for whom nobody waits
 	}
@@ -55,7 +66,60 @@ func (e *exchange) set(conn net.Conn) {
 func (e *exchange) connected() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.conn != nil
+	return e.conn != nil || e.reached
+}
+
+// send sends the request. A handler may close a connection that idles just as it is used again: then the
+// request is sent once more, on another connection. Nothing tells that from a handler that died of the message; so it
+// is once at most, and if there is no other connection, the request counts as one that reached the handler. net/http
+// would go on with each connection that idles (see setIdempotencyKey).
+func (e *exchange) send(client *client, request *http.Request, once bool) (*http.Response, error) {
+	response, err := client.Do(request)
+	if err == nil || once || !e.mayBeStale() {
+		return response, err //nolint:wrapcheck // it names the request
+	}
+	body, bodyErr := request.GetBody()
+	if bodyErr != nil {
+		return nil, err //nolint:wrapcheck // as above
+	}
+	again := request.Clone(request.Context())
+	again.Body = body
+	client.CloseIdleConnections()
+	response, secondErr := client.Do(again)
+	if secondErr != nil && e.unconnected() {
+		return nil, err //nolint:wrapcheck // as above
+	}
+	return response, secondErr //nolint:wrapcheck // as above
+}
+
+// mayBeStale tells whether the request failed on a connection that had idled, without a word of the handler's. In HTTP/2
+// the handler says which requests it did not take, and net/http sends those again.
+func (e *exchange) mayBeStale() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	stale := e.conn != nil && e.reused && !e.replied && !e.halved && e.ctx.Err() == nil && !e.shared()
+	e.reached = e.reached || stale
+	return stale
+}
+
+func (e *exchange) unconnected() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.conn == nil
+}
+
+// decide notes what the status says: that holds, whatever becomes of the rest of the answer.
+func (e *exchange) decide(outcome error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.answered, e.told = true, outcome
+}
+
+// decided is what the status says, once there is one.
+func (e *exchange) decided() (outcome error, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.told, e.answered
 }
 
 // abandon tells the handler that nobody waits any more, and ends the exchange when that has

@@ -123,7 +123,7 @@ func describe(header http.Header, m source.Message, atMostOnce bool, omit func(f
 	if !atMostOnce {
 		// A string of a structured header escapes the backslash, too (RFC 9651, 3.3.3).
 		key := strings.ReplaceAll(escape(m.Key)+"/"+escape(m.ID), `\`, "%5C")
-		header.Set(HeaderIdempotencyKey, `"`+key+`"`)
+		setIdempotencyKey(header, `"`+key+`"`)
 	}
 	fields := m.Fields()
 	left, omitted := maxFields, 0
@@ -143,6 +143,14 @@ func describe(header http.Header, m source.Message, atMostOnce bool, omit func(f
 	if omitted > 0 {
 		header.Set(HeaderFieldsOmitted, strconv.Itoa(omitted))
 	}
+}
+
+// setIdempotencyKey sets the header under a name that net/http does not know, though handlers do: names of headers are the
+// same in any case. With one that it knows it would send a POST again on each connection that idles, as long as they
+// break (Go 1.26, net/http.Request.isReplayable): so a message of which a handler dies would come as often as there are
+// connections, and count as delivered once. exchange.send does it once.
+func setIdempotencyKey(header http.Header, key string) {
+	header[strings.ToLower(HeaderIdempotencyKey)] = []string{key}
 }
 
 // escape makes a header's value of any bytes.

@@ -49,7 +49,7 @@ const MaxRetryAfter = 5 * time.Minute
 // that is not the message's fault, and a token may be replaced.
 func outcome(response *http.Response, body string, now time.Time) error {
 	status := response.StatusCode
-	reason := fmt.Sprintf("%s answered %s: %.200q", withoutSecrets(response.Request.URL), response.Status, body)
+	reason := fmt.Sprintf("%s answered %.100s: %.200q", withoutSecrets(response.Request.URL), response.Status, body)
 	switch {
 	case status >= 200 && status <= 299:
 		return nil

@@ -46,7 +46,11 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 		return err
 	case <-ctx.Done():
 	}
-	if !e.abandon(time.Since(began)) {
+	sent := e.abandon(time.Since(began))
+	if outcome, ok := e.decided(); ok {
+		return outcome
+	}
+	if !sent {
 		return &Unavailable{Err: fmt.Errorf("there was no connection in time: %w", ctx.Err())}
 	}
 	return fmt.Errorf("the handler %s did not answer in time: %w", withoutSecrets(d.HandlerURL), ctx.Err())
@@ -84,7 +88,7 @@ func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 		return err
 	}
 	maps.Copy(request.Header, credentials)
-	response, err := client.Do(request)
+	response, err := e.send(client, request, d.AtMostOnce)
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		failed.URL = withoutSecrets(d.HandlerURL) // it is told in logs, traces and dead letters
 	}
@@ -98,14 +102,21 @@ func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 	if span := trace.SpanFromContext(e.ctx); span.IsRecording() {
 		span.SetAttributes(attribute.Int("http.response.status_code", response.StatusCode))
 	}
-	var reply bytes.Buffer
-	_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
 	if response.StatusCode == http.StatusUnauthorized {
 		d.credentials.expire() // the token may just have been replaced
 	}
 	response.Status = d.conceal(response.Status, credentials)
-	return outcome(response, d.conceal(reply.String(), credentials), d.Now())
+	now := d.Now()
+	e.decide(outcome(response, endless, now))
+	var reply bytes.Buffer
+	if response.StatusCode != http.StatusSwitchingProtocols { // of which the rest is no answer, and has no end
+		_, _ = io.Copy(&reply, io.LimitReader(response.Body, maxReply)) // the status has decided already
+	}
+	return outcome(response, d.conceal(reply.String(), credentials), now)
 }
+
+// endless stands for the beginning of a body that did not end in time.
+const endless = "an answer without an end"
 
 // request is the message in the format that is set. What can't be put so is refused.
 func (d *Deliverer) request(ctx context.Context, m source.Message) (*http.Request, error) {

@@ -61,6 +61,10 @@ const (
 	pingTimeout = 5 * time.Second
 )
 
+// maxReplyHeaders bounds an answer's status and headers, in bytes, those of 1xx included. By default it would be
+// 10 MiB for each request on its way (Go 1.26, net/http.Transport.MaxResponseHeaderBytes).
+const maxReplyHeaders = 256 << 10
+
 // material is what TLS' files hold.
 type material struct{ ca, cert, key []byte }
 
@@ -129,6 +133,7 @@ func (d *Deliverer) newClient(previous *client) (*client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, d.Concurrency
 	transport.TLSClientConfig, transport.Protocols = config, protocols
+	transport.MaxResponseHeaderBytes = maxReplyHeaders
 	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
 	if previous != nil {
 		previous.CloseIdleConnections()

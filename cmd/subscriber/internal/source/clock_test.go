@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,8 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ahead has the server's clock tell a later time.
-type ahead struct{ by atomic.Int64 }
+// ahead has the server's clock tell a later time, which goes on as the clock does that tests move.
+type ahead struct {
+	by    atomic.Int64
+	clock *clock
+}
 
 func (a *ahead) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
@@ -24,7 +28,7 @@ func (a *ahead) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if told, ok := cmd.(*redis.TimeCmd); ok && err == nil {
-			told.SetVal(told.Val().Add(time.Duration(a.by.Load())))
+			told.SetVal(told.Val().Add(time.Duration(a.by.Load() + a.clock.offset.Load())))
 		}
 		return err
 	}
@@ -36,7 +40,7 @@ func (a *ahead) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 
 func (b *testbed) clockOfServer(t *testing.T) *ahead {
 	t.Helper()
-	clock := &ahead{}
+	clock := &ahead{clock: b.clock}
 	b.Client.AddHook(clock)
 	return clock
 }
@@ -118,6 +122,79 @@ func TestStreamKeepsWhatIsInWorkWhenTheClockGoesAhead(t *testing.T) {
 	require.Empty(t, look(), "its worker has its message timeout")
 	b.clock.advance(2 * time.Second)
 	require.Len(t, look(), 1)
+}
+
+// A worker whose heartbeat fails does not know the server's time: what others hold by it, ends or waits, it leaves
+// as it is. The server's clock is an hour ahead, and the others have been told.
+func TestListLeavesWhatOthersHoldWithoutAHeartbeat(t *testing.T) {
+	b := newTestbed(t)
+	server := b.clockOfServer(t)
+	b.push(t, "in work", "waits")
+	l, busy := b.list(t), NewList(b.other("busy"))
+	require.NoError(t, busy.Recover(t.Context()))
+	b.clock.advance(reclaimGrace)
+	server.by.Store(int64(time.Hour))
+	require.NoError(t, busy.heartbeat(t.Context()))
+	fetchOne(t, busy)
+	require.NoError(t, busy.Release(t.Context(), []Message{fetchOne(t, busy)}, 5*time.Minute))
+	b.diesOld(t, "of an older version", -time.Hour)
+	held := func() []redis.Z {
+		return append(b.client.ZRangeWithScores(t.Context(), l.taken, 0, -1).Val(), b.client.ZRangeWithScores(t.Context(), l.consumers, 0, -1).Val()...)
+	}
+	before := held()
+	b.lost.lose("time")
+	require.ErrorIs(t, l.maintain(t.Context()), errLost)
+	require.Equal(t, before, held())
+}
+
+// The server's clock goes back by an hour, and a worker extends its lease by it. Another that has not been told since
+// does not take that for ended.
+func TestListAsksTheClockBeforeItTakesOver(t *testing.T) {
+	b := newTestbed(t)
+	server := b.clockOfServer(t)
+	server.by.Store(int64(time.Hour))
+	b.push(t, "m")
+	busy, other := b.list(t), NewList(b.other("other"))
+	require.NoError(t, other.Recover(t.Context()))
+	m := fetchOne(t, busy)
+	b.clock.advance(reclaimGrace)
+	server.by.Store(0)
+	require.NoError(t, busy.heartbeat(t.Context()))
+	other.nextLook = time.Time{}
+	none, err := other.Fetch(t.Context(), 1, false)
+	require.NoError(t, err)
+	require.Empty(t, none, "it is in work")
+	require.NoError(t, busy.Ack(t.Context(), m))
+}
+
+// A jump of the clock is told once, and by which way it went.
+func TestAJumpOfTheClockIsTold(t *testing.T) {
+	for name, looks := range map[string]func(b *testbed) func(context.Context) error{
+		"list":   func(b *testbed) func(context.Context) error { return b.list(t).maintain },
+		"stream": func(b *testbed) func(context.Context) error { return b.stream(t).maintain },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newTestbed(t)
+			server := b.clockOfServer(t)
+			log := &bytes.Buffer{}
+			b.Log = slog.New(slog.NewTextHandler(log, nil))
+			maintain := looks(b)
+			turns := func() {
+				for range 3 {
+					require.NoError(t, maintain(t.Context()))
+				}
+			}
+			turns()
+			require.NotContains(t, log.String(), "jumped")
+			server.by.Store(int64(time.Hour))
+			turns()
+			require.Equal(t, 1, strings.Count(log.String(), "direction=ahead by=1h0m"), log.String())
+			server.by.Store(int64(-time.Hour))
+			turns()
+			require.Equal(t, 1, strings.Count(log.String(), "direction=back by=2h0m"), log.String())
+			require.Equal(t, 2, strings.Count(log.String(), "jumped"))
+		})
+	}
 }
 
 // Who removes a group has everything delivered again, and is told so.

@@ -86,6 +86,32 @@ func TestListCountsWhatAKilledWorkerEndedOnAFullServer(t *testing.T) {
 	require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
 }
 
+// The scaler sees what is finished while the server is full: what has arrived stays what it was all the time, and does not
+// fall and rise again by all that was finished. It knows that InFlight is not all that is in work.
+func TestTheScalerSeesWhatEndsOnAFullServer(t *testing.T) {
+	const messages, finished = 100, 80
+	b := newTestbed(t)
+	l := b.list(t)
+	l.countSpares(t.Context())
+	var payloads []any
+	for i := range messages {
+		payloads = append(payloads, i)
+	}
+	b.fill(t, payloads...)
+	require.False(t, b.depth(t).WorkAtLeast())
+	for range finished {
+		require.NoError(t, l.Ack(t.Context(), fetchOne(t, l)))
+		depth := b.depth(t)
+		require.EqualValues(t, messages, depth.Added)
+		require.True(t, depth.WorkAtLeast())
+	}
+	b.makeRoom(t)
+	l.countInPlace(t.Context())
+	require.EqualValues(t, finished, b.finished(t))
+	require.EqualValues(t, messages, b.depth(t).Added)
+	require.False(t, b.depth(t).WorkAtLeast())
+}
+
 // What ends when all spare elements are used up is counted by the worker itself.
 func TestListCountsBeyondItsSpares(t *testing.T) {
 	b := newTestbed(t)
@@ -216,4 +242,61 @@ func TestADeadLetterOfAStreamIsToldOnce(t *testing.T) {
 	require.NoError(t, s.Bury(t.Context(), fetchOne(t, s)))
 	require.Equal(t, 1, buried)
 	require.Equal(t, 1, strings.Count(log.String(), "goes to the dead letters"))
+}
+
+// received is how many bytes the server has been sent.
+func (b *testbed) received(t *testing.T) (bytes int) {
+	t.Helper()
+	for line := range strings.Lines(b.client.Info(t.Context(), "stats").Val()) {
+		if number, ok := strings.CutPrefix(strings.TrimSpace(line), "total_net_input_bytes:"); ok {
+			var err error
+			bytes, err = strconv.Atoi(number)
+			require.NoError(t, err)
+			return bytes
+		}
+	}
+	t.Fatal("the server does not tell")
+	return 0
+}
+
+// A server that is full, or that refuses the permission, is not sent all spare elements with each heartbeat of each worker, to
+// refuse them: a thousand workers would be 14 MB/s. Once there is room what is missing is counted at once.
+func TestSparesAreNotTriedAgainAndAgain(t *testing.T) {
+	const turns, few = 20, 1000 // bytes in a turn, of all that Maintain sends
+	turn := func(b *testbed, l *List) {
+		b.clock.advance(heartbeatInterval)
+		_ = l.maintain(t.Context()) // a full server refuses the heartbeat
+	}
+	t.Run("while the server is full", func(t *testing.T) {
+		b := newTestbed(t)
+		l := b.list(t)
+		l.countSpares(t.Context())
+		b.fill(t)
+		l.countWithoutRoom(t.Context(), 9000)
+		before := b.received(t)
+		for range turns {
+			turn(b, l)
+		}
+		require.Less(t, b.received(t)-before, turns*few)
+		require.Zero(t, b.finished(t))
+		b.makeRoom(t)
+		turn(b, l)
+		require.EqualValues(t, 9000, b.finished(t))
+	})
+	t.Run("without the permission", func(t *testing.T) {
+		b := newTestbed(t)
+		l := b.list(t)
+		require.NoError(t, b.client.Do(t.Context(), "ACL", "SETUSER", "default", "-rpush").Err())
+		turn(b, l) // one attempt
+		require.Zero(t, b.client.Exists(t.Context(), l.spare).Val())
+		before := b.received(t)
+		for range turns {
+			turn(b, l)
+		}
+		require.Less(t, b.received(t)-before, turns*few)
+		require.NoError(t, b.client.Do(t.Context(), "ACL", "SETUSER", "default", "+rpush").Err())
+		b.clock.advance(refillPauseForbidden)
+		turn(b, l)
+		require.EqualValues(t, spares+1, b.client.LLen(t.Context(), l.spare).Val())
+	})
 }

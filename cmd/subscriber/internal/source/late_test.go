@@ -269,3 +269,43 @@ func (b *testbed) finished(t *testing.T) int64 {
 	}
 	return old + int64(done)
 }
+
+// A claim got no answer, and the server may get it after the worker's end: its name stays, or what the claim gives it
+// would go with the name.
+func TestStreamKeepsItsNameAfterAClaimThatMayComeLate(t *testing.T) {
+	for _, command := range []string{"xautoclaim", "xclaim"} {
+		t.Run(command, func(t *testing.T) {
+			b := newTestbed(t)
+			b.add(t, "m")
+			gone := NewStream(b.other("gone"))
+			require.NoError(t, gone.Recover(t.Context()))
+			m := fetchOne(t, gone)
+			if command == "xclaim" {
+				require.NoError(t, gone.Retry(t.Context(), m, 0))
+			}
+			o, late := b.behind(t)
+			s := NewStream(o)
+			require.NoError(t, s.Recover(t.Context()))
+			if command == "xautoclaim" {
+				require.NoError(t, b.client.Do(t.Context(), "XCLAIM", b.Key, b.Group, "gone", 0, m.ID, "IDLE", time.Hour.Milliseconds(), "JUSTID").Err())
+				b.clock.advance(reclaimGrace)
+			}
+			require.NoError(t, b.client.XGroupCreateConsumer(t.Context(), b.Key, b.Group, o.Consumer).Err())
+			claim := late.Hold(command)
+			_, err := s.Fetch(t.Context(), 1, false)
+			require.Error(t, err)
+			claim.Await()
+			require.NoError(t, s.Close(t.Context()))
+			claim.Deliver()
+			pending := b.pendingEntries(t)
+			require.Len(t, pending, 1)
+			require.Equal(t, o.Consumer, pending[0].Consumer)
+			var names []string
+			for _, consumer := range b.client.XInfoConsumers(t.Context(), b.Key, b.Group).Val() {
+				names = append(names, consumer.Name)
+			}
+			require.Contains(t, names, o.Consumer)
+			require.True(t, s.doubtful)
+		})
+	}
+}

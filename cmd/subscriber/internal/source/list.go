@@ -55,10 +55,11 @@ type List struct {
 	held      map[string]bool // members whose message is held here, or whose end is not settled
 	unsettled []ending        // the server may not know of these
 	doubtful  map[string]doubt
-	offset    time.Duration // of the server's clock to Now
-	beat      time.Time     // last heartbeat
-	since     time.Time     // what others hold may be taken from reclaimGrace after it
-	full      fullness      // the server is at maxmemory
+	clock     serverClock
+	beat      time.Time // last heartbeat that the server took
+	since     time.Time // what others hold may be taken from reclaimGrace after it
+	full      fullness  // the server is at maxmemory
+	refill    time.Time // spare elements are not put in order before it
 }
 
 // doubt is about a holding: whether the server made it, or will.

@@ -34,15 +34,7 @@ func (l *List) Maintain(ctx context.Context) {
 	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
 	for {
-		err := errors.Join(l.heartbeat(ctx), l.reclaim(ctx), l.mendLeases(ctx))
-		l.mu.Lock()
-		refused := len(l.unsettled) > 0 && l.full.logged
-		l.mu.Unlock()
-		if refused {
-			err = errors.Join(err, l.settleAll(ctx))
-		}
-		l.countInPlace(ctx)
-		if err != nil {
+		if err := l.maintain(ctx); err != nil {
 			l.Log.Debug("heartbeat or takeover failed", "error", err)
 		}
 		select {
@@ -51,6 +43,29 @@ func (l *List) Maintain(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// maintain is one turn of Maintain. What others hold is touched after a heartbeat alone: without one this worker
+// does not know the server's time, and by a wrong one a lease has ended that its worker has just extended, or ends
+// too late and is cut to what has long ended.
+func (l *List) maintain(ctx context.Context) error {
+	var err error
+	for _, step := range []func(context.Context) error{l.heartbeat, l.reclaim, l.mendLeases} {
+		if err = step(ctx); err != nil {
+			break
+		}
+	}
+	full := isFull(err)
+	l.mu.Lock()
+	refused := len(l.unsettled) > 0 && l.full.logged
+	l.mu.Unlock()
+	if refused {
+		err = errors.Join(err, l.settleAll(ctx))
+	}
+	if !full { // else what counts there is refused, too, and is up to 70 kB to send
+		l.countInPlace(ctx)
+	}
+	return err
 }
 
 // heartbeat says that this worker is alive, and extends the leases of what it holds, by the
@@ -64,10 +79,9 @@ func (l *List) heartbeat(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
-	before := l.offset
-	l.offset = now.Sub(l.Now())
+	ahead := l.clock.learn(now, l.Now())
 	// After an outage all leases have ended, and as well where the server's clock went ahead, by a failover for one.
-	if jumped := !l.beat.IsZero() && l.offset-before > lease/2; jumped || asked.Sub(l.beat) > lease/2 {
+	if ahead > lease/2 || asked.Sub(l.beat) > lease/2 {
 		l.since = asked
 	}
 	var leases []redis.Z
@@ -76,6 +90,7 @@ func (l *List) heartbeat(ctx context.Context) error {
 		leases = append(leases, redis.Z{Score: end, Member: member})
 	}
 	l.mu.Unlock()
+	l.tellJump(ahead)
 	_, err = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		pipe.ZAdd(ctx, l.consumers, redis.Z{Score: float64(now.Unix()), Member: l.Consumer})
 		for part := range slices.Chunk(leases, maxBatch) {

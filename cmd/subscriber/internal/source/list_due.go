@@ -65,13 +65,14 @@ func (l *List) fetchDue(ctx context.Context, limit int) ([]Message, error) {
 // workers that are gone. idle says that nothing is taken, and nothing waits to be.
 func (l *List) due(ctx context.Context, n int) (members []string, gone map[string]bool, idle bool, err error) {
 	now := l.serverNow()
-	var waiting, ended *redis.StringSliceCmd
+	var waiting *redis.StringSliceCmd
+	var ended *redis.ZSliceCmd
 	var next, all *redis.IntCmd
 	_, err = l.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		next, all = pipe.LLen(ctx, l.next), pipe.ZCard(ctx, l.taken)
 		waiting = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: "-inf", Max: score(waitingUntil(now)), Count: int64(n)})
 		if l.mayReclaim() {
-			ended = pipe.ZRangeByScore(ctx, l.taken, &redis.ZRangeBy{Min: score(queue.InWork), Max: score(inWork(now)), Count: int64(n)})
+			ended = pipe.ZRangeByScoreWithScores(ctx, l.taken, &redis.ZRangeBy{Min: score(queue.InWork), Max: score(inWork(now)), Count: int64(n)})
 		}
 		return nil
 	})
@@ -86,23 +87,48 @@ func (l *List) due(ctx context.Context, n int) (members []string, gone map[strin
 	if ended == nil {
 		return members, gone, idle, nil
 	}
+	over, err := l.over(ctx, ended.Val())
+	for _, member := range over {
+		members, gone[member] = append(members, member), true
+	}
+	return members, gone, idle, err
+}
+
+// over are those of the holdings whose lease has ended, of workers that are gone. Since the last heartbeat the
+// server's clock may have gone back, and their workers may have extended them by it: so it is asked once more.
+func (l *List) over(ctx context.Context, ended []redis.Z) (members []string, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, member := range ended.Val() {
-		if !l.held[member] { // else it is the heartbeat that is late
-			members, gone[member] = append(members, member), true
+	ended = slices.DeleteFunc(ended, func(z redis.Z) bool {
+		return l.held[z.Member.(string)] // it is the heartbeat that is late; go-redis reads no other type
+	})
+	l.mu.Unlock()
+	if len(ended) == 0 {
+		return nil, nil
+	}
+	if err := l.heartbeat(ctx); err != nil {
+		return nil, err
+	}
+	if !l.mayReclaim() {
+		return nil, nil
+	}
+	now := inWork(l.serverNow())
+	for _, z := range ended {
+		if z.Score <= now {
+			members = append(members, z.Member.(string))
 		}
 	}
-	return members, gone, idle, nil
+	return members, nil
 }
 
 func score(value float64) string { return strconv.FormatFloat(value, 'f', 0, 64) }
 
-// mayReclaim tells whether what others hold may be taken, now that its lease has ended.
+// mayReclaim tells whether what others hold may be taken, now that its lease has ended: by a worker that knows
+// itself to be alive, and that has seen the server for a while.
 func (l *List) mayReclaim() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Now().Sub(l.since) >= reclaimGrace
+	now := l.Now()
+	return now.Sub(l.beat) <= lease/2 && now.Sub(l.since) >= reclaimGrace
 }
 
 // takeOver takes messages from those holdings. Of a worker that is gone the delivery counts,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,14 +18,18 @@ import (
 // there is room, by any worker.
 
 const (
-	// spares are how many messages can be counted on a full server: they take 20 kB of it. What
-	// ends beyond them is counted in memory.
-	spares = 10_000
+	// spares are how many messages can be counted on a full server. What ends beyond them is counted in memory.
+	spares = queue.Spares
 	// spareElement is what there are so many of. Small integers take the least memory.
 	spareElement = "1"
 	// spareFirst is the list's first element, which stays: a list without any would be gone,
 	// and one that is gone does not say that all are missing.
 	spareFirst = "0"
+	// refillPause is the time between two attempts to put spares in order, after one that failed. It sends up to 70 kB: a thousand
+	// workers that try with each heartbeat would be 14 MB/s, for a server that has no room.
+	refillPause = 30 * time.Second
+	// refillPauseForbidden is that time where the permission is missing, which people give.
+	refillPauseForbidden = 10 * time.Minute
 )
 
 // countWithoutRoom counts messages that were ended. Where the answer is lost they count as counted: a
@@ -45,6 +50,12 @@ func (l *List) countWithoutRoom(ctx context.Context, messages int64) {
 // countSpares counts the elements that are missing, and puts others there, in one transaction that
 // only succeeds if the list is as it was. Without room, or without the permission, it is as before.
 func (l *List) countSpares(ctx context.Context) {
+	l.mu.Lock()
+	early := l.Now().Before(l.refill)
+	l.mu.Unlock()
+	if early {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
 	there, err := l.Client.LLen(ctx, l.spare).Result()
@@ -52,6 +63,13 @@ func (l *List) countSpares(ctx context.Context) {
 		err = l.Client.Watch(ctx, func(tx *redis.Tx) error { return l.refillSpares(ctx, tx) }, l.spare)
 	}
 	if err != nil && !errors.Is(err, redis.TxFailedErr) {
+		pause := refillPause
+		if redis.IsPermissionError(err) {
+			pause = refillPauseForbidden
+		}
+		l.mu.Lock()
+		l.refill = l.Now().Add(pause)
+		l.mu.Unlock()
 		l.Log.Debug("the spare elements for counting at maxmemory could not be put in order", "list", l.spare, "error", err)
 	}
 }

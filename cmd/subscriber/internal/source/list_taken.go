@@ -62,7 +62,7 @@ func (l *List) homeOf(member string) string { return l.taken + ":" + member }
 func (l *List) serverNow() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Now().Add(l.offset)
+	return l.clock.now(l.Now())
 }
 
 // leaseEnd is the score of a message that is in work from now on.

@@ -20,9 +20,11 @@ import (
 )
 
 // clock is a time that tests move.
-type clock struct{ offset atomic.Int64 }
+type clock struct{ offset, wall atomic.Int64 }
 
-func (c *clock) now() time.Time           { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) now() time.Time {
+	return withWall(time.Now().Add(time.Duration(c.offset.Load())), time.Duration(c.wall.Load()))
+}
 func (c *clock) advance(by time.Duration) { c.offset.Add(int64(by)) }
 
 // losing makes the server's reply to the next command of that name get lost: the command

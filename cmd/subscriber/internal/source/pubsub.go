@@ -42,8 +42,12 @@ type subscription struct {
 	stop     chan struct{} // closed to end it
 	ended    chan struct{} // closed when it has ended by itself or by stop
 	err      error         // why it ended; read after ended is closed
-	heard    atomic.Int64  // when something came last, in nanoseconds since 1970
-	pinged   time.Time     // for Fetch's goroutine alone
+
+	// Times are since began, by the monotonic clock: by the wall clock, which may be set back, a subscription that
+	// is heard would look silent.
+	began  time.Time
+	heard  atomic.Int64  // when something came last, in nanoseconds
+	pinged time.Duration // for Fetch's goroutine alone
 }
 
 // NewPubSub returns the source of a channel. Its client should be its own, and named
@@ -72,9 +76,8 @@ func (s *PubSub) Recover(ctx context.Context) error {
 		return s.classify(fmt.Errorf("SUBSCRIBE %s: %w", s.Key, err))
 	}
 	s.current = &subscription{
-		pubsub: pubsub, messages: make(chan string), stop: make(chan struct{}), ended: make(chan struct{}), pinged: s.Now(),
+		pubsub: pubsub, messages: make(chan string), stop: make(chan struct{}), ended: make(chan struct{}), began: s.Now(),
 	}
-	s.current.heard.Store(s.Now().UnixNano())
 	go s.current.read(context.WithoutCancel(ctx), s.Now)
 	return nil
 }
@@ -88,7 +91,7 @@ func (sub *subscription) read(ctx context.Context, now func() time.Time) {
 			sub.err = err
 			return
 		}
-		sub.heard.Store(now().UnixNano())
+		sub.heard.Store(int64(now().Sub(sub.began)))
 		message, ok := received.(*redis.Message)
 		if !ok {
 			continue // a pong
@@ -137,22 +140,22 @@ func (s *PubSub) Fetch(ctx context.Context, _ int, wait bool) ([]Message, error)
 
 func (s *PubSub) received(payload string) []Message {
 	now := s.Now()
-	s.current.heard.Store(now.UnixNano()) // the reader had it in hand, and read nothing since
+	s.current.heard.Store(int64(now.Sub(s.current.began))) // the reader had it in hand, and read nothing since
 	return []Message{{Key: s.Key, ID: payloadID(payload), Payload: payload, Deliveries: 1, fetched: now}}
 }
 
 // check asks a subscription that is silent whether it lives, and gives it up where it
 // doesn't answer.
 func (s *PubSub) check(ctx context.Context, sub *subscription) error {
-	now, heard := s.Now(), time.Unix(0, sub.heard.Load())
-	if heard.Before(sub.pinged) {
-		if now.Sub(sub.pinged) < pongTimeout {
+	now, heard := s.Now().Sub(sub.began), time.Duration(sub.heard.Load())
+	if heard < sub.pinged {
+		if now-sub.pinged < pongTimeout {
 			return nil
 		}
 		s.unsubscribe()
 		return fmt.Errorf("SUBSCRIBE %s: %w", s.Key, errSilent)
 	}
-	if now.Sub(heard) < pingInterval {
+	if now-heard < pingInterval {
 		return nil
 	}
 	sub.pinged = now

@@ -45,15 +45,18 @@ type Stream struct {
 
 	ended   atomic.Int64 // entries, since the stream was last trimmed from here
 	trimmed time.Time    // when that was; for Maintain alone
+	mending mending      // for Maintain alone
 
 	mu        sync.Mutex
-	held      map[string]bool // IDs of entries whose work has not ended here
-	unsettled []burial        // finished, but perhaps pending still
-	doubtful  bool            // an XREADGROUP got no answer: it may yet be executed, at any time
-	offset    time.Duration   // of the server's clock to Now
-	contact   time.Time       // when the server last told its time
-	since     time.Time       // what others hold may be claimed from reclaimGrace after it
-	fullTold  time.Time       // when a server without room for a dead letter was last told of
+	held      map[string]time.Time // IDs of entries whose work has not ended here, and when they came
+	unsettled []burial             // finished, but perhaps pending still
+	doubtful  bool                 // a command that gives entries to this consumer got no answer: it may yet be executed
+	clock     serverClock
+	contact   time.Time // when the server last told its time
+	since     time.Time // what others hold may be claimed from reclaimGrace after it
+	misdated  bool      // the clock jumped, and what is in work here is still dated by what it was
+	doubted   time.Time // entries may be pending whose delivery lies ahead of the clock; zero: none are
+	fullTold  time.Time // when a server without room for a dead letter was last told of
 }
 
 // burial is an entry that is finished: acknowledged, and perhaps a dead letter.
@@ -66,12 +69,12 @@ type burial struct {
 func NewStream(o Options) *Stream {
 	return &Stream{
 		Options: o, claimIdle: o.MessageTimeout + ClaimMargin, dead: deadletter.Box{Key: o.Key, Group: o.Group},
-		cursor: "0-0", held: map[string]bool{},
+		cursor: "0-0", held: map[string]time.Time{},
 	}
 }
 
-// Maintain keeps an eye on the server's clock until ctx ends. Fetch looks after entries of
-// consumers that are gone, and the server knows how long each entry has been pending.
+// Maintain keeps an eye on the server's clock until ctx ends, and mends what its jumps did. Fetch looks after
+// entries of consumers that are gone, and the server knows how long each entry has been pending.
 func (s *Stream) Maintain(ctx context.Context) {
 	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
@@ -81,8 +84,8 @@ func (s *Stream) Maintain(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if err := s.lookAtClock(ctx); err != nil {
-			s.Log.Debug("the server did not tell its time", "error", err)
+		if err := s.maintain(ctx); err != nil {
+			s.Log.Debug("the server's clock could not be looked at", "error", err)
 		}
 		if err := s.trimIfDue(ctx); err != nil {
 			s.Log.Debug("the stream could not be trimmed", "error", err)
@@ -90,36 +93,14 @@ func (s *Stream) Maintain(ctx context.Context) {
 	}
 }
 
-// lookAtClock notes the server's time. After an outage what others hold is left alone for a while:
-// the time that it is pending has gone on, and they must first be able to acknowledge it.
-func (s *Stream) lookAtClock(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
-	defer cancel()
-	now, err := s.serverTime(ctx)
-	if err != nil {
-		return err
+// maintain is one turn of Maintain. By a time that is not known to be the server's nothing is dated.
+func (s *Stream) maintain(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.lookAtClock, s.redate, s.mend} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	here := s.Now()
-	switch jump := now.Sub(here) - s.offset; {
-	case s.contact.IsZero():
-	case jump > heartbeatInterval:
-		// By a clock that went ahead, of a failover for one, all have been pending for long. So what is pending has its
-		// time once more by ours.
-		s.since = here.Add(max(0, s.claimIdle-reclaimGrace))
-	case here.Sub(s.contact) > 3*heartbeatInterval:
-		s.since = here
-	}
-	s.offset, s.contact = now.Sub(here), here
 	return nil
-}
-
-// mayClaim tells whether entries that were given up may be claimed.
-func (s *Stream) mayClaim() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Now().Sub(s.since) >= reclaimGrace
 }
 
 // Recover creates the group where there is none, at the start of the stream, so that no
@@ -132,14 +113,10 @@ func (s *Stream) Recover(ctx context.Context) error {
 	if err := s.checkKind(ctx, queue.Stream); err != nil {
 		return err
 	}
-	if err := s.lookAtClock(ctx); err != nil {
-		return err
-	}
-	if err := s.createGroup(ctx); err != nil {
-		return err
-	}
-	if err := s.settleAll(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{s.lookAtClock, s.createGroup, s.redate, s.settleAll} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	s.history = "-"
 	s.tellTrimming()
@@ -174,7 +151,7 @@ func (s *Stream) Fetch(ctx context.Context, limit int, wait bool) ([]Message, er
 			return found, err
 		}
 	}
-	look := s.mayClaim() && !s.Now().Before(s.nextClaim)
+	look := !s.Now().Before(s.nextClaim)
 	if look && !s.newFirst {
 		if found, err := s.claim(ctx, limit); err != nil || len(found) > 0 {
 			return found, err
@@ -213,17 +190,22 @@ func (s *Stream) read(ctx context.Context, limit int, wait bool) ([]redis.XMessa
 		return nil, nil
 	}
 	if err != nil {
-		if connection.MayHaveHappened(err) {
-			s.mu.Lock()
-			s.doubtful = true
-			s.mu.Unlock()
-		}
+		s.doubt(err)
 		return nil, s.classify(fmt.Errorf("XREADGROUP %s %s: %w", s.Key, s.Group, err))
 	}
 	if len(streams) == 0 {
 		return nil, nil
 	}
 	return streams[0].Messages, nil
+}
+
+// doubt notes that a command that gives entries to this consumer may yet be executed, after that error.
+func (s *Stream) doubt(err error) {
+	if connection.MayHaveHappened(err) {
+		s.mu.Lock()
+		s.doubtful = true
+		s.mu.Unlock()
+	}
 }
 
 // take holds the entries and returns them as messages. An entry that was delivered too
@@ -237,7 +219,7 @@ func (s *Stream) take(ctx context.Context, entries []redis.XMessage, deliveries 
 			fields: entry.Values, fetched: now,
 		}
 		s.mu.Lock()
-		s.held[m.ID] = true
+		s.held[m.ID] = now
 		s.mu.Unlock()
 		var err error
 		switch {

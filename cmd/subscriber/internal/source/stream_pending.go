@@ -11,9 +11,10 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
-// maxClaimScans bounds the calls of one look for entries that were given up: a call scans
-// ten entries for each one that it may return (XAUTOCLAIM, COUNT), which are maxClaim. So fifty workers that look each
-// second scan 500,000 at most, however many are pending.
+// maxClaimScans bounds the calls of one look for entries that were given up, which waits for all of them, and
+// maxClaim what a call may return: it scans ten entries for each (Redis, XAUTOCLAIM, COUNT). So a look scans at most
+// 10,000. While it has not come to the end of what is pending, the next fetch goes on with it; then it is due
+// again after claimInterval.
 const maxClaimScans, maxClaim = 10, 100
 
 // fetchHistory returns entries that this consumer's name has pending but that are not
@@ -64,6 +65,7 @@ func (s *Stream) adopt(ctx context.Context, pending []redis.XPendingExt) ([]Mess
 		return nil
 	})
 	if err != nil {
+		s.doubt(err)
 		return nil, s.classify(fmt.Errorf("XCLAIM %s %s: %w", s.Key, s.Group, err))
 	}
 	var entries []redis.XMessage
@@ -71,12 +73,6 @@ func (s *Stream) adopt(ctx context.Context, pending []redis.XPendingExt) ([]Mess
 		entries = append(entries, claim.Val()...)
 	}
 	return s.take(ctx, entries, func(i int) int64 { return counts[entries[i].ID] })
-}
-
-func (s *Stream) serverNow() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Now().Add(s.offset)
 }
 
 // isUnknown tells whether an entry is neither in work here nor finished.
@@ -93,7 +89,7 @@ func (s *Stream) unknown(entries []redis.XMessage) []redis.XMessage {
 		finished[b.message.ID] = true
 	}
 	for _, entry := range entries {
-		if !s.held[entry.ID] && !finished[entry.ID] {
+		if _, held := s.held[entry.ID]; !held && !finished[entry.ID] {
 			unknown = append(unknown, entry)
 		}
 	}
@@ -105,12 +101,19 @@ func (s *Stream) unknown(entries []redis.XMessage) []redis.XMessage {
 func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
 	defer cancel()
+	if err := s.freshenClock(ctx); err != nil {
+		return nil, err
+	}
+	if !s.mayClaim() {
+		return s.claimWaiting(ctx, limit)
+	}
 	for range maxClaimScans {
 		entries, next, err := s.Client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
 			Stream: s.Key, Group: s.Group, Consumer: s.Consumer,
 			MinIdle: s.claimIdle, Start: s.cursor, Count: int64(min(limit, maxClaim)),
 		}).Result()
 		if err != nil {
+			s.doubt(err)
 			return nil, s.classify(fmt.Errorf("XAUTOCLAIM %s %s: %w", s.Key, s.Group, err))
 		}
 		s.cursor = next
@@ -125,6 +128,39 @@ func (s *Stream) claim(ctx context.Context, limit int) ([]Message, error) {
 		}
 	}
 	return nil, nil
+}
+
+// claimWaiting takes over entries that wait for another delivery and are due. Of workers that may be gone it takes none.
+func (s *Stream) claimWaiting(ctx context.Context, limit int) ([]Message, error) {
+	due, err := s.Client.XPendingExt(ctx, &redis.XPendingExtArgs{
+		Stream: s.Key, Group: s.Group, Consumer: queue.WaitingConsumer, Idle: s.claimIdle, Start: "-", End: "+", Count: int64(min(limit, maxClaim)),
+	}).Result()
+	if err != nil {
+		return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
+	}
+	if len(due) == 0 {
+		s.nextClaim = s.Now().Add(claimInterval)
+		return nil, nil
+	}
+	ids := make([]string, len(due))
+	for i, p := range due {
+		ids[i] = p.ID
+	}
+	entries, err := s.Client.XClaim(ctx, &redis.XClaimArgs{
+		Stream: s.Key, Group: s.Group, Consumer: s.Consumer, MinIdle: s.claimIdle, Messages: ids,
+	}).Result()
+	if err != nil {
+		s.doubt(err)
+		return nil, s.classify(fmt.Errorf("XCLAIM %s %s: %w", s.Key, s.Group, err))
+	}
+	unknown := s.unknown(entries)
+	if len(unknown) == 0 { // others were faster, or they were deleted
+		s.nextClaim = s.Now().Add(claimInterval)
+		return nil, nil
+	}
+	s.event(Reclaimed, len(unknown))
+	s.newFirst = true
+	return s.takeAgain(ctx, unknown)
 }
 
 // takeAgain takes entries that were delivered before.
@@ -206,7 +242,7 @@ func (s *Stream) Close(ctx context.Context) error {
 	doubtful := s.doubtful
 	s.mu.Unlock()
 	if doubtful {
-		return nil // a read that failed may yet give it entries, which would go with its name
+		return nil // a read or a claim that failed may yet give it entries, which would go with its name
 	}
 	pending, err := s.Client.XPendingExt(ctx, &redis.XPendingExtArgs{
 		Stream: s.Key, Group: s.Group, Start: "-", End: "+", Count: 1, Consumer: s.Consumer,

@@ -58,6 +58,13 @@ func (g *gate) enter(ctx context.Context) (probe, ok bool) {
 	return false, false
 }
 
+// shut tells whether no messages may be taken but those that probe the handler: it may have closed since enter.
+func (g *gate) shut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}
+
 // abandon says that no message was found to probe with.
 func (g *gate) abandon() {
 	g.mu.Lock()

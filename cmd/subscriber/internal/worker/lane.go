@@ -102,7 +102,7 @@ func (l *lane) fetch(ctx, detached context.Context) error {
 		return err
 	}
 	l.idle = 0
-	l.begin(l.received(ctx, batch), batch)
+	l.begin(l.received(ctx, batch), batch, probe)
 	return nil
 }
 
@@ -116,6 +116,10 @@ func (l *lane) fetchInto(ctx, detached context.Context, probe bool) ([]source.Me
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
+		return nil, nil
+	}
+	if !probe && l.gate.shut() {
+		<-l.slots
 		return nil, nil
 	}
 	limit := l.limit()
@@ -174,8 +178,8 @@ func (l *lane) awaitQueue(ctx context.Context) {
 }
 
 // begin starts the work on a batch; a slot for the first message is taken. It gives back
-// those that can't begin soon, or before ctx ends.
-func (l *lane) begin(ctx context.Context, batch []source.Message) {
+// those that can't begin soon, or before ctx ends, or, unless they probe it, the handler is away.
+func (l *lane) begin(ctx context.Context, batch []source.Message, probe bool) {
 	deadline := time.NewTimer(source.BeginWithin)
 	defer deadline.Stop()
 	for i, m := range batch {
@@ -183,7 +187,7 @@ func (l *lane) begin(ctx context.Context, batch []source.Message) {
 			l.release(ctx, batch[i:])
 			return
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !probe && l.gate.shut() {
 			<-l.slots
 			l.release(ctx, batch[i:])
 			return

@@ -433,3 +433,27 @@ func TestIntakePausesWhileTheHandlerIsAway(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "is available again"), log.String())
 	})
 }
+
+// A handler that asks to be left alone is: a message that was on its way to it meanwhile goes back. It came while
+// the only slot was taken by the one that the handler did not take.
+func TestNothingIsSentOnceTheHandlerAsksToBeLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(batch("1"), batch("2"), batch("3"), batch("4"))
+		f.waits = time.Second
+		begun, answer := make(chan string, 10), make(chan struct{})
+		stop := run(t, f, Options{Concurrency: 1, Deliver: func(_ context.Context, m source.Message) error {
+			begun <- m.ID
+			<-answer
+			return &delivery.Unavailable{RetryAfter: time.Minute, Err: errors.New("503")}
+		}})
+		synctest.Wait()
+		close(answer)
+		<-time.After(50 * time.Second)
+		synctest.Wait()
+		require.Len(t, begun, 1)
+		<-time.After(20 * time.Second)
+		synctest.Wait()
+		require.Len(t, begun, 2, "one that tries it")
+		require.NoError(t, stop())
+	})
+}
