@@ -28,23 +28,24 @@ const (
 	documentedKEDA = "keda" // its namespace
 )
 
-// onTheWay are the documents whose commands are run where the quick start has a channel that scales, in this order, each with
-// what a reader has who comes to it.
+// onTheWay are the documents whose commands are run where the quick start has a channel that scales, each with what a reader has
+// who comes to it. Those that change the operator or the channel are last, one after the other; before them, the others share a time.
 var onTheWay = []struct {
-	file  string
-	given func(n *newcomer)
+	file    string
+	given   func(n *newcomer)
+	changes bool
 }{
 	{file: "README.md"},
 	{file: "docs/troubleshooting.md"},
-	{file: "docs/channels.md"},
 	{file: "docs/dashboard.md"},
 	{file: "docs/publisher.md"},
 	{file: "docs/runbooks.md"},
 	{file: "docs/simulation.md", given: func(n *newcomer) { n.copy("orders.yaml", "channel.yaml") }},
 	{file: "docs/migrating.md", given: (*newcomer).scaledByKEDA},
-	{file: "docs/upgrading.md"},
-	{file: chartDocument},
-	{file: "docs/kubectl-pubsub.md", given: (*newcomer).deadLetter},
+	{file: "docs/channels.md", changes: true},
+	{file: "docs/upgrading.md", changes: true},
+	{file: chartDocument, changes: true},
+	{file: "docs/kubectl-pubsub.md", given: (*newcomer).deadLetter, changes: true},
 }
 
 // onlyRead are the documents whose commands in the text, not in blocks, are run as well if they only read.
@@ -53,32 +54,42 @@ var onlyRead = []string{
 	"docs/upgrading.md", "docs/runbooks.md", "docs/kubectl-pubsub.md", "docs/queues.md", chartDocument,
 }
 
-// Somebody who has a cluster with KEDA, kubectl and helm does what the documents say, as they say it: first the README's
-// installation, then the quick start from the installation to a fleet that has grown, what the other documents show, and the
-// removal. What is printed has the form that the documents show. It tells how long the quick start took.
+// Somebody who has a cluster with KEDA, kubectl and helm does what the documents say, as they say it: the quick start from the
+// installation to a fleet that has grown, what the other documents show, the removal, and the README's installation. What is
+// printed has the form that the documents show. It tells how long the quick start took.
 func TestNewcomersPath(t *testing.T) {
 	// Not in parallel: all others need the operator, which is removed and installed.
 	if env.kedaNamespace != documentedKEDA {
 		t.Skipf("the documents are for KEDA in namespace %s; here it is in %s", documentedKEDA, env.kedaNamespace)
 	}
 	n := arrive(t)
-	require.True(t, n.follow("README.md", only("Install")), "the installation of the README")
 	require.True(t, n.follow(chartDocument, only("Uninstalling")), "the removal by the chart's README")
-
+	n.forgetLeader()
 	require.True(t, n.follow(quickstart, except(remove)), "the quick start")
 	n.tellTimes()
 	n.useNamespace(shop)
-	for _, next := range onTheWay {
-		t.Run(next.file, func(t *testing.T) {
-			here := n.in(t)
-			if next.given != nil {
-				next.given(here)
+	t.Run("on the way", func(t *testing.T) {
+		for _, next := range onTheWay {
+			if !next.changes {
+				t.Run(next.file, func(t *testing.T) {
+					t.Parallel()
+					n.in(t).visit(next.file, next.given)
+				})
 			}
-			here.follow(next.file, except("Install", "Uninstalling"))
+		}
+		t.Run("commands in the text", func(t *testing.T) {
+			t.Parallel()
+			n.in(t).readEverything()
 		})
+	})
+	for _, next := range onTheWay {
+		if next.changes {
+			t.Run(next.file, func(t *testing.T) { n.in(t).visit(next.file, next.given) })
+		}
 	}
-	t.Run("commands in the text", func(t *testing.T) { n.in(t).readEverything() })
 	require.True(t, n.follow(quickstart, only(remove)), "the removal")
+	n.forgetLeader()
+	require.True(t, n.follow("README.md", only("Install")), "the installation of the README")
 }
 
 // newcomer is at a terminal, in a folder with what the documents name.
@@ -95,7 +106,7 @@ type deed struct {
 	took  time.Duration
 }
 
-// arrive prepares the folder, takes away the operator, and sees to it that all is as before at the end.
+// arrive prepares the folder, and sees to it that all is as before at the end.
 func arrive(t *testing.T) *newcomer {
 	t.Helper()
 	out, err := run(t.Context(), "kubectl", "get", "namespace", shop, "--ignore-not-found", "--output", "name")
@@ -120,16 +131,31 @@ func arrive(t *testing.T) *newcomer {
 	})
 	plugin := s.buildPlugin()
 	n.environ = append(os.Environ(), "PATH="+filepath.Dir(plugin)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	_, err = run(t.Context(), "helm", "uninstall", release, "--namespace", systemNamespace, "--wait", "--timeout", "55s")
-	require.NoError(t, err)
 	return n
 }
 
 // in is the same newcomer in a test of its own.
 func (n *newcomer) in(t *testing.T) *newcomer {
 	here := *n
-	here.t = t
+	here.t, here.stands, here.done = t, slices.Clip(n.stands), slices.Clip(n.done)
 	return &here
+}
+
+// visit follows a document with what its reader has.
+func (n *newcomer) visit(file string, given func(*newcomer)) {
+	n.t.Helper()
+	if given != nil {
+		given(n)
+	}
+	n.follow(file, except("Install", "Uninstalling"))
+}
+
+// forgetLeader removes what a newcomer's cluster has not: the Lease of the operator of just before, which lost the right to
+// give it up together with its role. The next one would wait for its 15 s.
+func (n *newcomer) forgetLeader() {
+	n.t.Helper()
+	_, err := run(n.t.Context(), "kubectl", "delete", "lease", "-n", systemNamespace, release+"-controller", "--ignore-not-found")
+	require.NoError(n.t, err)
 }
 
 // prepareFolder copies what the documents' commands name, with the images that the cluster has in place of the published ones.
