@@ -108,10 +108,10 @@ func (j *job) untilPrinted(wanted *regexp.Regexp) error {
 		select {
 		case <-ticker.C:
 		case <-j.ended:
-			if !wanted.MatchString(j.out.String()) {
-				return j.failed(fmt.Errorf("it ended (%v) and did not print %s", j.err, wanted))
+			if wanted.MatchString(j.out.String()) {
+				return nil
 			}
-			return nil
+			return j.failed(errors.Join(fmt.Errorf("it ended and did not print %s", wanted), j.err))
 		case <-deadline:
 			return j.failed(fmt.Errorf("it did not print %s within %s", wanted, blockTimeout))
 		}
