@@ -234,7 +234,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 		--set controller.serviceAccount.name=controller --set scaler.serviceAccount.name=scaler \
 		$(foreach role,controller scaler controller-leader-election,--show-only templates/$(role)-rbac.yaml) | sed 1d; } > translator/testdata/watched-roles.yaml
 	$(BUNDLE) $(page)
-	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.mode=disabled --set crds.keep=false; } > deploy/operator.yaml
+	{ cat deploy/operator.header; helm template pubsub-operator $(CHART) --namespace pubsub-system --kube-version 1.36.0 --set tls.mode=disabled --set crds.keep=false --skip-tests; } > deploy/operator.yaml
 
 generated = api proto charts deploy docs/api.md docs/metrics.md docs/simulation translator/testdata/watched-roles.yaml $(page)/dist
 

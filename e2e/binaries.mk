@@ -127,7 +127,7 @@ TEST_PACKAGES    := redis-server gcc libc6-dev openssl
 NODE_PACKAGES    := nodejs npm
 BROWSER_PACKAGES := chromium fonts-dejavu-core
 JOB_PACKAGES     := python3-celery python3-redis python3-rq ruby-sidekiq ruby-redis-namespace php-cli php-redis php-illuminate-queue php-illuminate-redis
-CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins iptables conntrack util-linux mount iproute2 curl jq
 
 define install_packages
 @missing=; \

@@ -53,3 +53,11 @@ func TestListsArePushedFromTheLeft(t *testing.T) {
 		assert.NotRegexp(t, `redis-cli.* RPUSH`, text, name)
 	}
 }
+
+// kubectl knows no hooks: it would apply the pod of helm test with the rest, and leave it there.
+func TestDeployHasNoHooks(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "deploy/operator.yaml"))
+	require.NoError(t, err)
+	assert.True(t, strings.Contains(string(text), "\nkind: Deployment\n"), "the objects were not found")
+	assert.False(t, strings.Contains(string(text), "helm.sh/hook"), "deploy/operator.yaml has a hook of helm")
+}

@@ -169,6 +169,8 @@ var othersFlags = map[string]bool{
 	"create-namespace": true, "reset-then-reuse-values": true, "reuse-values": true, // helm
 	"as": true, "cascade": true, "field-selector": true, "for": true, "from-file": true, "from-literal": true, // kubectl
 	"overwrite": true, "recursive": true, "server-side": true, "serviceaccount": true, "tail": true,
+	"attach":         true, // kubectl run
+	"fail":           true, // curl
 	"scan":           true, // redis-cli
 	"with-scheduler": true, // rq
 }

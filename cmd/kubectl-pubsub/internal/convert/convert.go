@@ -62,8 +62,7 @@ var secrets = map[string]string{
 // ScaledObject converts one. The authentications are TriggerAuthentications by name, as far as
 // they are known.
 func ScaledObject(source *unstructured.Unstructured, authentications map[string]*unstructured.Unstructured, o Options) (Result, error) {
-	r := Result{Object: source.DeepCopy()}
-	unstructured.RemoveNestedField(r.Object.Object, "status")
+	r := Result{Object: authored(source)}
 	if source.GetKind() != "ScaledObject" {
 		return r, fmt.Errorf("it is a %s: only a ScaledObject can be converted", source.GetKind())
 	}
@@ -103,6 +102,26 @@ func ScaledObject(source *unstructured.Unstructured, authentications map[string]
 	}
 	triggers[ours] = converted
 	return r, unstructured.SetNestedSlice(r.Object.Object, triggers, "spec", "triggers")
+}
+
+// lastApplied is where kubectl apply keeps what it was given.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// authored is a copy without what the API server and KEDA wrote, which kubectl get prints as well. It can be applied over
+// the object, whatever KEDA has changed of it meanwhile; with a resourceVersion it could not.
+func authored(source *unstructured.Unstructured) *unstructured.Unstructured {
+	object := source.DeepCopy()
+	delete(object.Object, "status")
+	if metadata, ok := object.Object["metadata"].(map[string]any); ok {
+		maps.DeleteFunc(metadata, func(field string, _ any) bool {
+			return !slices.Contains([]string{"name", "namespace", "labels", "annotations"}, field)
+		})
+		unstructured.RemoveNestedField(metadata, "annotations", lastApplied)
+		if annotations, ok := metadata["annotations"].(map[string]any); ok && len(annotations) == 0 {
+			delete(metadata, "annotations")
+		}
+	}
+	return object
 }
 
 // metadata is that of our trigger.

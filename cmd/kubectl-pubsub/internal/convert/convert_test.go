@@ -46,6 +46,27 @@ func converted(t *testing.T, source *unstructured.Unstructured, authentications 
 	return metadata, result
 }
 
+// What kubectl get prints is converted to what can be applied over it, and later over what KEDA has changed: without what the API server and
+// KEDA wrote. A resourceVersion of before would be a conflict.
+func TestWhatOthersWroteIsLeftOut(t *testing.T) {
+	source := scaledObject(t, "redis", `{address: "a:1", listName: mail}`)
+	metadata := map[string]any{
+		"name": "mailer", "namespace": "shop", "labels": map[string]any{"team": "shop"}, "annotations": map[string]any{
+			"autoscaling.keda.sh/paused": "true", "kubectl.kubernetes.io/last-applied-configuration": "{}",
+		},
+		"uid": "ae2d395a", "resourceVersion": "1674", "generation": int64(1), "creationTimestamp": "2026-11-26T16:07:09Z", "selfLink": "/a",
+		"finalizers": []any{"finalizer.keda.sh"}, "managedFields": []any{map[string]any{"manager": "keda"}},
+		"ownerReferences": []any{map[string]any{"name": "shop"}},
+	}
+	source.Object["metadata"], source.Object["status"] = metadata, map[string]any{"hpaName": "keda-hpa-mailer"}
+	_, result := converted(t, source, nil)
+	assert.Equal(t, map[string]any{
+		"name": "mailer", "namespace": "shop", "labels": map[string]any{"team": "shop"}, "annotations": map[string]any{"autoscaling.keda.sh/paused": "true"},
+	}, result.Object.Object["metadata"])
+	assert.NotContains(t, result.Object.Object, "status")
+	assert.Equal(t, "1674", source.GetResourceVersion(), "what was given stays as it is")
+}
+
 // What comes out is what the scaler reads: with the values of before.
 func TestConverted(t *testing.T) {
 	for name, test := range map[string]struct{ kind, metadata, want string }{
