@@ -98,6 +98,9 @@ func (d *decoder) has(data []byte) (key string, same bool) {
 	return parts.key(), known && before.channel.ResourceVersion == plain(parts.version) && string(before.channel.UID) == plain(parts.uid)
 }
 
+// ours is the version that is read.
+var ours = v1.GroupVersion.String()
+
 // channel decodes a channel from what the API server sent to a follower of a namespace (empty: of
 // all). One that can't be decoded says so (reading.Unreadable), whatever it is: the others are
 // followed all the same.
@@ -106,8 +109,8 @@ func (d *decoder) channel(data []byte, namespace string) *v1.PubSubChannel {
 	if err != nil {
 		return d.whole(data, parts, namespace)
 	}
-	if version := plain(parts.apiVersion); version != "" && version != v1.GroupVersion.String() {
-		return d.standIn(parts, namespace, fmt.Errorf("it is of %s, and this plugin reads %s: upgrade the plugin", version, v1.GroupVersion))
+	if version := bytes.Trim(parts.apiVersion, `"`); len(version) > 0 && string(version) != ours {
+		return d.standIn(parts, namespace, fmt.Errorf("it is of %s, and this plugin reads %s: upgrade the plugin", version, ours))
 	}
 	before, known := d.known[parts.key()]
 	if !known || before.rest != d.unchanged(parts) || reading.Unreadable(before.channel) != "" {

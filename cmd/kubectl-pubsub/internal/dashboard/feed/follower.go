@@ -177,7 +177,7 @@ func (w *follower) watch(ctx context.Context, version string) error {
 		case "DELETED":
 			parts, err := split(object)
 			if err != nil || !parts.named() {
-				return nil //nolint:nilerr // which one it was, the next list shows
+				return nil // which one it was, the next list shows
 			}
 			w.known.forget(parts.key())
 			w.feed.fleet.Forget(parts.key())

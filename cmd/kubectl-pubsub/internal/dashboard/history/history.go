@@ -131,7 +131,7 @@ func queryOf(name, namespace, channel string) string {
 func (p *Prometheus) Points(ctx context.Context, namespace, name string, now time.Time) ([]protocol.Point, error) {
 	step := max(shortestStep, (p.span / mostSteps).Round(time.Second))
 	during := promv1.Range{Start: now.Add(-p.span), End: now, Step: step}
-	found := map[model.Time]*protocol.Point{}
+	found := map[int64]*protocol.Point{} // by their time, in milliseconds
 	told, err := p.values(ctx, queryOf(replicas.name, namespace, name), during)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (p *Prometheus) Points(ctx context.Context, namespace, name string, now tim
 		if value, ok := number(pair); ok {
 			point := &protocol.Point{Time: pair.Timestamp.Time().UTC()}
 			replicas.set(point, value)
-			found[pair.Timestamp] = point
+			found[int64(pair.Timestamp)] = point
 		}
 	}
 	for _, metric := range others {
@@ -149,8 +149,8 @@ func (p *Prometheus) Points(ctx context.Context, namespace, name string, now tim
 			return nil, err
 		}
 		for _, pair := range told {
-			if value, ok := number(pair); ok && found[pair.Timestamp] != nil {
-				metric.set(found[pair.Timestamp], value)
+			if value, ok := number(pair); ok && found[int64(pair.Timestamp)] != nil {
+				metric.set(found[int64(pair.Timestamp)], value)
 			}
 		}
 	}

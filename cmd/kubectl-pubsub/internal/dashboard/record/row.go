@@ -98,6 +98,9 @@ func marksOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.Tim
 
 // changesOf are what somebody changed of a channel: who looks at its past, or replays it, has to know.
 func changesOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.Time) []protocol.Mark {
+	if before.Generation == after.Generation && is.Paused == was.Paused { // as nearly always
+		return nil
+	}
 	var marks []protocol.Mark
 	mark := func(kind, words string) {
 		marks = append(marks, protocol.Mark{Time: at, Kind: kind, From: is.Desired, To: is.Desired, Words: words})

@@ -155,7 +155,7 @@ func (s *Server) history(ctx context.Context, channel *v1.PubSubChannel) string 
 	if s.options.History == nil || s.options.Fleet.Prepended(channel) {
 		return ""
 	}
-	asked := s.asking.DoChan(string(channel.UID), func() (any, error) {
+	asked := s.asking.DoChan(string(channel.UID), func() (any, error) { //nolint:contextcheck // the question is not that of one page, which may leave
 		ctx, cancel := context.WithTimeoutCause(s.running, historyTimeout, errHistory)
 		defer cancel()
 		points, err := s.options.History(ctx, channel.Namespace, channel.Name)
