@@ -91,7 +91,7 @@ func TestARenderedChartTakesCertificatesOver(t *testing.T) {
 	require.NotNil(t, former)
 	chart, err := filepath.Abs("../../charts/pubsub-operator")
 	require.NoError(t, err)
-	args := append([]string{"template", "--no-hooks", "--set", "crds.enabled=false"}, upgradeOf(chart, "tls.managed.settle="+rotationSettle.String())[1:]...)
+	args := append([]string{"template", "--kube-version", "1.36.0", "--no-hooks", "--set", "crds.enabled=false"}, upgradeOf(chart, "tls.managed.settle="+rotationSettle.String())[1:]...)
 	rendered, err := run(t.Context(), "helm", args...)
 	require.NoError(t, err)
 	t.Cleanup(func() { // they are not of the release, which is installed again after this
