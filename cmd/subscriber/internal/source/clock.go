@@ -5,8 +5,9 @@ import "time"
 // serverClock is the server's clock as it was told last. It goes on by the monotonic clock here: the wall
 // clock here may be set to another time, and nobody would notice. It is not safe for concurrent use.
 type serverClock struct {
-	told time.Time // by the server
-	at   time.Time // when it came, by Options.Now; zero: it has not been told
+	told time.Time     // by the server
+	at   time.Time     // when it came, by Options.Now; zero: it has not been told
+	took time.Duration // from the question to it: told may be so much older
 }
 
 // now is the server's time; until that is told, it is ours.
@@ -17,13 +18,14 @@ func (c *serverClock) now(here time.Time) time.Time {
 	return c.told.Add(here.Sub(c.at))
 }
 
-// learn takes what the server told, and returns by how much that is more than what was expected; 0 the
-// first time.
-func (c *serverClock) learn(told, here time.Time) (ahead time.Duration) {
+// learn takes what the server told to a question, and returns by how much that is more than what was expected, and less where
+// it is negative: as far as it is certain, whenever between question and answer the server looked. The first time it is 0.
+func (c *serverClock) learn(told, asked, here time.Time) (ahead time.Duration) {
 	if !c.at.IsZero() {
-		ahead = told.Sub(c.now(here))
+		most, least := told.Sub(c.now(here)), told.Sub(c.now(asked))
+		ahead = max(0, most-c.took) + min(0, least)
 	}
-	c.told, c.at = told, here
+	c.told, c.at, c.took = told, here, here.Sub(asked)
 	return ahead
 }
 

@@ -79,7 +79,7 @@ func (l *List) heartbeat(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
-	ahead := l.clock.learn(now, l.Now())
+	ahead := l.clock.learn(now, asked, l.Now())
 	// After an outage all leases have ended, and as well where the server's clock went ahead, by a failover for one.
 	if ahead > lease/2 || asked.Sub(l.beat) > lease/2 {
 		l.since = asked

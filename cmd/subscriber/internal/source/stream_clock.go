@@ -42,13 +42,14 @@ type mending struct {
 func (s *Stream) lookAtClock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
+	asked := s.Now()
 	now, err := s.serverTime(ctx)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	here := s.Now()
-	ahead := s.clock.learn(now, here)
+	ahead := s.clock.learn(now, asked, here)
 	jumped := ahead.Abs() > heartbeatInterval
 	switch {
 	case jumped && ahead > 0:
