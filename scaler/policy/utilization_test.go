@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -174,29 +173,4 @@ func mean(samples []int64) int64 {
 		sum += sample
 	}
 	return sum / int64(len(samples))
-}
-
-// The window is 5 times as long as a message is in flight, and at least as configured.
-func TestWindowFor(t *testing.T) {
-	for name, test := range map[string]struct{ configured, took, want time.Duration }{
-		"not known":           {0, 0, 2 * time.Minute},
-		"short ones":          {0, 175 * time.Millisecond, 2 * time.Minute},
-		"just fits":           {0, 24 * time.Second, 2 * time.Minute},
-		"a little more":       {0, 25 * time.Second, 3 * time.Minute},
-		"two minutes":         {0, 2 * time.Minute, 10 * time.Minute},
-		"hours":               {0, 1 << 62, time.Hour},
-		"a short one is kept": {15 * time.Second, 3 * time.Second, 15 * time.Second},
-		"and extended":        {15 * time.Second, 4 * time.Second, 2 * time.Minute},
-		"a long one is kept":  {40 * time.Minute, 2 * time.Minute, 40 * time.Minute},
-		"and extended, too":   {40 * time.Minute, 9 * time.Minute, 45 * time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			spec := Spec{Policy: ByUtilization}
-			if test.configured > 0 {
-				spec = spec.WithWindow(test.configured)
-				assert.EqualValues(t, 80, spec.Utilization.Target, "the rest keeps its defaults")
-			}
-			assert.Equal(t, test.want, spec.WindowFor(test.took))
-		})
-	}
 }
