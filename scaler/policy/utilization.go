@@ -81,7 +81,8 @@ func Utilization(spec Spec, state State) Decision {
 		}
 		return d
 	}
-	if d.Action == ScaleDown || d.Reason == Cooldown && state.Depth < d.LowerBound {
+	shrinking := d.Action == ScaleDown || d.Reason == Cooldown && state.Depth < d.LowerBound
+	if shrinking && !spec.tooOld(state) { // few messages, one of which is too old, wait for more workers
 		d.shrinkByWork(spec, state)
 	}
 	return d

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -173,4 +174,44 @@ func mean(samples []int64) int64 {
 		sum += sample
 	}
 	return sum / int64(len(samples))
+}
+
+// Where the depth and the work in flight meet: each of these is one off from another answer.
+func TestAtTheEdgesOfDepthAndWork(t *testing.T) {
+	spec := DefaultSpec()
+	spec.Policy, spec.MaxAge = ByUtilization, time.Minute
+	work := func(recent, window int64) InFlight {
+		return InFlight{Known: true, Recent: recent, Window: window, Seen: time.Hour}
+	}
+	for name, test := range map[string]struct {
+		state      State
+		reason     Reason
+		desired    int32
+		arithmetic string
+	}{
+		"busy, at the upper bound": {State{Replicas: 3, Depth: 450, InFlight: work(2800, 2800)}, AboveUtilization, 4,
+			"ceil(2.8 ÷ (1 × 80 %)) = 4, the fewest replicas that are at most 80 % busy"},
+		"both ask for as many": {State{Replicas: 3, Depth: 500, InFlight: work(2800, 2800)}, AboveUpperBound, 4,
+			"ceil(500 ÷ (100 × 150 %)) = 4, the fewest replicas whose upper bound is not exceeded"},
+		"the step and the work leave as many": {State{Replicas: 10, Depth: 0, InFlight: work(5600, 0)}, BelowLowerBound, 8,
+			"floor(0 ÷ (100 × 50 %)) = 0, but maxScaleDownStep 20% allows 2 fewer at once"},
+		"the work leaves one more": {State{Replicas: 10, Depth: 0, InFlight: work(5601, 0)}, BelowLowerBound, 9,
+			"ceil(5.601 ÷ (1 × 70 %)) = 9, the fewest replicas that are at most 70 % busy"},
+		"an old message of few":                  {State{Replicas: 3, Depth: 10, OldestAge: 2 * time.Minute, InFlight: InFlight{Known: true}}, AboveMaxAge, 4, ""},
+		"an old message of few, in the cooldown": {State{Replicas: 3, Depth: 10, OldestAge: 2 * time.Minute, InFlight: InFlight{Known: true}, LastScale: now.Add(-time.Second)}, Cooldown, 3, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.state.Now = now
+			d := Utilization(spec, test.state)
+			assert.Equal(t, test.reason, d.Reason, d.Text)
+			assert.Equal(t, test.desired, d.Desired, d.Text)
+			assert.Equal(t, test.arithmetic, d.Arithmetic)
+			if test.state.OldestAge > 0 {
+				assert.Contains(t, d.Text, "the oldest message has waited 120 s")
+			}
+		})
+	}
+	busy, words := spec.evidence(work(4365, 4000))
+	assert.EqualValues(t, 4365, busy)
+	assert.Equal(t, "4.365 in flight on average over 15 s", words)
 }
