@@ -197,6 +197,9 @@ func TestAtTheEdgesOfDepthAndWork(t *testing.T) {
 			"floor(0 ÷ (100 × 50 %)) = 0, but maxScaleDownStep 20% allows 2 fewer at once"},
 		"the work leaves one more": {State{Replicas: 10, Depth: 0, InFlight: work(5601, 0)}, BelowLowerBound, 9,
 			"ceil(5.601 ÷ (1 × 70 %)) = 9, the fewest replicas that are at most 70 % busy"},
+		"deep, in the cooldown": {State{Replicas: 3, Depth: 900, InFlight: InFlight{Known: true}, LastScale: now.Add(-time.Second)}, Cooldown, 3,
+			"ceil(900 ÷ (100 × 150 %)) = 6, applied within the limits once the cooldown is over"},
+		"few, and no fewer than the least":       {State{Replicas: 1, Depth: 0, InFlight: InFlight{Known: true}}, AtMinReplicas, 1, ""},
 		"an old message of few":                  {State{Replicas: 3, Depth: 10, OldestAge: 2 * time.Minute, InFlight: InFlight{Known: true}}, AboveMaxAge, 4, ""},
 		"an old message of few, in the cooldown": {State{Replicas: 3, Depth: 10, OldestAge: 2 * time.Minute, InFlight: InFlight{Known: true}, LastScale: now.Add(-time.Second)}, Cooldown, 3, ""},
 	} {
