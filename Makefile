@@ -75,7 +75,7 @@ property-test: ## Try the policy's properties on a million random specs (CASES)
 ROWS ?= .
 
 .PHONY: mutation-test
-mutation-test: test-packages ## Take away each row of the tables that join the rooms, and see that a test notices (ROWS)
+mutation-test: test-packages ## Take away each row of the tables that join the rooms, change each operator of pure rooms, and see that a test notices (ROWS)
 	$(GO) test -vet=off -tags mutation -v -count 1 -parallel 2 -timeout 120m ./internal/mutation -rows '$(ROWS)'
 
 PAIRS ?= 10000

@@ -2,7 +2,9 @@ package scaler_test
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -10,13 +12,25 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler"
+	"github.com/jawaracloud/pubsub-operator/scaler/broker"
+	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
 )
 
 // One of 50,000 entries that wait is deleted, after which the server does not know how many do:
 // a fleet that was of the right size stays so.
 func TestAFleetDoesNotShrinkUnderABacklog(t *testing.T) {
-	f := newFixture(t)
+	// Entries are counted at a pace by this clock: while it stands, no more than the first of them, however long the test takes.
+	var now atomic.Int64
+	now.Store(time.Now().UnixNano())
+	f := newFixture(t, func(o *scaler.Options) {
+		o.Pool = sampling.NewPool(sampling.Options{Tick: tick, Options: broker.Options{
+			ReadTimeout: deadline, Resolver: redistest.Zone{}.Resolver(t), Now: func() time.Time { return time.Unix(0, now.Load()) },
+		}})
+		t.Cleanup(o.Pool.Close)
+	})
 	ctx := t.Context()
 	take := f.backlog(t)
 	f.targets.stand(f.metadata("queueType", "Stream", "maxReplicas", "1000"))
@@ -51,7 +65,11 @@ func TestAFleetDoesNotShrinkUnderABacklog(t *testing.T) {
 	take(49_000)
 	require.Eventually(t, func() bool { return fleetOf(500).GetInFlight() == 49_020 }, deadline, tick)
 	require.NoError(t, f.redis.XGroupDelConsumer(ctx, "q", "g", "c").Err()) // what it held counts no more
-	require.Eventually(t, func() bool { return !fleetOf(500).GetDepthIsLowerBound() && fleetOf(500).GetInFlight() == 0 }, deadline, tick)
+	require.Eventually(t, func() bool {
+		now.Add(int64(time.Second))
+		got := fleetOf(500)
+		return !got.GetDepthIsLowerBound() && got.GetInFlight() == 0
+	}, deadline, tick)
 	got = fleetOf(500)
 	assert.EqualValues(t, 979, got.GetQueueDepth())
 	assert.Equal(t, inspectv1.Reason_REASON_BELOW_LOWER_BOUND, got.GetReason(), got.GetExplanation())

@@ -304,9 +304,9 @@ func TestTheWindowIsLongerForLongMessages(t *testing.T) {
 		got = f.explained(t, 10)
 	}
 	assert.InDelta(t, 30, got.GetMeanTimeInFlight().AsDuration().Seconds(), 4)
-	assert.Equal(t, 3*time.Minute, got.GetPolicy().GetUtilizationWindow().AsDuration())
+	assert.Equal(t, 5*time.Minute, got.GetPolicy().GetUtilizationWindow().AsDuration())
 	assert.Equal(t, inspectv1.Reason_REASON_WINDOW_INCOMPLETE, got.GetReason(), got.GetExplanation())
-	assert.Contains(t, got.GetExplanation(), "of the last 180 s only: holding at 10")
+	assert.Contains(t, got.GetExplanation(), "of the last 300 s only: holding at 10")
 }
 
 // A workerConcurrency that is wrong can be seen, and is told with the remedy.

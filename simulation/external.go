@@ -55,7 +55,7 @@ func newExternal(c Config, decide policy.Decider) *external {
 // these.
 func withWindow(c Config) policy.Spec {
 	took := time.Duration(float64(time.Second) * float64(c.Work.Slots()) / c.ServiceRate)
-	if window := c.Spec.WindowFor(took); window != c.Spec.UtilizationWindow() {
+	if window := c.Spec.WindowFor(took, 0); window != c.Spec.UtilizationWindow() {
 		return c.Spec.WithWindow(window)
 	}
 	return c.Spec

@@ -148,20 +148,30 @@ type ScalingDecision struct {
 	MessageRateIsLowerBound bool `json:"messageRateIsLowerBound,omitempty"`
 
 	// busy is the mean number of messages in work over the last 15 s, to thousandths. It is written
-	// anew once it has changed by more than 10 % and half a message. This and the next two are of
+	// anew once it has changed by more than 10 % and half a message. This and the next four are of
 	// policy Utilization, and absent while they are unknown.
 	//
 	// Example: busy: 6400m
 	// +optional
 	Busy *resource.Quantity `json:"busy,omitempty"`
 
-	// busyOverWindow is the same over autoScaling.utilization.window, or what was seen of it.
+	// busyOverWindow is the same over window, or what was seen of it.
 	//
 	// Example: busyOverWindow: 6100m
 	// +optional
 	BusyOverWindow *resource.Quantity `json:"busyOverWindow,omitempty"`
 
-	// windowSeen is how much of autoScaling.utilization.window was seen without a gap, at
+	// window is how far back the work in flight counts: autoScaling.utilization.window, or longer for
+	// messages that take long.
+	//
+	// Example: window: 3m0s
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,6}m)?[0-9]{1,6}([.][0-9]{1,9})?s$`
+	Window *metav1.Duration `json:"window,omitempty"`
+
+	// windowSeen is how much of window was seen without a gap, at
 	// observedTime. It grows with the time since, and is written anew once it is the whole window,
 	// and after a gap.
 	//
@@ -173,9 +183,9 @@ type ScalingDecision struct {
 	WindowSeen *metav1.Duration `json:"windowSeen,omitempty"`
 
 	// meanTimeInFlight is how long a message was in flight on average, for policy Utilization. A
-	// message that takes more than a fifth of autoScaling.utilization.window makes the window longer: 5
-	// times as long, up to 1h. It is absent where nothing counts messages, and is written anew once it
-	// makes another window.
+	// message that takes more than a fifth of autoScaling.utilization.window makes the window longer: at
+	// least 5 times as long, up to 1h. It becomes shorter only once messages take less than half of what
+	// it is for. It is absent where nothing counts messages, and is written anew once it makes another window.
 	//
 	// Example: meanTimeInFlight: 1m58.3s
 	// +optional

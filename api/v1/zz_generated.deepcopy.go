@@ -437,6 +437,11 @@ func (in *ScalingDecision) DeepCopyInto(out *ScalingDecision) {
 		x := (*in).DeepCopy()
 		*out = &x
 	}
+	if in.Window != nil {
+		in, out := &in.Window, &out.Window
+		*out = new(metav1.Duration)
+		**out = **in
+	}
 	if in.WindowSeen != nil {
 		in, out := &in.WindowSeen, &out.WindowSeen
 		*out = new(metav1.Duration)

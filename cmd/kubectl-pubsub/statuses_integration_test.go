@@ -28,7 +28,7 @@ func (c *cluster) decision(t *testing.T, channel *v1.PubSubChannel, depth int64)
 		ObservedTime: metav1.Now(), Action: v1.ScalingUp, Reason: "AboveUpperBound", Message: "words", Remarks: "; more", Arithmetic: "ceil(500 ÷ (100 × 150 %)) = 4",
 		Replicas: 3, DesiredReplicas: 4, QueueDepth: depth, Ready: depth - 20, InFlight: new(int64(20)), QueueType: "stream", LowerBound: 150, UpperBound: 450, Active: true,
 		LastScaleTime: new(metav1.NewTime(time.Now().Add(-time.Hour))), OldestMessageTime: new(metav1.Now()), Busy: &q, BusyOverWindow: &q,
-		WindowSeen: &metav1.Duration{Duration: 119_500 * time.Millisecond}, FallbackReason: "hidden", ToleranceIgnored: true, DepthIsLowerBound: true, MessageRateIsLowerBound: true,
+		Window: &metav1.Duration{Duration: 2 * time.Minute}, WindowSeen: &metav1.Duration{Duration: 119_500 * time.Millisecond}, FallbackReason: "hidden", ToleranceIgnored: true, DepthIsLowerBound: true, MessageRateIsLowerBound: true,
 	}
 	require.NoError(t, c.Status().Update(t.Context(), channel))
 }

@@ -128,7 +128,7 @@ func TestStdinIsSentAsItComesIn(t *testing.T) {
 	for n := int64(1); n <= 3; n++ {
 		_, err := io.WriteString(write, "a line\n")
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return client.LLen(t.Context(), "q").Val() == n }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return client.LLen(t.Context(), "q").Val() == n }, time.Minute, 10*time.Millisecond)
 	}
 	require.NoError(t, write.Close())
 	said := <-done

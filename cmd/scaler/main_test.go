@@ -120,7 +120,7 @@ func TestRunWithoutCluster(t *testing.T) {
 	select {
 	case err := <-ended:
 		assert.NoError(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the scaler did not stop")
 	}
 }

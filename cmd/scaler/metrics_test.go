@@ -48,7 +48,7 @@ func TestScrapeIsAsDocumented(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, o, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() { stop(); assert.NoError(t, <-ended) })
-	require.Eventually(t, func() bool { code, _ := get(t, "http://"+o.probeAddress+"/readyz"); return code == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { code, _ := get(t, "http://"+o.probeAddress+"/readyz"); return code == http.StatusOK }, time.Minute, 10*time.Millisecond)
 
 	keda, err := grpc.NewClient(o.grpcAddress, grpc.WithTransportCredentials(credentials.NewTLS(authority.ClientTLS("127.0.0.1", authority.Client("pubsub-operator-keda")))))
 	require.NoError(t, err)

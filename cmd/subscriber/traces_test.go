@@ -72,6 +72,31 @@ func TestAMessageIsTraced(t *testing.T) {
 	}
 }
 
+// A handler that fails may repeat the message in its answer. A span tells of the status alone.
+func TestAFailedDeliveryIsTracedWithoutTheAnswer(t *testing.T) {
+	for status, words := range map[int]string{
+		http.StatusInternalServerError: "answered 500 Internal Server Error", http.StatusUnprocessableEntity: "answered 422 Unprocessable Entity",
+		http.StatusServiceUnavailable: "answered 503 Service Unavailable",
+	} {
+		t.Run(words, func(t *testing.T) {
+			receiver, server := otlptest.Start(t), redistest.Start(t)
+			handler := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte("no such customer: hunter2"))
+			}))
+			t.Cleanup(handler.Close)
+			require.NoError(t, server.Client().XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []any{"payload", "hunter2"}}).Err())
+			worker := start(t, server.Addr, "pod", "HANDLER_URL="+handler.URL, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.HTTP, "OTEL_BSP_SCHEDULE_DELAY=50")
+			require.Eventually(t, func() bool { return len(receiver.Named("process "+key)) > 0 && len(receiver.Named("POST")) > 0 }, patient, often)
+			worker.terminate()
+			for _, span := range append(receiver.Named("process "+key), receiver.Named("POST")...) {
+				assert.Contains(t, span.GetStatus().GetMessage(), words)
+				assert.NotContains(t, span.String(), "hunter2")
+			}
+		})
+	}
+}
+
 // Without traces of its own a worker tells the handler who published a message; and of a message
 // without a trace, nothing.
 func TestAPublishersTraceIsPassedOn(t *testing.T) {

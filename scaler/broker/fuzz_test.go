@@ -114,10 +114,10 @@ func allocated() uint64 {
 
 // readFrom reads a queue of a server that answers with these bytes.
 func readFrom(t *testing.T, q queue.Queue, cluster bool, reply []byte) (queue.Depth, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var l Link
-	o := l.options(&dialer{}, "", 10*time.Second)
+	o := l.options(&dialer{}, "", time.Minute)
 	o.MaxRetries, o.PoolSize = -1, 1<<10 // go-redis would wait where as many dials failed
 	o.ConnMaxLifetime = time.Nanosecond  // each pipeline has a connection of its own
 	var g guards

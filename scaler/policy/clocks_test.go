@@ -19,6 +19,7 @@ func TestClocksThatDiffer(t *testing.T) {
 	}{
 		"the same clock":          {0, Cooldown, "until 15:05:05 UTC", false},
 		"a little":                {4 * time.Second, Cooldown, "until 15:05:09 UTC", false},
+		"as much as is tolerated": {5 * time.Second, Cooldown, "until 15:05:10 UTC", false},
 		"the scaler's is behind":  {10 * time.Minute, Cooldown, "until 15:15:05 UTC", true},
 		"the scaler's is ahead":   {-10 * time.Minute, AboveUpperBound, "", false},
 		"it is ahead by a little": {-20 * time.Second, Cooldown, "until 15:04:45 UTC", false},

@@ -81,7 +81,8 @@ func Utilization(spec Spec, state State) Decision {
 		}
 		return d
 	}
-	if d.Action == ScaleDown || d.Reason == Cooldown && state.Depth < d.LowerBound {
+	shrinking := d.Action == ScaleDown || d.Reason == Cooldown && state.Depth < d.LowerBound
+	if shrinking && !spec.tooOld(state) { // few messages, one of which is too old, wait for more workers
 		d.shrinkByWork(spec, state)
 	}
 	return d
@@ -151,43 +152,6 @@ func (s Spec) evidence(in InFlight) (busy int64, words string) {
 		return recent, fmt.Sprintf("%s in flight on average over %s", decimal(recent), seconds(RecentWindow))
 	}
 	return clampedInFlight(mean + off), fmt.Sprintf("%s in flight over %s (%s on average, and twice the standard error)", decimal(mean+off), seconds(window), decimal(mean))
-}
-
-// UtilizationWindow is how far back the work in flight counts: Utilization.Window, with its
-// default.
-func (s Spec) UtilizationWindow() time.Duration { return s.utilization().Window }
-
-// windows are what WindowFor rounds up to, so that a mean that wavers does not change the window
-// with each sample.
-var windows = []time.Duration{
-	2 * time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 20 * time.Minute, 30 * time.Minute, 45 * time.Minute, MaxWindow,
-}
-
-// MaxWindow is the longest window.
-const MaxWindow = time.Hour
-
-// WindowFor is the window for messages that are in flight for so long on average: at least
-// UtilizationWindow, and at least 5 times as long as they, up to MaxWindow. What is in flight at one
-// moment is the same work as a moment later for as long as a message takes, so a window of less than
-// some times that has seen too little to take workers away by. 0: how long they take is not known.
-func (s Spec) WindowFor(took time.Duration) time.Duration {
-	least := s.UtilizationWindow()
-	if 5*min(took, MaxWindow) <= least {
-		return least
-	}
-	for _, window := range windows {
-		if window >= 5*min(took, MaxWindow) {
-			return max(least, window)
-		}
-	}
-	return MaxWindow
-}
-
-// WithWindow is the spec with that window.
-func (s Spec) WithWindow(window time.Duration) Spec {
-	s.Utilization = s.utilization()
-	s.Utilization.Window = window
-	return s
 }
 
 // UtilizationOrDefault is Utilization, with its defaults.

@@ -176,27 +176,45 @@ func mean(samples []int64) int64 {
 	return sum / int64(len(samples))
 }
 
-// The window is 5 times as long as a message is in flight, and at least as configured.
-func TestWindowFor(t *testing.T) {
-	for name, test := range map[string]struct{ configured, took, want time.Duration }{
-		"not known":           {0, 0, 2 * time.Minute},
-		"short ones":          {0, 175 * time.Millisecond, 2 * time.Minute},
-		"just fits":           {0, 24 * time.Second, 2 * time.Minute},
-		"a little more":       {0, 25 * time.Second, 3 * time.Minute},
-		"two minutes":         {0, 2 * time.Minute, 10 * time.Minute},
-		"hours":               {0, 1 << 62, time.Hour},
-		"a short one is kept": {15 * time.Second, 3 * time.Second, 15 * time.Second},
-		"and extended":        {15 * time.Second, 4 * time.Second, 2 * time.Minute},
-		"a long one is kept":  {40 * time.Minute, 2 * time.Minute, 40 * time.Minute},
-		"and extended, too":   {40 * time.Minute, 9 * time.Minute, 45 * time.Minute},
+// Where the depth and the work in flight meet: each of these is one off from another answer.
+func TestAtTheEdgesOfDepthAndWork(t *testing.T) {
+	spec := DefaultSpec()
+	spec.Policy, spec.MaxAge = ByUtilization, time.Minute
+	work := func(recent, window int64) InFlight {
+		return InFlight{Known: true, Recent: recent, Window: window, Seen: time.Hour}
+	}
+	for name, test := range map[string]struct {
+		state      State
+		reason     Reason
+		desired    int32
+		arithmetic string
+	}{
+		"busy, at the upper bound": {State{Replicas: 3, Depth: 450, InFlight: work(2800, 2800)}, AboveUtilization, 4,
+			"ceil(2.8 ÷ (1 × 80 %)) = 4, the fewest replicas that are at most 80 % busy"},
+		"both ask for as many": {State{Replicas: 3, Depth: 500, InFlight: work(2800, 2800)}, AboveUpperBound, 4,
+			"ceil(500 ÷ (100 × 150 %)) = 4, the fewest replicas whose upper bound is not exceeded"},
+		"the step and the work leave as many": {State{Replicas: 10, Depth: 0, InFlight: work(5600, 0)}, BelowLowerBound, 8,
+			"floor(0 ÷ (100 × 50 %)) = 0, but maxScaleDownStep 20% allows 2 fewer at once"},
+		"the work leaves one more": {State{Replicas: 10, Depth: 0, InFlight: work(5601, 0)}, BelowLowerBound, 9,
+			"ceil(5.601 ÷ (1 × 70 %)) = 9, the fewest replicas that are at most 70 % busy"},
+		"deep, in the cooldown": {State{Replicas: 3, Depth: 900, InFlight: InFlight{Known: true}, LastScale: now.Add(-time.Second)}, Cooldown, 3,
+			"ceil(900 ÷ (100 × 150 %)) = 6, applied within the limits once the cooldown is over"},
+		"few, and no fewer than the least":       {State{Replicas: 1, Depth: 0, InFlight: InFlight{Known: true}}, AtMinReplicas, 1, ""},
+		"an old message of few":                  {State{Replicas: 3, Depth: 10, OldestAge: 2 * time.Minute, InFlight: InFlight{Known: true}}, AboveMaxAge, 4, ""},
+		"an old message of few, in the cooldown": {State{Replicas: 3, Depth: 10, OldestAge: 2 * time.Minute, InFlight: InFlight{Known: true}, LastScale: now.Add(-time.Second)}, Cooldown, 3, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spec := Spec{Policy: ByUtilization}
-			if test.configured > 0 {
-				spec = spec.WithWindow(test.configured)
-				assert.EqualValues(t, 80, spec.Utilization.Target, "the rest keeps its defaults")
+			test.state.Now = now
+			d := Utilization(spec, test.state)
+			assert.Equal(t, test.reason, d.Reason, d.Text)
+			assert.Equal(t, test.desired, d.Desired, d.Text)
+			assert.Equal(t, test.arithmetic, d.Arithmetic)
+			if test.state.OldestAge > 0 {
+				assert.Contains(t, d.Text, "the oldest message has waited 120 s")
 			}
-			assert.Equal(t, test.want, spec.WindowFor(test.took))
 		})
 	}
+	busy, words := spec.evidence(work(4365, 4000))
+	assert.EqualValues(t, 4365, busy)
+	assert.Equal(t, "4.365 in flight on average over 15 s", words)
 }

@@ -23,7 +23,7 @@ func TestAnInquiryTellsTheWork(t *testing.T) {
 	pool := newPool(t, sampling.Options{})
 	ask := func(window time.Duration) *sampling.Work {
 		t.Helper()
-		samples, err := pool.For("shop").Inquire(broker.Server{Address: server.Addr}, []queue.Queue{list("q")}).WithWork(func(time.Duration) time.Duration { return window }).Depths(t.Context())
+		samples, err := pool.For("shop").Inquire(broker.Server{Address: server.Addr}, []queue.Queue{list("q")}).WithWork(func(_, _ time.Duration) time.Duration { return window }).Depths(t.Context())
 		require.NoError(t, err)
 		return samples[0].Work
 	}
@@ -53,7 +53,7 @@ func TestWorkIsForgottenWhereNobodyAsks(t *testing.T) {
 	subscription, err := pool.Subscribe(address, queues...) // the queue itself is read on
 	require.NoError(t, err)
 	defer subscription.Close()
-	inquiry := pool.For("shop").Inquire(address, queues).WithWork(func(time.Duration) time.Duration { return time.Minute })
+	inquiry := pool.For("shop").Inquire(address, queues).WithWork(func(_, _ time.Duration) time.Duration { return time.Minute })
 	seen := func() time.Duration {
 		samples, err := inquiry.Depths(t.Context())
 		require.NoError(t, err)

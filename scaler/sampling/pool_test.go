@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -130,45 +131,48 @@ func TestSubscriptionTellsOfReads(t *testing.T) {
 }
 
 // A queue whose first message is awaited is read four times a tick; others on the same
-// server keep the tick.
+// server keep the tick. The time is a bubble's, the server is not: reads take none.
 func TestAnAwaitedQueueIsReadMoreOften(t *testing.T) {
 	server := redistest.Start(t)
-	pool := newPool(t, sampling.Options{Tick: 200 * time.Millisecond})
-	address := broker.Server{Address: server.Addr}
-	subscribe := func(key string) *sampling.Subscription {
-		subscription, err := pool.Subscribe(address, list(key))
-		require.NoError(t, err)
-		t.Cleanup(subscription.Close)
-		return subscription
-	}
-	awaited, other := subscribe("awaited"), subscribe("other")
-	count := func(wanted int) (others int) {
-		timeout := time.After(deadline)
-		for wanted > 0 {
-			select {
-			case <-awaited.Updates():
-				wanted--
-			case <-other.Updates():
-				others++
-			case <-timeout:
-				t.Fatal("the queue is not read any more")
-			}
+	client := server.Client()
+	synctest.Test(t, func(t *testing.T) {
+		pool := newPool(t, sampling.Options{Tick: 200 * time.Millisecond})
+		address := broker.Server{Address: server.Addr}
+		subscribe := func(key string) *sampling.Subscription {
+			subscription, err := pool.Subscribe(address, list(key))
+			require.NoError(t, err)
+			t.Cleanup(subscription.Close)
+			return subscription
 		}
-		return others
-	}
-	count(1)
-	awaited.Await(true)
-	assert.LessOrEqual(t, count(20), 10, "it is read 4 times as often")
-	awaited.Await(false)
-	assert.Greater(t, count(10), 6, "and then no more often than others")
-	awaited.Await(true)
-	awaited.Close()
-	awaited.Await(true)
-	before := redistest.Calls(t, server.Client(), "llen")
-	for range 10 {
-		awaitUpdate(t, other)
-	}
-	assert.LessOrEqual(t, redistest.Calls(t, server.Client(), "llen")-before, 30, "nobody awaits it once the subscription is closed")
+		awaited, other := subscribe("awaited"), subscribe("other")
+		count := func(wanted int) (others int) {
+			timeout := time.After(deadline)
+			for wanted > 0 {
+				select {
+				case <-awaited.Updates():
+					wanted--
+				case <-other.Updates():
+					others++
+				case <-timeout:
+					t.Fatal("the queue is not read any more")
+				}
+			}
+			return others
+		}
+		count(1)
+		awaited.Await(true)
+		assert.LessOrEqual(t, count(20), 10, "it is read 4 times as often")
+		awaited.Await(false)
+		assert.Greater(t, count(10), 6, "and then no more often than others")
+		awaited.Await(true)
+		awaited.Close()
+		awaited.Await(true)
+		before := redistest.Calls(t, client, "llen")
+		for range 10 {
+			awaitUpdate(t, other)
+		}
+		assert.LessOrEqual(t, redistest.Calls(t, client, "llen")-before, 30, "nobody awaits it once the subscription is closed")
+	})
 }
 
 func TestARestartedServerIsReadAgain(t *testing.T) {
@@ -243,37 +247,39 @@ func TestAClosedPool(t *testing.T) {
 
 func TestServersOfANamespaceAreBounded(t *testing.T) {
 	redis := redistest.Start(t)
-	pool := newPool(t, sampling.Options{MaxServersPerNamespace: 2, IdleTimeout: 10 * tick})
-	server := func(database int) broker.Server { return broker.Server{Address: redis.Addr, Database: database} }
-	shop, office := pool.For("shop"), pool.For("office")
-	for i := range 2 {
-		_, err := shop.Depth(t.Context(), server(i), list("q"))
+	synctest.Test(t, func(t *testing.T) { // the time is a bubble's: nothing is forgotten because the machine is slow
+		pool := newPool(t, sampling.Options{MaxServersPerNamespace: 2, IdleTimeout: 10 * tick})
+		server := func(database int) broker.Server { return broker.Server{Address: redis.Addr, Database: database} }
+		shop, office := pool.For("shop"), pool.For("office")
+		for i := range 2 {
+			_, err := shop.Depth(t.Context(), server(i), list("q"))
+			require.NoError(t, err)
+		}
+		subscription, err := shop.Subscribe(server(1), list("q"))
 		require.NoError(t, err)
-	}
-	subscription, err := shop.Subscribe(server(1), list("q"))
-	require.NoError(t, err)
-	_, err = shop.Depth(t.Context(), server(2), list("q"))
-	failure := new(broker.ReadError)
-	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, broker.TooManyServers, failure.Cause())
-	assert.ErrorContains(t, err, "namespace shop has 2 servers watched already")
-	_, err = shop.Subscribe(server(2), list("q"))
-	require.Error(t, err)
+		_, err = shop.Depth(t.Context(), server(2), list("q"))
+		failure := new(broker.ReadError)
+		require.ErrorAs(t, err, &failure)
+		assert.Equal(t, broker.TooManyServers, failure.Cause())
+		assert.ErrorContains(t, err, "namespace shop has 2 servers watched already")
+		_, err = shop.Subscribe(server(2), list("q"))
+		require.Error(t, err)
 
-	for i := range 3 {
-		_, err = office.Depth(t.Context(), server(i), list("q"))
-		require.NoError(t, err, "one of another namespace's servers is free")
-	}
-	_, err = shop.Depth(t.Context(), server(2), list("q"))
-	require.NoError(t, err, "and so it is for this one")
-	_, err = pool.Depth(t.Context(), server(3), list("q"))
-	require.NoError(t, err, "the pool itself has no bound")
+		for i := range 3 {
+			_, err = office.Depth(t.Context(), server(i), list("q"))
+			require.NoError(t, err, "one of another namespace's servers is free")
+		}
+		_, err = shop.Depth(t.Context(), server(2), list("q"))
+		require.NoError(t, err, "and so it is for this one")
+		_, err = pool.Depth(t.Context(), server(3), list("q"))
+		require.NoError(t, err, "the pool itself has no bound")
 
-	// What nobody asks for any more does not count.
-	require.Eventually(t, func() bool { servers, _ := pool.Size(); return servers == 1 }, deadline, tick)
-	_, err = shop.Depth(t.Context(), server(4), list("q"))
-	require.NoError(t, err)
-	_, err = shop.Depth(t.Context(), server(5), list("q"))
-	require.Error(t, err)
-	subscription.Close()
+		// What nobody asks for any more does not count.
+		require.Eventually(t, func() bool { servers, _ := pool.Size(); return servers == 1 }, deadline, tick)
+		_, err = shop.Depth(t.Context(), server(4), list("q"))
+		require.NoError(t, err)
+		_, err = shop.Depth(t.Context(), server(5), list("q"))
+		require.Error(t, err)
+		subscription.Close()
+	})
 }

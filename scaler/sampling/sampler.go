@@ -191,7 +191,7 @@ func (s *sampler) longestGap() time.Duration { return 2*s.options.Tick + s.optio
 func (s *sampler) workOf(w *watched, window Window, now time.Time) *Work {
 	if w.work == nil {
 		w.work = &workMeter{}
-		w.work.want(window(0), now)
+		w.work.want(window(0, 0), now)
 		if w.err == nil && !w.sample.At.IsZero() {
 			w.work.sampled(w.sample.Depth, w.sample.At, s.longestGap())
 		}

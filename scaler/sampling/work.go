@@ -42,20 +42,22 @@ type Work struct {
 	Window time.Duration
 	// Took is how long a message was in flight on average, over the window: what was in flight ×
 	// time ÷ the messages that were finished. While none was, it is how long those that are in flight
-	// have been. It is 0 where nothing was in flight, or nothing counts messages.
+	// have been. It is 0 where nothing was in flight, or nothing counts messages. A depth that is a
+	// lower bound tells no count: the next one that is exact does.
 	Took time.Duration
 }
 
-// Window is how far back the work in flight counts, by how long a message is in flight on
-// average; 0: that is not known. It must not be shorter for longer ones.
-type Window func(took time.Duration) time.Duration
+// Window is how far back the work in flight counts, by how long a message is in flight on average, and
+// by what the window was before; both are 0 where there is no such thing. It must not be shorter for longer
+// ones. Of the shortest one, Window(0, 0), there are no two with different answers.
+type Window func(took, before time.Duration) time.Duration
 
 // workMeter remembers what was in flight of a queue for as long as the longest window that is
 // asked for. It is guarded by the sampler's mutex.
 type workMeter struct {
 	horizon time.Duration // the longest window that was asked for
 	asked   time.Time     // when any was
-	window  time.Duration // that of the last answer
+	kept    []keptWindow  // of the last answers
 
 	start  time.Time // of the first sample; the rest is relative to it
 	points []workPoint
@@ -65,12 +67,20 @@ type workMeter struct {
 	since  time.Duration // since when there was no gap
 	gap    bool          // the newest read shows no work
 
-	counted     bool          // the newest sample tells how many messages were ever finished
-	finished    int64         // that count
-	countedFrom time.Duration // since when there was one in each sample
+	counted     bool          // it is known how many messages were ever finished
+	finished    int64         // that count, as of countedTo
+	countedFrom time.Duration // since when it was known
+	countedTo   workPoint     // as of the newest sample that tells it
 	even        bool          // between the last two points, value was the same all the time
 	full        int           // points, from which on it is worth looking which are not needed
 }
+
+// keptWindow is the window of the last answer to those whose shortest one that is.
+type keptWindow struct{ least, window time.Duration }
+
+// mostKept is how many are kept. Others than a few would be of ScaledObjects that ask for the same queue
+// with as many windows.
+const mostKept = 8
 
 // workPoint is a time, and the sums up to it. most and waited are of the samples since the point
 // before.
@@ -89,6 +99,25 @@ func (m *workMeter) want(window time.Duration, now time.Time) {
 	m.asked = now
 }
 
+// before is the window of the last answer to those whose shortest one that is; 0 if there was none.
+func (m *workMeter) before(least time.Duration) time.Duration {
+	for _, k := range m.kept {
+		if k.least == least {
+			return k.window
+		}
+	}
+	return 0
+}
+
+// keep remembers the window of an answer.
+func (m *workMeter) keep(least, window time.Duration) {
+	m.kept = slices.DeleteFunc(m.kept, func(k keptWindow) bool { return k.least == least })
+	if len(m.kept) == mostKept {
+		m.kept = slices.Delete(m.kept, 0, 1)
+	}
+	m.kept = append(m.kept, keptWindow{least, window})
+}
+
 // sampled takes a depth. After more than longest without one, there was a gap.
 func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Duration) {
 	if !depth.ShowsWork() {
@@ -99,11 +128,10 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 	now := at.Sub(m.start)
 	switch {
 	case len(m.points) == 0, m.last-now > longest: // the first one, or the clock was set back
-		horizon, asked, window := m.horizon, m.asked, m.window
-		*m = workMeter{horizon: horizon, asked: asked, window: window, start: at, value: depth.InFlight}
+		*m = workMeter{horizon: m.horizon, asked: m.asked, kept: m.kept, start: at, value: depth.InFlight}
 		m.head = workPoint{most: depth.InFlight, waited: waits}
 		m.points = append(m.points, m.head)
-		m.count(depth)
+		m.resume(depth)
 		return
 	case now <= m.last: // another lane has read it in the same instant
 		return
@@ -111,12 +139,15 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 	m.head.at = now
 	if m.gap || now-m.last > longest {
 		m.head.most, m.head.waited = depth.InFlight, waits
-		m.count(depth)
+		m.resume(depth)
 		m.push(false)
 		m.since = now
 	} else {
-		m.head.done += m.count(depth)
+		exact := m.count(depth)
 		m.grow(depth.InFlight, waits, now-m.last)
+		if exact {
+			m.countedTo = m.head
+		}
 		if depth.WorkAtLeast() {
 			m.since = now
 		}
@@ -124,43 +155,74 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 	m.gap, m.last, m.value = false, now, depth.InFlight
 }
 
-// count takes how many messages were ever finished, and returns how many more that are than in the
-// sample before.
-func (m *workMeter) count(depth queue.Depth) (more int64) {
-	finished := depth.Added - depth.Total()
-	if depth.Added < 0 || finished < 0 || depth.LowerBound || depth.WorkAtLeast() { // of the last, what was finished was not in flight
-		m.counted = false
-		return 0
-	}
-	back := m.finished - finished
-	if !m.counted || back > 0 && (finished == 0 || back > max(countJitter, m.finished/100)) { // it was made anew
-		m.counted, m.finished, m.countedFrom = true, finished, m.head.at
-		return 0
-	}
-	if back > 0 {
-		return 0
-	}
-	m.finished = finished
-	return -back
+// finishedOf is how many messages were ever finished; false if the sample does not tell.
+func finishedOf(depth queue.Depth) (finished int64, exact bool) {
+	finished = depth.Added - depth.Total()
+	return finished, depth.Added >= 0 && finished >= 0 && !depth.LowerBound
 }
 
-// took is Work.Took over so long a window.
-func (m *workMeter) took(window time.Duration, now time.Duration) time.Duration {
-	if !m.counted {
-		return 0
+// resume begins the count with the first sample, or with one after a gap: what was finished meanwhile does not
+// count, as the time does not.
+func (m *workMeter) resume(depth queue.Depth) {
+	finished, exact := finishedOf(depth)
+	switch {
+	case !exact:
+		m.counted = false
+	case m.counted && !m.anew(finished):
+		m.finished, m.countedTo = max(m.finished, finished), m.head
+	default:
+		m.beginCount(finished)
+	}
+}
+
+// anew reports whether a count is not that of before, gone on.
+func (m *workMeter) anew(finished int64) bool {
+	back := m.finished - finished
+	return back > 0 && (finished == 0 || back > max(countJitter, m.finished/100))
+}
+
+func (m *workMeter) beginCount(finished int64) {
+	m.counted, m.finished, m.countedFrom, m.countedTo = true, finished, m.head.at, m.head
+}
+
+// count adds what was finished since the last sample that told it, and reports whether this one does. One that is
+// a lower bound does not, and ends nothing: what is finished until the next exact one is added then, as what is
+// in flight is meanwhile.
+func (m *workMeter) count(depth queue.Depth) (exact bool) {
+	finished, exact := finishedOf(depth)
+	switch {
+	case exact && (!m.counted || m.anew(finished)):
+		m.beginCount(finished)
+	case exact:
+		m.head.done += max(0, finished-m.finished)
+		m.finished = max(m.finished, finished)
+	case !depth.LowerBound:
+		m.counted = false // nothing counts any more
+	}
+	return exact
+}
+
+// took is Work.Took over so long a window. It is not known if nothing counts messages, unless nothing was in flight.
+func (m *workMeter) took(window, now time.Duration) (took time.Duration, known bool) {
+	before := m.until(now - window)
+	if m.head.area <= before.area {
+		return 0, m.head.covered > before.covered
 	}
 	from := max(now-window, m.countedFrom)
-	before := m.until(from)
-	area := m.head.area - before.area
-	if area <= 0 {
-		return 0
+	if !m.counted || m.countedTo.at <= from {
+		return 0, false
 	}
-	if done := m.head.done - before.done; done > 0 {
-		return seconds(area / float64(done))
+	before = m.until(from)
+	area := m.countedTo.area - before.area
+	if area <= 0 {
+		return 0, false
+	}
+	if done := m.countedTo.done - before.done; done > 0 {
+		return seconds(area / float64(done)), true
 	}
 	// All that were in flight are so yet, if none was given back: the most at once are all of them.
 	most, _ := m.samples(from)
-	return min(seconds(area/float64(max(1, most))), (m.head.covered - before.covered).Round(time.Millisecond))
+	return min(seconds(area/float64(max(1, most))), (m.countedTo.covered - before.covered).Round(time.Millisecond)), true
 }
 
 // seconds is a time to the millisecond, so that those who pass it on lose nothing of it.
@@ -226,16 +288,21 @@ func (m *workMeter) thin() {
 // over is the work of the window until now. After more than longest without a sample, what comes
 // last is a gap. How long messages take is measured over the window of the last answer, so that one
 // that became longer does not become shorter again for want of those that it was made longer for,
-// and does once they are no more.
+// and does once they are no more. While it is not known, the window stays as it was.
 func (m *workMeter) over(of Window, at time.Time, longest time.Duration) Work {
-	now := at.Sub(m.start)
-	m.want(of(0), at)
+	now, least := at.Sub(m.start), of(0, 0)
+	m.want(least, at)
+	before := m.before(least)
+	window := max(before, least)
 	if len(m.points) == 0 || now-m.last > m.horizon {
-		return Work{Window: of(0)}
+		return Work{Window: window}
 	}
-	work := Work{Known: true, Took: m.took(max(of(0), m.window), now)}
-	window := of(work.Took)
-	work.Window, m.window = window, window
+	took, known := m.took(window, now)
+	if known {
+		window = of(took, before)
+	}
+	work := Work{Known: true, Took: took, Window: window}
+	m.keep(least, window)
 	m.want(window, at)
 	if now-m.last > window {
 		return Work{Window: window}

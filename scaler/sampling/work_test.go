@@ -23,7 +23,9 @@ func holding(inFlight int64) queue.Depth { return queue.Depth{Kind: queue.Stream
 func second(s float64) time.Time { return began.Add(time.Duration(s * float64(time.Second))) }
 
 // fixed is a window of that length, however long messages take.
-func fixed(window time.Duration) Window { return func(time.Duration) time.Duration { return window } }
+func fixed(window time.Duration) Window {
+	return func(_, _ time.Duration) time.Duration { return window }
+}
 
 func meterOf(window time.Duration) *workMeter {
 	m := &workMeter{}
@@ -253,7 +255,7 @@ func counting(finished, inFlight int64) queue.Depth {
 }
 
 // fiveTimes is a window of five times what a message takes, a minute at least and an hour at most.
-func fiveTimes(took time.Duration) time.Duration {
+func fiveTimes(took, _ time.Duration) time.Duration {
 	return min(max(time.Minute, 5*took), time.Hour)
 }
 

@@ -49,6 +49,10 @@ func TestHours(t *testing.T) {
 			office(func(s *v1.Schedule) { s.Timezone, s.Start, s.End = "America/St_Johns", "0 0 * * *", "30 0 * * *" }),
 			time.Date(2000, 10, 29, 2, 31, 0, 0, time.UTC), time.Date(2000, 10, 29, 3, 0, 0, 0, time.UTC),
 		},
+		"an end that the clock has twice, too": { // the end that is found is over, so what it is later is looked up in a minute
+			office(func(s *v1.Schedule) { s.Timezone, s.Start, s.End = "America/St_Johns", "0 0 1-31 * *", "0 0 * * *" }),
+			time.Date(2000, 10, 29, 2, 40, 0, 0, time.UTC), time.Date(2000, 10, 29, 2, 41, 0, 0, time.UTC),
+		},
 		"on the day the clock goes back": {office(func(s *v1.Schedule) { s.Start, s.End = "0 1 * * *", "0 4 * * *" }), at(10, 25, 2, 30), at(10, 25, 4, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -88,6 +88,9 @@ func (a *Answer) Decision() *v1.ScalingDecision {
 	}
 	if seen := r.GetWindowSeen(); seen != nil {
 		d.WindowSeen = &metav1.Duration{Duration: min(max(seen.AsDuration(), 0), maxWindow)}
+		if window := r.GetPolicy().GetUtilizationWindow().AsDuration(); window >= time.Second { // as the API server takes it
+			d.Window = &metav1.Duration{Duration: min(window, maxWindow)}
+		}
 		if d.WindowSeen.Duration < a.Question.windowFor(d) {
 			d.WindowSeen.Duration = d.WindowSeen.Truncate(time.Second)
 		}
@@ -116,13 +119,17 @@ func (q Question) spec() policy.Spec {
 	return q.policy.Value()
 }
 
-// WindowOf is how far back the work in flight counts for a decision: the same window that the
-// scaler took.
+// WindowOf is how far back the work in flight counts for a decision: the window that the scaler took. One that
+// an older controller has told is told by the time in flight alone.
 func WindowOf(d *v1.ScalingDecision, spec policy.Spec) time.Duration {
-	if d == nil || d.MeanTimeInFlight == nil {
-		return spec.WindowFor(0)
+	switch {
+	case d != nil && d.Window != nil:
+		return d.Window.Duration
+	case d != nil && d.MeanTimeInFlight != nil:
+		return spec.WindowFor(d.MeanTimeInFlight.Duration, 0)
+	default:
+		return spec.UtilizationWindow()
 	}
-	return spec.WindowFor(d.MeanTimeInFlight.Duration)
 }
 
 // SameDecision reports whether a decision says nothing that the last one did not say, for a
@@ -130,7 +137,8 @@ func WindowOf(d *v1.ScalingDecision, spec policy.Spec) time.Duration {
 //
 //   - busy and busyOverWindow, while they change by no more than 10 % or half a message;
 //   - windowSeen while it grows, until it is the whole window;
-//   - meanTimeInFlight while it makes no other window;
+//   - meanTimeInFlight while it makes no other window, and a window in place of which a scaler would keep
+//     the one that was told: of two scalers, one may have begun with a time in flight that the other has not seen;
 //   - the time of the oldest message, while it is the same message.
 //
 // So a decision is to be held against the last that was told, not against the last that was made.
@@ -148,7 +156,13 @@ func SameDecision(last, next *v1.ScalingDecision, spec policy.Spec) bool {
 		sameTime(last.LastScaleTime, next.LastScaleTime, 0) && sameTime(last.OldestMessageTime, next.OldestMessageTime, oldestJitter) &&
 		last.MessageRateIsLowerBound == next.MessageRateIsLowerBound && last.ToleranceIgnored == next.ToleranceIgnored &&
 		near(last.Busy, next.Busy) && near(last.BusyOverWindow, next.BusyOverWindow) &&
-		WindowOf(last, spec) == WindowOf(next, spec) && growsOn(last, next, WindowOf(next, spec))
+		sameWindow(last, next, spec) && growsOn(last, next, spec)
+}
+
+// sameWindow reports whether the window that was told need not be told anew.
+func sameWindow(last, next *v1.ScalingDecision, spec policy.Spec) bool {
+	before, after := WindowOf(last, spec), WindowOf(next, spec)
+	return before == after || next.MeanTimeInFlight != nil && spec.WindowFor(next.MeanTimeInFlight.Duration, before) == before
 }
 
 func equal(a, b *int64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
@@ -167,16 +181,17 @@ func near(last, next *resource.Quantity) bool {
 }
 
 // growsOn reports whether no more can be said of the window than that time has passed.
-func growsOn(last, next *v1.ScalingDecision, window time.Duration) bool {
+func growsOn(last, next *v1.ScalingDecision, spec policy.Spec) bool {
 	if last.WindowSeen == nil || next.WindowSeen == nil {
 		return last.WindowSeen == next.WindowSeen
 	}
 	before, after := last.WindowSeen.Duration, next.WindowSeen.Duration
-	if (before >= window) != (after >= window) {
+	whole := after >= WindowOf(next, spec)
+	if whole != (before >= WindowOf(last, spec)) {
 		return false
 	}
 	grown := before + max(0, next.ObservedTime.Sub(last.ObservedTime.Time))
-	return after >= window || after+windowJitter >= grown
+	return whole || after+windowJitter >= grown
 }
 
 // seconds is a time as a status keeps it.

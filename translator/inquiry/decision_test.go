@@ -3,6 +3,7 @@ package inquiry
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func full() *Answer {
 		LastingExplanation: "500 is above 450; moved", Remarks: "; moved", Arithmetic: "ceil(500 ÷ 150) = 4", LowerBound: 150, UpperBound: 450, Active: true,
 		LastScaleTime: timestamppb.New(at.Add(-90 * time.Second)), OldestAge: durationpb.New(48 * time.Second), MessageRateIsLowerBound: true,
 		Busy: new(6.4), BusyOverWindow: new(6.1234), WindowSeen: durationpb.New(100 * time.Second), FallbackReason: "hidden",
-		MeanTimeInFlight: durationpb.New(1234 * time.Millisecond),
+		MeanTimeInFlight: durationpb.New(1234 * time.Millisecond), Policy: &inspectv1.Policy{UtilizationWindow: durationpb.New(2 * time.Minute)},
 	}}
 }
 
@@ -47,7 +48,7 @@ func TestDecisionHasWhatAnAnswerSays(t *testing.T) {
 		QueueType: "stream", LowerBound: 150, UpperBound: 450, Active: true, LastScaleTime: new(whole(90 * time.Second)), OldestMessageTime: new(whole(48 * time.Second)),
 		MessageRateIsLowerBound: true, Busy: resource.NewMilliQuantity(6400, resource.DecimalSI), BusyOverWindow: resource.NewMilliQuantity(6123, resource.DecimalSI),
 		WindowSeen: &metav1.Duration{Duration: 100 * time.Second}, FallbackReason: "hidden", ToleranceIgnored: true,
-		MeanTimeInFlight: &metav1.Duration{Duration: 1234 * time.Millisecond},
+		MeanTimeInFlight: &metav1.Duration{Duration: 1234 * time.Millisecond}, Window: &metav1.Duration{Duration: 2 * time.Minute},
 	}, full().Decision())
 
 	least := (&Answer{At: at, Response: &inspectv1.ExplainResponse{Action: inspectv1.Action_ACTION_HOLD, InFlight: 5, ToleranceHonoured: true}}).Decision()
@@ -88,6 +89,13 @@ func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
 		"a mean beyond all":            func(r *inspectv1.ExplainResponse) { r.Busy, r.BusyOverWindow = new(math.Inf(1)), new(math.NaN()) },
 		"a mean below all":             func(r *inspectv1.ExplainResponse) { r.Busy = new(math.Inf(-1)) },
 		"a time in flight beyond all":  func(r *inspectv1.ExplainResponse) { r.MeanTimeInFlight = &durationpb.Duration{Seconds: math.MaxInt64} },
+		"a policy's window beyond all": func(r *inspectv1.ExplainResponse) {
+			r.Policy.UtilizationWindow = &durationpb.Duration{Seconds: math.MaxInt64}
+		},
+		"a policy's window before all": func(r *inspectv1.ExplainResponse) {
+			r.Policy.UtilizationWindow = &durationpb.Duration{Seconds: math.MinInt64}
+		},
+		"a policy's window of nothing": func(r *inspectv1.ExplainResponse) { r.Policy.UtilizationWindow = &durationpb.Duration{Nanos: 1} },
 		"a window beyond all":          func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Seconds: math.MaxInt64} },
 		"a window before all":          func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Seconds: math.MinInt64} },
 		"a part of a second":           func(r *inspectv1.ExplainResponse) { r.WindowSeen = &durationpb.Duration{Nanos: 1} },
@@ -102,6 +110,9 @@ func TestNoAnswerMakesADecisionThatIsRefused(t *testing.T) {
 			assert.NotContains(t, string(data), "null")
 			assert.Regexp(t, conditionReason, d.Reason)
 			assert.Regexp(t, `^([0-9]{1,6}h)?([0-9]{1,6}m)?[0-9]{1,6}([.][0-9]{1,9})?s$`, d.WindowSeen.Duration.String(), "the CRD's pattern")
+			if d.Window != nil {
+				assert.Regexp(t, `^([0-9]{1,6}h)?([0-9]{1,6}m)?[0-9]{1,6}([.][0-9]{1,9})?s$`, d.Window.Duration.String(), "the CRD's pattern")
+			}
 			read := &v1.ScalingDecision{}
 			require.NoError(t, json.Unmarshal(data, read))
 			assert.True(t, SameDecision(d, read, policy.Spec{}), "as it was written: %s", data)
@@ -141,6 +152,11 @@ func TestWhichDecisionsAreNews(t *testing.T) {
 	took := func(d time.Duration) change {
 		return func(s *v1.ScalingDecision) { s.MeanTimeInFlight = &metav1.Duration{Duration: d} }
 	}
+	long := func(d time.Duration) change {
+		return func(s *v1.ScalingDecision) { s.Window, s.WindowSeen.Duration = &metav1.Duration{Duration: d}, d }
+	}
+	noCount := func(s *v1.ScalingDecision) { s.MeanTimeInFlight = nil }
+	older := func(s *v1.ScalingDecision) { s.Window = nil }
 	none := func(*v1.ScalingDecision) {}
 	for name, test := range map[string]struct {
 		last, next change
@@ -187,9 +203,15 @@ func TestWhichDecisionsAreNews(t *testing.T) {
 		"a part of a window, and a gap":     {seen(60 * time.Second), both(seen(5*time.Second), later(15*time.Second)), true},
 		"a part that begins to be too long": {seen(60 * time.Second), both(seen(60*time.Second), later(60*time.Second)), true},
 		"messages take longer":              {took(time.Second), took(9 * time.Second), false},
-		"messages take too long for it":     {took(24 * time.Second), took(25 * time.Second), true},
-		"a part of a longer window":         {both(took(time.Minute), seen(window)), both(took(time.Minute), seen(3*time.Minute), later(time.Minute)), false},
-		"a longer window is whole":          {both(took(time.Minute), seen(window)), both(took(time.Minute), seen(5*time.Minute), later(3*time.Minute)), true},
+		"messages take too long for it":     {both(took(24*time.Second), long(window)), both(took(25*time.Second), long(3*time.Minute)), true},
+		"a part of a longer window":         {both(long(5*time.Minute), took(time.Minute), seen(window)), both(long(5*time.Minute), took(time.Minute), seen(3*time.Minute), later(time.Minute)), false},
+		"a longer window is whole":          {both(long(5*time.Minute), took(time.Minute), seen(window)), both(long(5*time.Minute), took(time.Minute), later(3*time.Minute)), true},
+		"of two scalers, the shorter one":   {both(took(24*time.Second), long(3*time.Minute)), both(took(24*time.Second), long(window)), false},
+		"of two scalers, the longer one":    {both(took(24*time.Second), long(window)), both(took(24*time.Second), long(3*time.Minute)), false},
+		"one too short for both":            {both(took(24*time.Second), long(window)), both(took(24*time.Second+1), long(3*time.Minute)), true},
+		"one too long for both":             {both(took(24*time.Second), long(3*time.Minute)), both(took(10*time.Second), long(window)), true},
+		"two windows, and nothing counts":   {both(noCount, long(3*time.Minute)), both(noCount, long(window)), true},
+		"told by an older controller":       {both(older, took(time.Minute), seen(5*time.Minute)), both(took(time.Minute), long(5*time.Minute)), false},
 		"a window is seen no more":          {none, func(s *v1.ScalingDecision) { s.WindowSeen = nil }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,4 +224,41 @@ func TestWhichDecisionsAreNews(t *testing.T) {
 	assert.True(t, SameDecision(nil, nil, policy.Spec{}))
 	assert.False(t, SameDecision(nil, full().Decision(), policy.Spec{}))
 	assert.False(t, SameDecision(full().Decision(), nil, policy.Spec{}))
+}
+
+// Two scalers whose windows have different pasts don't have the status told anew by turns: once both have seen the
+// least and the greatest of times in flight that stay within 20 % of any value, it is told once.
+func TestTwoScalersDoNotTellTheirWindowsByTurns(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	differed := 0
+	for i := range uint64(2000) {
+		r := rand.New(rand.NewPCG(seed, i))
+		spec := policy.Spec{Policy: policy.ByUtilization}
+		anyTook := func() time.Duration { return time.Duration(1+r.Int64N(int64(8*time.Minute/time.Millisecond))) * time.Millisecond }
+		least := anyTook()
+		windows := [2]time.Duration{spec.WindowFor(anyTook(), 0), spec.WindowFor(anyTook(), 0)}
+		for scaler := range windows {
+			windows[scaler] = spec.WindowFor(least+least/2, spec.WindowFor(least, windows[scaler]))
+		}
+		var told *v1.ScalingDecision
+		times := 0
+		for range 100 {
+			asked := r.IntN(2) // round robin, or one that was restarted
+			took := least + time.Duration(r.Int64N(int64(least)/2+1))
+			windows[asked] = spec.WindowFor(took, windows[asked])
+			next := full().Decision()
+			next.MeanTimeInFlight, next.Window = &metav1.Duration{Duration: took}, &metav1.Duration{Duration: windows[asked]}
+			next.WindowSeen = next.Window
+			if windows[0] != windows[1] {
+				differed++
+			}
+			if !SameDecision(told, next, spec) {
+				told = next
+				times++
+			}
+		}
+		require.Equal(t, 1, times, "case %d: in flight from %s, windows %s", i, least, windows)
+	}
+	require.Greater(t, differed, 1000, "it is tried")
 }

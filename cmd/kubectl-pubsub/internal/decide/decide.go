@@ -19,6 +19,7 @@ import (
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/explanation"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
+	"github.com/jawaracloud/pubsub-operator/translator/autoscaling"
 	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
@@ -154,7 +155,7 @@ func readingOf(channel *v1.PubSubChannel, spec policy.Spec, now time.Time) expla
 	}
 	if d.BusyOverWindow != nil && d.WindowSeen != nil {
 		since := max(0, now.Sub(d.ObservedTime.Time)) // a gap would have been written
-		window := inquiry.WindowOf(d, spec)
+		window := windowOf(channel, spec)
 		read.Work = &explanation.Work{Mean: d.BusyOverWindow.MilliValue(), Seen: min(d.WindowSeen.Duration+since, window), Window: window}
 		if d.MeanTimeInFlight != nil {
 			read.Work.Took = d.MeanTimeInFlight.Duration
@@ -167,6 +168,19 @@ func readingOf(channel *v1.PubSubChannel, spec policy.Spec, now time.Time) expla
 		read.ConcurrencyRemark = c.Message
 	}
 	return read
+}
+
+// windowOf is the scaler's window; that of a what-if question about the window itself begins anew.
+func windowOf(channel *v1.PubSubChannel, spec policy.Spec) time.Duration {
+	d := channel.Status.Decision
+	asked, _ := autoscaling.OfChannel(&channel.Spec) // what can't be read is told elsewhere
+	if asked.UtilizationWindow() == spec.UtilizationWindow() {
+		return inquiry.WindowOf(d, spec)
+	}
+	if d.MeanTimeInFlight == nil {
+		return spec.UtilizationWindow()
+	}
+	return spec.WindowFor(d.MeanTimeInFlight.Duration, 0)
 }
 
 // notMeasured is why the work in flight is not known of a channel that was not of policy

@@ -106,7 +106,7 @@ func randomState(r *rand.Rand, spec policy.Spec) (explanation.Reading, explanati
 			read.Work = &explanation.Work{Mean: r.Int64N(most), Seen: spec.UtilizationWindow()}
 			maybe(r, func() {
 				read.Work.Took = time.Duration(1+r.Int64N(600_000)) * time.Millisecond
-				read.Work.Window = spec.WindowFor(read.Work.Took)
+				read.Work.Window = spec.WindowFor(read.Work.Took, spec.WindowFor(time.Duration(r.Int64N(600_000))*time.Millisecond, 0))
 				read.Work.Seen = read.Work.Window
 			})
 			maybe(r, func() { read.Work.Seen = time.Duration(r.Int64N(int64(read.Work.Seen/time.Second))) * time.Second })

@@ -30,7 +30,7 @@ func workers(a *inspectv1.ExplainResponse) []row {
 		rows = append(rows, row{"Over the window", fmt.Sprintf("%s on average, seen %s", tenths(a.GetBusyOverWindow()), seen(a))})
 	}
 	if took := a.GetMeanTimeInFlight(); took != nil {
-		rows = append(rows, row{"In flight for", fmt.Sprintf("%.1f s on average; the window is at least 5 times as long, up to an hour", took.AsDuration().Seconds())})
+		rows = append(rows, row{"In flight for", fmt.Sprintf("%.1f s on average; the window is at least 5 times as long, up to an hour, and stays so until messages take less than half of that", took.AsDuration().Seconds())})
 	}
 	if remark := a.GetConcurrencyRemark(); remark != "" {
 		rows = append(rows, row{"workerConcurrency", clean(remark)})

@@ -17,9 +17,12 @@ type Refused struct {
 	Status int
 	// Reason is the answer's status line and the beginning of its body.
 	Reason string
+	answer error // an *answered; nil: the message never reached the handler
 }
 
 func (e *Refused) Error() string { return "the handler refuses the message: " + e.Reason }
+
+func (e *Refused) Unwrap() error { return e.answer }
 
 // Unavailable is the error of a handler that is away, overloaded or does not let this
 // worker in: it says nothing about the message.
@@ -36,6 +39,32 @@ func (e *Unavailable) Error() string { return "the handler is unavailable: " + e
 
 func (e *Unavailable) Unwrap() error { return e.Err }
 
+// answered is an answer that is no success.
+type answered struct {
+	url    string
+	code   int
+	status string // the code and the handler's own words
+	body   string // the beginning of it
+}
+
+// maxAnswer is how many bytes of an answer's body are told.
+const maxAnswer = 200
+
+func (e *answered) Error() string {
+	return fmt.Sprintf("%s answered %s: %.*q", e.url, e.status, maxAnswer, e.body)
+}
+
+// WithoutAnswer is an error in words, without the handler's own. They may repeat the message, and so tell of a person:
+// a trace is read by others than the queue, and is kept elsewhere.
+func WithoutAnswer(err error) string {
+	var answer *answered
+	if !errors.As(err, &answer) {
+		return err.Error()
+	}
+	told := strings.TrimSpace(fmt.Sprintf("%s answered %d %s", answer.url, answer.code, http.StatusText(answer.code)))
+	return strings.Replace(err.Error(), answer.Error(), told, 1)
+}
+
 // MaxRetryAfter bounds what a handler may ask for by Retry-After: one that answers nonsense
 // must not stop its queue for a day.
 const MaxRetryAfter = 5 * time.Minute
@@ -49,18 +78,18 @@ const MaxRetryAfter = 5 * time.Minute
 // that is not the message's fault, and a token may be replaced.
 func outcome(response *http.Response, body string, now time.Time) error {
 	status := response.StatusCode
-	reason := fmt.Sprintf("%s answered %.100s: %.200q", withoutSecrets(response.Request.URL), response.Status, body)
+	answer := &answered{withoutSecrets(response.Request.URL), status, response.Status, body}
 	switch {
 	case status >= 200 && status <= 299:
 		return nil
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable,
 		status == http.StatusUnauthorized, status == http.StatusProxyAuthRequired:
-		return &Unavailable{RetryAfter: retryAfter(response.Header, now), Err: errors.New(reason)}
+		return &Unavailable{RetryAfter: retryAfter(response.Header, now), Err: answer}
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
 	case status >= 400 && status <= 499:
-		return &Refused{Status: status, Reason: reason}
+		return &Refused{Status: status, Reason: answer.Error(), answer: answer}
 	}
-	return fmt.Errorf("the handler %s", reason)
+	return fmt.Errorf("the handler %w", answer)
 }
 
 // retryAfter reads Retry-After, which is a number of seconds or a date (RFC 9110, 10.2.3).

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -56,8 +57,28 @@ func TestWhatAStatusSaysOfAMessage(t *testing.T) {
 				require.Equal(t, status, r.Status)
 				require.Contains(t, r.Reason, "because")
 			}
+			brief := delivery.WithoutAnswer(fmt.Errorf("the worker: %w", err))
+			require.NotContains(t, brief, "because")
+			require.True(t, strings.HasPrefix(brief, "the worker: the handler "), brief)
+			require.Contains(t, brief, strings.TrimSpace(fmt.Sprintf("answered %d %s", status, http.StatusText(status))))
 		})
 	}
+}
+
+// A handler's words are in the status line, too.
+func TestTheStatusLineOfAnAnswerIsTheHandlers(t *testing.T) {
+	d := post(t, io.Discard, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_, _ = conn.Write([]byte("HTTP/1.1 422 no such customer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+			_ = conn.Close()
+		}
+	})
+	err := d.Deliver(t.Context(), message)
+	require.ErrorContains(t, err, "answered 422 no such customer")
+	require.NotContains(t, delivery.WithoutAnswer(err), "customer")
+	require.Contains(t, delivery.WithoutAnswer(err), "answered 422 Unprocessable Entity")
+	require.Equal(t, "EOF", delivery.WithoutAnswer(io.EOF))
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -56,7 +56,7 @@ func (d *Deliverer) posting(ctx context.Context) (_ context.Context, end func(er
 		attribute.String("http.request.method", http.MethodPost), attribute.String("server.address", d.HandlerURL.Hostname()), attribute.String("url.full", withoutSecrets(d.HandlerURL))))
 	return ctx, func(err error) {
 		if err != nil {
-			span.SetStatus(codes.Error, err.Error())
+			span.SetStatus(codes.Error, WithoutAnswer(err))
 		}
 		span.End()
 	}

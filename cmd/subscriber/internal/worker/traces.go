@@ -56,7 +56,7 @@ func (l *lane) processing(ctx context.Context, m source.Message) (_ context.Cont
 			attribute.String("messaging.message.id", m.ID), attribute.Int("messaging.message.body.size", len(m.Payload)), attribute.Int64("pubsub.message.deliveries", m.Deliveries))...))
 	return ctx, func(err error) {
 		if err != nil {
-			span.SetStatus(codes.Error, err.Error())
+			span.SetStatus(codes.Error, delivery.WithoutAnswer(err))
 		}
 		span.End()
 	}
