@@ -158,7 +158,7 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 // finishedOf is how many messages were ever finished; false if the sample does not tell.
 func finishedOf(depth queue.Depth) (finished int64, exact bool) {
 	finished = depth.Added - depth.Total()
-	return finished, depth.Added >= 0 && finished >= 0 && !depth.LowerBound
+	return finished, depth.Added >= 0 && finished >= 0 && !depth.LowerBound && !depth.WorkInPlace
 }
 
 // resume begins the count with the first sample, or with one after a gap: what was finished meanwhile does not
@@ -196,8 +196,8 @@ func (m *workMeter) count(depth queue.Depth) (exact bool) {
 	case exact:
 		m.head.done += max(0, finished-m.finished)
 		m.finished = max(m.finished, finished)
-	case !depth.LowerBound:
-		m.counted = false // nothing counts any more
+	case depth.WorkInPlace || !depth.LowerBound:
+		m.counted = false // what is finished was not in flight, or nothing counts any more
 	}
 	return exact
 }

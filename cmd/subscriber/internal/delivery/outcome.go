@@ -51,7 +51,7 @@ type answered struct {
 const maxAnswer = 200
 
 func (e *answered) Error() string {
-	return fmt.Sprintf("%s answered %s: %.*q", e.url, e.status, maxAnswer, e.body)
+	return fmt.Sprintf("%s answered %.100s: %.*q", e.url, e.status, maxAnswer, e.body)
 }
 
 // WithoutAnswer is an error in words, without the handler's own. They may repeat the message, and so tell of a person:
