@@ -57,7 +57,7 @@ func FuzzReplies(f *testing.F) {
 	for i := range queues {
 		for _, reply := range []string{
 			strings.Repeat(":5\r\n", 12), strings.Repeat("$1\r\n5\r\n", 12), info + redistest.Array(group), info + "*0\r\n",
-			":5\r\n:1\r\n:2\r\n:3\r\n" + names + ":1\r\n:2\r\n$1\r\n4\r\n" + redistest.Array(redistest.Bulk("messages"), redistest.Bulk("7")), ":5\r\n:0\r\n" + names + strings.Repeat(redistest.Array(redistest.Bulk(`{"queues":["{q}"]}`), redistest.Bulk("2")), 2),
+			":5\r\n:1\r\n:2\r\n:3\r\n" + names + ":1\r\n:2\r\n$1\r\n4\r\n" + redistest.Array(redistest.Bulk("messages"), redistest.Bulk("7")) + ":9998\r\n", ":5\r\n:0\r\n" + names + strings.Repeat(redistest.Array(redistest.Bulk(`{"queues":["{q}"]}`), redistest.Bulk("2")), 2),
 			"+list\r\n:1\r\n", "+stream\r\n:0\r\n", "+zset\r\n:0\r\n", "+none\r\n:0\r\n", redistest.Array(entry, entry),
 			redistest.Array(redistest.Bulk("{q}"), ":3\r\n") + redistest.Bulk("id=1 name=a obl=0 omem=5000\n"),
 			":2\r\n" + redistest.Array(redistest.Bulk("job"), redistest.Bulk("1700000000")) + ":3\r\n",
@@ -88,7 +88,7 @@ func TestFuzzedReadsAreReads(t *testing.T) {
 	depth, err = readFrom(t, queue.Queue{Key: "q", Kind: queue.SortedSet}, false, []byte(":5\r\n"))
 	require.NoError(t, err)
 	assert.EqualValues(t, 5, depth.Ready)
-	depth, err = readFrom(t, queue.Queue{Key: "q", Kind: queue.List}, true, []byte(":5\r\n:1\r\n:1\r\n:1\r\n"+redistest.Array(redistest.Bulk("a"))+":2\r\n$-1\r\n*0\r\n"))
+	depth, err = readFrom(t, queue.Queue{Key: "q", Kind: queue.List}, true, []byte(":5\r\n:1\r\n:1\r\n:1\r\n"+redistest.Array(redistest.Bulk("a"))+":2\r\n$-1\r\n*0\r\n:0\r\n"))
 	require.NoError(t, err)
 	assert.EqualValues(t, 9, depth.Total())
 }
