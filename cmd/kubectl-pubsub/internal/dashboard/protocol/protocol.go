@@ -37,9 +37,9 @@ type Envelope struct {
 
 // Hello says what the page shows.
 type Hello struct {
-	Version    string    `json:"version"`
-	Cluster    string    `json:"cluster"` // the kubeconfig's context
-	Now        time.Time `json:"now"`     // the server's clock; the page shows ages by it
+	Version string    `json:"version"`
+	Cluster string    `json:"cluster"` // the kubeconfig's context
+	Now     time.Time `json:"now"`     // the server's clock; the page shows ages by it
 	// Heartbeat is how often a page hears from the server at least, in seconds; more than 0.
 	Heartbeat  float64 `json:"heartbeat"`
 	Prometheus bool    `json:"prometheus"`

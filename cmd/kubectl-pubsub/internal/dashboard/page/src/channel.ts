@@ -74,7 +74,7 @@ export class ChannelView {
       el("header", { class: "title" }, el("a", { class: "back", href: "#/", "aria-label": "Back to the fleet" }, "←"), this.mark, this.title, this.phase),
       this.notice,
       this.words,
-      el("div", { class: "figures-bar" }, figure("Queue depth", "depth", this.band.element), figure("Replicas → desired / most", "replicas"), figure("In flight", "inflight"), figure("Arrivals", "rate"), figure("Oldest message", "oldest")),
+      el("div", { class: "figures-bar" }, figure("Queue depth", "depth", this.band.element), figure("Replicas / most", "replicas"), figure("In flight", "inflight"), figure("Arrivals", "rate"), figure("Oldest message", "oldest")),
       el("div", { class: "columns" }, el("div", { class: "main" }, this.timeline.element, this.panels.marks.element, this.whatif.element), el("div", { class: "side" }, this.panels.decision.element, this.panels.conditions.element, this.panels.workers.element, this.panels.events.element, this.panels.settings.element)),
     );
     for (const part of Object.values(this.panels)) part.fill(nothing("Waiting for the server…"));
