@@ -149,6 +149,10 @@ func TestWhatIf(t *testing.T) {
 	s.mu.Unlock()
 	p.turn("#knob-minReplicas", 5)
 	p.untilText(".answer .problem", "below minReplicas 5: raise it")
+	p.do(chromedp.Focus(chromedp.CSS("#knob-depth")))
+	p.press(escape) // takes back this field alone, and does not leave
+	p.until(`document.querySelector("#knob-depth").value === "640"`)
+	assert.Equal(t, "300", value[string](p, `document.querySelector("#knob-targetQueueDepth").value`))
 	p.click(".whatif header button")
 	p.untilText(".answer", "Move a slider")
 	assert.Equal(t, "100", value[string](p, `document.querySelector("#knob-targetQueueDepth").value`))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/input"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,12 +47,22 @@ func (p *tab) timeAt(part float64) int {
 // between is how many seconds there are from one time of the day to the next one.
 func between(from, to int) float64 { return float64((to - from + 24*3600) % (24 * 3600)) }
 
+// writing keeps how words are written on canvases.
+const writing = `
+	window.written = [];
+	const fill = CanvasRenderingContext2D.prototype.fillText;
+	CanvasRenderingContext2D.prototype.fillText = function (words, ...where) {
+		written.push({ words, align: this.textAlign });
+		fill.call(this, words, ...where);
+	};`
+
 // What was zoomed to stays while data arrive, also if they arrive during the selection; a double click, a button
 // and a key go back to what is live.
 func TestZoomStaysUntilItIsLeft(t *testing.T) {
 	s := newServer(t, fleet()...)
 	s.channels["shop/orders"] = flash() // a quarter of an hour
-	p := open(t, s.URL+"/#/channel/shop/orders", 1280, 900)
+	words := command(cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: writing})
+	p := open(t, s.URL+"/#/channel/shop/orders", 1280, 900, words)
 	p.untilText(".p-decision", "Scale up, 3 → 5 replicas")
 	p.until(`document.querySelector(".plots canvas")`)
 	p.do(script(`document.querySelector(".plots").scrollIntoView({ block: "center" })`))
@@ -124,6 +135,8 @@ func TestZoomStaysUntilItIsLeft(t *testing.T) {
 	p.press(escape) // the decision
 	p.until(`document.querySelector(".tip").hidden`)
 	p.until(zoomed)
+	p.until(`written.some((w) => w.words === "cooldown")`)
+	assert.Equal(t, []string{}, value[[]string](p, `written.filter((w) => w.words === "cooldown" && w.align !== "left").map((w) => w.align)`), "the word is within its span")
 	p.press(escape) // the zoom
 	live("Escape")
 	require.True(t, value[bool](p, `Boolean(document.querySelector(".channel"))`))
