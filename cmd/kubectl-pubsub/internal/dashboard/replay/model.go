@@ -66,29 +66,36 @@ func (m *model) assume(format string, args ...any) {
 // speed is how many messages per second one worker finishes, in the best way that the record
 // allows, and how it was found; 0 if the record does not tell.
 func (w *window) speed(concurrency float64) (perSecond float64, words string) {
-	var served, workerSeconds, busiest, steepest float64
+	var busiest, steepest float64
+	var busy []float64 // the speeds of the blocks in which all workers were busy
 	for from := 0; from+block < len(w.depth); from += block {
 		to := from + block
-		ready := float64(slices.Min(w.ready[from : to+1]))
-		if ready <= 0 || ready != float64(slices.Max(w.ready[from:to+1])) {
+		if slices.Min(w.ready[from:to+1]) <= 0 {
 			continue
 		}
+		// A fleet that grows and shrinks is seldom the same for a whole block, so each second counts its own.
+		ready, saturated := 0.0, true
+		for i := from; i < to; i++ {
+			ready += float64(w.ready[i])
+			saturated = saturated && w.depth[i] > float64(w.ready[i])*concurrency
+		}
 		growth := w.depth[to] - w.depth[from]
-		saturated := slices.Min(w.depth[from:to+1]) > ready*concurrency
 		if slices.Min(w.rate[from:to]) < 0 {
-			steepest = max(steepest, -growth/(ready*block))
+			steepest = max(steepest, -growth/ready)
 			continue
 		}
 		arrived := sum(w.rate[from:to])
-		busiest = max(busiest, (arrived-growth)/(ready*block))
+		busiest = max(busiest, (arrived-growth)/ready)
 		if saturated {
-			served += arrived - growth
-			workerSeconds += ready * block
+			busy = append(busy, (arrived-growth)/ready)
 		}
 	}
+	// The median, and not the mean: status.messageRate tells of a burst while the depth has its messages already, so
+	// that the one or two blocks after it seem to finish them all.
+	usual := median(busy)
 	switch {
-	case served > 0:
-		return served / workerSeconds, fmt.Sprintf("a worker finishes %s, the mean while all were busy (arrivals less the growth of the depth)", perSecondWords(served/workerSeconds))
+	case usual > 0:
+		return usual, fmt.Sprintf("a worker finishes %s, the median while all were busy (arrivals less the growth of the depth)", perSecondWords(usual))
 	case busiest > 0:
 		return busiest, fmt.Sprintf("a worker finishes %s, the most that was seen; it may be faster, since the workers were never all busy", perSecondWords(busiest))
 	case steepest > 0:
@@ -96,6 +103,15 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 	default:
 		return 0, ""
 	}
+}
+
+// median is the lower one of two in the middle; 0 of nothing.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
 }
 
 func perSecondWords(rate float64) string {
