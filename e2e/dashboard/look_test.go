@@ -114,3 +114,17 @@ func TestReducedMotion(t *testing.T) {
 	p.do(prefers("reduced-motion", "reduce"))
 	p.until(duration + ` === "0s"`)
 }
+
+// Where a setting comes from is one word, also beside a value of several.
+func TestWordsOfThePolicyAreNotBroken(t *testing.T) {
+	s := newServer(t, fleet()...)
+	orders := flash()
+	orders.Settings = append(orders.Settings, protocol.Setting{Name: "utilizationScaleDown", Value: "100 messages per replica", From: "default"})
+	s.channels["shop/orders"] = orders
+	for _, width := range []int64{1280, 1100, 360} {
+		p := open(t, s.URL+"/#/channel/shop/orders", width, 740)
+		p.untilText(".p-settings", "messages per replica")
+		assert.Empty(t, value[[]string](p, `[...document.querySelectorAll(".p-settings td:last-child")].filter((cell) => { const range = document.createRange(); range.selectNodeContents(cell); return range.getClientRects().length > 1; }).map((cell) => cell.textContent)`), "%d pixels", width)
+		assert.LessOrEqual(t, value[float64](p, `document.querySelector(".p-settings .scroll").scrollWidth - document.querySelector(".p-settings .scroll").clientWidth`), 0.0, "%d pixels", width)
+	}
+}
