@@ -55,6 +55,7 @@ func (w *window) model(channel *v1.PubSubChannel) (*model, error) {
 		}
 	}
 	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
+	w.rate = w.plausible(speed)
 	m.arrive(w, speed)
 	return m, nil
 }
