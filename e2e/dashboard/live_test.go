@@ -149,7 +149,7 @@ func (n *node) replays(p *tab) {
 	assert.Greater(n.t, most("now"), 2, "as it is set")
 	assert.Equal(n.t, 2, value[int](p, `document.querySelectorAll(".replayed canvas").length`))
 	p.do(script(`document.querySelector(".whatif").scrollIntoView()`))
-	picture(p, "live-replay")
+	snap(p, "live-replay")
 	p.click(".whatif header button")
 }
 
@@ -176,10 +176,16 @@ func (n *node) agrees(p *tab) {
 	for _, s := range all {
 		assert.Equal(n.t, at, s.from, "each scaling begins where the one before it ended: %+v", all)
 		at = s.to
-		if s.to > s.from {
-			assert.Contains(n.t, s.words, "is above", s.words)
+		if s.to < s.from {
+			assert.Contains(n.t, s.words, "is below", "%+v", all)
 		}
 	}
+	others := value[[]string](p, `[...document.querySelectorAll(".p-decisions .decision-decision")].map((d) => d.lastElementChild.textContent)`)
+	n.t.Logf("the page's other decisions: %q", others)
+	for _, words := range others {
+		assert.Contains(n.t, words, "queue depth", "each decision has its words")
+	}
+	assert.Contains(n.t, strings.Join(others, "; "), "is above", "and why the fleet grew")
 	assert.Equal(n.t, 4, all[0].to, "up by no more than maxScaleUpStep")
 	// It goes on down to 1, where both must come to the same.
 	p.until(replicas + ` === 1 && document.querySelectorAll(".p-workers .good").length === 1`)
