@@ -205,7 +205,7 @@ lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
 	cd e2e/monitoring && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/certmanager && $(lint_with) --config ../../.golangci.yml ./...
 	cd e2e/manifests && $(lint_with) --config ../../.golangci.yml ./...
-	cd e2e/dashboard && $(lint_with) --config ../../.golangci.yml ./...
+	cd e2e/dashboard && $(lint_with) --config ../../.golangci.yml --build-tags e2e ./...
 	cd $(page)/bundle && $(lint_with) --config ../../../../../../.golangci.yml ./...
 
 ##@ Generated files
@@ -354,6 +354,17 @@ e2e-takeover: HPA_SYNC_PERIOD = 5s
 e2e-takeover: old-chart cluster-up cluster-load ## Upgrade from a chart that made the certificates itself, on the cluster: no call may fail (15 minutes)
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_OLD_CHART=$(OLD_CHART_DIR)/$(CHART) \
 		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 30m -v -run 'TestCertificatesOfAnOlderChartAreTakenOver|TestARenderedChartTakesCertificatesOver' ./suite
+
+# What the test is given beside, as LIVE=-update to take docs/dashboard's pictures of the run anew.
+LIVE ?=
+
+.PHONY: e2e-dashboard
+e2e-dashboard: HPA_SYNC_PERIOD = 5s
+e2e-dashboard: cluster-up cluster-load browser-packages build ## Follow a scaling on the cluster in the dashboard, in Chromium (LIVE=-update: and take its pictures anew)
+	$(static) -C e2e build -trimpath -o $(CURDIR)/dist/cluster ./cmd/cluster
+	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
+		$(call as_the_cluster,dashboard) -tags e2e -timeout 20m -v -run TestALiveScaling . \
+		-plugin $(CURDIR)/bin/kubectl-pubsub -cluster '$(CURDIR)/dist/cluster --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR)' $(LIVE)
 
 .PHONY: e2e-measure
 e2e-measure: HPA_SYNC_PERIOD = 5s

@@ -67,6 +67,47 @@ func (d daemons) restart(ctx context.Context, name string) error {
 	return d.start(name, r.Command)
 }
 
+// StopAPIServer kills kube-apiserver as a crash does; StartAPIServer starts it again, and so does Up. The error
+// is ErrNotNode with kind.
+func (c *Cluster) StopAPIServer(ctx context.Context) error {
+	return c.withAPIServer(ctx, func(ctx context.Context, _ *nodeProvider, r daemonRecord) error { return r.stop(ctx, 0) })
+}
+
+// StartAPIServer starts kube-apiserver as it was, if it does not run, and returns when it is ready. The error is
+// ErrNotNode with kind.
+func (c *Cluster) StartAPIServer(ctx context.Context) error {
+	return c.withAPIServer(ctx, func(ctx context.Context, n *nodeProvider, r daemonRecord) error {
+		if !r.alive() {
+			if err := n.daemons().start(apiserverName, r.Command); err != nil {
+				return err
+			}
+		}
+		return n.await(ctx, apiserverName, n.kubectl().ready)
+	})
+}
+
+func (c *Cluster) withAPIServer(ctx context.Context, do func(context.Context, *nodeProvider, daemonRecord) error) error {
+	n, err := c.node()
+	if err != nil {
+		return err
+	}
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	r, err := n.daemons().record(apiserverName)
+	if err == nil {
+		err = do(ctx, n, r)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", apiserverName, err)
+	}
+	return nil
+}
+
 // KillContainer kills the processes of a container by SIGKILL. Its ID is as a pod's status has
 // it, without containerd://. The error is ErrNotNode with kind.
 func (c *Cluster) KillContainer(ctx context.Context, id string) error {

@@ -60,13 +60,15 @@ type tab struct {
 	mu      sync.Mutex
 	said    []string
 	allowed []string
+	// patience is how long until waits.
+	patience time.Duration
 }
 
 // open opens an address in a profile of its own, in a window of that size.
 func open(t testing.TB, address string, width, height int64, before ...step) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	p := &tab{t: t, ctx: ctx}
+	p := &tab{t: t, ctx: ctx, patience: patience}
 	t.Cleanup(func() {
 		p.quiet()
 		end()
@@ -168,7 +170,7 @@ func (p *tab) key(key, code string) {
 // until waits for an expression to be true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(p.patience)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !value[bool](p, "Boolean("+expression+")") {
@@ -212,6 +214,12 @@ func (p *tab) names() []string {
 	p.t.Helper()
 	p.do(script(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`))
 	return value[[]string](p, `[...document.querySelectorAll(".row:not([hidden])")].sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex")).map((row) => row.querySelector(".c-name a").textContent)`)
+}
+
+// choose chooses an option of a select by its name for screen readers.
+func (p *tab) choose(name, chosen string) {
+	p.t.Helper()
+	p.do(script(fmt.Sprintf(`{ const select = document.querySelector('select[aria-label=%q]'); select.value = %q; select.dispatchEvent(new Event("change")); }`, name, chosen)))
 }
 
 const (

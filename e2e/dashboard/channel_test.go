@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -148,6 +149,10 @@ func TestWhatIf(t *testing.T) {
 	s.mu.Unlock()
 	p.turn("#knob-minReplicas", 5)
 	p.untilText(".answer .problem", "below minReplicas 5: raise it")
+	p.do(chromedp.Focus(chromedp.CSS("#knob-depth")))
+	p.press(escape) // takes back this field alone, and does not leave
+	p.until(`document.querySelector("#knob-depth").value === "640"`)
+	assert.Equal(t, "300", value[string](p, `document.querySelector("#knob-targetQueueDepth").value`))
 	p.click(".whatif header button")
 	p.untilText(".answer", "Move a slider")
 	assert.Equal(t, "100", value[string](p, `document.querySelector("#knob-targetQueueDepth").value`))
@@ -172,6 +177,11 @@ func TestReplay(t *testing.T) {
 	require.Len(t, asked, 1)
 	assert.Equal(t, &protocol.ReplayRequest{Seconds: 900, Changes: protocol.Changes{"cooldownPeriod": 15.0}}, asked[0].Replay)
 
+	p.turn("#knob-cooldownPeriod", 30)
+	p.untilText(".stale", "of other settings")
+	p.turn("#knob-cooldownPeriod", 15)
+	p.until(`document.querySelector(".stale").hidden`)
+
 	s.mu.Lock()
 	s.answers[protocol.KindReplay] = func(protocol.Request) protocol.Answer {
 		return protocol.Answer{Error: "the window has 12 s: at least 60 s are needed, wait 48 s more"}
@@ -180,4 +190,42 @@ func TestReplay(t *testing.T) {
 	p.click(".replay .primary")
 	p.untilText(".replayed .problem", "wait 48 s more")
 	assert.Equal(t, 0, value[int](p, `document.querySelectorAll(".replayed canvas").length`), "an old answer isn't left beside the error")
+}
+
+// observing keeps which elements are observed for their size, as those of all charts are.
+const observing = `
+	window.observed = new Set();
+	window.ResizeObserver = class extends ResizeObserver {
+		mine = [];
+		observe(target, ...how) { observed.add(target); this.mine.push(target); super.observe(target, ...how); }
+		disconnect() { for (const target of this.mine) observed.delete(target); super.disconnect(); }
+	};`
+
+// Whoever leaves a channel leaves no chart behind, not even of a replay whose answer comes later: it would
+// go on following the pointer and the colours.
+func TestNoChartOutlivesItsChannel(t *testing.T) {
+	s := newServer(t, fleet()...)
+	s.channels["shop/orders"] = flash()
+	late := make(chan struct{})
+	s.answers[protocol.KindReplay] = func(request protocol.Request) protocol.Answer {
+		<-late
+		return replay(request)
+	}
+	watched := command(cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: observing})
+	p := open(t, s.URL+"/#/channel/shop/orders", 1280, 900, watched)
+	p.untilText(".p-decision", "Scale up")
+	p.until(`observed.size >= 2`)
+	p.click(".replay .primary")
+	p.untilText(".replay .primary", "Replaying…")
+	p.do(script(`location.hash = "#/"`))
+	p.until(`document.querySelector(".fleet")`)
+	close(late)
+	// What is asked now is answered after the replay.
+	p.do(script(`location.hash = "#/channel/shop/orders"`))
+	p.untilText(".p-decision", "Scale up")
+	assert.Equal(t, 0, value[int](p, `document.querySelectorAll(".replayed canvas").length`), "the channel begins anew")
+	assert.Empty(t, value[[]string](p, `[...observed].filter((e) => !e.isConnected && !e.matches(".table")).map((e) => e.className)`))
+	p.press(escape)
+	p.until(`document.querySelector(".fleet")`)
+	assert.Empty(t, value[[]string](p, `[...observed].filter((e) => !e.isConnected).map((e) => e.className)`))
 }

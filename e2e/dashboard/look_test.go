@@ -80,12 +80,14 @@ func TestPhone(t *testing.T) {
 	p.untilText(".found", "8 channels")
 	assert.Empty(t, value[[]string](p, tooWide))
 	assert.True(t, value[bool](p, `document.querySelector(".row .words").checkVisibility()`), "the reason is in words there too")
+	assert.True(t, value[bool](p, `document.querySelector(".caption").checkVisibility()`), "what the numbers are is told, as there is no head")
 	snap(p, "phone-fleet")
 	p.do(chromedp.Evaluate[chromedp.Void](`document.querySelector(".sorting").value = "1"; document.querySelector(".sorting").dispatchEvent(new Event("change"))`))
 	p.until(`document.querySelector('.row[aria-rowindex="2"] b').textContent.startsWith("a-channel")`)
 
 	p.do(script(`location.hash = "#/channel/shop/orders"`))
 	p.untilText(".p-decision", "Scale up")
+	snap(p, "phone-channel-top")
 	p.turn("#knob-targetQueueDepth", 50)
 	p.untilText(".answer", "Scale up")
 	p.click(".replay .primary")
@@ -93,6 +95,12 @@ func TestPhone(t *testing.T) {
 	assert.Empty(t, value[[]string](p, tooWide))
 	assert.LessOrEqual(t, value[float64](p, `document.querySelector(".channel").scrollWidth`), 360.0)
 	snap(p, "phone-channel")
+	p.do(prefers("color-scheme", "dark"), script(`document.querySelector(".timeline").scrollIntoView()`))
+	assert.InDelta(t, 0, value[float64](p, `document.querySelector(".bar").getBoundingClientRect().top`), 0.5, "the header stays, whatever is scrolled into sight")
+	snap(p, "phone-channel-dark")
+	p.do(script(`location.hash = "#/"`))
+	p.until(`document.querySelector(".fleet")`)
+	snap(p, "phone-fleet-dark")
 }
 
 // Who asks for less motion gets none.
@@ -105,4 +113,18 @@ func TestReducedMotion(t *testing.T) {
 	assert.Equal(t, "0.25s", value[string](p, duration))
 	p.do(prefers("reduced-motion", "reduce"))
 	p.until(duration + ` === "0s"`)
+}
+
+// Where a setting comes from is one word, also beside a value of several.
+func TestWordsOfThePolicyAreNotBroken(t *testing.T) {
+	s := newServer(t, fleet()...)
+	orders := flash()
+	orders.Settings = append(orders.Settings, protocol.Setting{Name: "utilizationScaleDown", Value: "100 messages per replica", From: "default"})
+	s.channels["shop/orders"] = orders
+	for _, width := range []int64{1280, 1100, 360} {
+		p := open(t, s.URL+"/#/channel/shop/orders", width, 740)
+		p.untilText(".p-settings", "messages per replica")
+		assert.Empty(t, value[[]string](p, `[...document.querySelectorAll(".p-settings td:last-child")].filter((cell) => { const range = document.createRange(); range.selectNodeContents(cell); return range.getClientRects().length > 1; }).map((cell) => cell.textContent)`), "%d pixels", width)
+		assert.LessOrEqual(t, value[float64](p, `document.querySelector(".p-settings .scroll").scrollWidth - document.querySelector(".p-settings .scroll").clientWidth`), 0.0, "%d pixels", width)
+	}
 }

@@ -64,10 +64,10 @@ func startAPIServer(t *testing.T) *apiServer {
 }
 
 // dashboard runs the plugin, and is its address.
-func (a *apiServer) dashboard(t *testing.T, args ...string) string {
+func dashboard(t *testing.T, kubeconfig string, environment []string, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), *plugin, append([]string{"dashboard", "--no-browser", "--kubeconfig", a.kubeconfig}, args...)...)
-	command.Stderr = os.Stderr
+	command := exec.CommandContext(t.Context(), *plugin, append([]string{"dashboard", "--no-browser", "--kubeconfig", kubeconfig}, args...)...)
+	command.Env, command.Stderr = environment, os.Stderr
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	out, err := command.StdoutPipe()
 	require.NoError(t, err)
@@ -114,7 +114,7 @@ func TestThePlugin(t *testing.T) {
 		}))
 		a.decide(t, name, 300)
 	}
-	p := open(t, a.dashboard(t, "--namespace", "shop"), 1280, 900)
+	p := open(t, dashboard(t, a.kubeconfig, os.Environ(), "--namespace", "shop"), 1280, 900)
 	p.allow(refused) // the cut connection at the end
 	p.untilText(".found", "3 channels")
 	assert.NotContains(t, value[string](p, "location.href"), "token", "the token doesn't stay in the address")

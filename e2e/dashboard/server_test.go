@@ -31,6 +31,7 @@ type server struct {
 	mu       sync.Mutex
 	refusing bool
 	pages    map[*websocket.Conn]context.CancelFunc
+	opened   int // connections so far
 	hello    protocol.Hello
 	api      protocol.Connection
 	rows     []protocol.Row
@@ -44,7 +45,7 @@ func newServer(t testing.TB, rows ...protocol.Row) *server {
 	t.Helper()
 	s := &server{
 		pages:    map[*websocket.Conn]context.CancelFunc{},
-		hello:    protocol.Hello{Version: "test", Cluster: "kind-shop", Now: time.Now(), Namespaces: []protocol.Namespace{{Permitted: true}}},
+		hello:    protocol.Hello{Version: "test", Cluster: "kind-shop", Now: time.Now(), Heartbeat: 15, Namespaces: []protocol.Namespace{{Permitted: true}}},
 		api:      protocol.Connection{Up: true, Since: time.Now()},
 		rows:     rows,
 		channels: map[string]protocol.Channel{},
@@ -93,7 +94,9 @@ func (s *server) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		write(ctx, conn, message)
 	}
 	s.pages[conn] = cancel
+	s.opened++
 	s.mu.Unlock()
+	go beat(ctx, conn, time.Duration(hello.Heartbeat*float64(time.Second)))
 	defer func() {
 		s.mu.Lock()
 		delete(s.pages, conn)
@@ -129,6 +132,20 @@ func (s *server) answer(ctx context.Context, t testing.TB, conn *websocket.Conn,
 	if request.Kind == protocol.KindOpen && known {
 		channel.Full = true
 		write(ctx, conn, protocol.Envelope{Kind: protocol.KindChannel, Channel: &channel})
+	}
+}
+
+// beat sends heartbeats.
+func beat(ctx context.Context, conn *websocket.Conn, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			write(ctx, conn, protocol.Envelope{Kind: protocol.KindHeartbeat, Heartbeat: &protocol.Heartbeat{Now: now}})
+		}
 	}
 }
 
@@ -184,6 +201,13 @@ func (s *server) accept() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusing = false
+}
+
+// accepted is how many connections there were.
+func (s *server) accepted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
 }
 
 // asked are the requests of a kind, the oldest first.

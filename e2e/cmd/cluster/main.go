@@ -21,13 +21,15 @@ import (
 
 const usage = `usage: cluster COMMAND [FLAGS] [ARGUMENTS]
 
-  up            bring the cluster up, or what is missing of it
-  down          end it and delete its state folder
-  provider      print which provider up uses: kind or node
-  status        say how each part of it is; exit status 1 unless all are well
-  kubeconfig    print the path of its kubeconfig
-  load TAR...   load container images, in the form of docker save
-  verify-clean  name all that a cluster left on this machine; exit status 1 if anything
+  up               bring the cluster up, or what is missing of it
+  down             end it and delete its state folder
+  provider         print which provider up uses: kind or node
+  status           say how each part of it is; exit status 1 unless all are well
+  kubeconfig       print the path of its kubeconfig
+  load TAR...      load container images, in the form of docker save
+  stop-apiserver   kill its API server as a crash does; not with kind
+  start-apiserver  start it again
+  verify-clean     name all that a cluster left on this machine; exit status 1 if anything
 
 flags:
 `
@@ -181,6 +183,10 @@ func execute(ctx context.Context, c *cluster.Cluster, command string, args []str
 			return errors.New("load which files?")
 		}
 		return c.Load(ctx, args...)
+	case "stop-apiserver":
+		return c.StopAPIServer(ctx)
+	case "start-apiserver":
+		return c.StartAPIServer(ctx)
 	case "verify-clean":
 		return verifyClean(ctx, c, stdout)
 	}

@@ -8,6 +8,7 @@ import "time"
 // Kinds of messages from the server.
 const (
 	KindHello      = "hello"      // once, first
+	KindHeartbeat  = "heartbeat"  // again and again: without it, nothing tells a page that its connection is dead
 	KindConnection = "connection" // the API server went away, or is back
 	KindFleet      = "fleet"      // rows that are new or have changed, and those that are gone
 	KindChannel    = "channel"    // the channel that is open: in full at first, then what changed
@@ -20,12 +21,14 @@ const (
 	KindClose  = "close"  // no longer; answered by {}
 	KindWhatIf = "whatif" // answered by a Decision
 	KindReplay = "replay" // answered by a Replay
+	KindPing   = "ping"   // answered by {}: a page that was asleep asks whether its connection still is one
 )
 
 // Envelope is each message from the server: Kind says which one of the others is there.
 type Envelope struct {
 	Kind       string      `json:"kind"`
 	Hello      *Hello      `json:"hello,omitempty"`
+	Heartbeat  *Heartbeat  `json:"heartbeat,omitempty"`
 	Connection *Connection `json:"connection,omitempty"`
 	Fleet      *Fleet      `json:"fleet,omitempty"`
 	Channel    *Channel    `json:"channel,omitempty"`
@@ -34,12 +37,19 @@ type Envelope struct {
 
 // Hello says what the page shows.
 type Hello struct {
-	Version    string    `json:"version"`
-	Cluster    string    `json:"cluster"` // the kubeconfig's context
-	Now        time.Time `json:"now"`     // the server's clock; the page shows ages by it
-	Prometheus bool      `json:"prometheus"`
+	Version string    `json:"version"`
+	Cluster string    `json:"cluster"` // the kubeconfig's context
+	Now     time.Time `json:"now"`     // the server's clock; the page shows ages by it
+	// Heartbeat is how often a page hears from the server at least, in seconds; more than 0.
+	Heartbeat  float64 `json:"heartbeat"`
+	Prometheus bool    `json:"prometheus"`
 	// Namespaces are those that are shown, and those that the user may not read.
 	Namespaces []Namespace `json:"namespaces"`
+}
+
+// Heartbeat is sent although nothing has changed.
+type Heartbeat struct {
+	Now time.Time `json:"now"` // as Hello's
 }
 
 // Namespace is one of which the channels are shown or are not permitted. Name is empty for

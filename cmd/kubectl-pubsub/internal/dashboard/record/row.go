@@ -133,5 +133,19 @@ func whyScaled(was, is *v1.PubSubChannelStatus) string {
 			return d.Message
 		}
 	}
-	return fmt.Sprintf("%d → %d workers", was.DesiredReplicas, is.DesiredReplicas)
+	scaled := fmt.Sprintf("%d → %d workers", was.DesiredReplicas, is.DesiredReplicas)
+	before, after := was.Decision, is.Decision
+	if before == nil || after == nil || before.Replicas != was.DesiredReplicas {
+		return scaled
+	}
+	// The controller asks the scaler less often than the HPA, and may have missed the decision. What was known before and
+	// after it then tells where the depth was.
+	switch {
+	case is.DesiredReplicas > was.DesiredReplicas && after.QueueDepth > before.UpperBound:
+		return fmt.Sprintf("%s: queue depth %d is above %d, the upper bound of %d", scaled, after.QueueDepth, before.UpperBound, before.Replicas)
+	case is.DesiredReplicas < was.DesiredReplicas && after.QueueDepth < before.LowerBound:
+		return fmt.Sprintf("%s: queue depth %d is below %d, the lower bound of %d", scaled, after.QueueDepth, before.LowerBound, before.Replicas)
+	default:
+		return scaled
+	}
 }

@@ -56,6 +56,7 @@ func (w *window) model(past Past) (*model, error) {
 	}
 	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
 	m.cool(past, w.start)
+	w.rate = w.plausible(speed)
 	m.arrive(w, speed)
 	m.tellChanges(past, w.start)
 	m.tellWhatIsLeftOut(channel)
@@ -69,31 +70,38 @@ func (m *model) assume(format string, args ...any) {
 // speed is how many messages per second one worker finishes, in the best way that the record
 // allows, and how it was found; 0 if the record does not tell.
 func (w *window) speed(concurrency float64) (perSecond float64, words string) {
-	var served, workerSeconds, busiest, steepest float64
+	var busiest, steepest float64
+	var busy []float64 // the speeds of the blocks in which all workers were busy
 	var shown inFlight
 	for from := 0; from+block < len(w.depth); from += block {
 		to := from + block
-		ready := float64(slices.Min(w.ready[from : to+1]))
-		if ready <= 0 || ready != float64(slices.Max(w.ready[from:to+1])) {
+		if slices.Min(w.ready[from:to+1]) <= 0 {
 			continue
 		}
+		// A fleet that grows and shrinks is seldom the same for a whole block, so each second counts its own.
+		ready, saturated := 0.0, true
+		for i := from; i < to; i++ {
+			ready += float64(w.ready[i])
+			saturated = saturated && w.depth[i] > float64(w.ready[i])*concurrency
+		}
 		growth := w.depth[to] - w.depth[from]
-		saturated := slices.Min(w.depth[from:to+1]) > ready*concurrency
 		if slices.Min(w.rate[from:to]) < 0 {
-			steepest = max(steepest, -growth/(ready*block))
+			steepest = max(steepest, -growth/ready)
 			continue
 		}
 		arrived := sum(w.rate[from:to])
-		shown.add(w.inFlight[from:to], arrived-growth, ready*concurrency)
-		busiest = max(busiest, (arrived-growth)/(ready*block))
+		shown.add(w.inFlight[from:to], arrived-growth, ready/block*concurrency)
+		busiest = max(busiest, (arrived-growth)/ready)
 		if saturated {
-			served += arrived - growth
-			workerSeconds += ready * block
+			busy = append(busy, (arrived-growth)/ready)
 		}
 	}
+	// The median, and not the mean: status.messageRate tells of a burst while the depth has its messages already, so
+	// that the one or two blocks after it seem to finish them all.
+	usual := median(busy)
 	switch {
-	case served > 0:
-		return served / workerSeconds, fmt.Sprintf("a worker finishes %s, the mean while all were busy (arrivals less the growth of the depth)", perSecondWords(served/workerSeconds))
+	case usual > 0:
+		return usual, fmt.Sprintf("a worker finishes %s, the median while all were busy (arrivals less the growth of the depth)", perSecondWords(usual))
 	case shown.messageSeconds > 0 && shown.served > 0:
 		took := shown.messageSeconds / shown.served
 		return concurrency / took, fmt.Sprintf("a worker finishes %s: it works on %.0f at once, and a message was in flight for %s on average",
@@ -122,6 +130,15 @@ func (f *inFlight) add(perSecond []float64, served, slots float64) {
 		f.messageSeconds += min(messages, slots)
 	}
 	f.served += served
+}
+
+// median is the lower one of two in the middle; 0 of nothing.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
 }
 
 func perSecondWords(rate float64) string {

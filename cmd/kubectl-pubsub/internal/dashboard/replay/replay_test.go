@@ -68,7 +68,7 @@ func TestTheReplayIsWhatHappened(t *testing.T) {
 	assert.Equal(t, noon, r.Start)
 	assert.InDelta(t, 1, r.Step, 0)
 	words := strings.Join(r.Assumed, "\n")
-	assert.Regexp(t, `a worker finishes (49|50|51)[.\d]* messages per second, the mean while all were busy`, words)
+	assert.Regexp(t, `a worker finishes (49|50|51)[.\d]* messages per second, the median while all were busy`, words)
 	assert.Contains(t, words, "a new worker takes messages after 7s")
 	was, is, other := curveNamed(t, r, "recorded"), curveNamed(t, r, "now"), curveNamed(t, r, "changed")
 	assert.InDelta(t, happened.ReplicaHours, was.ReplicaHours, 0.3)
@@ -84,6 +84,36 @@ func TestTheReplayIsWhatHappened(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, again.Curves, 2, "nothing was changed")
 	assert.Equal(t, is, curveNamed(t, again, "now"))
+}
+
+// A burst that a fleet follows quickly: there are no 15 s in which the number of workers is the same, and status.messageRate, a
+// mean of 15 s, tells of the burst while its messages are in the depth already. A worker does 2 messages per second.
+func TestTheSpeedInABurst(t *testing.T) {
+	for _, burst := range []int{23, 27, 31, 35, 39} { // s, to be anywhere in a block
+		told := 3 * (burst % 6) // s; not always is a status written as long as the rate tells of it
+		past := Past{Channel: channelOf(), To: noon.Add(150 * time.Second)}
+		depth := int64(0)
+		for i := range 150 {
+			ready := int32(1)
+			if since := i - burst - 5; since >= 0 {
+				ready = []int32{4, 6, 5, 3}[since/10%4]
+			}
+			if i == burst {
+				depth = 1000
+			} else {
+				depth = max(0, depth-2*int64(ready))
+			}
+			rate := int64(0)
+			if i >= burst && i < burst+told {
+				rate = 1000 / block
+			}
+			past.Points = append(past.Points, protocol.Point{Time: noon.Add(time.Duration(i) * time.Second), Depth: new(depth), Rate: &rate, Replicas: ready, Ready: ready, Desired: ready})
+		}
+		r, err := Run(past, protocol.ReplayRequest{})
+		require.NoError(t, err)
+		assert.InDelta(t, 1000, slices.Max(curveNamed(t, r, "now").Depth), 150, "a burst at %d s", burst)
+		assert.Regexp(t, `a worker finishes (1\.9\d*|2|2\.0\d*) messages per second, the median`, strings.Join(r.Assumed, "\n"), "a burst at %d s", burst)
+	}
 }
 
 // If nothing counts arrivals, they come from the depth, and that is said.

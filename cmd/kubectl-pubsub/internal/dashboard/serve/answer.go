@@ -19,6 +19,8 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 	case protocol.KindClose:
 		s.close()
 		return protocol.Answer{}, nil
+	case protocol.KindPing:
+		return protocol.Answer{}, nil
 	case protocol.KindOpen, protocol.KindWhatIf, protocol.KindReplay:
 	default:
 		return protocol.Answer{}, fmt.Errorf("the request is of kind %q: this plugin knows %s, %s, %s and %s: reload the page", r.Kind,

@@ -28,6 +28,8 @@ type Options struct {
 	Files   fs.FS  // the page, with index.html at the top
 	Fleet   *record.Fleet
 	Now     func() time.Time
+	// Heartbeat is how often each page is told that the server is there; 0: every 15 s.
+	Heartbeat time.Duration
 	// Surroundings reads what else there is of the channel that a page has open.
 	Surroundings func(ctx context.Context, channel *v1.PubSubChannel, before feed.Surroundings) feed.Surroundings
 	// History reads the points of a channel from before the dashboard began; nil: nobody has any.
@@ -51,6 +53,8 @@ type Server struct {
 }
 
 const (
+	// heartbeat is often enough to find a dead connection before somebody decides by what it shows, and costs nothing.
+	heartbeat = 15 * time.Second
 	// mostPages is how many pages may be open: each takes memory.
 	mostPages = 32
 	// headerTimeout bounds how long a client takes to say what it wants.
@@ -65,6 +69,9 @@ var errHistory = fmt.Errorf("the history was not read within %s: choose a shorte
 
 // New is a server for a port of 127.0.0.1.
 func New(options Options, port int) *Server {
+	if options.Heartbeat == 0 {
+		options.Heartbeat = heartbeat
+	}
 	s := &Server{options: options, guard: newGuard(port), port: port}
 	s.running, s.end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()

@@ -21,7 +21,8 @@ const (
 	// writeTimeout is how long a page may take for one message. Until then nothing is kept for it
 	// but what it was told last.
 	writeTimeout = 20 * time.Second
-	// pingEvery finds pages that are gone without a word, as after the machine slept.
+	// pingEvery finds pages that are gone without a word, as after the machine slept. Pages find the server gone by its
+	// heartbeat: a browser answers pings, but tells its scripts nothing of them.
 	pingEvery, pingTimeout = 20 * time.Second, 20 * time.Second
 	// longestRequest bounds what a page may send, in bytes.
 	longestRequest = 64 << 10
@@ -111,9 +112,11 @@ func (s *session) read(ctx context.Context) {
 // changed meanwhile is one state, and not a queue.
 func (s *session) write(ctx context.Context) error {
 	options := s.server.options
+	beat := time.NewTicker(options.Heartbeat)
+	defer beat.Stop()
 	hello := &protocol.Hello{
 		Version: options.Version, Cluster: options.Cluster, Now: options.Now().UTC().Truncate(time.Millisecond),
-		Prometheus: options.History != nil, Namespaces: s.fleet.Namespaces(),
+		Heartbeat: options.Heartbeat.Seconds(), Prometheus: options.History != nil, Namespaces: s.fleet.Namespaces(),
 	}
 	if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindHello, Hello: hello}); err != nil {
 		return err
@@ -123,14 +126,14 @@ func (s *session) write(ctx context.Context) error {
 		if err := errors.Join(s.sendNews(ctx), s.sendChannel(ctx, options.Now())); err != nil {
 			return err
 		}
-		if err := s.idle(ctx, changed); err != nil {
+		if err := s.idle(ctx, changed, beat.C); err != nil {
 			return err
 		}
 	}
 }
 
-// idle waits until the pace allows for more, and there is more. Answers go out meanwhile.
-func (s *session) idle(ctx context.Context, changed <-chan struct{}) error {
+// idle waits until the pace allows for more, and there is more. Answers and heartbeats go out meanwhile.
+func (s *session) idle(ctx context.Context, changed <-chan struct{}, beat <-chan time.Time) error {
 	allowed := time.NewTimer(pace)
 	defer allowed.Stop()
 	var woken, news <-chan struct{}
@@ -140,6 +143,11 @@ func (s *session) idle(ctx context.Context, changed <-chan struct{}) error {
 			return ctx.Err()
 		case answer := <-s.answers:
 			if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindAnswer, Answer: &answer}); err != nil {
+				return err
+			}
+		case <-beat:
+			alive := &protocol.Heartbeat{Now: s.server.options.Now().UTC().Truncate(time.Millisecond)}
+			if err := s.send(ctx, protocol.Envelope{Kind: protocol.KindHeartbeat, Heartbeat: alive}); err != nil {
 				return err
 			}
 		case <-allowed.C:

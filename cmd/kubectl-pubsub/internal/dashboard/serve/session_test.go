@@ -341,3 +341,21 @@ func TestTooManyPages(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 }
+
+// A page hears from the server although nothing changes, as often as its hello says; and its probe is answered.
+func TestAHeartbeatWithoutNews(t *testing.T) {
+	server, _ := running(t, Options{Heartbeat: 20 * time.Millisecond})
+	p := open(t, server)
+	assert.InDelta(t, 0.02, p.read().Hello.Heartbeat, 1e-9)
+	before := time.Time{}
+	for range 3 {
+		beat := p.until(func(m protocol.Envelope) bool { return m.Kind == protocol.KindHeartbeat }).Heartbeat
+		require.NotNil(t, beat)
+		assert.False(t, beat.Now.Before(before), "%s is before %s", beat.Now, before)
+		before = beat.Now
+	}
+	assert.Empty(t, p.ask(protocol.Request{Kind: protocol.KindPing}).Error)
+
+	server, _ = running(t, Options{})
+	assert.InDelta(t, 15, open(t, server).read().Hello.Heartbeat, 0, "by default")
+}

@@ -75,7 +75,7 @@ export class ChannelView {
       el("header", { class: "title" }, el("a", { class: "back", href: "#/", "aria-label": "Back to the fleet" }, "←"), this.mark, this.title, this.phase),
       this.notice,
       this.words,
-      el("div", { class: "figures-bar" }, figure("Queue depth", "depth", this.band.element), figure("Replicas", "replicas"), figure("In flight", "inflight"), figure("Arrivals", "rate"), figure("Oldest message", "oldest")),
+      el("div", { class: "figures-bar" }, figure("Queue depth", "depth", this.band.element), figure("Replicas / most", "replicas"), figure("In flight", "inflight"), figure("Arrivals", "rate"), figure("Oldest message", "oldest")),
       el("div", { class: "columns" }, el("div", { class: "main" }, this.timeline.element, this.panels.marks.element, this.whatif.element), el("div", { class: "side" }, this.panels.decision.element, this.panels.conditions.element, this.panels.workers.element, this.panels.events.element, this.panels.settings.element)),
     );
     for (const part of Object.values(this.panels)) part.fill(nothing("Waiting for the server…"));
@@ -105,7 +105,7 @@ export class ChannelView {
     this.closed = true;
     this.socket.ask({ kind: "close", key: this.key }).catch(() => undefined); // nobody waits for it
     this.timeline.close();
-    this.whatif.clearReplay();
+    this.whatif.close();
   }
 
   focus(): void {
@@ -147,7 +147,7 @@ export class ChannelView {
     this.head(server);
     if (later || this.pointsAdded) {
       // While nobody tells of changes, it isn't known that the newest point still holds.
-      this.timeline.show(this.state.link.up && this.state.api.up && !this.gone ? server : undefined);
+      this.timeline.show(this.state.current() && !this.gone ? server : undefined);
       this.pointsAdded = false;
     }
     if (later) for (const part of ["decision", "conditions", "workers", "events"] as const) if (!this.inUse(part)) this.stale.add(part); // their ages
@@ -166,6 +166,9 @@ export class ChannelView {
       case "ArrowLeft":
       case "ArrowRight":
         this.timeline.focus();
+        return true;
+      case "l":
+        this.timeline.live();
         return true;
       default:
         return false;

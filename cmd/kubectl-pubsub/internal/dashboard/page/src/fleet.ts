@@ -40,7 +40,7 @@ export class FleetView {
     this.element = el(
       "section",
       { class: "fleet", "aria-label": "Fleet" },
-      el("div", { class: "tools" }, el("span", { class: "search-box" }, this.search, el("kbd", { "aria-hidden": "true" }, "/")), this.namespace, this.phase, this.sorting, el("span", { class: "levels", role: "group", "aria-label": "How well" }, ...this.levels), this.found),
+      el("div", { class: "tools" }, el("span", { class: "search-box" }, this.search, el("kbd", { "aria-hidden": "true" }, "/")), this.namespace, this.phase, this.sorting, el("span", { class: "levels", role: "group", "aria-label": "How well" }, ...this.levels), el("span", { class: "caption", "aria-hidden": "true" }, "depth in its band · replicas → desired / most · oldest"), this.found),
       this.refused,
       el("div", { class: "table-box" }, this.table.element, this.empty),
     );

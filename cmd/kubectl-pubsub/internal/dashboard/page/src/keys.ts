@@ -6,9 +6,11 @@ const keys: [string[], string][] = [
   [["j", "↓"], "next channel"],
   [["k", "↑"], "previous channel"],
   [["Enter"], "open the channel"],
-  [["Esc"], "back to the fleet; clear the filter"],
+  [["Esc"], "back: of a field that is tried, a decision, a zoom, then the fleet; clear the filter"],
   [["/"], "filter"],
   [["←", "→"], "in the chart: previous and next decision"],
+  [["+", "−"], "in the chart: zoom in and out"],
+  [["l"], "the chart live again"],
   [["t"], "dark or light"],
   [["?"], "this list"],
 ];

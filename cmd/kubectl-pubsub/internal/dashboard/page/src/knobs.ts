@@ -61,7 +61,14 @@ export function slider(range: Range, change: () => void): Knob {
   slide.addEventListener("input", () => put(slide.value));
   field.addEventListener("input", () => put(field.value));
   was.addEventListener("click", () => put(""));
-  const element = el("div", { class: "knob" }, el("label", { for: id }, range.label), output, slide, field, was);
+  const unit = [range.unit, range.never ? `−1: ${range.never}` : ""].filter(Boolean).join("; ");
+  const escape = (event: KeyboardEvent): void => {
+    if (event.key !== "Escape" || tried === undefined) return;
+    put(""); // and not to the fleet, where all that was tried would be lost
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const element = el("div", { class: "knob", keydown: escape }, el("label", { for: id }, range.label, unit ? el("span", { class: "unit" }, ` ${unit}`) : null), output, slide, field, was);
   draw();
   return {
     name: range.name,

@@ -11,7 +11,7 @@ import { channelHash, channelKey } from "./route";
 import { Socket } from "./socket";
 import { State } from "./state";
 import { dark, onTheme, startTheme, toggleTheme } from "./theme";
-import { clock, plural, at } from "./words";
+import { clock, plural, span, at } from "./words";
 
 const tick = 1000; // ms: ages go on although nothing changes
 
@@ -21,6 +21,7 @@ const view = document.querySelector<HTMLElement>("#view")!;
 const banner = document.querySelector<HTMLElement>("#banner")!;
 const cluster = document.querySelector<HTMLElement>("#cluster")!;
 const live = document.querySelector<HTMLElement>("#live")!;
+const quiet = document.querySelector<HTMLElement>("#quiet")!; // beside the status, which would be read out each second
 const theme = document.querySelector<HTMLElement>("#theme")!;
 const keys = keysDialog();
 document.body.append(keys);
@@ -39,6 +40,7 @@ const socket = new Socket(`${location.protocol === "https:" ? "wss" : "ws"}://${
     if (message.hello) channel?.open(); // the server knows nothing of what was open before
   },
   connected: (up, since, next) => state.linked(up, since, next),
+  silent: (since) => state.silent(since),
 });
 
 theme.addEventListener("click", toggleTheme);
@@ -98,14 +100,17 @@ function connection(): void {
   let words = "";
   if (!link.up && link.since) {
     words = `The dashboard's server can't be reached since ${clock(link.since)}; reconnecting… Showing what was known. If "kubectl pubsub dashboard" was ended, start it again and open its new address.`;
+  } else if (link.silent) {
+    words = `No news from the dashboard's server since ${clock(link.silent)}; showing what was known. If this lasts, the page connects anew.`;
   } else if (link.up && !api.up) {
     words = `The Kubernetes API server can't be reached since ${clock(at(api.since))}; showing what was known.${api.problem ? ` (${api.problem})` : ""}`;
   }
   banner.hidden = words === "";
   text(banner, words);
-  const status = !link.up ? (link.since ? "reconnecting…" : "connecting…") : api.up ? "live" : "no API server";
+  const status = !link.up ? (link.since ? "reconnecting…" : "connecting…") : link.silent ? "no news" : api.up ? "live" : "no API server";
   text(live, status);
-  attribute(live, "data-up", String(link.up && api.up));
+  text(quiet, link.silent ? `for ${span((Date.now() - link.silent) / 1000)}` : "");
+  attribute(live, "data-up", String(state.current()));
   attribute(live, "title", `${plural(state.fleet.size, "channel")}, ${status}`);
 }
 

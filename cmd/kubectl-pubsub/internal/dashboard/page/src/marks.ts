@@ -24,11 +24,13 @@ export function drawCooldowns(chart: Plot, marks: Mark[]): void {
     if (right < bbox.left || left > bbox.left + bbox.width) continue;
     context.fillStyle = palette().cooldown;
     context.fillRect(left, bbox.top, right - left, bbox.height);
-    if (right - left < 64 * ratio) continue;
+    const start = Math.max(left, bbox.left);
+    if (right - start < 64 * ratio) continue;
     context.fillStyle = palette().muted;
     context.font = `${10 * ratio}px system-ui, sans-serif`;
     context.textBaseline = "top";
-    context.fillText("cooldown", left + 5 * ratio, bbox.top + 3 * ratio, right - left - 8 * ratio);
+    context.textAlign = "left"; // the axes leave theirs
+    context.fillText("cooldown", start + 5 * ratio, bbox.top + 3 * ratio, right - start - 8 * ratio);
   }
   context.restore();
 }

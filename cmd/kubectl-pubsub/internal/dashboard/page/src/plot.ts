@@ -22,6 +22,8 @@ export interface PlotOptions {
   band?: [number, number];
   sync?: string;
   hooks?: uPlot.Hooks.Arrays;
+  /** zoom is told which times (s) were selected, and of a double click. Without it, the chart zooms by itself. */
+  zoom?: { to(min: number, max: number): void; out(): void };
   /** integers: the axis has no fractions. */
   integers?: boolean;
 }
@@ -37,6 +39,7 @@ export function plot(into: HTMLElement, options: PlotOptions): { chart: Plot; de
     grid: { stroke: () => palette().rule, width: 1 },
     ticks: { show: false },
   });
+  const { zoom } = options;
   const chart = new uPlot(
     {
       width: into.clientWidth || 300,
@@ -45,9 +48,11 @@ export function plot(into: HTMLElement, options: PlotOptions): { chart: Plot; de
       padding: [8, 8, 0, 0],
       cursor: {
         y: false,
-        drag: { x: true, y: false, setScale: true },
+        drag: { x: true, y: false, setScale: !zoom, dist: 5 },
         points: { size: 6 },
-        ...(options.sync ? { sync: { key: options.sync, setSeries: false } } : {}),
+        ...(zoom ? { bind: { dblclick: () => () => (zoom.out(), null) } } : {}),
+        // The other charts are zoomed by whoever is told: a selection is not repeated in them.
+        ...(options.sync ? { sync: { key: options.sync, setSeries: false, ...(zoom ? { filters: { pub: (type: string) => type === "mousemove" } } : {}) } } : {}),
       },
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, roomAbove(max)] } },
       axes: [
@@ -66,7 +71,7 @@ export function plot(into: HTMLElement, options: PlotOptions): { chart: Plot; de
         })),
       ],
       bands: options.band ? [{ series: options.band, fill: () => palette().band }] : [],
-      hooks: options.hooks ?? {},
+      hooks: zoom ? { ...options.hooks, setSelect: [(chart) => select(chart, zoom.to)] } : (options.hooks ?? {}),
     },
     [[], ...options.lines.map(() => [])] as uPlot.AlignedData,
     into,
@@ -85,6 +90,14 @@ export function plot(into: HTMLElement, options: PlotOptions): { chart: Plot; de
       chart.destroy();
     },
   };
+}
+
+function select(chart: Plot, to: (min: number, max: number) => void): void {
+  const { left, width } = chart.select;
+  if (width === 0) return;
+  const [min, max] = [chart.posToVal(left, "x"), chart.posToVal(left + width, "x")];
+  chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  to(min, max);
 }
 
 function roomAbove(max: number | null): number {

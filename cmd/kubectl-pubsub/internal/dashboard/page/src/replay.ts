@@ -2,7 +2,7 @@
 
 import { el, text } from "./dom";
 import { plot, type Line, type Values } from "./plot";
-import type { Curve, Replay } from "./types";
+import type { Changes, Curve, Replay } from "./types";
 import { at, count, plural, span, unknown } from "./words";
 
 const windows: [string, number][] = [
@@ -24,31 +24,56 @@ export class ReplayView {
   private readonly button = el("button", { type: "button", class: "primary", click: () => void this.run() }, "Replay");
   private readonly hint = el("p", { class: "nothing" });
   private readonly result = el("div", { class: "replayed", "aria-live": "polite" });
+  private readonly stale = el("p", { class: "stale", role: "status", hidden: true });
   private plots: { destroy(): void }[] = [];
+  private changes = "{}"; // that are tried now
+  private shown = ""; // that the curves are of; empty: there are none
+  private closed = false;
 
   constructor(private readonly ask: (seconds: number) => Promise<Replay>) {
-    this.element = el("div", { class: "replay" }, el("h3", {}, "What would this have done?"), el("div", { class: "form" }, el("label", { for: "replay-window" }, "Replay "), this.window, this.button), this.hint, this.result);
-    this.changed([]);
+    this.element = el("div", { class: "replay" }, el("h3", {}, "What would this have done?"), el("div", { class: "form" }, el("label", { for: "replay-window" }, "Replay "), this.window, this.button), this.hint, this.stale, this.result);
+    this.changed({});
   }
 
-  /** changed tells which settings are tried. */
-  changed(settings: string[]): void {
+  /** changed tells which settings are tried. Curves of others say that they are. */
+  changed(changes: Changes): void {
+    this.changes = JSON.stringify(changes);
+    const settings = Object.keys(changes);
+    this.age();
     text(this.hint, settings.length === 0 ? "Without a changed setting it shows how well the simulation tells what happened." : `With another ${settings.join(", ")}.`);
   }
 
-  clear(): void {
+  /** close ends it: an answer that comes later draws nothing, as nobody would end its charts. */
+  close(): void {
+    this.closed = true;
+    this.clear();
+  }
+
+  private clear(): void {
+    this.shown = "";
+    this.age();
     for (const { destroy } of this.plots) destroy();
     this.plots = [];
     this.result.replaceChildren();
   }
 
+  private age(): void {
+    const stale = this.shown !== "" && this.shown !== this.changes;
+    text(this.stale, stale ? "These curves are of other settings than the ones above: replay again." : "");
+    this.stale.hidden = !stale;
+  }
+
   private async run(): Promise<void> {
+    const asked = this.changes;
     this.button.disabled = true;
     text(this.button, "Replaying…");
     try {
       const replay = await this.ask(Number(this.window.value));
+      if (this.closed) return;
       this.clear();
       this.show(replay);
+      this.shown = asked;
+      this.age();
     } catch (problem) {
       this.clear();
       this.result.replaceChildren(el("p", { class: "problem" }, (problem as Error).message));

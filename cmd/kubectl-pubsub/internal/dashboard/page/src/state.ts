@@ -25,7 +25,7 @@ export class State {
   listed = false;
   api: Connection = { up: true, since: "" };
   /** link is the connection to the dashboard's own server. */
-  link = { up: false, since: 0, next: 0 };
+  link = { up: false, since: 0, next: 0, silent: 0 };
   private ahead = 0; // ms by which the server's clock is ahead of ours
 
   constructor(
@@ -39,8 +39,20 @@ export class State {
   }
 
   linked(up: boolean, since: number, next: number): void {
-    this.link = { up, since, next };
+    this.link = { up, since, next, silent: 0 };
     this.changed();
+  }
+
+  /** silent: since when (ms of this clock) the server is not heard; 0: it is. */
+  silent(since: number): void {
+    if (this.link.silent === since) return;
+    this.link.silent = since;
+    this.changed();
+  }
+
+  /** current: what is not told has not changed. */
+  current(): boolean {
+    return this.link.up && this.link.silent === 0 && this.api.up;
   }
 
   receive(message: Envelope): void {
@@ -52,6 +64,7 @@ export class State {
       this.namespaces = hello.namespaces ?? [];
       this.setClock(hello.now);
     }
+    if (message.heartbeat) this.setClock(message.heartbeat.now);
     if (message.connection) this.api = message.connection;
     if (message.fleet) {
       const { fleet } = message;

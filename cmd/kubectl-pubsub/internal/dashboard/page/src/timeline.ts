@@ -24,6 +24,13 @@ const windows: [string, number][] = [
   ["All", 0],
 ];
 const near = 9; // px within which the pointer means a mark
+const shortest = 2; // s that a zoom has at least
+
+/** Range is the times (s) that are shown. */
+interface Range {
+  min: number;
+  max: number;
+}
 
 export class Timeline {
   readonly element: HTMLElement;
@@ -36,11 +43,13 @@ export class Timeline {
   private readonly figure: HTMLElement;
   private readonly legend: HTMLElement[] = [];
   private readonly spans: HTMLButtonElement[];
+  private readonly again = el("button", { type: "button", class: "again", title: "Live again (l, or a double click in the chart)", hidden: true, click: () => this.live() }, "▸ Live");
   private readonly table = el("tbody");
   private readonly numbers = el("details", { class: "numbers", toggle: () => this.tabulate() }, el("summary", {}, "As numbers"), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...["Time", "Depth", "Lower", "Upper", "Replicas", "Ready", "Desired"].map((name) => el("th", { scope: "col" }, name)))), this.table)));
   private plots: { depth: Plot; replicas: Plot; destroy(): void } | undefined;
   private chosen: Mark | undefined;
   private window = 0;
+  private zoom: Range | undefined; // what was zoomed to; else the newest is shown, and moves on
   private now: number | undefined;
 
   constructor() {
@@ -50,8 +59,8 @@ export class Timeline {
       return el("span", { class: `key key-${line.colour}${line.dash ? " dashed" : ""}` }, el("i"), `${line.label} `, value);
     };
     this.spans = windows.map(([label, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === 0), click: () => this.showLast(seconds) }, label));
-    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
-    this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), el("span", { class: "spans", role: "group", "aria-label": "How far back" }, ...this.spans)), this.figure, this.spoken, this.numbers);
+    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown"), el("span", { class: "key key-scaling" }, el("i"), "Scaling"), el("span", { class: "key key-decision" }, el("i"), "Another decision")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
+    this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), el("span", { class: "spans", role: "group", "aria-label": "How far back" }, this.again, ...this.spans)), this.figure, this.spoken, this.numbers);
   }
 
   add(points: Point[], marks: Mark[]): void {
@@ -67,17 +76,29 @@ export class Timeline {
 
   /** show draws up to now (ms), or to the newest point if it isn't known what was since. */
   show(now: number | undefined): void {
-    this.plots ??= this.start();
-    const { series, plots } = this;
+    const plots = (this.plots ??= this.start());
+    const { series } = this;
     this.now = now === undefined ? undefined : now / 1000;
-    const end = this.now ?? series.times.at(-1) ?? 0;
-    plots.depth.setData(series.until(this.now, [series.depth, series.upper, series.lower]), false);
-    plots.replicas.setData(series.until(this.now, [series.desired, series.replicas, series.ready]), false);
-    const first = series.times[0] ?? end - 60;
-    const min = this.window ? Math.max(end - this.window, Math.min(first, end - 60)) : Math.min(first, end - 10);
-    for (const chart of [plots.depth, plots.replicas]) chart.setScale("x", { min, max: end });
+    if (this.zoom && this.zoom.max <= (series.times[0] ?? 0)) this.zoom = undefined; // what it showed is not kept any more
+    // A selection is measured in pixels: while one is made, the axis must stay.
+    const charts = [plots.depth, plots.replicas];
+    if (charts.every((chart) => chart.select.width === 0)) {
+      plots.depth.setData(series.until(this.now, [series.depth, series.upper, series.lower]), false);
+      plots.replicas.setData(series.until(this.now, [series.desired, series.replicas, series.ready]), false);
+      for (const chart of charts) chart.setScale("x", this.range());
+    }
+    this.buttons();
     this.describe();
-    this.values(this.plots.depth.cursor.idx);
+    this.values(plots.depth.cursor.idx);
+    this.point();
+  }
+
+  /** live ends a zoom: the newest is shown again. */
+  live(): void {
+    if (!this.zoom) return;
+    const focused = document.activeElement === this.again;
+    this.zoomTo(undefined);
+    if (focused) this.focus(); // the button is gone
   }
 
   /** choose marks one of the marks, and says its words. */
@@ -89,8 +110,9 @@ export class Timeline {
       this.tip.hidden = true;
       return;
     }
+    this.reveal(at(mark.t) / 1000);
     text(this.spoken, `${clock(at(mark.t))}: ${mark.words}`);
-    this.tell(at(mark.t) / 1000, mark);
+    this.point();
   }
 
   focus(): void {
@@ -108,8 +130,9 @@ export class Timeline {
       draw: [(chart) => drawMarks(chart, this.marks, this.chosen, y)],
       setCursor: [(chart) => this.pointed(chart)],
     });
-    const depth = plot(this.depthBox, { height: 210, lines: depthLines, band: [2, 3], sync: "channel", hooks: hooks((mark) => this.depthAt(mark)) });
-    const replicas = plot(this.replicaBox, { height: 130, lines: replicaLines, integers: true, sync: "channel", hooks: hooks((mark) => mark.to) });
+    const zoom = { to: (min: number, max: number) => this.zoomTo({ min, max }), out: () => this.live() };
+    const depth = plot(this.depthBox, { zoom, height: 210, lines: depthLines, band: [2, 3], sync: "channel", hooks: hooks((mark) => this.depthAt(mark)) });
+    const replicas = plot(this.replicaBox, { zoom, height: 130, lines: replicaLines, integers: true, sync: "channel", hooks: hooks((mark) => mark.to) });
     this.figure.addEventListener("mouseleave", () => {
       if (!this.chosen) this.tip.hidden = true;
     });
@@ -123,14 +146,55 @@ export class Timeline {
     };
   }
 
+  /** point puts the words of the chosen decision beside it, once the chart has its new scale. */
+  private point(): void {
+    queueMicrotask(() => {
+      if (this.chosen && this.plots) this.tell(at(this.chosen.t) / 1000, this.chosen);
+    });
+  }
+
   private depthAt(mark: Mark): number | undefined {
     return this.series.depth[this.series.before(at(mark.t) / 1000)] ?? undefined;
   }
 
+  private range(): Range {
+    if (this.zoom) return this.zoom;
+    const end = this.now ?? this.series.times.at(-1) ?? 0;
+    const first = this.series.times[0] ?? end - 60;
+    return { min: this.window ? Math.max(end - this.window, Math.min(first, end - 60)) : Math.min(first, end - 10), max: end };
+  }
+
   private showLast(seconds: number): void {
     this.window = seconds;
-    this.spans.forEach((button, i) => attribute(button, "aria-pressed", String(windows[i]![1] === seconds)));
+    this.zoomTo(undefined);
+  }
+
+  private zoomTo(range: Range | undefined): void {
+    this.zoom = range && range.max - range.min < shortest ? { min: range.max - shortest, max: range.max } : range;
     this.show(this.now === undefined ? undefined : this.now * 1000);
+  }
+
+  /** zoomBy shows the part of what is shown now: around the chosen decision, else up to the right edge. More than all is live. */
+  private zoomBy(part: number): void {
+    const { min, max } = this.range();
+    const width = (max - min) * part;
+    const middle = this.chosen ? at(this.chosen.t) / 1000 : undefined;
+    const right = middle === undefined ? max : middle + width / 2;
+    const newest = this.now ?? this.series.times.at(-1) ?? right;
+    if (part > 1 && right - width <= (this.series.times[0] ?? right)) this.zoomTo(undefined);
+    else this.zoomTo({ min: Math.min(right, newest) - width, max: Math.min(right, newest) });
+  }
+
+  /** reveal moves a zoom so that it has the time (s) in its middle, if it does not show it. */
+  private reveal(time: number): void {
+    if (!this.zoom || (time >= this.zoom.min && time <= this.zoom.max)) return;
+    const half = (this.zoom.max - this.zoom.min) / 2;
+    this.zoomTo({ min: time - half, max: time + half });
+  }
+
+  private buttons(): void {
+    this.again.hidden = !this.zoom;
+    this.spans.forEach((button, i) => attribute(button, "aria-pressed", String(!this.zoom && windows[i]![1] === this.window)));
   }
 
   private pointed(chart: Plot): void {
@@ -177,8 +241,14 @@ export class Timeline {
     if (step !== undefined && this.marks.length > 0) {
       const index = this.chosen ? this.marks.indexOf(this.chosen) + step : step < 0 ? this.marks.length - 1 : 0;
       this.choose(this.marks[Math.min(this.marks.length - 1, Math.max(0, index))]);
+    } else if (event.key === "+" || event.key === "=") {
+      this.zoomBy(0.5);
+    } else if (event.key === "-") {
+      this.zoomBy(2);
     } else if (event.key === "Escape" && this.chosen) {
       this.choose(undefined);
+    } else if (event.key === "Escape" && this.zoom) {
+      this.live();
     } else {
       return;
     }
@@ -191,7 +261,8 @@ export class Timeline {
     const last = series.times.length - 1;
     const scalings = marks.filter((mark) => mark.kind === "scaling").length;
     const newest = last < 0 ? "nothing recorded yet" : `depth ${count(series.depth[last] ?? undefined)}, band ${count(series.lower[last] ?? undefined)} to ${count(series.upper[last] ?? undefined)}, ${plural(series.replicas[last] ?? 0, "replica")}, since ${clock(series.times[0]! * 1000)}`;
-    attribute(this.figure, "aria-label", `Chart of depth and replicas: ${newest}; ${plural(scalings, "scaling")}. Left and right go from decision to decision.`);
+    const zoomed = this.zoom ? ` Zoomed in, from ${clock(this.zoom.min * 1000)} to ${clock(this.zoom.max * 1000)}.` : "";
+    attribute(this.figure, "aria-label", `Chart of depth and replicas: ${newest}; ${plural(scalings, "scaling")}.${zoomed} Left and right go from decision to decision, plus and minus zoom.`);
     this.tabulate();
   }
 

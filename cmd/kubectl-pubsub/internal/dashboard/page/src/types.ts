@@ -2,8 +2,9 @@
 // durations seconds. What is unknown is absent.
 
 export interface Envelope {
-  kind: "hello" | "connection" | "fleet" | "channel" | "answer";
+  kind: "hello" | "heartbeat" | "connection" | "fleet" | "channel" | "answer";
   hello?: Hello;
+  heartbeat?: Heartbeat;
   connection?: Connection;
   fleet?: Fleet;
   channel?: Channel;
@@ -14,8 +15,13 @@ export interface Hello {
   version: string;
   cluster: string;
   now: string;
+  heartbeat: number; // s
   prometheus: boolean;
   namespaces: Namespace[] | null;
+}
+
+export interface Heartbeat {
+  now: string;
 }
 
 export interface Namespace {

@@ -62,8 +62,8 @@ export class WhatIf {
     if (this.tried()) this.ask();
   }
 
-  clearReplay(): void {
-    this.replay.clear();
+  close(): void {
+    this.replay.close();
   }
 
   private tried(): boolean {
@@ -92,7 +92,7 @@ export class WhatIf {
   // One question at a time: while a slider moves, the newest one waits for the answer to the last.
   private ask(): void {
     this.resetAll.hidden = !this.tried();
-    this.replay.changed(Object.keys(this.changes()));
+    this.replay.changed(this.changes());
     if (!this.tried()) {
       this.asked = "";
       this.show(undefined);
