@@ -55,8 +55,8 @@ func (w *window) model(past Past) (*model, error) {
 		}
 	}
 	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
-	m.cool(past, w.start)
 	w.rate = w.plausible(speed)
+	m.cool(past, w.start)
 	m.arrive(w, speed)
 	m.tellChanges(past, w.start)
 	m.tellWhatIsLeftOut(channel)
@@ -90,7 +90,7 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 			continue
 		}
 		arrived := sum(w.rate[from:to])
-		shown.add(w.inFlight[from:to], arrived-growth, ready/block*concurrency)
+		shown.add(w.inFlight[from:to], w.ready[from:to], arrived-growth, concurrency)
 		busiest = max(busiest, (arrived-growth)/ready)
 		if saturated {
 			busy = append(busy, (arrived-growth)/ready)
@@ -115,23 +115,6 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 	}
 }
 
-// inFlight is how long messages take by what is in flight: as many are on average as finish in a
-// second, times the seconds that each takes (Little's law). It needs no time in which all workers are
-// busy, which with the policy Utilization there is none of.
-type inFlight struct{ messageSeconds, served float64 }
-
-// add adds a block in which what was in flight is known all the time. More than the slots is waiting,
-// whoever holds it.
-func (f *inFlight) add(perSecond []float64, served, slots float64) {
-	if slices.Min(perSecond) < 0 || served <= 0 {
-		return
-	}
-	for _, messages := range perSecond {
-		f.messageSeconds += min(messages, slots)
-	}
-	f.served += served
-}
-
 // median is the lower one of two in the middle; 0 of nothing.
 func median(values []float64) float64 {
 	if len(values) == 0 {
@@ -139,6 +122,23 @@ func median(values []float64) float64 {
 	}
 	slices.Sort(values)
 	return values[(len(values)-1)/2]
+}
+
+// inFlight is how long messages take by what is in flight: as many are on average as finish in a
+// second, times the seconds that each takes (Little's law). It needs no time in which all workers are
+// busy, which with the policy Utilization there is none of.
+type inFlight struct{ messageSeconds, served float64 }
+
+// add adds a block in which what was in flight is known all the time. More than the slots is waiting,
+// whoever holds it.
+func (f *inFlight) add(perSecond []float64, ready []int32, served, concurrency float64) {
+	if slices.Min(perSecond) < 0 || served <= 0 {
+		return
+	}
+	for i, messages := range perSecond {
+		f.messageSeconds += min(messages, float64(ready[i])*concurrency)
+	}
+	f.served += served
 }
 
 func perSecondWords(rate float64) string {
