@@ -235,7 +235,9 @@ func TestTwoScalersDoNotTellTheirWindowsByTurns(t *testing.T) {
 	for i := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, i))
 		spec := policy.Spec{Policy: policy.ByUtilization}
-		anyTook := func() time.Duration { return time.Duration(1+r.Int64N(int64(8*time.Minute/time.Millisecond))) * time.Millisecond }
+		anyTook := func() time.Duration {
+			return time.Duration(1+r.Int64N(int64(8*time.Minute/time.Millisecond))) * time.Millisecond
+		}
 		least := anyTook()
 		windows := [2]time.Duration{spec.WindowFor(anyTook(), 0), spec.WindowFor(anyTook(), 0)}
 		for scaler := range windows {
