@@ -10,8 +10,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// strayFor is how long a former Secret that somebody else changed is left alone. A rollback to the chart that made it writes what it
+// held, and Helm deletes the controller's own Secrets only at the end, seconds later. The one that is about to go must not put its
+// certificates between those of before: the older version never renews them, and some sides would no longer trust the others.
+const strayFor = time.Minute
 
 // A leaf is what the cluster has of a Certificate. Former is nil if there is none.
 type leaf struct{ secret, former *corev1.Secret }
@@ -24,27 +30,20 @@ func (l leaf) held() map[string][]byte {
 	return l.secret.Data
 }
 
-// An update is a Secret with what it is to hold.
+// An update is a leaf with what its Secrets are to hold.
 type update struct {
-	secret *corev1.Secret
-	why    string // there is a new certificate; empty: it is the one before
+	leaf
+	data map[string][]byte
+	why  string // there is a new certificate; empty: it is the one before
 }
 
-// updates are the writes that bring a leaf to what it is to hold. The former Secret comes first:
-// KEDA may read that one, and is told of changes by the other.
-func (l leaf) updates(data map[string][]byte, why string) (found []update) {
-	add := func(secret *corev1.Secret, why string) {
-		if !maps.EqualFunc(data, secret.Data, bytes.Equal) {
-			secret.Data = maps.Clone(data)
-			found = append(found, update{secret, why})
-		}
-	}
-	if l.former != nil {
-		add(l.former, "")
-	}
-	add(l.secret, why)
-	return found
+// former reports whether the former Secret, if there is one, is to be written.
+func (u update) former() bool {
+	return u.leaf.former != nil && !maps.EqualFunc(u.data, u.leaf.former.Data, bytes.Equal)
 }
+
+// own reports whether the Secret itself is to be written.
+func (u update) own() bool { return !maps.EqualFunc(u.data, u.secret.Data, bytes.Equal) }
 
 // leaves are the Secrets with certificates, by their place in Certificates, without those that
 // may be missing and are.
@@ -98,10 +97,15 @@ func (r *Rotator) write(ctx context.Context, keeper *corev1.Secret, a *authoriti
 		if err != nil {
 			return false, err
 		}
-		updates = append(updates, l.updates(data, why)...)
+		u := update{l, data, why}
+		if r.strays(u) {
+			written = true
+		} else if u.former() || u.own() {
+			updates = append(updates, u)
+		}
 	}
 	if len(updates) == 0 {
-		return false, nil
+		return written, nil
 	}
 	if !a.settled() {
 		a.since = now
@@ -111,13 +115,57 @@ func (r *Rotator) write(ctx context.Context, keeper *corev1.Secret, a *authoriti
 	}
 	var errs []error
 	for _, u := range updates {
-		name := client.ObjectKeyFromObject(u.secret)
-		if err := r.Client.Update(ctx, u.secret); err != nil {
-			errs = append(errs, fmt.Errorf("writing Secret %s: %w", name, err))
-		} else if u.why != "" {
-			r.Log.Info("issued a certificate", "secret", name, "because", u.why)
-			r.Recorder.Eventf(subject(name), nil, corev1.EventTypeNormal, "CertificateIssued", "Issue", "a new certificate: %s", u.why)
-		}
+		errs = append(errs, r.update(ctx, u))
 	}
 	return true, errors.Join(errs...)
+}
+
+// strays reports whether only the former Secret holds something else, and not for strayFor yet.
+func (r *Rotator) strays(u update) bool {
+	if u.leaf.former == nil {
+		return false
+	}
+	name := client.ObjectKeyFromObject(u.leaf.former)
+	since, known := r.strayed[name]
+	if !u.former() || u.own() || known && r.Clock.Since(since) >= strayFor {
+		delete(r.strayed, name)
+		return false
+	}
+	if r.strayed == nil {
+		r.strayed = map[types.NamespacedName]time.Time{}
+	}
+	if !known {
+		r.strayed[name] = r.Clock.Now()
+	}
+	return true
+}
+
+// update writes the former Secret, and then the Secret itself: KEDA may read the former one, and is told of changes by
+// the other. So that one waits for the next look if the first could not be written, unless it never can.
+func (r *Rotator) update(ctx context.Context, u update) error {
+	var late error
+	if u.former() {
+		former := u.leaf.former
+		former.Data = maps.Clone(u.data)
+		err := r.Client.Update(ctx, former)
+		if err != nil && !apierrors.IsNotFound(err) { // deleted just now: nobody reads it any more
+			late = fmt.Errorf("writing Secret %s: %w", client.ObjectKeyFromObject(former), err)
+			if !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
+				return late
+			}
+		}
+	}
+	if !u.own() {
+		return late
+	}
+	name := client.ObjectKeyFromObject(u.secret)
+	u.secret.Data = maps.Clone(u.data)
+	if err := r.Client.Update(ctx, u.secret); err != nil {
+		return errors.Join(late, fmt.Errorf("writing Secret %s: %w", name, err))
+	}
+	if u.why != "" {
+		r.Log.Info("issued a certificate", "secret", name, "because", u.why)
+		r.Recorder.Eventf(subject(name), nil, corev1.EventTypeNormal, "CertificateIssued", "Issue", "a new certificate: %s", u.why)
+	}
+	return late
 }

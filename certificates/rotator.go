@@ -41,7 +41,7 @@ type Certificate struct {
 	// Former is the Secret in which the certificate was before there was this one; none without
 	// a name, and it may be missing. While Secret has no certificate, that of Former is in use. As
 	// long as Former is there it is kept the same, for who still reads it: pods from before an
-	// upgrade, and KEDA until the next one.
+	// upgrade, and KEDA until the next one. What others write into it is left for a minute.
 	Former types.NamespacedName
 	// Names are those that its owner is known by. One that has any of them stays; a new one
 	// has the first. At least one.
@@ -71,8 +71,9 @@ type Rotator struct {
 	Recorder events.EventRecorder
 	Log      logr.Logger
 
-	fault string          // of the last look, as logged
-	away  map[string]bool // whether an optional Secret is missing, as logged; of those that were looked for
+	fault   string                             // of the last look, as logged
+	away    map[string]bool                    // whether an optional Secret is missing, as logged; of those that were looked for
+	strayed map[types.NamespacedName]time.Time // since when a former Secret was seen to hold what others wrote
 }
 
 // NeedLeaderElection has only one replica write.

@@ -129,6 +129,90 @@ func TestAStageWaitsForAFormerSecret(t *testing.T) {
 	assert.Equal(t, "test CA", in.leaf(serverName).Issuer.CommonName)
 }
 
+// KEDA is told by its Secret that it is to read the former one again. So that one never has something new before the former one has, also
+// where that could not be written at first.
+func TestASecretIsNotAheadOfItsFormerOne(t *testing.T) {
+	in, _ := upgraded(t)
+	for _, after := range []time.Duration{0, LeastSettle, LeastSettle, 20 * day} {
+		in.refuse = func(name string) error {
+			if name == kedaFormer.Name {
+				return apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, name, errors.New("changed"))
+			}
+			return nil
+		}
+		in.clock.Step(after)
+		require.ErrorContains(t, in.look(t.Context()), "writing Secret keda/op-keda-tls")
+		if after != 0 {
+			assert.Equal(t, in.get(kedaFormer).Data, in.get(keda).Data, after)
+		}
+		in.refuse = func(string) error { return nil }
+		in.looks(interval)
+		assert.Equal(t, in.get(kedaFormer).Data, in.get(keda).Data, after)
+	}
+}
+
+// A former Secret that can never be written holds up a stage, but no renewal.
+func TestAFormerSecretThatIsImmutableStopsNoRenewal(t *testing.T) {
+	in, _ := upgraded(t)
+	in.looks(0)
+	in.looks(LeastSettle)
+	in.looks(LeastSettle)
+	before := in.leaf(keda)
+	in.refuse = func(name string) error {
+		if name == kedaFormer.Name {
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, name, nil)
+		}
+		return nil
+	}
+	in.clock.Step(20 * day)
+	require.ErrorContains(t, in.look(t.Context()), "writing Secret keda/op-keda-tls")
+	assert.NotEqual(t, before, in.leaf(keda))
+}
+
+// helm rollback to the chart that made the certificates writes these back, and deletes the controller's own Secrets at its end. A look
+// in between must not put anything of this version among them.
+func TestARollbackKeepsTheCertificatesOfBefore(t *testing.T) {
+	in, before := upgraded(t)
+	in.looks(0)
+	in.looks(LeastSettle)
+	in.looks(LeastSettle)
+	for _, c := range in.Certificates {
+		in.change(c.Former, func(s *corev1.Secret) { s.Data = before[c.Secret] })
+		in.looks(interval)
+	}
+	for _, c := range in.Certificates {
+		require.NoError(t, in.Client.Delete(t.Context(), in.get(c.Secret)))
+	}
+	in.clock.Step(time.Hour) // until the controller of this version has ended
+	_ = in.look(t.Context())
+	for _, c := range in.Certificates {
+		assert.Equal(t, before[c.Secret], state{c.Secret: in.get(c.Former).Data}[c.Secret], c.Former)
+	}
+}
+
+// Where the Secrets of this version stay, the former ones are made the same again: after a rollback to it, for one, KEDA reads them.
+func TestAFormerSecretThatOthersChangedIsKeptTheSameAgain(t *testing.T) {
+	in, before := upgraded(t)
+	in.looks(0)
+	in.looks(LeastSettle)
+	in.looks(LeastSettle)
+	in.change(authorityName, func(s *corev1.Secret) { s.Annotations[AnnotationRotate] = "now" })
+	in.looks(interval)
+	for range 2 {
+		in.change(kedaFormer, func(s *corev1.Secret) { s.Data = before[keda] })
+		in.looks(interval)
+		in.looks(time.Minute - time.Second)
+		assert.Equal(t, before[keda], in.get(kedaFormer).Data)
+		in.looks(time.Second)
+		assert.Equal(t, in.get(keda).Data, in.get(kedaFormer).Data)
+	}
+	assert.Equal(t, 2, in.trusts(keda), "the stage has waited for it")
+	in.looks(LeastSettle)
+	in.looks(LeastSettle)
+	assert.Equal(t, 1, in.trusts(keda))
+	assert.Equal(t, in.get(keda).Data, in.get(kedaFormer).Data)
+}
+
 // Not to know whether there is a former Secret is no reason to take there to be none.
 func TestAFormerSecretThatMayNotBeReadHoldsAll(t *testing.T) {
 	in, _ := upgraded(t)
