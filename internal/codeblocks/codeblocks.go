@@ -43,7 +43,7 @@ type Block struct {
 
 var (
 	fence   = regexp.MustCompile("^( *)```([a-z]*)$")
-	comment = regexp.MustCompile(`^ *<!-- ([^:]*): *(.*?) *-->$`)
+	comment = regexp.MustCompile(`^ *<!-- *([^:]*?) *(?:: *(.*?) *)?-->$`)
 	heading = regexp.MustCompile(`^#{1,6} +(.+?) *$`)
 )
 

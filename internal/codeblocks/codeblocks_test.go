@@ -99,6 +99,8 @@ func TestBlocks(t *testing.T) {
 func TestWrongMarksAreErrors(t *testing.T) {
 	for wrong, because := range map[string]string{
 		"<!-- not runn: why -->\n'''sh\na\n'''":      `line 2: a comment above a block begins with "not runn"`,
+		"<!-- not run -->\n'''sh\na\n'''":            `line 2: nothing follows "not run"`,
+		"<!-- a remark -->\n'''sh\na\n'''":           `line 2: a comment above a block begins with "a remark"`,
 		"<!-- not run: -->\n'''sh\na\n'''":           `line 2: nothing follows "not run"`,
 		"<!-- Ctrl-C at: a( -->\n'''sh\na\n'''":      "line 2: Ctrl-C at: error parsing regexp",
 		"<!-- beside: [ -->\n'''sh\na\n'''":          "line 2: beside: error parsing regexp",
