@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -92,7 +93,8 @@ func (r *Rotator) former(ctx context.Context, c Certificate) (*corev1.Secret, er
 // do. The stage then begins anew.
 func (r *Rotator) write(ctx context.Context, keeper *corev1.Secret, a *authorities, leaves map[int]leaf, now time.Time) (written bool, err error) {
 	var updates []update
-	for i, l := range leaves {
+	for _, i := range slices.Sorted(maps.Keys(leaves)) { // in order, so that faults are told in the same words
+		l := leaves[i]
 		data, why, err := a.wants(r.Certificates[i], l.held(), now)
 		if err != nil {
 			return false, err

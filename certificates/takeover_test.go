@@ -239,6 +239,21 @@ func TestAFormerSecretThatMayNotBeReadHoldsAll(t *testing.T) {
 	assert.NotEqual(t, before, in.leaf(keda), "what is known is renewed all the same")
 }
 
+// Faults of several Secrets are told once, too: in the same order each time.
+func TestSeveralFaultsAreToldOnce(t *testing.T) {
+	in, _ := upgraded(t)
+	in.refuse = func(name string) error {
+		if name == authorityName.Name {
+			return nil
+		}
+		return errors.New("no")
+	}
+	for range 20 {
+		in.tell(t.Context(), in.look(t.Context()))
+	}
+	assert.Equal(t, []string{"CertificatesTakenOver", "CertificatesNotRenewed"}, in.reasons())
+}
+
 // One Secret that can't be used gets a certificate of the new authority, and parts none of the others, who
 // have theirs until all trust the new one.
 func TestAnUnusableCertificatePartsNoOthers(t *testing.T) {
