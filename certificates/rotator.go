@@ -73,6 +73,7 @@ type Rotator struct {
 
 	fault   string                             // of the last look, as logged
 	away    map[string]bool                    // whether an optional Secret is missing, as logged; of those that were looked for
+	skewed  time.Duration                      // as logged
 	strayed map[types.NamespacedName]time.Time // since when a former Secret was seen to hold what others wrote
 }
 
@@ -173,8 +174,11 @@ func (r *Rotator) now() (time.Time, error) {
 		return now, nil
 	}
 	if ahead.Abs() > mostSkew {
+		if (ahead - r.skewed).Abs() > time.Minute { // a Date has whole seconds, which must not make it another fault each time
+			r.skewed = ahead
+		}
 		return time.Time{}, fmt.Errorf("this controller's clock is about %s %s the API server's, and at most %s is allowed: certificates might not be valid for others, so none are made or renewed: set the clocks of both nodes (NTP)",
-			ahead.Abs().Truncate(time.Minute)+time.Minute, map[bool]string{true: "ahead of", false: "behind"}[ahead > 0], mostSkew)
+			r.skewed.Abs().Truncate(time.Minute)+time.Minute, map[bool]string{true: "ahead of", false: "behind"}[ahead > 0], mostSkew)
 	}
 	return now.Add(-ahead), nil
 }
