@@ -38,13 +38,13 @@ type update struct {
 	why  string // there is a new certificate; empty: it is the one before
 }
 
-// former reports whether the former Secret, if there is one, is to be written.
-func (u update) former() bool {
-	return u.leaf.former != nil && !maps.EqualFunc(u.data, u.leaf.former.Data, bytes.Equal)
+// formerDiffers reports whether the former Secret, if there is one, is to be written.
+func (u update) formerDiffers() bool {
+	return u.former != nil && !maps.EqualFunc(u.data, u.former.Data, bytes.Equal)
 }
 
-// own reports whether the Secret itself is to be written.
-func (u update) own() bool { return !maps.EqualFunc(u.data, u.secret.Data, bytes.Equal) }
+// ownDiffers reports whether the Secret itself is to be written.
+func (u update) ownDiffers() bool { return !maps.EqualFunc(u.data, u.secret.Data, bytes.Equal) }
 
 // leaves are the Secrets with certificates, by their place in Certificates, without those that
 // may be missing and are.
@@ -102,7 +102,7 @@ func (r *Rotator) write(ctx context.Context, keeper *corev1.Secret, a *authoriti
 		u := update{l, data, why}
 		if r.strays(u) {
 			written = true
-		} else if u.former() || u.own() {
+		} else if u.formerDiffers() || u.ownDiffers() {
 			updates = append(updates, u)
 		}
 	}
@@ -124,12 +124,12 @@ func (r *Rotator) write(ctx context.Context, keeper *corev1.Secret, a *authoriti
 
 // strays reports whether only the former Secret holds something else, and not for strayFor yet.
 func (r *Rotator) strays(u update) bool {
-	if u.leaf.former == nil {
+	if u.former == nil {
 		return false
 	}
-	name := client.ObjectKeyFromObject(u.leaf.former)
+	name := client.ObjectKeyFromObject(u.former)
 	since, known := r.strayed[name]
-	if !u.former() || u.own() || known && r.Clock.Since(since) >= strayFor {
+	if !u.formerDiffers() || u.ownDiffers() || known && r.Clock.Since(since) >= strayFor {
 		delete(r.strayed, name)
 		return false
 	}
@@ -146,8 +146,8 @@ func (r *Rotator) strays(u update) bool {
 // the other. So that one waits for the next look if the first could not be written, unless it never can.
 func (r *Rotator) update(ctx context.Context, u update) error {
 	var late error
-	if u.former() {
-		former := u.leaf.former
+	if u.formerDiffers() {
+		former := u.former
 		former.Data = maps.Clone(u.data)
 		err := r.Client.Update(ctx, former)
 		if err != nil && !apierrors.IsNotFound(err) { // deleted just now: nobody reads it any more
@@ -157,7 +157,7 @@ func (r *Rotator) update(ctx context.Context, u update) error {
 			}
 		}
 	}
-	if !u.own() {
+	if !u.ownDiffers() {
 		return late
 	}
 	name := client.ObjectKeyFromObject(u.secret)
