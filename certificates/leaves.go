@@ -57,7 +57,7 @@ func (r *Rotator) leaves(ctx context.Context) (map[int]leaf, error) {
 		missing := apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && (away || !known)
 		switch {
 		case err == nil:
-			former, err := r.former(ctx, c)
+			former, err := r.former(ctx, c, secret)
 			errs = append(errs, err)
 			if err != nil && len(secret.Data[certificateKey]) == 0 {
 				continue // what is in use is not known
@@ -77,14 +77,24 @@ func (r *Rotator) leaves(ctx context.Context) (map[int]leaf, error) {
 	return found, errors.Join(errs...)
 }
 
+// What tells that a Secret is a former one of this chart's, and not somebody else's of that name: the label that all objects of the
+// chart have, or cert-manager's word for the Certificate, which the chart named like the Secret.
+const (
+	labelChart            = "app.kubernetes.io/name"
+	annotationCertManager = "cert-manager.io/certificate-name"
+)
+
 // former is the former Secret of a certificate; nil if there is none.
-func (r *Rotator) former(ctx context.Context, c Certificate) (*corev1.Secret, error) {
+func (r *Rotator) former(ctx context.Context, c Certificate, secret *corev1.Secret) (*corev1.Secret, error) {
 	if c.Former.Name == "" {
 		return nil, nil //nolint:nilnil // none is a state as good as any
 	}
 	former, err := r.get(ctx, c.Former)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, nil //nolint:nilnil // the same
+	case err == nil && former.Labels[labelChart] != secret.Labels[labelChart] && former.Annotations[annotationCertManager] != c.Former.Name:
+		return nil, nil //nolint:nilnil // it is somebody else's, who would lose what it holds
 	}
 	return former, err
 }

@@ -155,6 +155,10 @@ func (r *Rotator) look(ctx context.Context) error {
 	if written || err != nil || missing != nil { // a stage lasts from when all are as it wants them
 		return errors.Join(err, missing)
 	}
+	if a.since.Sub(now) > time.Minute && !a.settled() { // a controller of before, whose clock was ahead: nobody knows since when
+		a.since = now
+		return r.keep(ctx, keeper, a, nil)
+	}
 	next, news, err := a.advance(r.Authority.Name, r.Settle, now)
 	if err != nil || news == nil {
 		return err

@@ -425,6 +425,24 @@ func TestAnExpiredAuthorityIsReplacedAtOnce(t *testing.T) {
 	}
 }
 
+// A controller whose clock was ahead may have written when a stage began.
+func TestAStageThatBeginsInTheFutureBeginsNow(t *testing.T) {
+	in := install(t)
+	in.looks(0)
+	in.change(authorityName, func(s *corev1.Secret) { s.Annotations = map[string]string{AnnotationRotate: "now"} })
+	in.looks(time.Minute)
+	require.Equal(t, 2, in.trusts(keda))
+	old := in.leaf(keda).Issuer.CommonName
+	in.change(authorityName, func(s *corev1.Secret) {
+		s.Annotations[annotationSince] = in.clock.Now().Add(20 * day).Format(time.RFC3339)
+	})
+	in.looks(time.Minute)
+	in.looks(LeastSettle / 2)
+	assert.Equal(t, old, in.leaf(keda).Issuer.CommonName, "not before all have had the time to trust it")
+	in.looks(LeastSettle / 2)
+	assert.NotEqual(t, old, in.leaf(keda).Issuer.CommonName)
+}
+
 func TestStartLooksUntilItEnds(t *testing.T) {
 	in := install(t)
 	ctx, cancel := context.WithCancel(t.Context())

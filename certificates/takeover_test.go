@@ -298,3 +298,24 @@ func TestATakenOverCertificateStaysWithoutANewHost(t *testing.T) {
 	in.looks(LeastSettle)
 	assert.NoError(t, in.leaf(serverName).VerifyHostname("scaler.example"))
 }
+
+// A Secret of a former one's name may be somebody else's, who would lose what it holds.
+func TestASecretOfSomebodyElseIsLeftAlone(t *testing.T) {
+	in, before := upgraded(t)
+	for i, c := range in.Certificates {
+		in.change(c.Secret, func(s *corev1.Secret) { s.Labels = map[string]string{labelChart: "pubsub-operator"} })
+		in.change(c.Former, func(s *corev1.Secret) {
+			if i > 0 { // one of the chart's, and one that cert-manager made for the chart
+				s.Labels, s.Annotations = map[string]string{labelChart: "pubsub-operator"}, nil
+			}
+			if i > 1 {
+				s.Labels, s.Annotations = nil, map[string]string{annotationCertManager: c.Former.Name}
+			}
+		})
+	}
+	in.looks(0)
+	assert.Equal(t, before[serverName], in.get(serverFormer).Data, "somebody else's")
+	assert.NotEqual(t, before[serverName]["tls.crt"], in.get(serverName).Data["tls.crt"])
+	assert.Equal(t, before[controller]["tls.crt"], in.get(controller).Data["tls.crt"])
+	assert.Equal(t, before[keda]["tls.crt"], in.get(keda).Data["tls.crt"])
+}

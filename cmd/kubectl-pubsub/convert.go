@@ -105,11 +105,28 @@ func readObjects(in io.Reader) (objects []*unstructured.Unstructured, authentica
 		if err := utiljson.Unmarshal(document, &object.Object); err != nil { // whole numbers stay whole
 			return nil, nil, err
 		}
-		switch object.GetKind() {
-		case "ScaledObject", "ScaledJob":
-			objects = append(objects, object)
-		case "TriggerAuthentication", "ClusterTriggerAuthentication":
-			authentications[object.GetName()] = object
+		for _, each := range itemsOf(object) {
+			switch each.GetKind() {
+			case "ScaledObject", "ScaledJob":
+				objects = append(objects, each)
+			case "TriggerAuthentication", "ClusterTriggerAuthentication":
+				authentications[each.GetName()] = each
+			}
 		}
 	}
+}
+
+// itemsOf are the objects of a list, as kubectl get prints one, or the object itself.
+func itemsOf(object *unstructured.Unstructured) []*unstructured.Unstructured {
+	list, found, err := unstructured.NestedSlice(object.Object, "items")
+	if err != nil || !found {
+		return []*unstructured.Unstructured{object}
+	}
+	var items []*unstructured.Unstructured
+	for _, item := range list {
+		if fields, isObject := item.(map[string]any); isObject {
+			items = append(items, &unstructured.Unstructured{Object: fields})
+		}
+	}
+	return items
 }
