@@ -279,6 +279,22 @@ func TestOlderPointsComeFirst(t *testing.T) {
 	assert.Equal(t, 1, older)
 }
 
+// What is dropped is a gap: the last older point holds no longer than it did.
+func TestTheOlderPointsEndWhereOthersWereDropped(t *testing.T) {
+	f := New(noon)
+	depth := int64(1)
+	f.See(channelOf("a", setDepth(0)), noon)
+	f.Prepend(channelOf("a", nil), []protocol.Point{{Time: noon.Add(-time.Minute), Depth: &depth, Replicas: 3}})
+	for i := range 2 * mostPoints {
+		f.See(channelOf("a", setDepth(int64(i+1))), noon.Add(time.Duration(i+1)*time.Second))
+	}
+	past, older, _ := f.Past("shop/a")
+	require.Equal(t, 2, older)
+	assert.EqualValues(t, 1, *past.Points[0].Depth)
+	assert.Equal(t, protocol.Point{Time: noon, Replicas: 3}, past.Points[1])
+	assert.True(t, past.Points[2].Time.After(noon.Add(time.Minute)))
+}
+
 // A Prometheus knows channels by their names: what is older than the channel is another's, and what comes for a channel that was
 // made anew meanwhile is not its.
 func TestOlderPointsAreOfTheChannelItself(t *testing.T) {
