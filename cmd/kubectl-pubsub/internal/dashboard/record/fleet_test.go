@@ -185,6 +185,19 @@ func TestMarks(t *testing.T) {
 	assert.Len(t, d.Points, 1, "and its past is not that of the one before")
 }
 
+// KEDA's own steps are no scalings of the HPA.
+func TestNoCooldownBeginsAtZero(t *testing.T) {
+	f := New(noon)
+	for i, desired := range []int32{1, 0, 1, 2} {
+		f.See(channelOf("a", func(c *v1.PubSubChannel) { c.Status.DesiredReplicas = desired }), noon.Add(time.Duration(i)*time.Second))
+	}
+	d, _ := f.Channel("shop/a", &Position{})
+	require.Len(t, d.Marks, 3)
+	assert.Nil(t, d.Marks[0].Until, "to 0")
+	assert.Nil(t, d.Marks[1].Until, "from 0")
+	assert.NotNil(t, d.Marks[2].Until)
+}
+
 // What is remembered is bounded, and the numbers of what is left stay.
 func TestTheRecordIsBounded(t *testing.T) {
 	f := New(noon)
