@@ -151,7 +151,7 @@ func TestGapsAreNotZero(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(251*time.Second), r.Start)
 	words := strings.Join(r.Assumed, "\n")
-	assert.Contains(t, words, "the arrivals of 1m40s of 5m49s are the growth of the depth and what the ready workers finish")
+	assert.Contains(t, words, "the arrivals of 1m45s of 5m49s are the growth of the depth and what the ready workers finish")
 	assert.Greater(t, slices.Min(curveNamed(t, r, "now").Depth[200:240]), 0.0)
 	w, err := windowOf(past, longest)
 	require.NoError(t, err)
@@ -183,7 +183,7 @@ func TestTheMiddleOfARecordIsReplayedAsItWas(t *testing.T) {
 			happened := simulation.Run(config, arrivals, chosen)
 			past := Past{Channel: channel, To: noon.Add(1800 * time.Second)}
 			for i := range arrivals {
-				depth, rate := int64(happened.Depth[i]), arrivals[i]
+				depth, rate := int64(happened.Depth[i]), told(arrivals, i)
 				inFlight := min(depth, 4*int64(happened.Replicas[i]))
 				past.Points = append(past.Points, protocol.Point{
 					Time: noon.Add(time.Duration(i) * time.Second), Depth: &depth, Rate: &rate, InFlight: &inFlight,

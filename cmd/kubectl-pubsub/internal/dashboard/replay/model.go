@@ -96,7 +96,7 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 			busy = append(busy, (arrived-growth)/ready)
 		}
 	}
-	// The median, and not the mean: status.messageRate tells of a burst while the depth has its messages already, so
+	// The median, and not the mean: status.messageRate may tell of a burst while the depth has its messages already, so
 	// that the one or two blocks after it seem to finish them all.
 	usual := median(busy)
 	switch {

@@ -11,7 +11,7 @@ import (
 type window struct {
 	start    time.Time
 	depth    []float64
-	rate     []float64 // arrivals per second; negative: unknown
+	rate     []float64 // arrivals per second, the same for each block; negative: unknown
 	inFlight []float64 // negative: unknown
 	replicas []int32
 	ready    []int32
@@ -51,7 +51,19 @@ func windowOf(past Past, length time.Duration) (*window, error) {
 	}
 	w.start = begin.UTC()
 	w.fill(past.Points, int(past.To.Sub(begin)/time.Second))
+	w.shift()
 	return w, nil
+}
+
+// shift takes the rates back to the block that they are of: status.messageRate is a mean of the 15 s before it was told. Where it
+// was told, the depth has those messages already, and they would count twice.
+func (w *window) shift() {
+	for from := 0; from < len(w.rate); from += block {
+		told := w.rate[min(from+block, len(w.rate)-1)]
+		for i := from; i < min(from+block, len(w.rate)); i++ {
+			w.rate[i] = told
+		}
+	}
 }
 
 // clock is a time of day for people. The page shows those of its own zone, so the zone is told.
