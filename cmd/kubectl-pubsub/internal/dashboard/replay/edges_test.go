@@ -140,6 +140,17 @@ func TestArrivalsWhileTheFleetChanges(t *testing.T) {
 	}
 }
 
+// Of a fleet that keeps up with its messages, few workers have any: 2 of 4 at once, of 50 per second, are 25 per second.
+func TestArrivalsWhileMostWorkersAreIdle(t *testing.T) {
+	w := &window{start: noon}
+	for range 60 {
+		w.depth, w.rate, w.ready = append(w.depth, 2), append(w.rate, -1), append(w.ready, 10)
+	}
+	m := &model{concurrency: 4}
+	m.arrive(w, 50)
+	assert.InDelta(t, 2+60*25, m.messages, 1)
+}
+
 // A second of which nothing is known is no second without arrivals, and a gap ends the window.
 func TestGapsAreNotZero(t *testing.T) {
 	past := overloaded()

@@ -183,7 +183,7 @@ func (m *model) arrive(w *window, speed float64) {
 	}
 	for from := 0; from < len(w.depth); from += block {
 		to := min(from+block, len(w.depth))
-		guess, seconds := w.guess(from, to, speed)
+		guess, seconds := w.guess(from, to, speed, float64(max(1, m.concurrency)))
 		guessed += seconds
 		for i := from; i < to; i++ {
 			arrived := w.rate[i]
@@ -204,15 +204,14 @@ func (m *model) arrive(w *window, speed float64) {
 }
 
 // guess is the arrivals per second of the seconds of a block that nothing counted, and how many
-// seconds those are: what the depth grew by, what the workers finished while there was something to
-// do, less the arrivals that were counted. It is of the whole block: the number of workers may change
-// in it, and how the depth changed within it the record does not tell.
-func (w *window) guess(from, to int, speed float64) (perSecond float64, seconds int) {
+// seconds those are: what the depth grew by, what the workers finished, less the arrivals that were
+// counted. A worker that has not as many messages as it works on at once finishes fewer: of a fleet
+// that keeps up, all that the depth has is in the hands of a few. It is of the whole block: the number
+// of workers may change in it, and how the depth changed within it the record does not tell.
+func (w *window) guess(from, to int, speed, concurrency float64) (perSecond float64, seconds int) {
 	total := w.depth[min(to, len(w.depth)-1)] - w.depth[from]
 	for i := from; i < to; i++ {
-		if w.depth[i] > 0 {
-			total += speed * float64(w.ready[i])
-		}
+		total += speed * min(float64(w.ready[i]), w.depth[i]/concurrency)
 		if w.rate[i] < 0 {
 			seconds++
 		} else {
