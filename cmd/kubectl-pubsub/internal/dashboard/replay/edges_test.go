@@ -151,6 +151,28 @@ func TestArrivalsWhileMostWorkersAreIdle(t *testing.T) {
 	assert.InDelta(t, 2+60*25, m.messages, 1)
 }
 
+// A Prometheus does not tell when workers were ready, so that none of its scalings took no time.
+func TestTheStartOfWorkersIsNotKnownFromAPrometheus(t *testing.T) {
+	for name, test := range map[string]struct {
+		older int
+		want  string
+	}{
+		"all":           {1200, "a new worker takes messages after 5s: no start of a worker is recorded"},
+		"the beginning": {310, "a new worker takes messages after 7s, the median of the recorded scalings"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			past, _ := simulated(t, true)
+			past.Older = test.older
+			for i := range test.older {
+				past.Points[i].Ready = past.Points[i].Replicas
+			}
+			r, err := Run(past, protocol.ReplayRequest{})
+			require.NoError(t, err)
+			assert.Contains(t, strings.Join(r.Assumed, "\n"), test.want)
+		})
+	}
+}
+
 // A second of which nothing is known is no second without arrivals, and a gap ends the window.
 func TestGapsAreNotZero(t *testing.T) {
 	past := overloaded()

@@ -46,7 +46,7 @@ func (w *window) model(past Past) (*model, error) {
 		m.config.PodStart = start
 		m.assume("a new worker takes messages after %s, the median of the recorded scalings", start)
 	} else {
-		m.assume("a new worker takes messages after %s: no worker started in the window", m.config.PodStart)
+		m.assume("a new worker takes messages after %s: no start of a worker is recorded in the window", m.config.PodStart)
 	}
 	if d := channel.Status.Decision; d != nil {
 		m.config.KeepsTolerance = !d.ToleranceIgnored
@@ -153,10 +153,10 @@ func sum(values []float64) (total float64) {
 }
 
 // podStart is the median time from a scaling up until all its workers were ready; false if the
-// window has none.
+// window has none, or nobody told how many were ready.
 func (w *window) podStart() (time.Duration, bool) {
 	var took []int
-	for i := 1; i < len(w.desired); i++ {
+	for i := w.unready + 1; i < len(w.desired); i++ {
 		if w.desired[i] <= w.desired[i-1] || w.ready[i-1] < w.desired[i-1] {
 			continue // no more workers, or the ones before are not there yet
 		}

@@ -16,6 +16,7 @@ type window struct {
 	replicas []int32
 	ready    []int32
 	desired  []int32
+	unready  int    // in how many of the first seconds nobody told how many workers were ready
 	cut      string // why it does not begin earlier; empty: it could not, or was not asked to
 }
 
@@ -50,7 +51,7 @@ func windowOf(past Past, length time.Duration) (*window, error) {
 			max(0, past.To.Sub(begin)).Round(time.Second), clock(begin), shortest)
 	}
 	w.start = begin.UTC()
-	w.fill(past.Points, int(past.To.Sub(begin)/time.Second))
+	w.fill(past, int(past.To.Sub(begin)/time.Second))
 	w.shift()
 	return w, nil
 }
@@ -77,8 +78,8 @@ func orUnknown(number *int64) float64 {
 	return float64(*number)
 }
 
-func (w *window) fill(points []protocol.Point, seconds int) {
-	next := 0
+func (w *window) fill(past Past, seconds int) {
+	points, next := past.Points, 0
 	var p protocol.Point
 	for second := range seconds {
 		for at := w.start.Add(time.Duration(second) * time.Second); next < len(points) && !points[next].Time.After(at); next++ {
@@ -86,6 +87,9 @@ func (w *window) fill(points []protocol.Point, seconds int) {
 		}
 		if p.Depth == nil { // the first point is less than a second after the start
 			p = points[next]
+		}
+		if max(0, next-1) < past.Older { // the point that holds
+			w.unready = second + 1
 		}
 		w.depth = append(w.depth, float64(*p.Depth))
 		w.rate, w.inFlight = append(w.rate, orUnknown(p.Rate)), append(w.inFlight, orUnknown(p.InFlight))
