@@ -68,7 +68,7 @@ func (s *Service) stateOr(ctx context.Context, r *request, in *inspectv1.Explain
 	state := target.State{ToleranceHonoured: true}
 	if in.Replicas == nil || in.LastScaleTime == nil {
 		var err error
-		if state, err = s.state(ctx, r); err != nil {
+		if state, err = s.settled(ctx, r); err != nil {
 			return target.State{}, err
 		}
 	}

@@ -60,7 +60,8 @@ type Options struct {
 	Logger       *slog.Logger     // default: none
 	PushInterval time.Duration    // default 15 s
 	// SettleTimeout is how long a call waits if its metadata is not that in the cluster, because
-	// the ScaledObject may have been edited just now. The default is 1 s.
+	// the ScaledObject may have been edited just now, and how long Explain waits for the HPA to tell of
+	// a scaling. The default is 1 s.
 	SettleTimeout time.Duration
 }
 
@@ -118,6 +119,33 @@ func (s *Service) state(ctx context.Context, r *request) (target.State, error) {
 	return state, nil
 }
 
+// settled is state for those who ask when they see a scaling, as the controller does: for at most settleTimeout it waits for the HPA
+// to tell of it. Else the answer would be that the fleet is scaled again, in the midst of its cooldown. KEDA's calls don't wait: the HPA
+// asks for its next sync, long after it told.
+func (s *Service) settled(ctx context.Context, r *request) (target.State, error) {
+	state, err := s.state(ctx, r)
+	if err != nil || !state.Unsettled {
+		return state, err
+	}
+	timeout := time.NewTimer(s.settleTimeout)
+	defer timeout.Stop()
+	ticker := time.NewTicker(settleInterval)
+	defer ticker.Stop()
+	for err == nil && state.Unsettled {
+		select {
+		case <-ctx.Done():
+			return state, nil
+		case <-s.stopping:
+			return state, nil
+		case <-timeout.C: // somebody else scales, too
+			return state, nil
+		case <-ticker.C:
+		}
+		state, err = s.state(ctx, r)
+	}
+	return state, err
+}
+
 // evaluation has everything that an answer is made from.
 type evaluation struct {
 	reading reading
@@ -140,5 +168,6 @@ func (s *Service) evaluate(ctx context.Context, r *request) (evaluation, error) 
 }
 
 func (s *Service) decide(r *request, read reading, state target.State) evaluation {
-	return evaluation{reading: read, Evaluation: explanation.Evaluate(r.trigger.Policy, read.summary(s.now()), explanation.Target(state), s.now())}
+	to := explanation.Target{Replicas: state.Replicas, LastScale: state.LastScale, ToleranceHonoured: state.ToleranceHonoured}
+	return evaluation{reading: read, Evaluation: explanation.Evaluate(r.trigger.Policy, read.summary(s.now()), to, s.now())}
 }

@@ -25,6 +25,9 @@ type State struct {
 	// (alpha in Kubernetes 1.33, on by default from 1.35). The HPA then acts on the smallest
 	// change.
 	ToleranceHonoured bool
+	// Unsettled is true while the HPA's status is of another number of replicas. After each scaling it is so for an instant: the HPA
+	// sets the replicas first, and LastScale after. If somebody else has set them, it is so until the HPA's next sync.
+	Unsettled bool
 }
 
 // ErrNotFound is wrapped if the ScaledObject, its target or its HPA does not exist.
@@ -74,6 +77,7 @@ func (c *Cluster) State(ctx context.Context, namespace, name string) (State, err
 	state := State{Replicas: replicas}
 	if hpa != nil {
 		state.ToleranceHonoured = toleranceHonoured(hpa.Spec.Behavior)
+		state.Unsettled = replicas > 0 && scales(hpa) && hpa.Status.DesiredReplicas != replicas // KEDA alone scales from 0 and to 0
 		if hpa.Status.LastScaleTime != nil {
 			state.LastScale = hpa.Status.LastScaleTime.Time
 		}
@@ -173,6 +177,13 @@ func replicasOf(hpa *autoscalingv2.HorizontalPodAutoscaler) (int32, error) {
 		return hpa.Status.CurrentReplicas, nil
 	}
 	return 0, fmt.Errorf("%w: HorizontalPodAutoscaler %s/%s has not looked at %s %s yet", ErrNotFound, hpa.Namespace, hpa.Name, hpa.Spec.ScaleTargetRef.Kind, hpa.Spec.ScaleTargetRef.Name)
+}
+
+// scales reports whether the HPA's last sync reached a decision.
+func scales(hpa *autoscalingv2.HorizontalPodAutoscaler) bool {
+	return slices.ContainsFunc(hpa.Status.Conditions, func(condition autoscalingv2.HorizontalPodAutoscalerCondition) bool {
+		return condition.Type == autoscalingv2.ScalingActive && condition.Status == corev1.ConditionTrue
+	})
 }
 
 func isApps(ref *ScaleTarget) bool {

@@ -207,3 +207,18 @@ func TestAListTellsOfChangesAlone(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotNil(t, news.Fleet)
 }
+
+// A watch of which the end is lost on the way, as of a proxy that hangs, is given up.
+func TestAWatchThatDoesNotEndIsGivenUp(t *testing.T) {
+	s := newAPIServer(t)
+	s.endless = true
+	s.permit("shop", true)
+	f := s.feed()
+	f.rhythm.overdue = tick
+	run(t, f, Options{Namespaces: []string{"shop"}})
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.lists["shop"] > 1
+	}, soon, tick)
+}

@@ -41,6 +41,7 @@ type apiServer struct {
 	news       chan struct{}  // closed at the next event
 	watches    map[string]int // that are open, by namespace
 	lists      map[string]int // that were answered
+	endless    bool           // watches don't end by themselves
 }
 
 type apiEvent struct {
@@ -73,7 +74,7 @@ func (s *apiServer) feed() *Feed {
 	f, err := New(cluster, record.New(time.Now()), time.Now)
 	require.NoError(s.t, err)
 	f.rhythm = rhythm{
-		pause: tick, longestPause: tick, forbiddenPause: tick, longestForbiddenPause: 4 * tick, watch: time.Second, namespaces: 4 * tick,
+		pause: tick, longestPause: tick, forbiddenPause: tick, longestForbiddenPause: 4 * tick, watch: time.Second, overdue: soon, namespaces: 4 * tick,
 	}
 	return f
 }
@@ -183,6 +184,9 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, namespace stri
 	lasts, err := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
 	assert.NoError(s.t, err, "a watch without an end outlives the right to it")
 	end := time.After(time.Duration(lasts) * time.Second)
+	if s.endless {
+		end = nil
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	for {

@@ -27,13 +27,15 @@ type rhythm struct {
 	// watch is how long one watch lasts. The API server looks at rights only when one begins, so a
 	// right that was taken away shows after this.
 	watch time.Duration
+	// overdue is how much longer a watch is waited for: its end may be lost on the way, as all that it would tell.
+	overdue time.Duration
 	// namespaces is how often it is asked which namespaces there are, while they are followed one by one.
 	namespaces time.Duration
 }
 
 var everyday = rhythm{
 	pause: time.Second, longestPause: 5 * time.Second, forbiddenPause: 30 * time.Second, longestForbiddenPause: 5 * time.Minute,
-	watch: 5 * time.Minute, namespaces: time.Minute,
+	watch: 5 * time.Minute, overdue: 30 * time.Second, namespaces: time.Minute,
 }
 
 // Options say which channels.

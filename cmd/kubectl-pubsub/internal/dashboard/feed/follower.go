@@ -159,7 +159,10 @@ func (w *follower) request(options *metav1.ListOptions) *rest.Request {
 // watch tells of changes until the API server ends the watch; the next list makes up for what was
 // missed.
 func (w *follower) watch(ctx context.Context, version string) error {
-	lasts := int64(max(time.Second, w.feed.rhythm.watch).Seconds())
+	rhythm := w.feed.rhythm
+	lasts := int64(max(time.Second, rhythm.watch).Seconds())
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(lasts)*time.Second+rhythm.overdue)
+	defer cancel()
 	stream, err := w.request(&metav1.ListOptions{Watch: true, ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &lasts}).Stream(ctx)
 	if err != nil {
 		return w.problem(ctx, "watch", err)

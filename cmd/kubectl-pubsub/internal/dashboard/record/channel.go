@@ -80,6 +80,22 @@ func (f *Fleet) Prepend(channel *v1.PubSubChannel, older []protocol.Point) {
 	f.change()
 }
 
+// addPoint keeps at most most. The last of the older points ends where points were dropped: it would hold until those that are left.
+func (e *entry) addPoint(p point, most int) {
+	began, first := p.at, e.points.first
+	if len(e.points.items) > 0 {
+		began = e.points.items[0].at
+	}
+	e.points.add(p, most)
+	last := len(e.older) - 1
+	if e.points.first == first || last < 0 || e.older[last].depth == unknown {
+		return
+	}
+	end := e.older[last]
+	end.at, end.depth, end.lower, end.upper, end.rate, end.inFlight = began, unknown, unknown, unknown, unknown, unknown
+	e.older = append(e.older, end)
+}
+
 // Prepended is whether Prepend took the older points of a channel, also if there are none.
 func (f *Fleet) Prepended(channel *v1.PubSubChannel) bool {
 	f.mu.Lock()

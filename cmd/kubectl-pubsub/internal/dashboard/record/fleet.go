@@ -105,7 +105,7 @@ func (f *Fleet) See(channel *v1.PubSubChannel, at time.Time) {
 		e.marks.add(mark, f.share(mostMarks, fewestMarks, mostMarksOfAll))
 	}
 	if last := len(e.points.items) - 1; last < 0 || !e.points.items[last].same(now) {
-		e.points.add(now, f.share(mostPoints, fewestPoints, mostPointsOfAll))
+		e.addPoint(now, f.share(mostPoints, fewestPoints, mostPointsOfAll))
 	}
 	e.channel, e.row, e.rank, e.body = channel, row, rank, nil
 	e.version = f.change()

@@ -185,6 +185,19 @@ func TestMarks(t *testing.T) {
 	assert.Len(t, d.Points, 1, "and its past is not that of the one before")
 }
 
+// KEDA's own steps are no scalings of the HPA.
+func TestNoCooldownBeginsAtZero(t *testing.T) {
+	f := New(noon)
+	for i, desired := range []int32{1, 0, 1, 2} {
+		f.See(channelOf("a", func(c *v1.PubSubChannel) { c.Status.DesiredReplicas = desired }), noon.Add(time.Duration(i)*time.Second))
+	}
+	d, _ := f.Channel("shop/a", &Position{})
+	require.Len(t, d.Marks, 3)
+	assert.Nil(t, d.Marks[0].Until, "to 0")
+	assert.Nil(t, d.Marks[1].Until, "from 0")
+	assert.NotNil(t, d.Marks[2].Until)
+}
+
 // What is remembered is bounded, and the numbers of what is left stay.
 func TestTheRecordIsBounded(t *testing.T) {
 	f := New(noon)
@@ -277,6 +290,22 @@ func TestOlderPointsComeFirst(t *testing.T) {
 	assert.EqualValues(t, 300, *d.Points[1].Depth)
 	_, older, _ := f.Past("shop/a")
 	assert.Equal(t, 1, older)
+}
+
+// What is dropped is a gap: the last older point holds no longer than it did.
+func TestTheOlderPointsEndWhereOthersWereDropped(t *testing.T) {
+	f := New(noon)
+	depth := int64(1)
+	f.See(channelOf("a", setDepth(0)), noon)
+	f.Prepend(channelOf("a", nil), []protocol.Point{{Time: noon.Add(-time.Minute), Depth: &depth, Replicas: 3}})
+	for i := range 2 * mostPoints {
+		f.See(channelOf("a", setDepth(int64(i+1))), noon.Add(time.Duration(i+1)*time.Second))
+	}
+	past, older, _ := f.Past("shop/a")
+	require.Equal(t, 2, older)
+	assert.EqualValues(t, 1, *past.Points[0].Depth)
+	assert.Equal(t, protocol.Point{Time: noon, Replicas: 3}, past.Points[1])
+	assert.True(t, past.Points[2].Time.After(noon.Add(time.Minute)))
 }
 
 // A Prometheus knows channels by their names: what is older than the channel is another's, and what comes for a channel that was

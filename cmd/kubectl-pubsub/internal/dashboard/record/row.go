@@ -89,7 +89,7 @@ func marksOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.Tim
 	mark := protocol.Mark{Time: at, Kind: protocol.MarkScaling, From: from.DesiredReplicas, To: to.DesiredReplicas, Words: whyScaled(from, to)}
 	if auto := after.Spec.AutoScaling; auto != nil && auto.Enabled {
 		policy, _ := autoscaling.Policy(auto)
-		if mark.From > 0 { // KEDA's own step from 0 begins no cooldown
+		if mark.From > 0 && mark.To > 0 { // KEDA's own steps from 0 and to 0 begin no cooldown
 			mark.Until = ptr.To(at.Add(policy.Cooldown))
 		}
 	}

@@ -140,6 +140,39 @@ func TestArrivalsWhileTheFleetChanges(t *testing.T) {
 	}
 }
 
+// Of a fleet that keeps up with its messages, few workers have any: 2 of 4 at once, of 50 per second, are 25 per second.
+func TestArrivalsWhileMostWorkersAreIdle(t *testing.T) {
+	w := &window{start: noon}
+	for range 60 {
+		w.depth, w.rate, w.ready = append(w.depth, 2), append(w.rate, -1), append(w.ready, 10)
+	}
+	m := &model{concurrency: 4}
+	m.arrive(w, 50)
+	assert.InDelta(t, 2+60*25, m.messages, 1)
+}
+
+// A Prometheus does not tell when workers were ready, so that none of its scalings took no time.
+func TestTheStartOfWorkersIsNotKnownFromAPrometheus(t *testing.T) {
+	for name, test := range map[string]struct {
+		older int
+		want  string
+	}{
+		"all":           {1200, "a new worker takes messages after 5s: no start of a worker is recorded"},
+		"the beginning": {310, "a new worker takes messages after 7s, the median of the recorded scalings"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			past, _ := simulated(t, true)
+			past.Older = test.older
+			for i := range test.older {
+				past.Points[i].Ready = past.Points[i].Replicas
+			}
+			r, err := Run(past, protocol.ReplayRequest{})
+			require.NoError(t, err)
+			assert.Contains(t, strings.Join(r.Assumed, "\n"), test.want)
+		})
+	}
+}
+
 // A second of which nothing is known is no second without arrivals, and a gap ends the window.
 func TestGapsAreNotZero(t *testing.T) {
 	past := overloaded()
@@ -151,7 +184,7 @@ func TestGapsAreNotZero(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(251*time.Second), r.Start)
 	words := strings.Join(r.Assumed, "\n")
-	assert.Contains(t, words, "the arrivals of 1m40s of 5m49s are the growth of the depth and what the ready workers finish")
+	assert.Contains(t, words, "the arrivals of 1m45s of 5m49s are the growth of the depth and what the ready workers finish")
 	assert.Greater(t, slices.Min(curveNamed(t, r, "now").Depth[200:240]), 0.0)
 	w, err := windowOf(past, longest)
 	require.NoError(t, err)
@@ -183,7 +216,7 @@ func TestTheMiddleOfARecordIsReplayedAsItWas(t *testing.T) {
 			happened := simulation.Run(config, arrivals, chosen)
 			past := Past{Channel: channel, To: noon.Add(1800 * time.Second)}
 			for i := range arrivals {
-				depth, rate := int64(happened.Depth[i]), arrivals[i]
+				depth, rate := int64(happened.Depth[i]), told(arrivals, i)
 				inFlight := min(depth, 4*int64(happened.Replicas[i]))
 				past.Points = append(past.Points, protocol.Point{
 					Time: noon.Add(time.Duration(i) * time.Second), Depth: &depth, Rate: &rate, InFlight: &inFlight,

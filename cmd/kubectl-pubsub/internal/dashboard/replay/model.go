@@ -46,7 +46,7 @@ func (w *window) model(past Past) (*model, error) {
 		m.config.PodStart = start
 		m.assume("a new worker takes messages after %s, the median of the recorded scalings", start)
 	} else {
-		m.assume("a new worker takes messages after %s: no worker started in the window", m.config.PodStart)
+		m.assume("a new worker takes messages after %s: no start of a worker is recorded in the window", m.config.PodStart)
 	}
 	if d := channel.Status.Decision; d != nil {
 		m.config.KeepsTolerance = !d.ToleranceIgnored
@@ -96,7 +96,7 @@ func (w *window) speed(concurrency float64) (perSecond float64, words string) {
 			busy = append(busy, (arrived-growth)/ready)
 		}
 	}
-	// The median, and not the mean: status.messageRate tells of a burst while the depth has its messages already, so
+	// The median, and not the mean: status.messageRate may tell of a burst while the depth has its messages already, so
 	// that the one or two blocks after it seem to finish them all.
 	usual := median(busy)
 	switch {
@@ -153,10 +153,10 @@ func sum(values []float64) (total float64) {
 }
 
 // podStart is the median time from a scaling up until all its workers were ready; false if the
-// window has none.
+// window has none, or nobody told how many were ready.
 func (w *window) podStart() (time.Duration, bool) {
 	var took []int
-	for i := 1; i < len(w.desired); i++ {
+	for i := w.unready + 1; i < len(w.desired); i++ {
 		if w.desired[i] <= w.desired[i-1] || w.ready[i-1] < w.desired[i-1] {
 			continue // no more workers, or the ones before are not there yet
 		}
@@ -183,7 +183,7 @@ func (m *model) arrive(w *window, speed float64) {
 	}
 	for from := 0; from < len(w.depth); from += block {
 		to := min(from+block, len(w.depth))
-		guess, seconds := w.guess(from, to, speed)
+		guess, seconds := w.guess(from, to, speed, float64(max(1, m.concurrency)))
 		guessed += seconds
 		for i := from; i < to; i++ {
 			arrived := w.rate[i]
@@ -204,15 +204,14 @@ func (m *model) arrive(w *window, speed float64) {
 }
 
 // guess is the arrivals per second of the seconds of a block that nothing counted, and how many
-// seconds those are: what the depth grew by, what the workers finished while there was something to
-// do, less the arrivals that were counted. It is of the whole block: the number of workers may change
-// in it, and how the depth changed within it the record does not tell.
-func (w *window) guess(from, to int, speed float64) (perSecond float64, seconds int) {
+// seconds those are: what the depth grew by, what the workers finished, less the arrivals that were
+// counted. A worker that has not as many messages as it works on at once finishes fewer: of a fleet
+// that keeps up, all that the depth has is in the hands of a few. It is of the whole block: the number
+// of workers may change in it, and how the depth changed within it the record does not tell.
+func (w *window) guess(from, to int, speed, concurrency float64) (perSecond float64, seconds int) {
 	total := w.depth[min(to, len(w.depth)-1)] - w.depth[from]
 	for i := from; i < to; i++ {
-		if w.depth[i] > 0 {
-			total += speed * float64(w.ready[i])
-		}
+		total += speed * min(float64(w.ready[i]), w.depth[i]/concurrency)
 		if w.rate[i] < 0 {
 			seconds++
 		} else {

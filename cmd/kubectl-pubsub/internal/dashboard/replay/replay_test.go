@@ -25,6 +25,16 @@ func channelOf() *v1.PubSubChannel {
 	}
 }
 
+// told is the rate that a status has at the end of a second: the mean of 15 s.
+func told(arrivals []int64, second int) int64 {
+	since := max(0, second-block+1)
+	total := int64(0)
+	for _, arrived := range arrivals[since : second+1] {
+		total += arrived
+	}
+	return total / int64(second+1-since)
+}
+
 // simulated is a past that the simulation itself made, of workers whose speed is known. Arrivals
 // begin at 60 per second, and are 300 between the fifth and the tenth minute.
 func simulated(t *testing.T, rates bool) (Past, simulation.Result) {
@@ -41,7 +51,7 @@ func simulated(t *testing.T, rates bool) (Past, simulation.Result) {
 	result := simulation.Run(config, arrivals, simulation.Threshold)
 	past := Past{Channel: channelOf(), To: noon.Add(1200 * time.Second)}
 	for i := range arrivals {
-		depth, rate := int64(result.Depth[i]), arrivals[i]
+		depth, rate := int64(result.Depth[i]), told(arrivals, i)
 		desired := result.Replicas[i]
 		ready := slices.Min(result.Replicas[max(0, i-7) : i+1])
 		p := protocol.Point{Time: noon.Add(time.Duration(i) * time.Second), Depth: &depth, Replicas: desired, Ready: ready, Desired: desired}

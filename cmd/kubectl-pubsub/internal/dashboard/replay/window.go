@@ -11,11 +11,12 @@ import (
 type window struct {
 	start    time.Time
 	depth    []float64
-	rate     []float64 // arrivals per second; negative: unknown
+	rate     []float64 // arrivals per second, the same for each block; negative: unknown
 	inFlight []float64 // negative: unknown
 	replicas []int32
 	ready    []int32
 	desired  []int32
+	unready  int    // in how many of the first seconds nobody told how many workers were ready
 	cut      string // why it does not begin earlier; empty: it could not, or was not asked to
 }
 
@@ -50,8 +51,20 @@ func windowOf(past Past, length time.Duration) (*window, error) {
 			max(0, past.To.Sub(begin)).Round(time.Second), clock(begin), shortest)
 	}
 	w.start = begin.UTC()
-	w.fill(past.Points, int(past.To.Sub(begin)/time.Second))
+	w.fill(past, int(past.To.Sub(begin)/time.Second))
+	w.shift()
 	return w, nil
+}
+
+// shift takes the rates back to the block that they are of: status.messageRate is a mean of the 15 s before it was told. Where it
+// was told, the depth has those messages already, and they would count twice.
+func (w *window) shift() {
+	for from := 0; from < len(w.rate); from += block {
+		told := w.rate[min(from+block, len(w.rate)-1)]
+		for i := from; i < min(from+block, len(w.rate)); i++ {
+			w.rate[i] = told
+		}
+	}
 }
 
 // clock is a time of day for people. The page shows those of its own zone, so the zone is told.
@@ -65,8 +78,8 @@ func orUnknown(number *int64) float64 {
 	return float64(*number)
 }
 
-func (w *window) fill(points []protocol.Point, seconds int) {
-	next := 0
+func (w *window) fill(past Past, seconds int) {
+	points, next := past.Points, 0
 	var p protocol.Point
 	for second := range seconds {
 		for at := w.start.Add(time.Duration(second) * time.Second); next < len(points) && !points[next].Time.After(at); next++ {
@@ -74,6 +87,9 @@ func (w *window) fill(points []protocol.Point, seconds int) {
 		}
 		if p.Depth == nil { // the first point is less than a second after the start
 			p = points[next]
+		}
+		if max(0, next-1) < past.Older { // the point that holds
+			w.unready = second + 1
 		}
 		w.depth = append(w.depth, float64(*p.Depth))
 		w.rate, w.inFlight = append(w.rate, orUnknown(p.Rate)), append(w.inFlight, orUnknown(p.InFlight))
