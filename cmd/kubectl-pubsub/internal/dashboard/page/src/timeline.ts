@@ -71,7 +71,7 @@ export class Timeline {
   clear(): void {
     this.series.clear();
     this.marks = [];
-    this.chosen = undefined;
+    this.choose(undefined);
   }
 
   /** show draws up to now (ms), or to the newest point if it isn't known what was since. */
