@@ -102,6 +102,9 @@ func (s *Stream) pendingPage(ctx context.Context, consumer, from string, n int64
 	if err != nil {
 		return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
+	if consumer != "" {
+		page = pendingOf(consumer, page)
+	}
 	return page, nil
 }
 

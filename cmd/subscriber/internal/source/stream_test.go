@@ -256,6 +256,31 @@ func TestStreamWaitsAfterAnOutage(t *testing.T) {
 	require.Empty(t, none)
 }
 
+// DragonFly tells of what all have pending if it is asked about a consumer that it does not know, as that of a worker that
+// has just started, and that of what waits where nothing has failed yet. What others are at work on stays theirs.
+func TestAWorkerThatStartsOnDragonflyTakesNothingOfOthers(t *testing.T) {
+	b := newTestbed(t)
+	front := dragonflytest.Start(t, dragonflytest.All(0)...)
+	b.client = front.Redis.Client()
+	b.Client = connection.Settings{Mode: connection.Standalone, Addresses: []string{front.Addr}}.New(connection.Options{PoolSize: 6})
+	t.Cleanup(func() { _ = b.Client.Close() })
+	b.add(t, "m")
+	busy := b.stream(t)
+	m := fetchOne(t, busy)
+	fresh := NewStream(b.other("fresh"))
+	require.NoError(t, fresh.Recover(t.Context()))
+	for range 2 {
+		none, err := fresh.Fetch(t.Context(), 1, false)
+		require.NoError(t, err)
+		require.Empty(t, none)
+		require.Equal(t, b.Consumer, b.pendingEntries(t)[0].Consumer)
+		b.pendingFor(t, b.Consumer, m.ID, time.Hour) // as after a jump of the clock
+		b.clock.advance(claimInterval)
+	}
+	require.NoError(t, NewStream(b.other("never read")).Close(t.Context()))
+	require.NoError(t, busy.Ack(t.Context(), m))
+}
+
 // As DragonFly has it.
 func TestStreamOnDragonfly(t *testing.T) {
 	b := newTestbed(t)
