@@ -125,7 +125,7 @@ func consume(ctx context.Context, settings config.Config, log *slog.Logger) erro
 	err = worker.New(worker.Options{
 		Queues: queues, Deliver: newDeliverer(settings, log).Deliver,
 		Concurrency: settings.Concurrency, BatchSize: settings.BatchSize, MaxHeldBytes: settings.MaxHeldBytes,
-		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries,
+		MessageTimeout: settings.MessageTimeout, MaxDeliveries: settings.MaxDeliveries, AtMostOnce: settings.QueueType == config.PubSub,
 		Log: log, Metrics: measures, Tracer: traces.Tracer(),
 	}).Run(ctx)
 	stopServing()

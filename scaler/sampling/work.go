@@ -66,6 +66,7 @@ type workMeter struct {
 	value  int64         // that it has in flight
 	since  time.Duration // since when there was no gap
 	gap    bool          // the newest read shows no work
+	partly time.Duration // when a sample was last that may have had too little in flight; 0: none was
 
 	counted     bool          // it is known how many messages were ever finished
 	finished    int64         // that count, as of countedTo
@@ -152,6 +153,9 @@ func (m *workMeter) sampled(depth queue.Depth, at time.Time, longest time.Durati
 			m.since = now
 		}
 	}
+	if depth.WorkAtLeast() {
+		m.partly = now
+	}
 	m.gap, m.last, m.value = false, now, depth.InFlight
 }
 
@@ -202,11 +206,12 @@ func (m *workMeter) count(depth queue.Depth) (exact bool) {
 	return exact
 }
 
-// took is Work.Took over so long a window. It is not known if nothing counts messages, unless nothing was in flight.
+// took is Work.Took over so long a window. It is not known if nothing counts messages, unless nothing was in flight
+// in any sample, and none may have had too little.
 func (m *workMeter) took(window, now time.Duration) (took time.Duration, known bool) {
 	before := m.until(now - window)
 	if m.head.area <= before.area {
-		return 0, m.head.covered > before.covered
+		return 0, m.head.covered > before.covered && (m.partly == 0 || m.partly <= now-window)
 	}
 	from := max(now-window, m.countedFrom)
 	if !m.counted || m.countedTo.at <= from {

@@ -90,6 +90,39 @@ func TestAWindowStaysWhileNothingTellsOfMessages(t *testing.T) {
 	assert.Equal(t, time.Minute, got.Window)
 }
 
+// Messages that are worked on where they wait are not seen in flight, which is not that nothing is: the window of
+// long ones stays, until one has gone in which nothing was.
+func TestAWindowStaysWhileWorkIsInPlace(t *testing.T) {
+	m := meterOf(time.Minute)
+	at := 0
+	ask := func(depth queue.Depth) Work {
+		m.sampled(depth, second(float64(at)), longest)
+		got := m.over(sticky(time.Minute), second(float64(at)), longest)
+		at++
+		return got
+	}
+	var got Work
+	for range 1800 {
+		got = ask(counting(int64(at), 120))
+	}
+	long := got.Window
+	require.InDelta(t, 600, long.Seconds(), 90)
+	for range 3000 { // longer than the window
+		depth := counting(int64(at), 0)
+		depth.WorkInPlace = true
+		got = ask(depth)
+	}
+	assert.Equal(t, long, got.Window)
+	for range int(long.Seconds()) - 1 {
+		got = ask(counting(int64(at), 0))
+	}
+	assert.Equal(t, long, got.Window)
+	for range 2 {
+		got = ask(counting(int64(at), 0))
+	}
+	assert.Equal(t, time.Minute, got.Window)
+}
+
 // A gap that ends with a lower bound does not count what was finished in it.
 func TestALowerBoundAfterAGap(t *testing.T) {
 	m := meterOf(10 * time.Minute)

@@ -37,6 +37,31 @@ func EmptyEntries() Trait {
 	}}
 }
 
+// UnknownConsumers is an XPENDING of one consumer that tells of all, if the group does not know that one. (Its source,
+// until https://github.com/dragonflydb/dragonfly/pull/8168 in August 2026.)
+func UnknownConsumers() Trait {
+	return Trait{alter: func(c *session, name string, args []string, reply *value) error {
+		if name != "XPENDING" || reply.kind != '*' || len(reply.items) > 0 || len(args) < 7 {
+			return nil
+		}
+		last := len(args) - 1
+		if strings.EqualFold(args[3], "IDLE") && last < 8 {
+			return nil // of all
+		}
+		consumers, err := c.do("XINFO", "CONSUMERS", args[1], args[2])
+		if err != nil {
+			return err
+		}
+		for _, consumer := range consumers.items {
+			if known := consumer.field("name"); known != nil && known.text == args[last] {
+				return nil
+			}
+		}
+		*reply, err = c.do(args[:last]...)
+		return err
+	}}
+}
+
 // entriesOf are the entries of each stream: of pairs in an array (RESP2), or of a map (RESP3).
 func entriesOf(reply value) (entries []value) {
 	for i, item := range reply.items {

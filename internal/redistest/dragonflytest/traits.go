@@ -21,7 +21,7 @@ func All(subscriberBytes int64) []Trait {
 	return []Trait{
 		NilLag(), ZeroLag(), StaleLag(), PatternSubscribers(), OldClientList(), Info(subscriberBytes),
 		DeclaredKeysOnly(), PlainHello(), UnknownCommands(), FlatACL(), ShortRole(),
-		ClaimIdle(), EmptyEntries(),
+		ClaimIdle(), EmptyEntries(), UnknownConsumers(),
 	}
 }
 

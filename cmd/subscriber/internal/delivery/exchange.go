@@ -102,6 +102,13 @@ func (e *exchange) mayBeStale() bool {
 	return stale
 }
 
+// heard tells whether any of an answer came.
+func (e *exchange) heard() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.replied
+}
+
 func (e *exchange) unconnected() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -182,6 +183,35 @@ func TestFloodsOfHeaders(t *testing.T) {
 		require.Equal(t, failed, kindOf(err), err)
 		require.Less(t, len(err.Error()), 500, "it goes to logs and dead letters")
 	})
+}
+
+// What a handler says that does not speak HTTP may be the message, or what it was let in by, and of any length.
+func TestAnAnswerThatIsNoneOfHTTP(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("hunter2"), 0o600))
+	for name, begin := range map[string]string{"no status": "", "no header": "HTTP/1.1 200 OK\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			address, _ := accept(t, func(_ int, conn net.Conn) {
+				request, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				body, _ := io.ReadAll(request.Body)
+				_, _ = fmt.Fprintf(conn, "%s%s %s %s\r\n\r\n", begin, request.Header.Get("Authorization"), body, strings.Repeat("x", 10_000))
+			})
+			d := deliverTo(address, func(o *delivery.Options) {
+				o.Credentials.TokenFile, o.Log = token, slog.New(slog.NewTextHandler(&log, nil))
+			})
+			err := d.Deliver(t.Context(), message)
+			require.Equal(t, failed, kindOf(err), err)
+			require.ErrorContains(t, err, "malformed")
+			require.NotContains(t, err.Error()+log.String(), "hunter2")
+			require.Less(t, len(err.Error()), 500, "it goes to logs and dead letters")
+			brief := delivery.WithoutAnswer(fmt.Errorf("the worker: %w", err))
+			require.Regexp(t, `^the worker: http://[^ ]+ gave an answer that can't be read$`, brief)
+		})
+	}
 }
 
 // A handler that would speak another protocol has not taken the message, and it is not waited for.

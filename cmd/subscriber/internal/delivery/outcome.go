@@ -54,9 +54,29 @@ func (e *answered) Error() string {
 	return fmt.Sprintf("%s answered %.100s: %.*q", e.url, e.status, maxAnswer, e.body)
 }
 
+// unreadable is an answer that is none of HTTP, or that ended too early. net/http cites what it could not read, a line of
+// any length.
+type unreadable struct {
+	url   string
+	words string // without secrets
+	err   error
+}
+
+// maxUnreadable is how many bytes are told of what is wrong with such an answer.
+const maxUnreadable = 300
+
+func (e *unreadable) Error() string {
+	return fmt.Sprintf("%s gave an answer that can't be read: %.*s", e.url, maxUnreadable, e.words)
+}
+
+func (e *unreadable) Unwrap() error { return e.err }
+
 // WithoutAnswer is an error in words, without the handler's own. They may repeat the message, and so tell of a person:
 // a trace is read by others than the queue, and is kept elsewhere.
 func WithoutAnswer(err error) string {
+	if cited := (*unreadable)(nil); errors.As(err, &cited) {
+		return strings.Replace(err.Error(), cited.Error(), cited.url+" gave an answer that can't be read", 1)
+	}
 	var answer *answered
 	if !errors.As(err, &answer) {
 		return err.Error()

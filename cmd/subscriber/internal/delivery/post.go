@@ -92,10 +92,13 @@ func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		failed.URL = withoutSecrets(d.HandlerURL) // it is told in logs, traces and dead letters
 	}
-	if err != nil && !e.connected() {
+	switch {
+	case err == nil:
+	case !e.connected():
 		return &Unavailable{Err: err}
-	}
-	if err != nil {
+	case e.heard():
+		return &unreadable{url: withoutSecrets(d.HandlerURL), words: d.conceal(err.Error(), credentials), err: err}
+	default:
 		return err
 	}
 	defer response.Body.Close()

@@ -31,9 +31,10 @@ const (
 // mending is the search for entries whose delivery lies ahead of the server's clock. Their idle time reads 0, as
 // that of one that has just been delivered, so they must be seen twice. For Maintain's goroutine alone.
 type mending struct {
-	from  string                       // the ID after which the look begins
-	seen  map[string]redis.XPendingExt // at the first look of a part; nil: there was none
-	until string                       // where the first look ended; empty: at the end
+	doubted time.Time                    // Stream.doubted, of which this search is: after another jump it begins anew
+	from    string                       // the ID after which the look begins
+	seen    map[string]redis.XPendingExt // at the first look of a part; nil: there was none
+	until   string                       // where the first look ended; empty: at the end
 }
 
 // lookAtClock notes the server's time. After an outage what others hold is left alone for a while: the time
@@ -55,7 +56,7 @@ func (s *Stream) lookAtClock(ctx context.Context) error {
 	case jumped && ahead > 0:
 		// All have been pending for long then. Those of workers of an older version keep their time, once more by ours.
 		s.since = here.Add(max(0, s.claimIdle-reclaimGrace))
-	case here.Sub(s.contact) > 3*heartbeatInterval: // and the first time
+	case here.Sub(s.contact) > 3*heartbeatInterval && here.After(s.since): // and the first time
 		s.since = here
 	}
 	if s.contact.IsZero() || jumped {
@@ -101,6 +102,9 @@ func (s *Stream) pendingPage(ctx context.Context, consumer, from string, n int64
 	if err != nil {
 		return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
+	if consumer != "" {
+		page = pendingOf(consumer, page)
+	}
 	return page, nil
 }
 
@@ -109,10 +113,21 @@ func (s *Stream) pendingPage(ctx context.Context, consumer, from string, n int64
 func (s *Stream) redate(ctx context.Context) error {
 	s.mu.Lock()
 	due := s.misdated
+	s.misdated = false // and true again if the clock jumps meanwhile
 	s.mu.Unlock()
 	if !due {
 		return nil
 	}
+	err := s.redateAll(ctx)
+	if err != nil {
+		s.mu.Lock()
+		s.misdated = true
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *Stream) redateAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
 	defer cancel()
 	for from := "-"; ; {
@@ -121,7 +136,7 @@ func (s *Stream) redate(ctx context.Context) error {
 			return err
 		}
 		if len(page) == 0 {
-			break
+			return nil
 		}
 		from = "(" + page[len(page)-1].ID
 		var claims []redis.Cmder
@@ -140,10 +155,6 @@ func (s *Stream) redate(ctx context.Context) error {
 			return err
 		}
 	}
-	s.mu.Lock()
-	s.misdated = false
-	s.mu.Unlock()
-	return nil
 }
 
 // dated is the command that gives an entry to a consumer, as delivered at that time, unless somebody has claimed it
@@ -176,6 +187,9 @@ func (s *Stream) mend(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*OperationTimeout)
 	defer cancel()
+	if !s.mending.doubted.Equal(doubted) {
+		s.mending = mending{doubted: doubted}
+	}
 	found, until, err := s.undelivered(ctx)
 	if err != nil {
 		return err
@@ -204,7 +218,7 @@ func (s *Stream) mend(ctx context.Context) error {
 	if len(claims) > 0 {
 		s.Log.Warn("entries of the stream were delivered at a time that the server's clock has yet to reach: it was ahead before; they are claimed in time all the same", "channel", s.Key, "entries", len(claims))
 	}
-	s.mending = mending{from: s.mending.until}
+	s.mending = mending{doubted: doubted, from: s.mending.until}
 	if s.mending.from == "" {
 		s.mu.Lock()
 		if s.doubted.Equal(doubted) { // else it has jumped again

@@ -2,13 +2,16 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"hash/crc64"
 	"math"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/queue"
@@ -118,6 +121,105 @@ func TestAStreamsWorkerAsksTheClockBeforeItClaims(t *testing.T) {
 	none, err := other.Fetch(t.Context(), 1, false)
 	require.NoError(t, err)
 	require.Empty(t, none)
+}
+
+// After a jump, what is pending has its time once more, whatever outage follows: workers of an older version don't date
+// anew what they are at work on.
+func TestAnOutageAfterAJumpDoesNotShortenTheWait(t *testing.T) {
+	b := newTestbed(t)
+	b.MessageTimeout = 2 * time.Minute
+	b.add(t, "m")
+	server := b.clockOfServer(t)
+	m := fetchOne(t, b.stream(t))
+	other := NewStream(b.other("other"))
+	require.NoError(t, other.Recover(t.Context()))
+	server.by.Store(int64(time.Hour))
+	b.pendingFor(t, b.Consumer, m.ID, time.Hour)
+	require.NoError(t, other.lookAtClock(t.Context()))
+	b.clock.advance(4 * heartbeatInterval)
+	require.NoError(t, other.lookAtClock(t.Context()))
+	b.clock.advance(reclaimGrace)
+	look := func() []Message {
+		t.Helper()
+		other.nextClaim, other.newFirst = time.Time{}, false
+		found, err := other.Fetch(t.Context(), 1, false)
+		require.NoError(t, err)
+		return found
+	}
+	require.Empty(t, look())
+	b.clock.advance(other.claimIdle)
+	require.NoError(t, other.lookAtClock(t.Context()))
+	b.clock.advance(reclaimGrace)
+	require.Len(t, look(), 1)
+}
+
+// jumping has the clock jump as the server is asked for what is pending, and the worker notice it.
+type jumping struct {
+	once   sync.Once
+	jump   func()
+	before string
+}
+
+func (j *jumping) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (j *jumping) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (j *jumping) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == j.before {
+			j.once.Do(j.jump)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// The clock jumps a second time while what is in work is dated by the first: it is dated once more.
+func TestTheClockJumpsWhileEntriesAreRedated(t *testing.T) {
+	b := newTestbed(t)
+	b.MessageTimeout = 2 * time.Minute
+	b.add(t, "m")
+	server := b.clockOfServer(t)
+	s := b.stream(t)
+	m := fetchOne(t, s)
+	server.by.Store(int64(time.Hour))
+	require.NoError(t, s.lookAtClock(t.Context()))
+	b.Client.AddHook(&jumping{before: "xpending", jump: func() {
+		server.by.Store(0)
+		assert.NoError(t, s.lookAtClock(t.Context()))
+	}})
+	require.NoError(t, s.redate(t.Context()))
+	b.pendingFor(t, b.Consumer, m.ID, time.Hour)
+	require.NoError(t, s.maintain(t.Context()))
+	require.Less(t, b.pendingEntries(t)[0].Idle, time.Minute)
+}
+
+// The clock jumps while the search for entries ahead of it is under way: those that it has passed may be so now.
+func TestTheSearchForEntriesAheadBeginsAnewAfterAJump(t *testing.T) {
+	b := newTestbed(t)
+	b.MessageTimeout = 2 * time.Minute
+	b.add(t, "1", "2")
+	server := b.clockOfServer(t)
+	s := b.stream(t)
+	gone := NewStream(b.other("gone"))
+	require.NoError(t, gone.Recover(t.Context()))
+	first, second := fetchOne(t, gone), fetchOne(t, gone)
+	b.deliverAhead(t, time.Hour)
+	b.clock.advance(reclaimGrace)
+	require.NoError(t, s.maintain(t.Context()))
+	require.NotEmpty(t, s.mending.seen)
+	s.mending.from, s.mending.seen = first.ID, nil // as where there are thousands
+	server.by.Store(int64(-time.Hour))
+	require.NoError(t, s.maintain(t.Context()))
+	b.clock.advance(reclaimGrace)
+	for range 2 {
+		require.NoError(t, s.maintain(t.Context()))
+	}
+	for _, p := range b.pendingEntries(t) {
+		require.Equal(t, queue.WaitingConsumer, p.Consumer, "%s of %s, %s", p.ID, first.ID, second.ID)
+	}
+	require.True(t, s.doubted.IsZero())
 }
 
 // What another has claimed meanwhile is not taken back by who dates what it had.

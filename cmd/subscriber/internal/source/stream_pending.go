@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,7 +31,7 @@ func (s *Stream) fetchHistory(ctx context.Context, limit int) ([]Message, error)
 		if err != nil {
 			return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 		}
-		if len(pending) == 0 {
+		if pending = pendingOf(s.Consumer, pending); len(pending) == 0 {
 			s.history, s.adopted = "", true
 			return nil, nil
 		}
@@ -40,6 +41,15 @@ func (s *Stream) fetchHistory(ctx context.Context, limit int) ([]Message, error)
 			return found, err
 		}
 	}
+}
+
+// pendingOf is the answer to what a consumer has pending. Of one that the group does not know, DragonFly tells what all
+// have (https://github.com/dragonflydb/dragonfly/pull/8168): it has nothing, and the rest is in work elsewhere.
+func pendingOf(consumer string, told []redis.XPendingExt) []redis.XPendingExt {
+	if slices.ContainsFunc(told, func(p redis.XPendingExt) bool { return p.Consumer != consumer }) {
+		return nil
+	}
+	return told
 }
 
 // adopt takes those of this consumer's pending entries that are not held here. Where another
@@ -138,7 +148,7 @@ func (s *Stream) claimWaiting(ctx context.Context, limit int) ([]Message, error)
 	if err != nil {
 		return nil, s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
-	if len(due) == 0 {
+	if due = pendingOf(queue.WaitingConsumer, due); len(due) == 0 {
 		s.nextClaim = s.Now().Add(claimInterval)
 		return nil, nil
 	}
@@ -250,7 +260,7 @@ func (s *Stream) Close(ctx context.Context) error {
 	if err != nil {
 		return s.classify(fmt.Errorf("XPENDING %s %s: %w", s.Key, s.Group, err))
 	}
-	if len(pending) > 0 {
+	if len(pendingOf(s.Consumer, pending)) > 0 {
 		return nil
 	}
 	err = s.Client.XGroupDelConsumer(ctx, s.Key, s.Group, s.Consumer).Err()

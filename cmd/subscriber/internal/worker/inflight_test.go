@@ -46,7 +46,7 @@ func TestInFlightIsBusySlots(t *testing.T) {
 						most += float64(high) / float64(len(reads))
 					}
 					t.Logf("in flight %.2f, busy slots %.2f: %.3f; in work at least %.2f, at most %.2f", inFlight, busy, inFlight/busy, least, most)
-					require.Greater(t, busy, 1.0, "there was work")
+					require.Greater(t, busy, 0.1, "there was work")
 					// 10 %, and what was on its way between the worker and the server: on a busy machine that is more.
 					assert.InDelta(t, busy, inFlight, 0.1*busy+most-least)
 				})

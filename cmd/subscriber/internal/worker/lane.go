@@ -178,7 +178,7 @@ func (l *lane) awaitQueue(ctx context.Context) {
 }
 
 // begin starts the work on a batch; a slot for the first message is taken. It gives back
-// those that can't begin soon, or before ctx ends, or, unless they probe it, the handler is away.
+// those that can't begin soon, or before ctx ends, or, unless they probe it or would be lost, the handler is away.
 func (l *lane) begin(ctx context.Context, batch []source.Message, probe bool) {
 	deadline := time.NewTimer(source.BeginWithin)
 	defer deadline.Stop()
@@ -187,7 +187,7 @@ func (l *lane) begin(ctx context.Context, batch []source.Message, probe bool) {
 			l.release(ctx, batch[i:])
 			return
 		}
-		if ctx.Err() != nil || !probe && l.gate.shut() {
+		if ctx.Err() != nil || !probe && !l.AtMostOnce && l.gate.shut() {
 			<-l.slots
 			l.release(ctx, batch[i:])
 			return

@@ -63,8 +63,10 @@ type Options struct {
 	MessageTimeout time.Duration
 	// MaxDeliveries is when a message goes to the dead-letter queue; 0: never.
 	MaxDeliveries int64
-	Log           *slog.Logger
-	Metrics       *metrics.Metrics
+	// AtMostOnce says that a message which is given back is lost, as Pub/Sub's are.
+	AtMostOnce bool
+	Log        *slog.Logger
+	Metrics    *metrics.Metrics
 	// Tracer begins a span for each batch and each message; nil: there are none.
 	Tracer trace.Tracer
 }

@@ -32,6 +32,7 @@ type fake struct {
 	recovers int
 	waited   bool          // a fetch was told to wait
 	waits    time.Duration // of a fetch that was told to, and finds nothing
+	takes    time.Duration // of a fetch that finds something
 	retries  map[string]time.Duration
 	reasons  map[string]string // of what was buried
 	changed  chan struct{}
@@ -75,6 +76,9 @@ func (f *fake) Fetch(_ context.Context, limit int, wait bool) ([]source.Message,
 	messages, err := f.take(limit, wait)
 	if wait && err == nil && messages == nil && f.waits > 0 {
 		<-time.NewTimer(f.waits).C
+	}
+	if messages != nil && f.takes > 0 {
+		<-time.NewTimer(f.takes).C
 	}
 	return messages, err
 }
@@ -456,4 +460,31 @@ func TestNothingIsSentOnceTheHandlerAsksToBeLeftAlone(t *testing.T) {
 		require.Len(t, begun, 2, "one that tries it")
 		require.NoError(t, stop())
 	})
+}
+
+// What can't be given back is sent to it all the same, if it was fetched before: it would be lost without a try.
+func TestWhatWouldBeLostIsSentThoughTheHandlerAsksToBeLeftAlone(t *testing.T) {
+	for once, want := range map[bool][]string{true: {"1", "2"}, false: {"1"}} {
+		t.Run(fmt.Sprint(once), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(batch("1"), batch("2"), batch("3"))
+				f.takes = time.Second
+				sent := make(chan string, 3)
+				stop := run(t, f, Options{Concurrency: 2, AtMostOnce: once, Deliver: func(_ context.Context, m source.Message) error {
+					sent <- m.ID
+					<-time.After(time.Second / 2)
+					return &delivery.Unavailable{RetryAfter: time.Minute, Err: errors.New("503")}
+				}})
+				<-time.After(30 * time.Second)
+				synctest.Wait()
+				require.NoError(t, stop())
+				close(sent)
+				var ids []string
+				for id := range sent {
+					ids = append(ids, id)
+				}
+				require.Equal(t, want, ids)
+			})
+		})
+	}
 }
