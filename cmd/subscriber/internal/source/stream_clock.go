@@ -202,6 +202,8 @@ func (s *Stream) mend(ctx context.Context) error {
 	}
 	var claims []redis.Cmder
 	now := s.serverNow()
+	ctx, cancel = context.WithTimeout(ctx, OperationTimeout) // mendDelay is more than that
+	defer cancel()
 	for id, p := range found {
 		if before, ok := s.mending.seen[id]; ok && before.Consumer == p.Consumer && before.RetryCount == p.RetryCount {
 			delivered := now
