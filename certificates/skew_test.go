@@ -32,9 +32,9 @@ func TestAControllerWithAWrongClockMakesNoCertificates(t *testing.T) {
 			assert.ErrorContains(t, err, "set the clocks of both nodes (NTP)")
 			assert.Empty(t, in.get(authorityName).Data)
 			in.tell(t.Context(), err)
-			for _, drift := range []time.Duration{100, -200, 200} { // and an answer's Date has whole seconds
+			for _, drift := range []time.Duration{100 * time.Millisecond, -200 * time.Millisecond, 200 * time.Millisecond} { // and an answer's Date has whole seconds
 				in.clock.Step(time.Second)
-				in.ahead += drift * time.Millisecond
+				in.ahead += drift
 				in.tell(t.Context(), in.look(t.Context()))
 			}
 			assert.Equal(t, []string{"CertificatesNotRenewed"}, in.reasons())
