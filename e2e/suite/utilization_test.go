@@ -24,7 +24,8 @@ import (
 func TestUtilizationGrowsBeforeAQueueForms(t *testing.T) {
 	t.Parallel()
 	s := newSpaceWithRedis(t, "busy")
-	const slots, work = 2, 30 * time.Second
+	// What the window is for messages of that length (policy.WindowFor), whatever the channel says.
+	const slots, work, window = 2, 12 * time.Second, 2 * time.Minute
 	channel := newChannel("orders")
 	channel.Spec.Queue = &pubsubv1.QueueSpec{Type: pubsubv1.QueueTypeList}
 	channel.Spec.Replicas = ptr.To[int32](1)
@@ -64,7 +65,7 @@ func TestUtilizationGrowsBeforeAQueueForms(t *testing.T) {
 	replicas.holds(2, 3, "while the first worker is busy and the queue is all but empty")
 
 	stop()
-	replicas.untilValues(work+cooldown+15*time.Second+env.reaction(), 1, 2, 1)
+	replicas.untilValues(work+cooldown+window+env.reaction(), 1, 2, 1)
 	replicas.requireCooldown(cooldown)
 }
 
