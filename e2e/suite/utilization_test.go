@@ -53,7 +53,7 @@ func TestUtilizationGrowsBeforeAQueueForms(t *testing.T) {
 	replicas.untilValues(env.reaction(), 1, 2)
 
 	scaler := s.connectScaler("service/" + release + "-scaler")
-	s.until(env.reaction(), "the scaler says that the workers are busy", func(context.Context) error {
+	s.until(window+env.reaction(), "the scaler says that the workers are busy", func(context.Context) error {
 		var now explanation
 		scaler.mustCall(explain, s.byName(explain, "orders"), &now)
 		if now.Reason != "REASON_WORKERS_BUSY" || now.QueueDepth >= now.LowerBound {
