@@ -60,7 +60,7 @@ plugin-archives: ## Build the kubectl plugin for all platforms into dist/plugin,
 .PHONY: test
 # The integration tests mostly wait for an API server: eight at once take half the time of two.
 test: test-packages envtest-binaries ## Install what the tests need, and run the unit and integration tests with -race
-	@echo 'testing the product: unit tests, a real redis-server, a real kube-apiserver (about 8 minutes on 2 cores, and 5 more the first time)'
+	@echo 'testing the product: unit tests, a real redis-server, a real kube-apiserver (10 to 18 minutes on 2 cores, and about 30 the first time)'
 	packages=$$($(GO) list -tags integration ./... | grep -v '/simulation$$'); \
 	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -vet=off -tags integration -parallel 8 -timeout 30m $$packages
 	$(GO) test -vet=off ./simulation # has no goroutine, and with -race it takes ten times as long
