@@ -6,6 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/jawaracloud/pubsub-operator/e2e/imagetar"
 )
@@ -74,13 +79,21 @@ func (n *nodeProvider) startContainerd(ctx context.Context) error {
 	if err := n.ensure(ctx, containerdName, lookPath("containerd"), "--config", n.path("config", "containerd.toml")); err != nil {
 		return err
 	}
-	return n.await(ctx, containerdName, func(ctx context.Context) error {
-		if err := dialUnix(ctx, n.containerdSocket()); err != nil {
-			return err
-		}
-		_, err := n.ctr(ctx, "images", "list", "--quiet")
+	return n.await(ctx, containerdName, n.runtimeReady)
+}
+
+// runtimeReady is nil when containerd does what the kubelet asks for at its start; it listens before that, while it
+// still looks for the containers that it had. The kubelet asks once, and ends if the answer is an error.
+func (n *nodeProvider) runtimeReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	connection, err := grpc.NewClient("unix://"+n.containerdSocket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
 		return err
-	})
+	}
+	defer connection.Close()
+	// Every field of both messages is optional, and none is needed here.
+	return connection.Invoke(ctx, "/runtime.v1.RuntimeService/Version", &emptypb.Empty{}, &emptypb.Empty{})
 }
 
 // ctr runs containerd's own client, in the namespace in which the kubelet sees images.

@@ -24,7 +24,7 @@ func (c *Cluster) node() (*nodeProvider, error) {
 }
 
 // RestartRuntime kills containerd and the kubelet as a crash does, and starts them again; the pods'
-// processes go on meanwhile. It returns when both answer. The error is ErrNotNode with kind.
+// processes go on meanwhile. It returns when both serve again. The error is ErrNotNode with kind.
 func (c *Cluster) RestartRuntime(ctx context.Context) error {
 	n, err := c.node()
 	if err != nil {
@@ -35,13 +35,13 @@ func (c *Cluster) RestartRuntime(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	steps := []struct {
 		name  string
 		check func(context.Context) error
 	}{
-		{containerdName, func(ctx context.Context) error { return dialUnix(ctx, n.containerdSocket()) }},
+		{containerdName, n.runtimeReady},
 		{kubeletName, func(ctx context.Context) error { return n.kubectl().nodeReady(ctx, NodeName) }},
 	}
 	for _, step := range steps {

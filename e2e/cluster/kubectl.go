@@ -77,7 +77,12 @@ func hasCondition(data []byte, path, name string) error {
 	return fmt.Errorf("%s is not %s yet", path, name)
 }
 
+// nodeReady is nil when the node is Ready, and its kubelet itself answers: the condition alone may still be of a
+// kubelet that has ended since.
 func (k kubectl) nodeReady(ctx context.Context, name string) error {
+	if err := k.answers(ctx, "/api/v1/nodes/"+name+"/proxy/healthz"); err != nil {
+		return fmt.Errorf("the kubelet of node %s: %w", name, err)
+	}
 	return k.condition(ctx, "/api/v1/nodes/"+name, "Ready")
 }
 

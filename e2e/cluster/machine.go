@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,4 +146,13 @@ func removeDeadSockets(dir string) error {
 // within reports whether a path is a folder or in it.
 func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")
+}
+
+// dialUnix is nil as soon as something listens on the socket.
+func dialUnix(ctx context.Context, path string) error {
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return err
+	}
+	return connection.Close()
 }

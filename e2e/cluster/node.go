@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -244,13 +243,4 @@ func snapshotter(dir string) string {
 		return "native"
 	}
 	return "overlayfs"
-}
-
-// dialUnix is nil as soon as something listens on the socket.
-func dialUnix(ctx context.Context, path string) error {
-	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	if err != nil {
-		return err
-	}
-	return connection.Close()
 }

@@ -6,6 +6,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,13 +49,30 @@ func newSpace(t *testing.T, purpose string) *space {
 		defer cancel()
 		if t.Failed() {
 			s.dump(ctx)
+			s.dumpNode()
 		}
 		s.logf("deleting namespace %s", s.name)
 		if err := client.IgnoreNotFound(env.client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name}})); err != nil {
 			t.Errorf("deleting namespace %s: %v", s.name, err)
 		}
 	})
+	// A test that broke the node would otherwise show as many that fail, each after minutes.
+	s.until(2*time.Minute, "the nodes are Ready", nodesReady)
 	return s
+}
+
+func nodesReady(ctx context.Context) error {
+	nodes := &corev1.NodeList{}
+	if err := env.client.List(ctx, nodes); err != nil {
+		return err
+	}
+	for _, node := range nodes.Items {
+		ready := slices.IndexFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == corev1.NodeReady })
+		if ready < 0 || node.Status.Conditions[ready].Status != corev1.ConditionTrue {
+			return fmt.Errorf("node %s is not Ready: %+v", node.Name, node.Status.Conditions)
+		}
+	}
+	return nil
 }
 
 // newSpaceWithRedis is newSpace with a Redis in it that answers.
@@ -72,6 +92,7 @@ func (s *space) dump(ctx context.Context) {
 		{"-n", s.name, "describe", "hpa"},
 		{"-n", s.name, "get", "events", "--sort-by=.metadata.creationTimestamp"},
 		{"-n", s.name, "logs", "--selector=app=pubsub-subscriber", "--prefix", "--tail=10", "--max-log-requests=40"},
+		{"get", "nodes", "-o", "wide"},
 		{"-n", systemNamespace, "get", "pods", "-o", "wide"},
 		{"-n", systemNamespace, "logs", "--selector=app=" + pubsubOperatorApp, "--prefix", "--tail=60", "--max-log-requests=10"},
 		{"-n", env.kedaNamespace, "logs", "deployment/keda-operator", "--since=3m", "--tail=40"},
@@ -82,6 +103,24 @@ func (s *space) dump(ctx context.Context) {
 			out += "\n" + err.Error()
 		}
 		s.t.Logf("---- kubectl %s\n%s", strings.Join(args, " "), out)
+	}
+}
+
+// dumpNode logs the errors of the local node's container runtime and kubelet, if it is a local node.
+func (s *space) dumpNode() {
+	const last = 20
+	for _, daemon := range []string{"containerd", "kubelet"} {
+		path := filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "logs", daemon+".log")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // of kind, they are in its container
+		}
+		// klog begins the line of an error with E, and of what ends a program with F; containerd says the level.
+		errors := slices.DeleteFunc(strings.Split(string(data), "\n"), func(line string) bool {
+			return !strings.HasPrefix(line, "E") && !strings.HasPrefix(line, "F") &&
+				!strings.Contains(line, "level=error") && !strings.Contains(line, "level=fatal")
+		})
+		s.t.Logf("---- the last errors in %s\n%s", path, strings.Join(errors[max(0, len(errors)-last):], "\n"))
 	}
 }
 

@@ -98,12 +98,12 @@ func TestUpgradesChangeNoCertificate(t *testing.T) {
 	owners := map[string]string{"server": systemNamespace, "controller": systemNamespace, "people": systemNamespace, "keda": env.kedaNamespace}
 	before := map[string]*x509.Certificate{}
 	for owner, namespace := range owners {
-		before[owner] = s.certificates(owner, namespace, "tls.crt")[0]
+		before[owner] = s.certificate(owner, namespace)
 	}
 	require.NoError(t, install(t.Context(), "commonLabels.upgraded=yes"))
 	require.NoError(t, install(t.Context()))
 	for owner, namespace := range owners {
-		assert.Equal(t, before[owner].SerialNumber, s.certificates(owner, namespace, "tls.crt")[0].SerialNumber, owner)
+		assert.Equal(t, before[owner].SerialNumber, s.certificate(owner, namespace).SerialNumber, owner)
 		assert.Equal(t, 1, s.trusted(owner, namespace), owner)
 	}
 }

@@ -206,10 +206,15 @@ func (s *space) certificates(owner, namespace, file string) (found []*x509.Certi
 	return found
 }
 
-func (s *space) issuer(owner, namespace string) string {
+// certificate is what an owner shows to others.
+func (s *space) certificate(owner, namespace string) *x509.Certificate {
 	found := s.certificates(owner, namespace, "tls.crt")
 	require.NotEmpty(s.t, found, "%s has no certificate", owner)
-	return found[0].Issuer.CommonName
+	return found[0]
+}
+
+func (s *space) issuer(owner, namespace string) string {
+	return s.certificate(owner, namespace).Issuer.CommonName
 }
 
 func (s *space) trusted(owner, namespace string) int {
