@@ -103,7 +103,11 @@ func TestWhyWorkersAreNotReady(t *testing.T) {
 		if h.reason == pubsubv1.ReasonProgressing {
 			wanted = 0
 		}
-		require.Len(t, s.warnings(name), wanted, "%s: %s", name, s.warnings(name))
+		// A busy node may take so long to set up a pod that this is told first.
+		told := slices.DeleteFunc(s.warnings(name), func(note string) bool {
+			return !containsAll(note, h.words) && strings.Contains(note, "waits for its volumes or its network")
+		})
+		require.Len(t, told, wanted, "%s: %s", name, told)
 	}
 	s.edit("crash-loop", func(channel *pubsubv1.PubSubChannel) { channel.Spec.Env = nil })
 	s.edit("image", func(channel *pubsubv1.PubSubChannel) { channel.Spec.Image = "jawaracloud/subscriber:" + env.imageTag })
@@ -148,9 +152,7 @@ func TestWhyWorkersAreNotMade(t *testing.T) {
 			s.untilCounted(test.object)
 			s.create(hindered("orders", test.change))
 			s.untilHindered("orders", hindrance{reason: pubsubv1.ReasonDeploymentFailed, words: test.words, phase: pubsubv1.PhaseFailed})
-			told := slices.DeleteFunc(s.warnings("orders"), func(note string) bool {
-				return strings.HasPrefix(note, pubsubv1.EventQueueUnreadable+": ") // there is no server here
-			})
+			told := s.warnings("orders")
 			require.Len(t, told, 1, told)
 		})
 	}
@@ -234,7 +236,8 @@ func (s *space) warnings(name string) (notes []string) {
 	var list eventsv1.EventList
 	require.NoError(s.t, env.client.List(s.t.Context(), &list, client.InNamespace(s.name)))
 	for _, event := range list.Items {
-		if event.Regarding.Kind == "PubSubChannel" && event.Regarding.Name == name && event.Type == corev1.EventTypeWarning {
+		if event.Regarding.Kind == "PubSubChannel" && event.Regarding.Name == name && event.Type == corev1.EventTypeWarning &&
+			event.Reason != pubsubv1.EventQueueUnreadable { // there is no server, or it does not answer for a moment
 			notes = append(notes, event.Reason+": "+event.Note)
 		}
 	}

@@ -70,6 +70,10 @@ const (
 // so it does not. ErrImagePull and ImagePullBackOff take turns.
 var backOffOfPull = regexp.MustCompile(`^Back-off pulling image ".*?": (\w+): (.*)$`)
 
+// cacheBehind is what a busy node says of a Secret or ConfigMap that it has not been told yet; it tries again, and
+// says then what is missing, if anything is (Kubernetes 1.36, pkg/kubelet/util/manager, objectCache.Get).
+var cacheBehind = regexp.MustCompile(`failed to sync (secret|configmap) cache: `)
+
 // ofContainer is what a container has; nil: nothing.
 func (d Circumstances) ofContainer(pod *corev1.Pod, c podContainer) *symptom {
 	last := c.LastTerminationState.Terminated
@@ -87,6 +91,9 @@ func (d Circumstances) ofContainer(pod *corev1.Pod, c podContainer) *symptom {
 			}
 			return cantStart(pod, c, "ErrImagePull", waiting.Message, true)
 		default:
+			if cacheBehind.MatchString(waiting.Message) {
+				return &symptom{severity: TakesItsTime, cause: fmt.Sprintf("the node does not yet know what container %s needs", c.Name), details: waiting.Message}
+			}
 			return cantStart(pod, c, waiting.Reason, waiting.Message, false)
 		}
 	}

@@ -65,6 +65,23 @@ func TestWhatPodsHave(t *testing.T) {
 	}
 }
 
+// A node that has not heard of a Secret yet tries again within a minute: that is no failure of the worker's, and what
+// is told of the Secret afterwards is another one.
+func TestANodeThatIsBehindTakesItsTime(t *testing.T) {
+	for message, want := range map[string]string{
+		"failed to sync secret cache: timed out waiting for the condition":    v1.ReasonProgressing,
+		"failed to sync configmap cache: timed out waiting for the condition": v1.ReasonProgressing,
+		`secret "missing" not found`:                                          v1.ReasonWorkersNotStarting,
+	} {
+		pod := channeltest.RealPod(t, "secret-missing")
+		pod.Status.ContainerStatuses[0].State.Waiting.Message = message
+		got := looked().Worst([]corev1.Pod{pod})
+		require.NotNil(t, got, message)
+		assert.Equal(t, want, got.Severity.Reason(), message)
+		assert.Contains(t, got.Details, message)
+	}
+}
+
 // That workers may not be root is this operator's default, so it says how to change it: for
 // each of the kubelet's words, and for nothing else.
 func TestRootUsersHaveARemedy(t *testing.T) {
