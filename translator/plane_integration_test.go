@@ -4,6 +4,7 @@ package translator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,7 +110,7 @@ func (p *plane) program(tb testing.TB, name string) string {
 	return script
 }
 
-// kill ends one of the two programs without a warning.
+// kill ends one of the two programs without a warning, and waits until it is no more: its port is free then.
 func (p *plane) kill(tb testing.TB, name string) {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(p.dir, name+".pid"))
@@ -117,6 +118,7 @@ func (p *plane) kill(tb testing.TB, name string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(tb, err)
 	require.NoError(tb, syscall.Kill(pid, syscall.SIGKILL))
+	require.Eventually(tb, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, soon, tick, "%s goes on after SIGKILL", name)
 }
 
 // userIn is a client's configuration of a user in these groups.
