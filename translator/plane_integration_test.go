@@ -59,7 +59,7 @@ func startPlane(tb testing.TB, flags map[string]string, crds ...string) *plane {
 	tb.Helper()
 	require.NotEmpty(tb, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
 	p := &plane{dir: tb.TempDir()}
-	p.env = &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute}
+	p.env = &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: startTimeout, ControlPlaneStopTimeout: time.Minute, CRDInstallOptions: installing}
 	api := p.env.ControlPlane.GetAPIServer()
 	// Folders of their own outlive a process, so that it can be started anew.
 	api.CertDir = p.folder(tb, "apiserver")

@@ -81,7 +81,8 @@ func TestServe(t *testing.T) {
 	env := &envtest.Environment{
 		CRDDirectoryPaths:        []string{filepath.Join("..", "..", "charts", "pubsub-operator", "files", "crds")},
 		ErrorIfCRDPathMissing:    true,
-		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
+		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
 	}
 	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
 	config, err := env.Start()
