@@ -97,7 +97,7 @@ func TestTheControllerMakesTheCertificates(t *testing.T) {
 	var told eventsv1.EventList
 	require.Eventually(t, func() bool {
 		return api.List(t.Context(), &told, client.InNamespace("keda")) == nil && len(told.Items) > 0
-	}, 30*time.Second, 100*time.Millisecond, "an event of KEDA's certificate")
+	}, time.Minute, 100*time.Millisecond, "an event of KEDA's certificate")
 	assert.Equal(t, "CertificateIssued", told.Items[0].Reason)
 	assert.Equal(t, "op-keda-cert", told.Items[0].Regarding.Name)
 
@@ -137,7 +137,7 @@ func TestTheControllerMakesTheCertificates(t *testing.T) {
 	select {
 	case err := <-ended:
 		assert.NoError(t, err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		assert.Fail(t, "the controller did not end")
 	}
 }
