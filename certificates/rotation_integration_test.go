@@ -58,7 +58,7 @@ func (l *late) sync(now time.Time, data map[string][]byte) {
 // plane is an API server with empty Secrets.
 func plane(t *testing.T) client.Client {
 	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
-	env := &envtest.Environment{ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute}
+	env := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
 	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
 	config, err := env.Start()
 	require.NoError(t, err)

@@ -122,12 +122,12 @@ func TestAdoption(t *testing.T) {
 			assert.Equal(t, "messages", envMap(theirs)["CHANNEL"])
 			assert.Equal(t, "1", envMap(theirs)["THEIRS"], "what is theirs stays theirs")
 			eventually(t, s, channel, readyReason(v1.ReasonProgressing), "the conflict is over")
-			assert.Equal(t, test.want, seen.all())
+			seen.went(t, s, theirs, test.want...)
 
 			// From now on it is as any other, for edits and for drift.
 			s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "mine:2" })
 			eventually(t, s, theirs, func(d *appsv1.Deployment) bool { return container(d).Image == "mine:2" }, "edits are followed")
-			assert.Equal(t, test.want, seen.all())
+			seen.went(t, s, theirs, test.want...)
 		})
 	}
 }
@@ -188,7 +188,6 @@ func TestSwitching(t *testing.T) {
 	eventually(t, s, deployment, replicasAre(4), "switching off puts replicas back, from 0 as well")
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.AutoScaling = nil })
 	settled()
-	require.Eventually(t, func() bool { all := seen.all(); return all[len(all)-1] == 4 }, soon, tick)
-	assert.Equal(t, []int32{3, 6, 8, 0, 4}, seen.all())
+	seen.went(t, s, deployment, 3, 6, 8, 0, 4)
 	assert.EqualValues(t, 4, *channel.Spec.Replicas)
 }

@@ -57,7 +57,7 @@ func fieldsIn(t *testing.T, version map[string]any, path ...string) map[string]a
 // waits until the API server goes by it, as a test of a stored channel tells.
 func (p *plane) put(t *testing.T, folder string, goesBy func(*unstructured.Unstructured) bool, channel client.Object) {
 	t.Helper()
-	_, err := envtest.InstallCRDs(p.config, envtest.CRDInstallOptions{Paths: []string{folder}, ErrorIfPathMissing: true})
+	_, err := envtest.InstallCRDs(p.config, envtest.CRDInstallOptions{Paths: []string{folder}, ErrorIfPathMissing: true, MaxTime: soon})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return goesBy(p.raw(t, channel)) }, soon, tick, "the API server goes by the other CRD")
 }

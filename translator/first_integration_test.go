@@ -49,7 +49,7 @@ func TestDeletedDeploymentComesBackAsItWas(t *testing.T) {
 	s.deleteAndWait(t, channel, deployment)
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "mine:2" })
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool { return container(d).Image == "mine:2" }, "an edit is followed")
-	assert.Equal(t, []int32{0, 7, 1, 0, 12, 5}, seen.all())
+	seen.went(t, s, deployment, 0, 7, 1, 0, 12, 5)
 }
 
 // A pause holds the number over a deletion too, with autoscaling and without.
@@ -68,7 +68,7 @@ func TestDeletedDeploymentComesBackPaused(t *testing.T) {
 			s.scale(t, deployment, 8)
 			eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return c.Status.DesiredReplicas == 8 }, "the status knows")
 			s.deleteAndWait(t, channel, deployment)
-			assert.Equal(t, []int32{3, 8}, seen.all())
+			seen.went(t, s, deployment, 3, 8)
 		})
 	}
 }
@@ -94,7 +94,7 @@ func TestNewFleetSleeps(t *testing.T) {
 			s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "mine:2" })
 			eventually(t, s, deployment, func(d *appsv1.Deployment) bool { return container(d).Image == "mine:2" }, "an edit is followed")
 			eventually(t, s, channel, func(c *v1.PubSubChannel) bool { return c.Status.DesiredReplicas == 1 }, "KEDA's step is told")
-			assert.Equal(t, []int32{0, 1}, seen.all())
+			seen.went(t, s, deployment, 0, 1)
 		})
 	}
 }

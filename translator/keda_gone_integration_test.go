@@ -36,7 +36,7 @@ func TestKEDAGoesAndComesBack(t *testing.T) {
 
 	keda, err := kedaCRDs()
 	require.NoError(t, err)
-	crds := envtest.CRDInstallOptions{Paths: []string{keda}, ErrorIfPathMissing: true}
+	crds := envtest.CRDInstallOptions{Paths: []string{keda}, ErrorIfPathMissing: true, MaxTime: soon}
 	require.NoError(t, envtest.UninstallCRDs(a.config, crds))
 	require.Eventually(t, func() bool { // its deletion takes the ScaledObjects along
 		err := a.Get(t.Context(), client.ObjectKeyFromObject(so), &kedav1alpha1.ScaledObject{})

@@ -46,7 +46,7 @@ func TestKEDAComesLater(t *testing.T) {
 
 	keda, err := kedaCRDs()
 	require.NoError(t, err)
-	_, err = envtest.InstallCRDs(s.config, envtest.CRDInstallOptions{Paths: []string{keda}, ErrorIfPathMissing: true})
+	_, err = envtest.InstallCRDs(s.config, envtest.CRDInstallOptions{Paths: []string{keda}, ErrorIfPathMissing: true, MaxTime: soon})
 	require.NoError(t, err)
 	so := scaledObjectOf(waiting)
 	eventually(t, s, so, func(*kedav1alpha1.ScaledObject) bool { return true }, "the ScaledObject is made")

@@ -116,7 +116,7 @@ func TestOrphansAreTakenUpAgain(t *testing.T) {
 	deployment, so := deploymentOf(channel), scaledObjectOf(channel)
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool { return container(d).Image == "again:1" }, "as the new one wants it")
 	eventually(t, s, so, func(so *kedav1alpha1.ScaledObject) bool { return *so.Spec.MaxReplicaCount == 30 }, "as the new one wants it")
-	assert.Equal(t, []int32{7}, seen.all(), "the replicas stay")
+	seen.went(t, s, deployment, 7) // they stay
 	eventually(t, s, channel, readyReason(v1.ReasonProgressing), "nothing is in the way")
 }
 

@@ -7,7 +7,6 @@ import (
 
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
@@ -84,6 +83,5 @@ func TestPausedWithoutAutoScaling(t *testing.T) {
 
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Paused = false })
 	eventually(t, s, deployment, replicasAre(4), "spec.replicas holds again")
-	require.Eventually(t, func() bool { all := seen.all(); return all[len(all)-1] == 4 }, soon, tick)
-	assert.Equal(t, []int32{3, 5, 4}, seen.all())
+	seen.went(t, s, deployment, 3, 5, 4)
 }

@@ -4,6 +4,7 @@ package translator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ func startPlane(tb testing.TB, flags map[string]string, crds ...string) *plane {
 	tb.Helper()
 	require.NotEmpty(tb, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
 	p := &plane{dir: tb.TempDir()}
-	p.env = &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute}
+	p.env = &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: startTimeout, ControlPlaneStopTimeout: time.Minute, CRDInstallOptions: installing}
 	api := p.env.ControlPlane.GetAPIServer()
 	// Folders of their own outlive a process, so that it can be started anew.
 	api.CertDir = p.folder(tb, "apiserver")
@@ -109,7 +110,7 @@ func (p *plane) program(tb testing.TB, name string) string {
 	return script
 }
 
-// kill ends one of the two programs without a warning.
+// kill ends one of the two programs without a warning, and waits until it is no more: its port is free then.
 func (p *plane) kill(tb testing.TB, name string) {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(p.dir, name+".pid"))
@@ -117,6 +118,7 @@ func (p *plane) kill(tb testing.TB, name string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(tb, err)
 	require.NoError(tb, syscall.Kill(pid, syscall.SIGKILL))
+	require.Eventually(tb, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, soon, tick, "%s goes on after SIGKILL", name)
 }
 
 // userIn is a client's configuration of a user in these groups.

@@ -151,7 +151,7 @@ func (p *plane) live(t *testing.T) {
 	p.until(t, wanted, func() bool { return readyReason(v1.ReasonKEDANotInstalled)(wanted) })
 	keda, err := kedaCRDs()
 	require.NoError(t, err)
-	_, err = envtest.InstallCRDs(p.config, envtest.CRDInstallOptions{Paths: []string{keda}, ErrorIfPathMissing: true})
+	_, err = envtest.InstallCRDs(p.config, envtest.CRDInstallOptions{Paths: []string{keda}, ErrorIfPathMissing: true, MaxTime: soon})
 	require.NoError(t, err)
 	scaledObject := scaledObjectOf(wanted)
 	p.until(t, scaledObject, func() bool { return true })

@@ -26,8 +26,9 @@ import (
 
 // replicasSeen collects spec.replicas of a namespace's Deployments, each change of it.
 type replicasSeen struct {
-	mu   sync.Mutex
-	seen []int32
+	mu      sync.Mutex
+	seen    []int32
+	version string // of the newest Deployment
 }
 
 func watchReplicas(t *testing.T, s *server, namespace string) *replicasSeen {
@@ -41,7 +42,7 @@ func watchReplicas(t *testing.T, s *server, namespace string) *replicasSeen {
 		defer close(done)
 		for event := range w.ResultChan() {
 			if d, ok := event.Object.(*appsv1.Deployment); ok {
-				seen.add(*d.Spec.Replicas)
+				seen.add(*d.Spec.Replicas, d.ResourceVersion)
 			}
 		}
 	}()
@@ -49,18 +50,28 @@ func watchReplicas(t *testing.T, s *server, namespace string) *replicasSeen {
 	return seen
 }
 
-func (r *replicasSeen) add(replicas int32) {
+func (r *replicasSeen) add(replicas int32, version string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.version = version
 	if len(r.seen) == 0 || r.seen[len(r.seen)-1] != replicas {
 		r.seen = append(r.seen, replicas)
 	}
 }
 
-func (r *replicasSeen) all() []int32 {
+// went compares all values until now, once the watch, which may be behind, has told of the Deployment as it is.
+func (r *replicasSeen) went(t *testing.T, s *server, deployment *appsv1.Deployment, want ...int32) {
+	t.Helper()
+	live := &appsv1.Deployment{}
+	require.Eventually(t, func() bool {
+		err := s.Get(t.Context(), client.ObjectKeyFromObject(deployment), live)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return err == nil && r.version == live.ResourceVersion
+	}, soon, tick, "the watch tells of the Deployment as it is")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]int32(nil), r.seen...)
+	assert.Equal(t, want, r.seen)
 }
 
 func replicasAre(n int32) func(*appsv1.Deployment) bool {
@@ -117,8 +128,7 @@ func TestReplicasNeverDip(t *testing.T) {
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "mine:2" })
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool { return d.Spec.Template.Spec.Containers[0].Image == "mine:2" }, "an edit is followed")
 
-	require.Eventually(t, func() bool { all := seen.all(); return all[len(all)-1] == 5 }, soon, tick)
-	assert.Equal(t, []int32{3, 4, 9, 4, 6, 8, 7, 4, 5}, seen.all())
+	seen.went(t, s, deployment, 3, 4, 9, 4, 6, 8, 7, 4, 5)
 }
 
 // Creation respects the limits, and a Deployment that was deleted keeps to them too, never
@@ -135,7 +145,7 @@ func TestCreationWithinLimits(t *testing.T) {
 	s.edit(t, channel, func(c *v1.PubSubChannel) { c.Spec.Image = "mine:2" })
 	eventually(t, s, deployment, func(d *appsv1.Deployment) bool { return d.UID != first }, "the Deployment is made anew")
 	s.deploymentReady(t, channel)
-	assert.Equal(t, []int32{5}, seen.all())
+	seen.went(t, s, deployment, 5)
 }
 
 // A controller that ended between creating a Deployment and handing replicas over is made

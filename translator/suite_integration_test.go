@@ -46,9 +46,14 @@ const (
 	soon = 2 * time.Minute
 	// tick is how often it is looked for.
 	tick = 50 * time.Millisecond
+	// startTimeout is how long an API server may take to start.
+	startTimeout = 3 * time.Minute
 	// statusInterval is the controller's in these tests.
 	statusInterval = 250 * time.Millisecond
 )
+
+// installing has more patience than envtest's 10 s.
+var installing = envtest.CRDInstallOptions{MaxTime: soon}
 
 var channelCRDs = filepath.Join("..", "charts", "pubsub-operator", "files", "crds")
 
@@ -75,7 +80,7 @@ func startAPI(crds ...string) (*envtest.Environment, *rest.Config, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, nil, fmt.Errorf("KUBEBUILDER_ASSETS is not set: it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
 	}
-	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute}
+	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: startTimeout, ControlPlaneStopTimeout: time.Minute, CRDInstallOptions: installing}
 	config, err := env.Start()
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("starting the API server: %w", err), env.Stop())

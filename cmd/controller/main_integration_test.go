@@ -81,7 +81,8 @@ func TestServe(t *testing.T) {
 	env := &envtest.Environment{
 		CRDDirectoryPaths:        []string{filepath.Join("..", "..", "charts", "pubsub-operator", "files", "crds")},
 		ErrorIfCRDPathMissing:    true,
-		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
+		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
 	}
 	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
 	config, err := env.Start()
@@ -94,6 +95,7 @@ func TestServe(t *testing.T) {
 	t.Setenv("KUBECONFIG", kubeconfig)
 	receiver := otlptest.Start(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.HTTP)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50") // ms
 
 	probes, metrics := freeAddress(t), freeAddress(t)
 	var out logBuffer
@@ -114,7 +116,7 @@ func TestServe(t *testing.T) {
 			return response.Body.Close() == nil && response.StatusCode == http.StatusOK
 		}, time.Minute, 50*time.Millisecond, url)
 	}
-	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("Starting workers")) }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("Starting workers")) }, time.Minute, 50*time.Millisecond)
 	documented := metricsdoc.Documented(t, "../..", "all", "controller")
 	assert.EventuallyWithT(t, func(c *assert.CollectT) {
 		response, err := http.Get("http://" + metrics + "/metrics")
@@ -124,13 +126,18 @@ func TestServe(t *testing.T) {
 		text, err := io.ReadAll(response.Body)
 		assert.NoError(c, errors.Join(err, response.Body.Close()))
 		assert.Equal(c, documented, metricsdoc.Scraped(t, string(text)))
-	}, 30*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
+	require.Eventually(t, func() bool { // it is not stopped before it has done anything with the channel
+		return !slices.ContainsFunc([]string{"write status", "reconcile", "pubsub.inspect.v1.Inspector/Explain", "ask the scaler"}, func(name string) bool {
+			return len(receiver.Named(name)) == 0
+		})
+	}, time.Minute, 50*time.Millisecond, "the channel is reconciled, and the scaler asked")
 	assert.NotContains(t, out.String(), `"level":"ERROR"`)
 	cancel()
 	select {
 	case err := <-ended:
 		assert.NoError(t, err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		assert.Fail(t, "the controller did not end")
 	}
 	checkTraces(t, receiver)

@@ -60,7 +60,7 @@ func (c *cluster) completed(t *testing.T, namespace string) (keda *appsv1.Deploy
 	t.Helper()
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/kedacore/keda/v2").Output()
 	require.NoError(t, err)
-	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "bases", "keda.sh_scaledobjects.yaml")}}
+	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "bases", "keda.sh_scaledobjects.yaml")}, MaxTime: 3 * time.Minute}
 	_, err = envtest.InstallCRDs(c.env.Config, crds)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, envtest.UninstallCRDs(c.env.Config, crds)) })

@@ -34,7 +34,8 @@ func TestWatchesSomeNamespaces(t *testing.T) {
 	require.NoError(t, err)
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(strings.TrimSpace(string(keda)), "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
+		ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
 	}
 	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
 	config, err := env.Start()

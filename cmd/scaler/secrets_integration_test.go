@@ -53,7 +53,8 @@ func install(t *testing.T) *installation {
 	require.NoError(t, err)
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(strings.TrimSpace(string(keda)), "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
+		ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
 	}
 	i := &installation{t: t, audit: filepath.Join(t.TempDir(), "audit.log"), kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
 	policy := filepath.Join(t.TempDir(), "policy.yaml")

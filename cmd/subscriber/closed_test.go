@@ -28,7 +28,16 @@ func TestEveryQueueTypeIsConsumed(t *testing.T) {
 		require.NoError(t, err, "%s", queueType)
 		assert.IsType(t, made[queueType], got, "%s", queueType)
 	}
-	got, err := opener("Bag", options)(t.Context())
+	absent, other := options, options
+	absent.Key, other.Key = "absent", "hash"
+	got, err := opener(config.Auto, absent)(t.Context())
+	require.NoError(t, err)
+	assert.Nil(t, got, "what the queue will be is not known yet")
+	require.NoError(t, client.HSet(t.Context(), "hash", "f", "v").Err())
+	got, err = opener(config.Auto, other)(t.Context())
+	assert.ErrorContains(t, err, "holds a hash")
+	assert.Nil(t, got)
+	got, err = opener("Bag", options)(t.Context())
 	assert.ErrorIs(t, err, source.ErrPermanent)
 	assert.ErrorContains(t, err, `"Bag"`)
 	assert.Nil(t, got)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -19,24 +21,34 @@ var kinds = []kindOfQueue{
 			require.NoError(t, client.LPush(t.Context(), key, payload).Err())
 		},
 		left: func(t *testing.T, client *redis.Client) int64 {
-			left := client.LLen(t.Context(), key).Val() + client.LLen(t.Context(), queue.NextKey(key)).Val() + client.ZCard(t.Context(), queue.TakenKey(key)).Val()
-			for _, processing := range client.Keys(t.Context(), queue.ProcessingKey(key, "*")).Val() {
-				left += client.LLen(t.Context(), processing).Val()
+			processing, err := client.Keys(t.Context(), queue.ProcessingKey(key, "*")).Result()
+			counts := []*redis.IntCmd{client.LLen(t.Context(), key), client.LLen(t.Context(), queue.NextKey(key)), client.ZCard(t.Context(), queue.TakenKey(key))}
+			for _, list := range processing {
+				counts = append(counts, client.LLen(t.Context(), list))
+			}
+			left := int64(0)
+			for _, count := range counts {
+				err = cmp.Or(err, count.Err())
+				left += count.Val()
+			}
+			if err != nil {
+				return -1
 			}
 			return left
 		},
 		abandon: func(t *testing.T, client *redis.Client, worker string) {
-			for _, member := range client.ZRange(t.Context(), queue.TakenKey(key), 0, -1).Val() {
-				if strings.HasSuffix(member, ":"+worker) {
-					require.NoError(t, client.ZAdd(t.Context(), queue.TakenKey(key), redis.Z{Score: queue.InWork + 1, Member: member}).Err())
-				}
-			}
+			endLeases(t, client, worker, time.UnixMilli(1))
+		},
+		keep: func(t *testing.T, client *redis.Client, worker string) {
+			endLeases(t, client, worker, time.Now().Add(30*time.Second))
 		},
 		dead: func(t *testing.T, client *redis.Client) []string {
 			return deadPayloads(t, client, deadletter.Box{Key: key})
 		},
 		consumers: func(t *testing.T, client *redis.Client) []string {
-			return client.ZRange(t.Context(), queue.ConsumersKey(key), 0, -1).Val()
+			names, err := client.ZRange(t.Context(), queue.ConsumersKey(key), 0, -1).Result()
+			require.NoError(t, err)
+			return names
 		},
 	},
 	{
@@ -48,27 +60,32 @@ var kinds = []kindOfQueue{
 		},
 		left: func(t *testing.T, client *redis.Client) int64 {
 			groups, err := client.XInfoGroups(t.Context(), key).Result()
-			if err != nil || len(groups) == 0 {
-				return client.XLen(t.Context(), key).Val()
+			switch {
+			case redis.HasErrorPrefix(err, "no such key"):
+				return 0
+			case err != nil:
+				return -1
+			case len(groups) == 0:
+				left, err := client.XLen(t.Context(), key).Result()
+				if err != nil {
+					return -1
+				}
+				return left
+			case groups[0].Lag < 0:
+				return -1 // the server has lost it
 			}
 			return groups[0].Lag + groups[0].Pending
 		},
-		abandon: func(t *testing.T, client *redis.Client, worker string) {
-			pending, err := client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
-				Stream: key, Group: queue.DefaultConsumerGroup, Start: "-", End: "+", Count: 100, Consumer: worker,
-			}).Result()
-			require.NoError(t, err)
-			for _, entry := range pending {
-				require.NoError(t, client.Do(t.Context(), "XCLAIM", key, queue.DefaultConsumerGroup, worker, 0,
-					entry.ID, "IDLE", 3_600_000, "JUSTID").Err())
-			}
-		},
+		abandon: func(t *testing.T, client *redis.Client, worker string) { setIdle(t, client, worker, time.Hour) },
+		keep:    func(t *testing.T, client *redis.Client, worker string) { setIdle(t, client, worker, 0) },
 		dead: func(t *testing.T, client *redis.Client) []string {
 			return deadPayloads(t, client, deadletter.Box{Key: key, Group: queue.DefaultConsumerGroup})
 		},
 		consumers: func(t *testing.T, client *redis.Client) []string {
+			consumers, err := client.XInfoConsumers(t.Context(), key, queue.DefaultConsumerGroup).Result()
+			require.NoError(t, err)
 			var names []string
-			for _, consumer := range client.XInfoConsumers(t.Context(), key, queue.DefaultConsumerGroup).Val() {
+			for _, consumer := range consumers {
 				if consumer.Name != queue.WaitingConsumer {
 					names = append(names, consumer.Name)
 				}
@@ -76,6 +93,32 @@ var kinds = []kindOfQueue{
 			return names
 		},
 	},
+}
+
+// endLeases sets when the leases of a worker's messages of the list end.
+func endLeases(t *testing.T, client *redis.Client, worker string, end time.Time) {
+	t.Helper()
+	members, err := client.ZRange(t.Context(), queue.TakenKey(key), 0, -1).Result()
+	require.NoError(t, err)
+	for _, member := range members {
+		if strings.HasSuffix(member, ":"+worker) {
+			lease := redis.Z{Score: queue.InWork + float64(end.UnixMilli()), Member: member}
+			require.NoError(t, client.ZAddXX(t.Context(), queue.TakenKey(key), lease).Err())
+		}
+	}
+}
+
+// setIdle sets how long ago a worker was delivered its messages of the stream.
+func setIdle(t *testing.T, client *redis.Client, worker string, idle time.Duration) {
+	t.Helper()
+	pending, err := client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
+		Stream: key, Group: queue.DefaultConsumerGroup, Start: "-", End: "+", Count: 100, Consumer: worker,
+	}).Result()
+	require.NoError(t, err)
+	for _, entry := range pending {
+		require.NoError(t, client.Do(t.Context(), "XCLAIM", key, queue.DefaultConsumerGroup, worker, 0,
+			entry.ID, "IDLE", idle.Milliseconds(), "JUSTID").Err())
+	}
 }
 
 // deadPayloads are those of a box, the newest first.

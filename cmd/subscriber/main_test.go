@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// rowOff names the row that internal/mutation has taken away, also for the workers.
+const rowOff = "PUBSUB_ROW_OFF"
+
 const (
 	key     = "orders"
 	patient = 2 * time.Minute // for what must happen
@@ -66,7 +69,7 @@ func (b *syncBuffer) String() string {
 func start(t *testing.T, addr, name string, env ...string) *subscriber {
 	t.Helper()
 	s := &subscriber{t: t, cmd: exec.Command(os.Args[0]), log: &syncBuffer{}, ended: make(chan struct{})}
-	s.cmd.Env = append([]string{asSubscriber + "=1", "REDIS_ADDR=" + addr, "CHANNEL=" + key, "POD_NAME=" + name, "HEALTH_PORT=0"}, env...)
+	s.cmd.Env = append([]string{asSubscriber + "=1", "REDIS_ADDR=" + addr, "CHANNEL=" + key, "POD_NAME=" + name, "HEALTH_PORT=0", rowOff + "=" + os.Getenv(rowOff)}, env...)
 	s.cmd.Stderr = s.log
 	require.NoError(t, s.cmd.Start())
 	go func() {
@@ -193,11 +196,13 @@ func (h *handler) received() int {
 type kindOfQueue struct {
 	name    string
 	publish func(t *testing.T, client *redis.Client, payload string)
-	// left is how many messages wait or are held.
+	// left is how many messages wait or are held, -1 if the server doesn't say.
 	left func(t *testing.T, client *redis.Client) int64
 	// abandon makes the worker's messages look as if it had been gone for long.
 	abandon func(t *testing.T, client *redis.Client, worker string)
-	dead    func(t *testing.T, client *redis.Client) []string
+	// keep makes them look as if it had just been alive.
+	keep func(t *testing.T, client *redis.Client, worker string)
+	dead func(t *testing.T, client *redis.Client) []string
 	// consumers that are registered.
 	consumers func(t *testing.T, client *redis.Client) []string
 }

@@ -41,6 +41,7 @@ func startAPIServer(t *testing.T) *apiServer {
 	a := &apiServer{env: &envtest.Environment{
 		CRDDirectoryPaths: []string{"../../charts/pubsub-operator/files/crds"}, ErrorIfCRDPathMissing: true,
 		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
 	}}
 	// With a folder of its own for certificates it has the same ones after a restart.
 	server := &envtest.APIServer{CertDir: t.TempDir()}

@@ -27,8 +27,8 @@ func startServer(t *testing.T, crds ...string) discovery.DiscoveryInterface {
 	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make manifests-test`, which sets it")
 	log.SetLogger(logr.Discard()) // or it complains in the middle of a test
 	env := &envtest.Environment{
-		CRDInstallOptions:        envtest.CRDInstallOptions{Paths: crds, ErrorIfPathMissing: true, MaxTime: time.Minute},
-		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
+		CRDInstallOptions:        envtest.CRDInstallOptions{Paths: crds, ErrorIfPathMissing: true, MaxTime: 3 * time.Minute},
+		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
 	}
 	t.Cleanup(func() { require.NoError(t, env.Stop()) })
 	config, err := env.Start()

@@ -129,6 +129,8 @@ func TestDeletedDeployment(t *testing.T) {
 		require.EqualValues(t, 5, *deployment.Spec.Replicas)
 		return nil
 	})
+	// The channel's Ready may still be that of before.
+	s.until(env.settling(), "its workers are ready", func(ctx context.Context) error { return available(ctx, s.name, deployment.Name) })
 	s.untilReady("orders")
 }
 

@@ -36,7 +36,7 @@ var failures = map[string]failure{
 		happen: func(s *space) {
 			s.redis("EVAL", "redis.call('DEL', KEYS[1]) return redis.call('SADD', KEYS[1], 'a')", "1", "orders")
 		},
-		mend:  func(s *space) { s.redis("DEL", "orders") },
+		mend:  func(*space) {}, // the next depth takes its place, in one step
 		code:  "FailedPrecondition",
 		tells: []string{"orders", "set", "list"},
 	},

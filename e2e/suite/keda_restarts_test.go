@@ -4,6 +4,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
@@ -55,7 +58,10 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 	}
 	running.Wait()
 	for _, name := range []string{"keda-operator", "keda-metrics-apiserver"} {
-		s.until(env.settling(), name+" is back", func(ctx context.Context) error { return available(ctx, env.kedaNamespace, name) })
+		// The Deployment's status may still be that of before the last end.
+		s.until(env.settling(), name+" is back", func(ctx context.Context) error {
+			return errors.Join(onePodReady(ctx, env.kedaNamespace, name), available(ctx, env.kedaNamespace, name))
+		})
 	}
 	s.until(idleCooldown+env.settling(), "the idle fleet sleeps", last.is(0))
 	s.logf("KEDA was ended %d times; scalings: %v; the idle fleet fell asleep %.1f s after its last message, with a cooldown of %s",
@@ -63,6 +69,22 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 	assert.GreaterOrEqual(t, last.last().at.Sub(emptied), idleCooldown)
 	replicas.requireCooldown(cooldown)
 	s.requireDecided(replicas, movement, spec)
+}
+
+// onePodReady is nil where a pod of that app is ready and not about to end.
+func onePodReady(ctx context.Context, namespace, app string) error {
+	pods := &corev1.PodList{}
+	if err := env.client.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels{"app": app}); err != nil {
+		return err
+	}
+	for _, pod := range pods.Items {
+		for _, condition := range pod.Status.Conditions {
+			if pod.DeletionTimestamp == nil && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("none of %d pods of %s is ready", len(pods.Items), app)
 }
 
 // is is a condition: spec.replicas has this value.

@@ -31,6 +31,7 @@ func TestKubectlPlugin(t *testing.T) {
 	park(channel)
 	s.setDepth("orders", 300)
 	replicas := s.createAndSettle(channel)
+	s.untilDepth("orders", 300) // the status tells a decision from now on
 	plugin := s.buildPlugin()
 	version, err := run(t.Context(), "env", "PATH="+filepath.Dir(plugin)+":"+os.Getenv("PATH"), "kubectl", "pubsub", "version")
 	require.NoError(t, err, "kubectl finds the plugin")

@@ -18,7 +18,7 @@ func TestListChannel(t *testing.T) {
 	t.Parallel()
 	s := newSpaceWithRedis(t, "list")
 	channel := newChannel("orders")
-	cooldown := setCooldown(channel, 8)
+	cooldown := setCooldown(channel, 10) // of which 4 are for the holding below, and the rest for a slow machine
 	park(channel)
 	s.setDepth("orders", 300)
 	replicas := s.createAndSettle(channel)

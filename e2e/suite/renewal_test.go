@@ -194,8 +194,9 @@ func (q *questioner) ask(ctx context.Context, address string) error {
 	return err
 }
 
-// certificates are those of a file of a Secret.
+// certificates are those of a file of a Secret, one at least.
 func (s *space) certificates(owner, namespace, file string) (found []*x509.Certificate) {
+	s.t.Helper()
 	secret := &corev1.Secret{}
 	require.NoError(s.t, env.client.Get(s.t.Context(), client.ObjectKey{Namespace: namespace, Name: release + "-" + owner + "-cert"}, secret))
 	for block, rest := pem.Decode(secret.Data[file]); block != nil; block, rest = pem.Decode(rest) {
@@ -203,14 +204,13 @@ func (s *space) certificates(owner, namespace, file string) (found []*x509.Certi
 		require.NoError(s.t, err)
 		found = append(found, certificate)
 	}
+	require.NotEmpty(s.t, found, "%s of %s has no certificate", file, owner)
 	return found
 }
 
 // certificate is what an owner shows to others.
 func (s *space) certificate(owner, namespace string) *x509.Certificate {
-	found := s.certificates(owner, namespace, "tls.crt")
-	require.NotEmpty(s.t, found, "%s has no certificate", owner)
-	return found[0]
+	return s.certificates(owner, namespace, "tls.crt")[0]
 }
 
 func (s *space) issuer(owner, namespace string) string {

@@ -17,7 +17,7 @@ func TestStreamChannel(t *testing.T) {
 	const group = "billing"
 	channel := newChannel("payments")
 	channel.Spec.Queue = &pubsubv1.QueueSpec{Type: pubsubv1.QueueTypeStream, ConsumerGroup: group}
-	cooldown := setCooldown(channel, 8)
+	cooldown := setCooldown(channel, 12) // of which 4, and a look of the controller, are for what holds below, and the rest for a slow machine
 	park(channel)
 	s.redis("XGROUP", "CREATE", "payments", group, "0", "MKSTREAM")
 	s.redis("XGROUP", "CREATE", "payments", "somebody-elses", "0")

@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const monitorDeadline = 20 * time.Second // for the server to tell of a command
+const monitorDeadline = time.Minute // for the server to tell of a command
 
 // Command is a command that a server has got.
 type Command struct {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startDeadline = 20 * time.Second // for the first PONG
+	startDeadline = time.Minute      // for the first answer, on a busy machine
 	stopDeadline  = 10 * time.Second // for the process to end
 	pollInterval  = 10 * time.Millisecond
 )
@@ -91,7 +91,7 @@ func (s *Server) run() error {
 	return nil
 }
 
-// awaitPong waits for this very process: another server may hold the port.
+// awaitPong waits until this very process serves: another server may hold the port.
 func (s *Server) awaitPong(p *process) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
 	defer cancel()
@@ -107,9 +107,10 @@ func (s *Server) awaitPong(p *process) error {
 		connection, err := net.Dial("tcp", s.Addr) // first, since go-redis logs each dial that fails
 		if err == nil {
 			_ = connection.Close()
-			info, err = client.Info(ctx, "server").Result()
+			info, err = client.Info(ctx).Result()
 		}
-		if err == nil && strings.Contains(info, want) {
+		// A server that still loads its data answers INFO, and nothing else.
+		if err == nil && strings.Contains(info, want) && !strings.Contains(info, "loading:1\r") {
 			return nil
 		}
 		select {

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -53,10 +54,12 @@ func TestEveryErrorHasACause(t *testing.T) {
 	others := map[string]row{
 		"no such host":              {&net.DNSError{IsNotFound: true}, UnknownHost},
 		"a name server's failure":   {&net.DNSError{}, Unreachable},
+		"a silent name server":      {&net.DNSError{IsTimeout: true, UnwrapErr: context.DeadlineExceeded}, Unreachable},
 		"refused":                   {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, Unreachable},
 		"a dial without an answer":  {&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, Unreachable},
 		"no answer":                 {context.DeadlineExceeded, Slow},
 		"no answer, by the network": {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, Slow},
+		"one is silent, one away":   {errors.Join(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), Unreachable},
 		"cut off":                   {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, Unreachable},
 		"a backlog that is refused": {&queue.BacklogError{Err: reply("NOPERM x")}, Forbidden},
 	}

@@ -116,6 +116,8 @@ func (s script) play(t *testing.T, batch *queue.Batch, at time.Time) (asked []st
 			switch command := command.(type) {
 			case *redis.MapStringIntCmd:
 				command.SetVal(map[string]int64{"news": int64(reply.(int))})
+			case *redis.StatusCmd:
+				command.SetVal(reply.(string))
 			case *redis.StringCmd:
 				command.SetVal(reply.(string))
 			case *redis.StringSliceCmd:

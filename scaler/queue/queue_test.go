@@ -181,9 +181,10 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 		queue   queue.Queue
 		want    string
 	}{
-		"a set is not a queue": {steps{do("SADD", "q", "a")}, queue.Queue{Kind: queue.Auto}, `key "q" holds a set, which is not a queue: name a list, a stream or a sorted set as channelName or in keys`},
-		"list wanted":          {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName or keys, or set queueType to Stream or Auto`},
-		"stream wanted":        {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName or keys, or set queueType to List or Auto`},
+		"a set is not a queue":  {steps{do("SADD", "q", "a")}, queue.Queue{Kind: queue.Auto}, `key "q" holds a set, which is not a queue: name a list, a stream or a sorted set as channelName or in keys`},
+		"list wanted":           {steps{add(1, "q")}, queue.Queue{Kind: queue.List}, `key "q" holds a stream, not a list: correct channelName or keys, or set queueType to Stream or Auto`},
+		"stream wanted":         {steps{push(1, "q")}, queue.Queue{Kind: queue.Stream}, `key "q" holds a list, not a stream: correct channelName or keys, or set queueType to List or Auto`},
+		"list wanted of scores": {steps{do("ZADD", "q", 1, "a")}, queue.Queue{Kind: queue.List}, `key "q" holds a sorted set, not a list: correct channelName or keys, or set queueType to SortedSet or Auto`},
 		"two groups, none named": {steps{add(1, "q"), do("XGROUP", "CREATE", "q", "g", "0"), do("XGROUP", "CREATE", "q", "h", "0")}, queue.Queue{Kind: queue.Auto},
 			`stream "q" has 2 consumer groups (g, h): set consumerGroup to one of them`},
 	}
@@ -208,6 +209,15 @@ func TestErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 		_, _, err := read(t.Context(), blind, newReader(queue.Queue{Key: "q", Kind: queue.Auto}))
 		assert.True(t, redis.HasErrorPrefix(err, "NOPERM"), "%v", err)
 	})
+}
+
+// A module may give its type any name, also the one that the scaler has for sorted sets.
+func TestAModulesTypeIsNoSortedSet(t *testing.T) {
+	reader := newReader(queue.Queue{Key: "q", Kind: queue.Auto})
+	script{"type q": "sortedset", "exists {q}:consumers {q}:next {q}:taken": 0}.play(t, queue.NewBatch([]*queue.Reader{reader}), now)
+	depth, err := reader.Result()
+	assert.ErrorAs(t, err, new(*queue.WrongTypeError))
+	assert.Zero(t, depth)
 }
 
 // A reader keeps what it learned: a steady queue costs one round, a change one or two more.

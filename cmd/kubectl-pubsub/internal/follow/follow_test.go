@@ -22,7 +22,7 @@ import (
 )
 
 // soon is how long anything that is to happen may take on a busy machine.
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 var (
 	orders   = types.NamespacedName{Namespace: "shop", Name: "orders"}

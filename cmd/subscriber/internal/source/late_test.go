@@ -100,7 +100,7 @@ func TestLateWaitIsFoundByThoseWhoAreThere(t *testing.T) {
 		b.clock.advance(lookInterval)
 		found, err := l.Fetch(t.Context(), 1, false)
 		return err == nil && len(found) == 1 && l.Ack(t.Context(), found[0]) == nil
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.Zero(t, b.depth(t).Total())
 }
 
@@ -199,7 +199,7 @@ func TestLateTakeOfNothing(t *testing.T) {
 				b.clock.advance(lookInterval)
 				found, err := finder.Fetch(t.Context(), 1, false)
 				return err == nil && len(found) == 0 && b.client.Exists(t.Context(), queue.TakenKey(b.Key)).Val() == 0
-			}, 10*time.Second, time.Millisecond)
+			}, time.Minute, time.Millisecond)
 			require.Empty(t, b.client.Keys(t.Context(), queue.UncountedKey(b.Key, "*")).Val())
 			require.EqualValues(t, 2, b.finished(t))
 		})

@@ -22,7 +22,7 @@ import (
 
 const (
 	// soon is how long anything that is to happen may take on a busy machine.
-	soon = 30 * time.Second
+	soon = 2 * time.Minute
 	tick = 5 * time.Millisecond
 )
 

@@ -25,7 +25,7 @@ import (
 )
 
 // soon is how long anything that is to happen may take on a busy machine.
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 func channelOf(name string, depth int64) *v1.PubSubChannel {
 	return &v1.PubSubChannel{
