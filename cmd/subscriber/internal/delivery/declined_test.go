@@ -142,7 +142,11 @@ func TestAStreamThatIsRefusedOnceIsSentAgain(t *testing.T) {
 		for _, once := range []bool{false, true} {
 			var refusals atomic.Int64
 			var served atomic.Pointer[string]
-			inner := &http2.Server{}
+			next := withoutTLS(t, func(_ http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				got := string(body)
+				served.Store(&got)
+			})
 			address, _ := accept(t, func(n int, conn net.Conn) {
 				if n == 1 {
 					byHand(conn, func(framer *http2.Framer, stream uint32) bool {
@@ -151,11 +155,7 @@ func TestAStreamThatIsRefusedOnceIsSentAgain(t *testing.T) {
 					})
 					return
 				}
-				inner.ServeConn(conn, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					body, _ := io.ReadAll(r.Body)
-					got := string(body)
-					served.Store(&got)
-				})})
+				pass(conn, next)
 			})
 			d := deliverTo(address, func(o *delivery.Options) { o.Protocol, o.AtMostOnce = delivery.HTTP2, once })
 			m := message
