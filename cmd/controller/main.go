@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/grpclog"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -78,11 +79,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// newLogger makes one structured log of ours, controller-runtime's and client-go's.
+// newLogger makes one structured log of ours and the libraries'.
 func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
 	logger := program.NewLogger(output, level, o.logFormat)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
+	grpclog.SetLoggerV2(program.QuietGRPC(logger))
+	program.CatchStandardLog(logger)
 	return logger
 }
 

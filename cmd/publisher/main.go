@@ -62,7 +62,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, in io.R
 		defer cancel()
 	}
 	told := &measures{now: time.Now}
-	traces, err := tracing.Start(ctx, "pubsub-publisher", program.Version(version), program.NewLogger(side, slog.LevelWarn, program.LogText))
+	log := program.NewLogger(side, slog.LevelWarn, program.LogText)
+	program.CatchStandardLog(log)
+	traces, err := tracing.Start(ctx, "pubsub-publisher", program.Version(version), log)
 	if err == nil && o.metrics != "" {
 		err = told.serve(ctx, o.metrics)
 	}

@@ -64,7 +64,8 @@ func start(ctx context.Context, args []string) int {
 	// The libraries log through the same handler.
 	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
-	grpclog.SetLoggerV2(quietGRPC(logger))
+	grpclog.SetLoggerV2(program.QuietGRPC(logger))
+	program.CatchStandardLog(logger)
 	redis.SetLogger(quietRedis{logger})
 	if err := (debug.Server{Address: options.debugAddress, Level: level, Profiles: options.profiles, Logger: logger}).Start(ctx); err != nil {
 		logger.Error("scaler stopped", "error", err)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/grpclog"
-
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/debug"
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/program"
 	"github.com/jawaracloud/pubsub-operator/scaler"
@@ -143,9 +141,4 @@ type quietRedis struct{ logger *slog.Logger }
 
 func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
 	q.logger.DebugContext(ctx, "go-redis", "note", broker.Note(format, args...))
-}
-
-// quietGRPC drops grpc-go's notes about connections that open and close, and keeps errors.
-func quietGRPC(logger *slog.Logger) grpclog.LoggerV2 {
-	return grpclog.NewLoggerV2(io.Discard, io.Discard, slog.NewLogLogger(logger.Handler(), slog.LevelError).Writer())
 }

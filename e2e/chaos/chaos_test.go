@@ -43,24 +43,47 @@ const tellEvery = 5 * time.Second
 func TestChaos(t *testing.T) {
 	faults, err := parseFaults(*faultsOf)
 	require.NoError(t, err)
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("to repeat: make chaos MESSAGES=%d RATE=%d FAULTS=%s SEED=%d", *messages, *rate, *faultsOf, *seed)
-	redis.SetLogger(silent{})
-	program := *existing
-	if program == "" {
-		program = buildSubscriber(t)
-	}
+	program := prepare(t)
 	for i, kind := range []queue.Kind{queue.List, queue.Stream} {
 		if *only != "" && *only != string(kind) {
 			continue
 		}
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			run(t, kind, program, faults, uint64(i))
+			run(t, kind, program, plan{messages: *messages, rate: *rate, faults: faults, salt: uint64(i)})
 		})
 	}
+}
+
+// TestPowerLoss accounts for a tenth of the messages, on servers that lose what they wrote last. It may bring messages again, and
+// no message, count or dead letter may be wrong, and nothing may stay: what a worker knows is then newer than what the server knows.
+func TestPowerLoss(t *testing.T) {
+	program := prepare(t)
+	for i, kind := range []queue.Kind{queue.List, queue.Stream} {
+		if *only != "" && *only != string(kind) {
+			continue
+		}
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			run(t, kind, program, plan{
+				messages: max(1000, *messages/10), rate: max(1, *rate/4), faults: []fault{power, kill, fail20}, salt: uint64(2 + i),
+			})
+		})
+	}
+}
+
+// prepare returns the program to run.
+func prepare(t *testing.T) (program string) {
+	t.Helper()
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("to repeat: make chaos MESSAGES=%d RATE=%d FAULTS=%s SEED=%d", *messages, *rate, *faultsOf, *seed)
+	redis.SetLogger(silent{})
+	if *existing != "" {
+		return *existing
+	}
+	return buildSubscriber(t)
 }
 
 // silent takes go-redis's own log lines, one for each attempt to reach a server that is away.
@@ -83,6 +106,7 @@ func buildSubscriber(t *testing.T) string {
 type scene struct {
 	kind      queue.Kind
 	wasFull   bool // oom is among the faults
+	forgetful bool // power is
 	server    *redistest.Server
 	ledger    *ledger
 	fleet     *fleet
@@ -93,10 +117,24 @@ type scene struct {
 	history   *history
 }
 
-func run(t *testing.T, kind queue.Kind, program string, faults []fault, salt uint64) {
-	s, draw := newScene(t, kind, program, salt)
-	s.wasFull = slices.Contains(faults, oom)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Duration(*messages / *rate)*time.Second+drainWithin)
+// plan is what a run does.
+type plan struct {
+	messages, rate int
+	faults         []fault
+	salt           uint64 // what makes its draws others than another run's
+}
+
+// name is that of the report and of the log.
+func (s *scene) name() string {
+	if s.forgetful {
+		return string(s.kind) + "-power"
+	}
+	return string(s.kind)
+}
+
+func run(t *testing.T, kind queue.Kind, program string, p plan) {
+	s, draw := newScene(t, kind, program, p)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Duration(p.messages/p.rate)*time.Second+drainWithin)
 	defer cancel()
 	watching, stopWatching := context.WithCancel(ctx)
 	faulty, calm := context.WithCancel(ctx)
@@ -106,7 +144,7 @@ func run(t *testing.T, kind queue.Kind, program string, faults []fault, salt uin
 	defer faulting.Wait()
 	defer calm()
 	beside.Go(func() { s.reader.watch(watching) })
-	for _, kind := range faults {
+	for _, kind := range p.faults {
 		rng := draw()
 		faulting.Go(func() { s.injector.run(faulty, kind, rng) })
 	}
@@ -114,6 +152,9 @@ func run(t *testing.T, kind queue.Kind, program string, faults []fault, salt uin
 	calm()
 	faulting.Wait()
 	published := time.Now()
+	if err == nil {
+		err = s.publisher.run(ctx) // what the server forgot at last
+	}
 	if err == nil {
 		err = s.drain(ctx)
 	}
@@ -123,28 +164,30 @@ func run(t *testing.T, kind queue.Kind, program string, faults []fault, salt uin
 	r := s.report(t, drained, err)
 	t.Log(r.text)
 	if *out != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(*out, string(kind)+".txt"), []byte(r.text), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(*out, s.name()+".txt"), []byte(r.text), 0o644))
 	}
 	require.Empty(t, r.faults)
 }
 
 // newScene starts everything. draw returns another source of random numbers each time.
-func newScene(t *testing.T, kind queue.Kind, program string, salt uint64) (s *scene, draw func() *rand.Rand) {
+func newScene(t *testing.T, kind queue.Kind, program string, p plan) (s *scene, draw func() *rand.Rand) {
 	t.Helper()
 	draws := uint64(0)
 	draw = func() *rand.Rand {
 		draws++
-		return rand.New(rand.NewPCG(*seed, salt<<32|draws))
+		return rand.New(rand.NewPCG(*seed, p.salt<<32|draws))
 	}
 	// Without "always": what a process has written survives its SIGKILL, whether it was synced to the disk or
 	// not. "everysec" may delay the write itself.
-	s = &scene{kind: kind, ledger: newLedger(*messages), history: &history{start: time.Now()}}
+	s = &scene{kind: kind, wasFull: slices.Contains(p.faults, oom), forgetful: slices.Contains(p.faults, power), history: &history{start: time.Now()}}
+	// What a server forgot comes with another ID, by which equal messages are told apart.
+	s.ledger = newLedger(p.messages, s.forgetful)
 	s.server = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "no")
 	folder := *out
 	if folder == "" {
 		folder = t.TempDir()
 	}
-	log, err := os.Create(filepath.Join(folder, string(kind)+".log"))
+	log, err := os.Create(filepath.Join(folder, s.name()+".log"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = log.Close() })
 	s.fleet = &fleet{program: program, kind: kind, handler: startHandler(t, s.ledger, draw()), log: log}
@@ -155,9 +198,9 @@ func newScene(t *testing.T, kind queue.Kind, program string, salt uint64) (s *sc
 	}
 	startFleet(t, s.fleet, s.paths)
 	client := newClient(t, s.server.Addr)
-	s.publisher = &publisher{kind: kind, client: client, ledger: s.ledger, rate: *rate}
+	s.publisher = &publisher{kind: kind, client: client, ledger: s.ledger, rate: p.rate}
 	s.reader = newReader(t, s.server.Addr, kind, s.ledger)
-	s.injector = &injector{server: s.server, client: client, fleet: s.fleet, handler: s.fleet.handler, history: s.history}
+	s.injector = &injector{server: s.server, client: client, fleet: s.fleet, handler: s.fleet.handler, history: s.history, ledger: s.ledger}
 	return s, draw
 }
 

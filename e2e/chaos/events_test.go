@@ -23,9 +23,13 @@ const (
 	fail20      fault = "fail20"      // the handler fails in 20 %: 429, 503, 500, no answer
 	fail5       fault = "fail5"       // in 5 %
 	term        fault = "term"        // a worker's SIGTERM, one after the other
+	power       fault = "power"       // the server's SIGKILL; it starts again without the last that it wrote
 )
 
 var allFaults = []fault{oom, kill, freeze, late, restart, connections, outage, fail20, fail5, term}
+
+// explaining are all, in that order.
+var explaining = append([]fault{power}, allFaults...)
 
 // parseFaults reads names that are separated by commas; "all" and "none" are such, too.
 func parseFaults(text string) ([]fault, error) {
@@ -61,6 +65,9 @@ func (e event) long() bool {
 	return (e.kind == freeze || e.kind == restart) && e.to.Sub(e.from) > lease
 }
 
+// undoes tells whether the server may have forgotten what it had taken, however long that was in coming again.
+func (e event) undoes() bool { return e.kind == power }
+
 func (e event) cause() string {
 	if e.long() {
 		return string(e.kind) + longer
@@ -87,7 +94,7 @@ func (e event) explains(x extra) bool {
 		return !x.before.at.Before(e.from) && !x.after.at.After(e.to.Add(settling))
 	}
 	begin, end := x.before.at.Add(-settling), x.before.at.Add(settling)
-	if e.long() {
+	if e.long() || e.undoes() {
 		// Others took over what was held, and it was done twice once that was over.
 		begin, end = begin.Add(-lease), x.after.at
 	}
@@ -96,7 +103,7 @@ func (e event) explains(x extra) bool {
 
 // causeOf is the fault that best explains an extra delivery.
 func causeOf(x extra, events []event) string {
-	for _, kind := range allFaults {
+	for _, kind := range explaining {
 		for _, e := range events {
 			if e.kind == kind && e.explains(x) {
 				return e.cause()

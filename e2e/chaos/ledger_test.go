@@ -18,9 +18,9 @@ const (
 )
 
 // payloadOf is the payload of a message: half of them have one of their own, and the other half share
-// theirs with the others of their group.
-func payloadOf(number int) string {
-	if number%2 == 0 {
+// theirs with the others of their group, unless all are distinct.
+func (l *ledger) payloadOf(number int) string {
+	if number%2 == 0 || l.distinct {
 		return "m" + strconv.Itoa(number)
 	}
 	return "g" + strconv.Itoa(groupOf(number))
@@ -60,20 +60,25 @@ type group struct {
 // concurrent use.
 type ledger struct {
 	total int
+	// distinct says that no message has the payload of another.
+	distinct bool
 
 	mu        sync.Mutex
 	published int
-	ended     int // different messages that were accepted or refused
-	unique    []outcome
-	groups    []group
-	extras    []extra
-	foreign   []string // payloads that nobody published
-	renamed   []string // payloads that came with another ID the second time
+	// undoing says that the server is losing what it confirmed, and undone that this is not published again yet.
+	undoing, undone bool
+
+	ended   int // different messages that were accepted or refused
+	unique  []outcome
+	groups  []group
+	extras  []extra
+	foreign []string // payloads that nobody published
+	renamed []string // payloads that came with another ID the second time
 }
 
-func newLedger(total int) *ledger {
-	l := &ledger{total: total, unique: make([]outcome, total), groups: make([]group, groupOf(total)+1)}
-	for number := 1; number < total; number += 2 {
+func newLedger(total int, distinct bool) *ledger {
+	l := &ledger{total: total, distinct: distinct, unique: make([]outcome, total), groups: make([]group, groupOf(total)+1)}
+	for number := 1; number < total && !distinct; number += 2 {
 		l.groups[groupOf(number)].size++
 	}
 	return l
@@ -83,7 +88,25 @@ func newLedger(total int) *ledger {
 func (l *ledger) publish(messages int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.published = messages
+	l.published, l.undone = messages, l.undoing
+}
+
+// undo has the server lose messages that it had confirmed: until they are published again, it is not known which.
+func (l *ledger) undo(lose func()) {
+	set := func(undoing bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.undoing, l.undone = undoing, true
+	}
+	set(true)
+	lose()
+	set(false)
+}
+
+func (l *ledger) isUndone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.undone
 }
 
 // counts are how many messages were published, and how many of them have ended.
@@ -99,7 +122,7 @@ func (l *ledger) end(payload, id string, d delivery) {
 	defer l.mu.Unlock()
 	number, err := strconv.Atoi(strings.TrimLeft(payload, "mg"))
 	switch {
-	case err == nil && payload == payloadOf(number) && number < l.total:
+	case err == nil && payload == l.payloadOf(number) && number < l.total:
 		l.endUnique(number, payload, id, d)
 	case err == nil && strings.HasPrefix(payload, "g") && number < len(l.groups):
 		l.endOfGroup(&l.groups[number], payload, id, d)
@@ -142,7 +165,11 @@ func (l *ledger) endOfGroup(g *group, payload, id string, d delivery) {
 func (l *ledger) missing() (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for number := 0; number < l.total; number += 2 {
+	step := 2
+	if l.distinct {
+		step = 1
+	}
+	for number := 0; number < l.total; number += step {
 		if l.unique[number].at.IsZero() {
 			names = append(names, strconv.Itoa(number))
 		}

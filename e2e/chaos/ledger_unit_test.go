@@ -16,13 +16,13 @@ func deliverAll(l *ledger, at time.Time, without ...int) {
 	}
 	for number := range l.total {
 		if !left[number] {
-			l.end(payloadOf(number), fmt.Sprint("id", number), delivery{at, "w"})
+			l.end(l.payloadOf(number), fmt.Sprint("id", number), delivery{at, "w"})
 		}
 	}
 }
 
 func TestTheLedgerMissesWhatNeverCame(t *testing.T) {
-	l := newLedger(100)
+	l := newLedger(100, false)
 	deliverAll(l, time.Now(), 4, 41, 43)
 	require.Equal(t, []string{"4", "2 of 41, 43…79"}, l.missing())
 	_, ended := l.counts()
@@ -34,7 +34,7 @@ func TestTheLedgerMissesWhatNeverCame(t *testing.T) {
 }
 
 func TestTheLedgerTellsEqualPayloadsApart(t *testing.T) {
-	l := newLedger(40)
+	l := newLedger(40, false)
 	now := time.Now()
 	l.end("g0", "a", delivery{now, "w"})
 	l.end("g0", "a", delivery{now.Add(time.Second), "v"})

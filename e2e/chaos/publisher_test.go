@@ -32,12 +32,13 @@ type publisher struct {
 	rate   int // messages a second
 }
 
-// run returns when all are published, or ctx ends.
+// run returns when all are published, or ctx ends. It may be called again, for what the server has lost since.
 func (p *publisher) run(ctx context.Context) error {
 	start := time.Now()
-	published, due := 0, 0
+	before := p.publish(ctx, 0, 0)
+	published, due := before, before
 	for published < p.ledger.total {
-		due = min(p.ledger.total, max(due, int(time.Since(start).Seconds()*float64(p.rate))))
+		due = min(p.ledger.total, max(due, before+int(time.Since(start).Seconds()*float64(p.rate))))
 		if published < due {
 			published = p.publish(ctx, published, min(due, published+mostAtOnce))
 			p.ledger.publish(published)
@@ -52,21 +53,33 @@ func (p *publisher) run(ctx context.Context) error {
 	return nil
 }
 
-// publish publishes messages, and returns up to which the server has them.
+// publish publishes messages, and returns up to which the server has them: that may be fewer than it had, if it lost some.
 func (p *publisher) publish(ctx context.Context, from, to int) int {
-	_, err := p.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-		for number := from; number < to; number++ {
-			if p.kind == queue.Stream {
-				tx.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{"payload", payloadOf(number)}})
-			} else {
-				tx.LPush(ctx, key, payloadOf(number))
-			}
+	confirmed := to
+	err := p.client.Watch(ctx, func(tx *redis.Tx) error {
+		has, err := tx.Get(ctx, publishedKey).Int()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
 		}
-		tx.Set(ctx, publishedKey, to, 0)
-		return nil
-	})
+		if has != from {
+			confirmed = has
+			return nil
+		}
+		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			for number := from; number < to; number++ {
+				if p.kind == queue.Stream {
+					pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{"payload", p.ledger.payloadOf(number)}})
+				} else {
+					pipe.LPush(ctx, key, p.ledger.payloadOf(number))
+				}
+			}
+			pipe.Set(ctx, publishedKey, to, 0)
+			return nil
+		})
+		return err
+	}, publishedKey)
 	if err == nil {
-		return to
+		return confirmed
 	}
 	// Where the server is away, is at maxmemory, or has ended the connection. It does nothing more of what
 	// came by a connection that it has ended.

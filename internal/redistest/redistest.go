@@ -6,7 +6,9 @@ package redistest
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -127,6 +129,31 @@ func (s *Server) Restart() {
 	if err := s.run(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// AppendOnlyFile is the file that the server writes its commands to, one that was started with "--appendonly", "yes", and
+// its size in bytes. While it is down, the file may be cut: a server that starts passes over a command, or a transaction, that
+// is not whole at the end (aof-load-truncated). Before the first command it has neither.
+func (s *Server) AppendOnlyFile() (path string, size int64) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "appendonly.aof.*.incr.aof"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	newest := 0
+	for _, file := range files { // numbered in the order in which they were begun (Redis 7)
+		number := 0
+		if _, err := fmt.Sscanf(filepath.Base(file), "appendonly.aof.%d.incr.aof", &number); err == nil && number > newest {
+			newest, path = number, file
+		}
+	}
+	if path == "" {
+		return "", 0
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return path, info.Size()
 }
 
 func addrs(servers []*Server) []string {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -37,6 +38,11 @@ func TestMain(m *testing.M) {
 			fmt.Println("started")
 			<-ctx.Done()
 			return 7
+		})
+	case "careless":
+		Main(func(context.Context) int {
+			log.Print("hunter2")
+			return 0
 		})
 	default:
 		os.Exit(m.Run())
@@ -128,14 +134,25 @@ func TestNewLogger(t *testing.T) {
 // Every program begins here, so that all of them take signals, exit codes and the version
 // alike.
 func TestEveryProgramBeginsHere(t *testing.T) {
+	for _, source := range programs(t) {
+		assert.Contains(t, source.text, "\tprogram.Main(", source.name)
+		assert.NotContains(t, source.text, `"os/signal"`, source.name)
+		assert.NotContains(t, source.text, "os.Exit(", source.name)
+	}
+}
+
+type mainFile struct{ name, text string }
+
+// programs are the main files of all.
+func programs(t *testing.T) (all []mainFile) {
+	t.Helper()
 	mains, err := filepath.Glob("../../*/main.go")
 	require.NoError(t, err)
 	require.Greater(t, len(mains), 4, "the programs were not found")
 	for _, file := range mains {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
-		assert.Contains(t, string(source), "\tprogram.Main(", file)
-		assert.NotContains(t, string(source), `"os/signal"`, file)
-		assert.NotContains(t, string(source), "os.Exit(", file)
+		all = append(all, mainFile{file, string(source)})
 	}
+	return all
 }

@@ -31,6 +31,11 @@ type exchange struct {
 	reached  bool     // the request may have reached the handler, by a connection that broke
 	answered bool     // the status came, and what it says is told
 	told     error
+
+	// declined says that net/http would send the request again by itself, because an HTTP/2 handler did not take it; drop ends
+	// the attempt then. nil: net/http may do as it likes.
+	declined bool
+	drop     context.CancelFunc
 }
 
 func newExchange(ctx context.Context, protocol Protocol) *exchange {
@@ -55,6 +60,10 @@ func (e *exchange) context() context.Context {
 func (e *exchange) set(conn net.Conn, reused bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.drop != nil && e.conn != nil && e.shared() {
+		e.declined = true
+		e.drop()
+	}
 	e.conn, e.reused = conn, reused
 	if e.halved {
 		e.cancel() // the transport tries another connection, for whom nobody waits
@@ -74,8 +83,13 @@ func (e *exchange) connected() bool {
 // is once at most, and if there is no other connection, the request counts as one that reached the handler. net/http
 // would go on with each connection that idles (see setIdempotencyKey).
 func (e *exchange) send(client *client, request *http.Request, once bool) (*http.Response, error) {
-	response, err := client.Do(request)
-	if err == nil || once || !e.mayBeStale() {
+	attempt, drop := context.WithCancel(request.Context())
+	e.mu.Lock()
+	e.drop = drop
+	e.mu.Unlock()
+	response, err := client.Do(request.WithContext(attempt))
+	declined := e.isDeclined()
+	if err == nil || !declined && (once || !e.mayBeStale()) {
 		return response, err //nolint:wrapcheck // it names the request
 	}
 	body, bodyErr := request.GetBody()
@@ -84,6 +98,9 @@ func (e *exchange) send(client *client, request *http.Request, once bool) (*http
 	}
 	again := request.Clone(request.Context())
 	again.Body = body
+	if declined {
+		return sendOnce(client, again)
+	}
 	client.CloseIdleConnections()
 	response, secondErr := client.Do(again)
 	if secondErr != nil && e.unconnected() {
@@ -92,8 +109,18 @@ func (e *exchange) send(client *client, request *http.Request, once bool) (*http
 	return response, secondErr //nolint:wrapcheck // as above
 }
 
+// isDeclined tells whether the first attempt was dropped, and lets go of it.
+func (e *exchange) isDeclined() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.drop = nil; e.declined {
+		e.conn = nil
+	}
+	return e.declined
+}
+
 // mayBeStale tells whether the request failed on a connection that had idled, without a word of the handler's. In HTTP/2
-// the handler says which requests it did not take, and net/http sends those again.
+// the handler says which requests it did not take (see sendOnce).
 func (e *exchange) mayBeStale() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -130,16 +157,16 @@ func (e *exchange) decided() (outcome error, ok bool) {
 }
 
 // abandon tells the handler that nobody waits any more, and ends the exchange when that has
-// had no effect for that long. It returns false where nothing had been sent.
+// had no effect for that long. It returns false where nothing can have reached the handler.
 func (e *exchange) abandon(patience time.Duration) (sent bool) {
 	e.mu.Lock()
-	conn := e.conn
-	half, ok := conn.(interface{ CloseWrite() error })
+	sent = e.conn != nil || e.reached
+	half, ok := e.conn.(interface{ CloseWrite() error })
 	e.halved = ok && !e.shared()
 	e.mu.Unlock()
 	if !e.halved {
 		e.cancel()
-		return conn != nil
+		return sent
 	}
 	timer := time.AfterFunc(patience, e.cancel)
 	context.AfterFunc(e.ctx, func() { timer.Stop() })

@@ -365,6 +365,30 @@ func goAway(conn net.Conn, last bool, code http2.ErrCode) {
 	}
 }
 
+// withoutTLS is the address of a handler of HTTP/2 without TLS.
+func withoutTLS(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(answer)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// pass passes a connection on.
+func pass(conn net.Conn, address string) {
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	go func() {
+		defer to.Close()
+		_, _ = io.Copy(to, conn)
+	}()
+	_, _ = io.Copy(conn, to)
+}
+
 // In HTTP/2 the handler says which requests it has not taken: those are sent again. What it has taken and not
 // answered has failed.
 func TestAHandlerThatGoesAwayInTheMiddle(t *testing.T) {
@@ -378,25 +402,13 @@ func TestAHandlerThatGoesAwayInTheMiddle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
-			next := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
-			next.Config.Protocols = new(http.Protocols)
-			next.Config.Protocols.SetUnencryptedHTTP2(true)
-			next.Start()
-			defer next.Close()
+			next := withoutTLS(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
 			address, _ := accept(t, func(n int, conn net.Conn) {
 				if n == 1 {
 					goAway(conn, tc.taken, tc.code)
 					return
 				}
-				to, err := net.Dial("tcp", next.Listener.Addr().String())
-				if err != nil {
-					return
-				}
-				go func() {
-					defer to.Close()
-					_, _ = io.Copy(to, conn)
-				}()
-				_, _ = io.Copy(conn, to)
+				pass(conn, next)
 			})
 			d := deliverTo(address, func(o *delivery.Options) { o.Protocol = delivery.HTTP2 })
 			err := d.Deliver(t.Context(), message)

@@ -96,6 +96,8 @@ func (d *Deliverer) exchange(e *exchange, m source.Message) error {
 	case err == nil:
 	case !e.connected():
 		return &Unavailable{Err: err}
+	case decline(err) != "":
+		return &Unavailable{Err: fmt.Errorf("%s did not take the request: %s", withoutSecrets(d.HandlerURL), decline(err))}
 	case e.heard():
 		return &unreadable{url: withoutSecrets(d.HandlerURL), words: d.conceal(err.Error(), credentials), err: err}
 	default:

@@ -56,12 +56,8 @@ func (l *List) maintain(ctx context.Context) error {
 		}
 	}
 	full := isFull(err)
-	l.mu.Lock()
-	refused := len(l.unsettled) > 0 && l.full.logged
-	l.mu.Unlock()
-	if refused {
-		err = errors.Join(err, l.settleAll(ctx))
-	}
+	// What the server did not take, whatever it was for: until it does, the leases of these messages are extended.
+	err = errors.Join(err, l.settleAll(ctx))
 	if !full { // else what counts there is refused, too, and is up to 70 kB to send
 		l.countInPlace(ctx)
 	}

@@ -276,6 +276,30 @@ func TestListFindsWhatAFailoverBroughtBack(t *testing.T) {
 	require.Zero(t, b.depth(t).Total())
 }
 
+// An end that the server did not take is told again while the worker lives, which extends the lease until then: so nobody
+// else would ever come by the message.
+func TestListTellsAgainWhatTheServerDidNotTake(t *testing.T) {
+	for name, end := range map[string]func(context.Context, *List, Message) error{
+		"given back": func(ctx context.Context, l *List, m Message) error { return l.Release(ctx, []Message{m}, 0) },
+		"to retry":   func(ctx context.Context, l *List, m Message) error { return l.Retry(ctx, m, 0) },
+		"done":       func(ctx context.Context, l *List, m Message) error { return l.Ack(ctx, m) },
+		"dead":       func(ctx context.Context, l *List, m Message) error { return l.Bury(ctx, m) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newTestbed(t)
+			b.push(t, "m")
+			l := b.list(t)
+			m := fetchOne(t, l)
+			gone, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.Error(t, end(gone, l, m))
+			require.EqualValues(t, 1, b.depth(t).InFlight)
+			require.NoError(t, l.maintain(t.Context()))
+			require.Zero(t, b.depth(t).InFlight)
+		})
+	}
+}
+
 func TestListCloseLeavesWhatIsGivenBackToOthers(t *testing.T) {
 	b := newTestbed(t)
 	b.push(t, "1", "2", "3")

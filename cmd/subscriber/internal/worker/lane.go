@@ -204,7 +204,8 @@ func (l *lane) release(ctx context.Context, messages []source.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := l.source.Release(ctx, messages, 0); err != nil {
-		l.log.Debug("giving back messages failed; others will claim them", "messages", len(messages), "error", err)
+		l.log.Debug("giving back messages failed; trying again", "messages", len(messages), "error", err)
+		l.recover.Store(true)
 	}
 }
 

@@ -29,13 +29,15 @@ type fake struct {
 	limits   []int
 	calls    []string
 	fetchErr error
-	recovers int
-	waited   bool          // a fetch was told to wait
-	waits    time.Duration // of a fetch that was told to, and finds nothing
-	takes    time.Duration // of a fetch that finds something
-	retries  map[string]time.Duration
-	reasons  map[string]string // of what was buried
-	changed  chan struct{}
+	// releaseErr is of the next that are given back.
+	releaseErr error
+	recovers   int
+	waited     bool          // a fetch was told to wait
+	waits      time.Duration // of a fetch that was told to, and finds nothing
+	takes      time.Duration // of a fetch that finds something
+	retries    map[string]time.Duration
+	reasons    map[string]string // of what was buried
+	changed    chan struct{}
 }
 
 func newFake(batches ...[]source.Message) *fake {
@@ -122,7 +124,11 @@ func (f *fake) Release(_ context.Context, messages []source.Message, after time.
 		f.mu.Unlock()
 		f.call("release " + m.ID)
 	}
-	return nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.releaseErr
+	f.releaseErr = nil
+	return err
 }
 func (f *fake) Maintain(ctx context.Context) { <-ctx.Done() }
 func (f *fake) Close(context.Context) error  { f.call("close"); return nil }
@@ -230,6 +236,25 @@ func TestMessagesBehindASlowOneAreGivenBack(t *testing.T) {
 	eventually(t, func() bool { return f.seen("ack slow") == 1 })
 	require.NoError(t, stop())
 	require.Zero(t, f.seen("ack 2"))
+}
+
+// What could not be given back is told again, though the server answers the next fetch.
+func TestWhatCouldNotBeGivenBackIsToldAgain(t *testing.T) {
+	f := newFake(batch("slow", "2"))
+	f.releaseErr = errors.New("connection reset by peer")
+	release := make(chan struct{})
+	stop := run(t, f, Options{Concurrency: 1, Deliver: func(context.Context, source.Message) error {
+		<-release
+		return nil
+	}})
+	eventually(t, func() bool { return f.seen("release 2") == 1 })
+	close(release)
+	eventually(t, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.recovers == 2
+	})
+	require.NoError(t, stop())
 }
 
 func TestStopGivesBackWhatHasNotBegun(t *testing.T) {
