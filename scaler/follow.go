@@ -13,6 +13,7 @@ type followed struct {
 	question     question
 	request      *request
 	subscription *sampling.Subscription
+	unsettled    int32 // the number of replicas for which the HPA was waited for in vain; 0: none
 }
 
 // follow resolves a stream's question, which has no deadline of its own, and then

@@ -158,6 +158,11 @@ func (s *Service) evaluate(ctx context.Context, r *request) (evaluation, error) 
 	if err != nil {
 		return evaluation{}, err
 	}
+	return s.evaluateIn(ctx, r, state)
+}
+
+// evaluateIn is evaluate with a state that is known.
+func (s *Service) evaluateIn(ctx context.Context, r *request, state target.State) (evaluation, error) {
 	read, err := s.read(ctx, r)
 	if err != nil {
 		return evaluation{}, err

@@ -57,6 +57,25 @@ func TestExplainWaitsForTheHPAToTellOfItsScaling(t *testing.T) {
 	}
 }
 
+// Who watches is not told either: the first message is that of the HPA's own scaling. If somebody else has scaled, the wait ends.
+func TestWatchWaitsForTheHPAToTellOfItsScaling(t *testing.T) {
+	f := newLateFixture(t, 3, deadline)
+	messages, _ := f.watching(t)
+	assert.Zero(t, until(t, messages, "the cooldown holds", func(m *inspectv1.WatchResponse) bool {
+		return m.GetExplanation().GetReason() == inspectv1.Reason_REASON_COOLDOWN
+	}))
+
+	f = newLateFixture(t, 1<<40, 10*tick)
+	messages, _ = f.watching(t)
+	until(t, messages, "the depth is below the bound", func(m *inspectv1.WatchResponse) bool {
+		return m.GetExplanation().GetReason() == inspectv1.Reason_REASON_BELOW_LOWER_BOUND
+	})
+	f.depth(t, 500)
+	until(t, messages, "the depth is news meanwhile", func(m *inspectv1.WatchResponse) bool {
+		return m.GetExplanation().GetQueueDepth() == 500
+	})
+}
+
 // KEDA waits for nothing: it holds a lock meanwhile.
 func TestKEDAIsAnsweredBeforeTheHPATells(t *testing.T) {
 	f := newLateFixture(t, 1<<40, deadline)

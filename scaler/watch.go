@@ -12,6 +12,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
+	"github.com/jawaracloud/pubsub-operator/scaler/target"
 )
 
 const (
@@ -77,11 +78,28 @@ func (s *Service) explainFollowed(ctx context.Context, f *followed) (*inspectv1.
 	if err := endOf(f.look(ctx)); err != nil {
 		return nil, err
 	}
-	e, err := s.evaluate(ctx, f.request)
+	state, err := s.settledOnce(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.evaluateIn(ctx, f.request, state)
 	if err != nil {
 		return nil, err
 	}
 	return s.explanation(f.request, e)
+}
+
+// settledOnce is settled, but it waits once for each number of replicas: if somebody else has scaled, the HPA tells nothing of it
+// until its next sync, and the depth is news meanwhile.
+func (s *Service) settledOnce(ctx context.Context, f *followed) (target.State, error) {
+	state, err := s.state(ctx, f.request)
+	if err != nil || !state.Unsettled || state.Replicas == f.unsettled {
+		return state, err
+	}
+	if state, err = s.settled(ctx, f.request); err == nil && state.Unsettled {
+		f.unsettled = state.Replicas
+	}
+	return state, err
 }
 
 // lasting is the message without fields that change all the time: if it differs, there is news.

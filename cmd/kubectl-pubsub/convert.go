@@ -31,9 +31,14 @@ func newConvertCommand() *cobra.Command {
 		Long: `Turn ScaledObjects with KEDA's redis or redis-streams trigger into ones with ours.
 
 The result is printed, and what should be known of it goes to standard error; nothing is
-applied. If the file has the TriggerAuthentication too, its Secrets are taken over.`,
+applied. If the file has the TriggerAuthentication or ClusterTriggerAuthentication too, its
+Secrets are taken over. Of several ScaledObjects, those that can be converted are printed, and
+those that can't are told: then the exit code is 1. Those that read no Redis are left out.`,
 		Example: `  kubectl pubsub convert -f scaledobject.yaml > converted.yaml
-  kubectl get scaledobject mailer -o yaml | kubectl pubsub convert -f -`,
+  kubectl get scaledobject mailer -o yaml | kubectl pubsub convert -f -
+
+  # All of a cluster
+  kubectl get scaledobjects,triggerauthentications,clustertriggerauthentications -A -o yaml | kubectl pubsub convert -f -`,
 		Args: cobra.NoArgs,
 		RunE: c.run,
 	}
@@ -64,29 +69,56 @@ func (c *converting) run(command *cobra.Command, _ []string) error {
 	if len(objects) == 0 {
 		return fmt.Errorf("%s has no ScaledObject", c.file)
 	}
-	for i, object := range objects {
+	return c.print(command, objects, authentications)
+}
+
+// print prints all that can be converted. What can't be is told of each; what reads no Redis is only noted beside others.
+func (c *converting) print(command *cobra.Command, objects []*unstructured.Unstructured, authentications convert.Authentications) error {
+	var failed, none []error
+	printed := 0
+	for _, object := range objects {
+		name := nameOf(object)
 		result, err := convert.ScaledObject(object, authentications, c.options)
-		if err != nil {
-			return fmt.Errorf("ScaledObject %s: %w", object.GetName(), err)
+		switch {
+		case errors.Is(err, convert.ErrNoRedis):
+			none = append(none, fmt.Errorf("%s %s: %w", object.GetKind(), name, err))
+			continue
+		case err != nil:
+			failed = append(failed, fmt.Errorf("%s %s: %w", object.GetKind(), name, err))
+			continue
 		}
 		data, err := yaml.Marshal(result.Object.Object)
 		if err != nil {
 			return err
 		}
-		if i > 0 {
+		if printed > 0 {
 			fmt.Fprintln(command.OutOrStdout(), "---")
 		}
+		printed++
 		fmt.Fprint(command.OutOrStdout(), string(data))
 		for _, note := range result.Notes {
-			fmt.Fprintf(command.ErrOrStderr(), "%s: %s\n", object.GetName(), note)
+			fmt.Fprintf(command.ErrOrStderr(), "%s: %s\n", name, note)
 		}
 	}
-	return nil
+	if printed == 0 {
+		return errors.Join(append(failed, none...)...)
+	}
+	for _, reason := range none {
+		fmt.Fprintf(command.ErrOrStderr(), "left out: %s\n", reason)
+	}
+	return errors.Join(failed...)
 }
 
-// readObjects are the ScaledObjects of a stream of YAML or JSON, and the TriggerAuthentications by name.
-func readObjects(in io.Reader) (objects []*unstructured.Unstructured, authentications map[string]*unstructured.Unstructured, err error) {
-	authentications = map[string]*unstructured.Unstructured{}
+// nameOf is an object's name, with its namespace if it has one.
+func nameOf(object *unstructured.Unstructured) string {
+	if object.GetNamespace() == "" {
+		return object.GetName()
+	}
+	return object.GetNamespace() + "/" + object.GetName()
+}
+
+// readObjects are the ScaledObjects of a stream of YAML or JSON, and the authentications.
+func readObjects(in io.Reader) (objects []*unstructured.Unstructured, authentications convert.Authentications, err error) {
 	data, err := io.ReadAll(in)
 	if err != nil {
 		return nil, nil, err
@@ -106,11 +138,11 @@ func readObjects(in io.Reader) (objects []*unstructured.Unstructured, authentica
 			return nil, nil, err
 		}
 		for _, each := range itemsOf(object) {
-			switch each.GetKind() {
-			case "ScaledObject", "ScaledJob":
+			switch {
+			case each.GetKind() == "ScaledObject", each.GetKind() == "ScaledJob":
 				objects = append(objects, each)
-			case "TriggerAuthentication", "ClusterTriggerAuthentication":
-				authentications[each.GetName()] = each
+			case convert.IsAuthentication(each):
+				authentications = append(authentications, each)
 			}
 		}
 	}

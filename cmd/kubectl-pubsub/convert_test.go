@@ -46,3 +46,47 @@ func TestConvertNeedsAFile(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 }
+
+// A list of all namespaces is converted, each object by its own namespace's authentication. What can't be converted does
+// not hold up the rest, and is told with its namespace.
+func TestConvertAListOfAllNamespaces(t *testing.T) {
+	const scaledObject = `
+- apiVersion: keda.sh/v1alpha1
+  kind: ScaledObject
+  metadata: {name: mailer, namespace: NAMESPACE}
+  spec:
+    scaleTargetRef: {name: mailer}
+    triggers:
+    - type: TYPE
+      metadata: {address: "a:1", listName: mail}
+      authenticationRef: {name: redis}
+`
+	const authentication = `
+- apiVersion: keda.sh/v1alpha1
+  kind: TriggerAuthentication
+  metadata: {name: redis, namespace: NAMESPACE}
+  spec: {secretTargetRef: [{parameter: password, name: of-NAMESPACE, key: pw}]}
+`
+	list := "apiVersion: v1\nkind: List\nitems:"
+	for _, each := range []struct{ namespace, kind string }{{"shop", "redis"}, {"bank", "redis"}, {"press", "kafka"}, {"broken", "redis"}} {
+		list += strings.NewReplacer("NAMESPACE", each.namespace, "TYPE", each.kind).Replace(scaledObject + authentication)
+	}
+	at := strings.LastIndex(list, `listName: mail`)
+	list = list[:at] + `fancy: "1", ` + list[at:]
+	root := newRootCommand()
+	var out, notes bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&notes)
+	root.SetIn(strings.NewReader(list))
+	root.SetArgs([]string{"convert", "-f", "-"})
+	err := root.ExecuteContext(t.Context())
+	require.ErrorContains(t, err, `ScaledObject broken/mailer: spec.triggers[0]: metadata.fancy is "1"`)
+	documents := strings.Split(out.String(), "---\n")
+	require.Len(t, documents, 2)
+	for i, namespace := range []string{"shop", "bank"} {
+		assert.Contains(t, documents[i], "namespace: "+namespace+"\n")
+		assert.Contains(t, documents[i], "passwordFromSecret: of-"+namespace+"/pw\n")
+		assert.Contains(t, notes.String(), namespace+"/mailer: let the scaler read")
+	}
+	assert.Contains(t, notes.String(), "left out: ScaledObject press/mailer: spec.triggers has none of type redis")
+}

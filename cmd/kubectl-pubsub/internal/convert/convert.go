@@ -59,9 +59,11 @@ var secrets = map[string]string{
 	"sentinelPassword": "sentinelPasswordFromSecret", "ca": "caFromSecret",
 }
 
-// ScaledObject converts one. The authentications are TriggerAuthentications by name, as far as
-// they are known.
-func ScaledObject(source *unstructured.Unstructured, authentications map[string]*unstructured.Unstructured, o Options) (Result, error) {
+// ErrNoRedis is for a ScaledObject that reads no Redis, so that there is nothing to convert.
+var ErrNoRedis = errors.New("spec.triggers has none of type redis, redis-cluster, redis-sentinel, or of these for streams")
+
+// ScaledObject converts one, with the authentications that are known.
+func ScaledObject(source *unstructured.Unstructured, authentications Authentications, o Options) (Result, error) {
 	r := Result{Object: authored(source)}
 	if source.GetKind() != "ScaledObject" {
 		return r, fmt.Errorf("it is a %s: only a ScaledObject can be converted", source.GetKind())
@@ -80,7 +82,7 @@ func ScaledObject(source *unstructured.Unstructured, authentications map[string]
 		}
 	}
 	if ours < 0 {
-		return r, errors.New("spec.triggers has none of type redis, redis-cluster, redis-sentinel, or of these for streams")
+		return r, ErrNoRedis
 	}
 	old, _ := triggers[ours].(map[string]any)
 	metadata, err := r.metadata(old, authentications)
@@ -125,7 +127,7 @@ func authored(source *unstructured.Unstructured) *unstructured.Unstructured {
 }
 
 // metadata is that of our trigger.
-func (r *Result) metadata(old map[string]any, authentications map[string]*unstructured.Unstructured) (map[string]string, error) {
+func (r *Result) metadata(old map[string]any, authentications Authentications) (map[string]string, error) {
 	kind := fmt.Sprint(old["type"])
 	given, _, err := unstructured.NestedStringMap(old, "metadata")
 	if err != nil {
@@ -157,7 +159,13 @@ func (r *Result) metadata(old map[string]any, authentications map[string]*unstru
 		return nil, err
 	}
 	r.target(metadata, given)
-	return metadata, r.authenticate(metadata, old, authentications)
+	if err := r.authenticate(metadata, old, authentications); err != nil {
+		return nil, err
+	}
+	if metadata["redisAddress"] == "" && metadata["redisAddressFromEnv"] == "" { // the scaler's default would be another server
+		return nil, errors.New("metadata has no address, nor host and port: KEDA had them from elsewhere, such as an authentication; write address into the trigger's metadata")
+	}
+	return metadata, nil
 }
 
 // addresses joins hosts and ports, as KEDA does.
@@ -186,38 +194,6 @@ func (r *Result) target(metadata, given map[string]string) {
 	case given["consumerGroup"] != "":
 		r.note("pendingEntriesCount counted pending entries; targetQueueDepth counts what waits too, so it may have to be higher than %s", metadata["targetQueueDepth"])
 	}
-}
-
-// authenticate takes Secrets from the TriggerAuthentication, if that is known.
-func (r *Result) authenticate(metadata map[string]string, old map[string]any, authentications map[string]*unstructured.Unstructured) error {
-	name, found, _ := unstructured.NestedString(old, "authenticationRef", "name")
-	if !found {
-		return nil
-	}
-	authentication := authentications[name]
-	if authentication == nil {
-		r.note("authenticationRef names %s, which is not in the file: add it to the file, or name its Secrets by hand (passwordFromSecret: name/key and so on, docs/scaledobject.md)", name)
-		return nil
-	}
-	refs, _, err := unstructured.NestedSlice(authentication.Object, "spec", "secretTargetRef")
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", authentication.GetKind(), name, err)
-	}
-	for _, ref := range refs {
-		ref, _ := ref.(map[string]any)
-		parameter, secret, key := fmt.Sprint(ref["parameter"]), fmt.Sprint(ref["name"]), fmt.Sprint(ref["key"])
-		switch own, known := secrets[parameter]; {
-		case known:
-			metadata[own] = secret + "/" + key
-		case parameter == "tls":
-			metadata["tls"] = "true"
-			r.note("%s took tls from Secret %s: TLS is switched on; take tls out if the Secret says no", name, secret)
-		default:
-			r.note("parameter %s of %s is not taken over: see docs/migrating.md for its counterpart", parameter, name)
-		}
-	}
-	r.note("let the scaler read the Secrets of this namespace (docs/security.md#secrets)")
-	return nil
 }
 
 // follow sets what the HPA and KEDA must do so that our scaler sets the pace.

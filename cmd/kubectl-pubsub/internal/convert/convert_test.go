@@ -31,7 +31,7 @@ func scaledObject(t *testing.T, kind, metadata string) *unstructured.Unstructure
 
 var options = Options{ScalerAddress: "scaler:9090", AuthenticationRef: "operator"}
 
-func converted(t *testing.T, source *unstructured.Unstructured, authentications map[string]*unstructured.Unstructured) (map[string]string, Result) {
+func converted(t *testing.T, source *unstructured.Unstructured, authentications Authentications) (map[string]string, Result) {
 	t.Helper()
 	result, err := ScaledObject(source, authentications, options)
 	require.NoError(t, err)
@@ -108,14 +108,14 @@ func TestSecretsAreTakenOver(t *testing.T) {
 	authentication := &unstructured.Unstructured{}
 	require.NoError(t, yaml.Unmarshal([]byte(`{kind: TriggerAuthentication, metadata: {name: redis}, spec: {secretTargetRef: [
 		{parameter: password, name: redis-user, key: pw}, {parameter: ca, name: redis-ca, key: ca.pem}, {parameter: cert, name: client, key: tls.crt}]}}`), &authentication.Object))
-	got, result := converted(t, scaledObject(t, "redis", `{address: "a:1", listName: mail, enableTLS: "true"}`), map[string]*unstructured.Unstructured{"redis": authentication})
+	got, result := converted(t, scaledObject(t, "redis", `{address: "a:1", listName: mail, enableTLS: "true"}`), Authentications{authentication})
 	assert.Equal(t, "redis-user/pw", got["passwordFromSecret"])
 	assert.Equal(t, "redis-ca/ca.pem", got["caFromSecret"])
 	notes := strings.Join(result.Notes, "\n")
 	assert.Contains(t, notes, "parameter cert of redis is not taken over")
 	assert.Contains(t, notes, "let the scaler read the Secrets")
 	_, result = converted(t, scaledObject(t, "redis", `{address: "a:1", listName: mail}`), nil)
-	assert.Contains(t, strings.Join(result.Notes, "\n"), "authenticationRef names redis, which is not in the file")
+	assert.Contains(t, strings.Join(result.Notes, "\n"), "authenticationRef names TriggerAuthentication redis, which is not in the file")
 }
 
 func TestWhatCannotBeConvertedSaysWhy(t *testing.T) {
@@ -132,6 +132,7 @@ func TestWhatCannotBeConvertedSaysWhy(t *testing.T) {
 		"metadata.unsafeSsl is true":                    scaledObject(t, "redis", `{address: "a:1", listName: mail, unsafeSsl: "true"}`),
 		`the hosts "a,b" and the ports "1"`:             scaledObject(t, "redis", `{hosts: "a,b", ports: "1", listName: mail}`),
 		"the trigger that it would become is not valid": scaledObject(t, "redis", `{address: "a:1"}`),
+		"metadata has no address, nor host and port":    scaledObject(t, "redis", `{listName: mail}`),
 	} {
 		_, err := ScaledObject(source, nil, options)
 		assert.ErrorContains(t, err, want)

@@ -54,6 +54,9 @@ type Options struct {
 // as well.
 func Examine(ctx context.Context, o Options) []Finding {
 	found := o.kubernetes(ctx)
+	if found[0].Severity == Problem && found[0].Remedy == "" { // it can't be reached, so that nothing else can be told
+		return found
+	}
 	found = append(found, o.crd(ctx)...)
 	found = append(found, o.keda(ctx)...)
 	installations, err := o.Cluster.Installations(ctx, o.Namespace)
@@ -73,7 +76,10 @@ func Examine(ctx context.Context, o Options) []Finding {
 
 func (o Options) kubernetes(ctx context.Context) []Finding {
 	version, err := o.Cluster.ServerVersion(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, connect.ErrUnreachable):
+		return []Finding{{Problem, "Kubernetes", err.Error(), ""}} // the words have the remedy
+	case err != nil:
 		return []Finding{{Unknown, "Kubernetes", err.Error(), ""}}
 	}
 	switch newEnough, err := atLeast(version, leastKubernetes); {

@@ -1,12 +1,15 @@
 package doctor
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 )
@@ -52,4 +55,17 @@ func TestLeastVersionsAreTheCharts(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(text), want, file)
 	}
+}
+
+// Of a cluster that can't be reached nothing is well, which scripts see by the exit code.
+func TestAnAPIServerThatIsDownIsAProblem(t *testing.T) {
+	gone, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, gone.Close())
+	cluster, err := connect.NewCluster(&rest.Config{Host: "http://" + gone.Addr().String()})
+	require.NoError(t, err)
+	found := Examine(t.Context(), Options{Cluster: cluster, Now: time.Now()})
+	require.Len(t, found, 1)
+	assert.Equal(t, Problem, found[0].Severity)
+	assert.Contains(t, found[0].Message, "can't be reached: dial tcp")
 }

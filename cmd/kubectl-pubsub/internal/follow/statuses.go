@@ -56,6 +56,7 @@ type statuses struct {
 
 	listed   bool
 	observed map[types.NamespacedName]time.Time // of when each status is, for those with a decision
+	newest   time.Time                          // of when the newest is that there ever was: of a channel that was deleted, too
 	quiet    bool                               // it was told that none is new
 }
 
@@ -107,6 +108,12 @@ func (s *statuses) observe(event channels.Event, now time.Time) {
 		return
 	}
 	s.observed[event.Channel] = at
+	if at.After(now) {
+		at = now // by a clock that is ahead; it was written by now
+	}
+	if at.After(s.newest) {
+		s.newest = at
+	}
 	if s.quiet && !decide.IsOld(at, now) {
 		s.quiet = false
 		s.each(Update{Time: now, Listed: true})
@@ -124,17 +131,11 @@ func (e *QuietError) Error() string {
 }
 
 // tellIfQuiet tells once that all statuses are old: one that is new shows that the controller works,
-// whichever channel it is of.
+// whichever channel it is of, and also if that was deleted meanwhile.
 func (s *statuses) tellIfQuiet(now time.Time) {
-	newest := time.Time{}
-	for _, at := range s.observed {
-		if at.After(newest) {
-			newest = at
-		}
-	}
-	if s.listed && !s.quiet && decide.IsOld(newest, now) {
+	if s.listed && !s.quiet && len(s.observed) > 0 && decide.IsOld(s.newest, now) {
 		s.quiet = true
-		s.each(Update{Time: now, Err: &QuietError{newest}})
+		s.each(Update{Time: now, Err: &QuietError{s.newest}})
 	}
 }
 

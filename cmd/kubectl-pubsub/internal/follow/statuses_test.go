@@ -141,7 +141,7 @@ func TestNoStatusIsNew(t *testing.T) {
 		<-time.After(4 * time.Minute)
 		quiet()
 		<-time.After(time.Minute + 2*time.Second)
-		synctest.Wait() // the tick of this moment is over, too: after the deletion it would tell that "orders" is old
+		synctest.Wait()
 		require.ErrorAs(t, (<-updates).Err, &err)
 		assert.Equal(t, written.Truncate(time.Second), err.Newest.Truncate(time.Second))
 		events <- at("bills", time.Now())
@@ -149,9 +149,20 @@ func TestNoStatusIsNew(t *testing.T) {
 		again := <-updates
 		assert.True(t, again.Again, "it was written anew, and says the same")
 		assert.Equal(t, time.Now(), again.AsOf)
+		written = time.Now()
 		events <- channels.Event{Channel: at("bills", written).Channel}
 		assert.Equal(t, Deleted, (<-updates).Ending)
-		quiet()
+		<-time.After(4 * time.Minute)
+		quiet() // that it was written shows that the operator works, though the others are old
+		<-time.After(time.Minute + 2*time.Second)
+		require.ErrorAs(t, (<-updates).Err, &err)
+		assert.Equal(t, written.Truncate(time.Second), err.Newest.Truncate(time.Second))
+		events <- channels.Event{Channel: at("orders", old).Channel}
+		assert.Equal(t, Deleted, (<-updates).Ending)
+		events <- channels.Event{Listed: true}
+		assert.True(t, (<-updates).Listed)
+		<-time.After(time.Hour)
+		quiet() // there is none
 		stop()
 		require.NoError(t, <-ended)
 	})

@@ -139,9 +139,13 @@ func (d Decision) band() []row {
 	formula := func(bound int64, percent int32) string {
 		return fmt.Sprintf("%d = %d × %d × %d %%", bound, p.GetTargetQueueDepth(), a.GetReplicas(), percent)
 	}
+	above, below := "above it the fleet grows", "below it the fleet shrinks"
+	if a.GetPolicyInUse() == byUtilization {
+		above, below = "above it the fleet grows, and below it if workers are busy", "below it the fleet shrinks, as far as workers are not busy"
+	}
 	return []row{
-		{"Upper bound", formula(a.GetUpperBound(), p.GetScaleUpThreshold()) + "\tabove it the fleet grows"},
-		{"Lower bound", formula(a.GetLowerBound(), p.GetScaleDownThreshold()) + "\tbelow it the fleet shrinks"},
+		{"Upper bound", formula(a.GetUpperBound(), p.GetScaleUpThreshold()) + "\t" + above},
+		{"Lower bound", formula(a.GetLowerBound(), p.GetScaleDownThreshold()) + "\t" + below},
 	}
 }
 

@@ -273,9 +273,11 @@ type Replay struct {
 	Curves  []Curve   `json:"curves"`
 }
 
-// Curve is one run: as recorded, as simulated with the settings that there are, and with the changed ones.
+// Curve is one run: as recorded, as simulated with the settings that there are, and with the changed ones. If the record does not tell
+// how fast a worker is, there are two of each name that is simulated: the slowest and the fastest that it may be.
 type Curve struct {
-	Name         string    `json:"name"` // recorded, now, changed
+	Name         string    `json:"name"`            // recorded, now, changed
+	Speed        *float64  `json:"speed,omitempty"` // messages per second of one worker, more than 0, if there are two of the name
 	Depth        []float64 `json:"depth"`
 	Replicas     []int32   `json:"replicas"`
 	P99Wait      *float64  `json:"p99Wait,omitempty"`

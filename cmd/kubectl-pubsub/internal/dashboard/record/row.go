@@ -2,7 +2,6 @@ package record
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -86,7 +85,7 @@ func marksOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.Tim
 	if from.DesiredReplicas == to.DesiredReplicas || from.Selector == "" { // without a selector there was no Deployment yet
 		return marks
 	}
-	mark := protocol.Mark{Time: at, Kind: protocol.MarkScaling, From: from.DesiredReplicas, To: to.DesiredReplicas, Words: whyScaled(from, to)}
+	mark := protocol.Mark{Time: at, Kind: protocol.MarkScaling, From: from.DesiredReplicas, To: to.DesiredReplicas, Words: whyScaled(from, to, &after.Spec)}
 	if auto := after.Spec.AutoScaling; auto != nil && auto.Enabled {
 		policy, _ := autoscaling.Policy(auto)
 		if mark.From > 0 && mark.To > 0 { // KEDA's own steps from 0 and to 0 begin no cooldown
@@ -123,29 +122,4 @@ func changesOf(before, after *v1.PubSubChannel, was, is *protocol.Row, at time.T
 		mark(protocol.MarkSpec, "the spec was changed beside spec.autoScaling, such as what the workers run")
 	}
 	return marks
-}
-
-// whyScaled is the message of the decision that asked for the number that there is now. The one
-// before the scaling did; the one after may, if the status has both at once.
-func whyScaled(was, is *v1.PubSubChannelStatus) string {
-	for _, d := range []*v1.ScalingDecision{was.Decision, is.Decision} {
-		if d != nil && d.Message != "" && d.DesiredReplicas == is.DesiredReplicas && d.Replicas != d.DesiredReplicas {
-			return d.Message
-		}
-	}
-	scaled := fmt.Sprintf("%d → %d workers", was.DesiredReplicas, is.DesiredReplicas)
-	before, after := was.Decision, is.Decision
-	if before == nil || after == nil || before.Replicas != was.DesiredReplicas {
-		return scaled
-	}
-	// The controller asks the scaler less often than the HPA, and may have missed the decision. What was known before and
-	// after it then tells where the depth was.
-	switch {
-	case is.DesiredReplicas > was.DesiredReplicas && after.QueueDepth > before.UpperBound:
-		return fmt.Sprintf("%s: queue depth %d is above %d, the upper bound of %d", scaled, after.QueueDepth, before.UpperBound, before.Replicas)
-	case is.DesiredReplicas < was.DesiredReplicas && after.QueueDepth < before.LowerBound:
-		return fmt.Sprintf("%s: queue depth %d is below %d, the lower bound of %d", scaled, after.QueueDepth, before.LowerBound, before.Replicas)
-	default:
-		return scaled
-	}
 }

@@ -188,8 +188,9 @@ func TestGapsAreNotZero(t *testing.T) {
 	assert.Greater(t, slices.Min(curveNamed(t, r, "now").Depth[200:240]), 0.0)
 	w, err := windowOf(past, longest)
 	require.NoError(t, err)
-	m, err := w.model(past)
+	models, err := w.models(past)
 	require.NoError(t, err)
+	m := models[0]
 	for i := 149; i < 249; i++ {
 		assert.InDelta(t, 100, m.arrivals[i], 1, i)
 	}
@@ -227,7 +228,7 @@ func TestTheMiddleOfARecordIsReplayedAsItWas(t *testing.T) {
 			require.NoError(t, err)
 			was, is := curveNamed(t, r, "recorded"), curveNamed(t, r, "now")
 			if chosen == simulation.Utilization {
-				assert.Regexp(t, `a worker finishes (4[6-9]|5[0-3])(\.\d)? messages per second: it works on 4 at once, and a message was in flight for (7|8)\d(\.\d+)?ms on average`, strings.Join(r.Assumed, "\n"))
+				assert.Regexp(t, `a worker finishes (4[6-9]|5[0-3])(\.\d)? messages per second, as it works on 4 at once and a message was in flight for (7|8)\d(\.\d+)?ms on average`, strings.Join(r.Assumed, "\n"))
 			}
 			assert.InDelta(t, was.ReplicaHours, is.ReplicaHours, 0.15*was.ReplicaHours)
 			assert.InDelta(t, was.MaxReplicas, is.MaxReplicas, 1)

@@ -24,19 +24,29 @@ type model struct {
 	assumed     []string
 }
 
-// model reads the surroundings from the record.
-func (w *window) model(past Past) (*model, error) {
-	channel := past.Channel
-	concurrency, err := autoscaling.WorkerConcurrency(&channel.Spec)
+// models reads the surroundings from the record: one, or, if the speed of a worker is not known, one with the slowest and one with the
+// fastest that it may have.
+func (w *window) models(past Past) ([]*model, error) {
+	concurrency, err := autoscaling.WorkerConcurrency(&past.Channel.Spec)
 	if err != nil {
 		return nil, err
 	}
-	m := &model{config: simulation.DefaultConfig(policy.Spec{}), concurrency: int(concurrency)}
-	m.config.Start = &w.desired[0]
-	speed, words := w.speed(float64(concurrency))
-	if speed <= 0 {
+	found := w.speed(float64(concurrency))
+	if found.least <= 0 {
 		return nil, errNoSpeed
 	}
+	if found.known() {
+		return []*model{w.model(past, int(concurrency), found.middle(), found.words())}, nil
+	}
+	slow, fast := found.band()
+	return []*model{w.model(past, int(concurrency), slow, found.words()), w.model(past, int(concurrency), fast, found.words())}, nil
+}
+
+// model is that with a speed, which the words tell.
+func (w *window) model(past Past, concurrency int, speed float64, words string) *model {
+	channel := past.Channel
+	m := &model{config: simulation.DefaultConfig(policy.Spec{}), concurrency: concurrency}
+	m.config.Start = &w.desired[0]
 	m.config.ServiceRate = speed
 	m.assume("%s", words)
 	if w.cut != "" {
@@ -55,64 +65,15 @@ func (w *window) model(past Past) (*model, error) {
 		}
 	}
 	m.assume("the HPA decides every %s, Kubernetes' default", m.config.HPASync)
-	w.rate = w.plausible(speed)
 	m.cool(past, w.start)
 	m.arrive(w, speed)
 	m.tellChanges(past, w.start)
 	m.tellWhatIsLeftOut(channel)
-	return m, nil
+	return m
 }
 
 func (m *model) assume(format string, args ...any) {
 	m.assumed = append(m.assumed, fmt.Sprintf(format, args...))
-}
-
-// speed is how many messages per second one worker finishes, in the best way that the record
-// allows, and how it was found; 0 if the record does not tell.
-func (w *window) speed(concurrency float64) (perSecond float64, words string) {
-	var busiest, steepest float64
-	var busy []float64 // the speeds of the blocks in which all workers were busy
-	var shown inFlight
-	for from := 0; from+block < len(w.depth); from += block {
-		to := from + block
-		if slices.Min(w.ready[from:to+1]) <= 0 {
-			continue
-		}
-		// A fleet that grows and shrinks is seldom the same for a whole block, so each second counts its own.
-		ready, saturated := 0.0, true
-		for i := from; i < to; i++ {
-			ready += float64(w.ready[i])
-			saturated = saturated && w.depth[i] > float64(w.ready[i])*concurrency
-		}
-		growth := w.depth[to] - w.depth[from]
-		if slices.Min(w.rate[from:to]) < 0 {
-			steepest = max(steepest, -growth/ready)
-			continue
-		}
-		arrived := sum(w.rate[from:to])
-		shown.add(w.inFlight[from:to], w.ready[from:to], arrived-growth, concurrency)
-		busiest = max(busiest, (arrived-growth)/ready)
-		if saturated {
-			busy = append(busy, (arrived-growth)/ready)
-		}
-	}
-	// The median, and not the mean: status.messageRate may tell of a burst while the depth has its messages already, so
-	// that the one or two blocks after it seem to finish them all.
-	usual := median(busy)
-	switch {
-	case usual > 0:
-		return usual, fmt.Sprintf("a worker finishes %s, the median while all were busy (arrivals less the growth of the depth)", perSecondWords(usual))
-	case shown.messageSeconds > 0 && shown.served > 0:
-		took := shown.messageSeconds / shown.served
-		return concurrency / took, fmt.Sprintf("a worker finishes %s: it works on %.0f at once, and a message was in flight for %s on average",
-			perSecondWords(concurrency/took), concurrency, time.Duration(took*float64(time.Second)).Round(time.Millisecond))
-	case busiest > 0:
-		return busiest, fmt.Sprintf("a worker finishes %s, the most that was seen; it may be faster, since the workers were never all busy", perSecondWords(busiest))
-	case steepest > 0:
-		return steepest, fmt.Sprintf("a worker finishes %s, as fast as the depth fell at most; it may be faster, since nothing counts arrivals", perSecondWords(steepest))
-	default:
-		return 0, ""
-	}
 }
 
 // median is the lower one of two in the middle; 0 of nothing.
@@ -122,23 +83,6 @@ func median(values []float64) float64 {
 	}
 	slices.Sort(values)
 	return values[(len(values)-1)/2]
-}
-
-// inFlight is how long messages take by what is in flight: as many are on average as finish in a
-// second, times the seconds that each takes (Little's law). It needs no time in which all workers are
-// busy, which with the policy Utilization there is none of.
-type inFlight struct{ messageSeconds, served float64 }
-
-// add adds a block in which what was in flight is known all the time. More than the slots is waiting,
-// whoever holds it.
-func (f *inFlight) add(perSecond []float64, ready []int32, served, concurrency float64) {
-	if slices.Min(perSecond) < 0 || served <= 0 {
-		return
-	}
-	for i, messages := range perSecond {
-		f.messageSeconds += min(messages, float64(ready[i])*concurrency)
-	}
-	f.served += served
 }
 
 func perSecondWords(rate float64) string {
@@ -177,16 +121,17 @@ func (w *window) podStart() (time.Duration, bool) {
 // arrive fills in the arrivals of each second. What waited at the start arrives with the first.
 func (m *model) arrive(w *window, speed float64) {
 	m.arrivals = make([]int64, len(w.depth))
+	rates := w.plausible(speed)
 	carry, guessed := w.depth[0], 0
 	if carry > 0 {
 		m.assume("the %.0f messages of the start arrive with the first second: how long they waited before is in no wait", carry)
 	}
 	for from := 0; from < len(w.depth); from += block {
 		to := min(from+block, len(w.depth))
-		guess, seconds := w.guess(from, to, speed, float64(max(1, m.concurrency)))
+		guess, seconds := w.guess(rates, from, to, speed, float64(max(1, m.concurrency)))
 		guessed += seconds
 		for i := from; i < to; i++ {
-			arrived := w.rate[i]
+			arrived := rates[i]
 			if arrived < 0 {
 				arrived = guess
 			}
@@ -208,14 +153,14 @@ func (m *model) arrive(w *window, speed float64) {
 // counted. A worker that has not as many messages as it works on at once finishes fewer: of a fleet
 // that keeps up, all that the depth has is in the hands of a few. It is of the whole block: the number
 // of workers may change in it, and how the depth changed within it the record does not tell.
-func (w *window) guess(from, to int, speed, concurrency float64) (perSecond float64, seconds int) {
+func (w *window) guess(rates []float64, from, to int, speed, concurrency float64) (perSecond float64, seconds int) {
 	total := w.depth[min(to, len(w.depth)-1)] - w.depth[from]
 	for i := from; i < to; i++ {
 		total += speed * min(float64(w.ready[i]), w.depth[i]/concurrency)
-		if w.rate[i] < 0 {
+		if rates[i] < 0 {
 			seconds++
 		} else {
-			total -= w.rate[i]
+			total -= rates[i]
 		}
 	}
 	return max(0, total) / float64(max(1, seconds)), seconds

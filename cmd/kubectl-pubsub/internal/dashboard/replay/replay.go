@@ -67,34 +67,40 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := w.model(past)
+	models, err := w.models(past)
 	if err != nil {
 		return nil, err
 	}
+	assumed := models[0].assumed // of another speed it is the same
 	if utilized(past.Channel) || utilized(other) {
-		model.assume("the policy Utilization begins without what was in flight before the window, so it removes no worker until it has seen its own window")
+		assumed = append(assumed, "the policy Utilization begins without what was in flight before the window, so it removes no worker until it has seen its own window")
 	}
 	step := (len(w.depth) + mostValues - 1) / mostValues
-	out := &protocol.Replay{Assumed: model.assumed, Start: w.start, Step: float64(step), Curves: []protocol.Curve{w.curve(step)}}
-	runs := []struct {
-		name    string
-		channel *v1.PubSubChannel
-	}{{present, past.Channel}}
+	out := &protocol.Replay{Assumed: assumed, Start: w.start, Step: float64(step), Curves: []protocol.Curve{w.curve(step)}}
+	runs := []settings{{present, past.Channel}}
 	if len(request.Changes) > 0 {
-		runs = append(runs, struct {
-			name    string
-			channel *v1.PubSubChannel
-		}{changed, other})
+		runs = append(runs, settings{changed, other})
 	}
 	for _, run := range runs {
-		curve, err := model.run(run.channel, step)
-		if err != nil {
-			return nil, err
+		for _, model := range models {
+			curve, err := model.run(run.channel, step)
+			if err != nil {
+				return nil, err
+			}
+			curve.Name = run.name
+			if len(models) > 1 {
+				curve.Speed = &model.config.ServiceRate
+			}
+			out.Curves = append(out.Curves, curve)
 		}
-		curve.Name = run.name
-		out.Curves = append(out.Curves, curve)
 	}
 	return out, nil
+}
+
+// settings are those that a window is replayed with.
+type settings struct {
+	name    string
+	channel *v1.PubSubChannel
 }
 
 func utilized(channel *v1.PubSubChannel) bool {
@@ -160,4 +166,4 @@ func scalings(numbers []int32) (count int) {
 
 // errNoSpeed is for a record that does not show how fast a worker is.
 var errNoSpeed = errors.New("the recorded window does not show how fast a worker is: a replay needs some time in which workers are ready and " +
-	"either the depth falls or status.messageRate tells of arrivals: keep the dashboard open until there was some, or start it with --prometheus")
+	"either the depth falls far within a minute or status.messageRate tells of arrivals: keep the dashboard open until there was some, or start it with --prometheus")

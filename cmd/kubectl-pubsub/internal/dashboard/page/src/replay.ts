@@ -87,7 +87,7 @@ export class ReplayView {
     const curves = replay.curves ?? [];
     const depth = el("div", { class: "plot" });
     const replicas = el("div", { class: "plot" });
-    const lines = curves.map((curve): Line => ({ label: named(curve), ...(names[curve.name]?.line ?? { colour: "muted" }) }));
+    const lines = curves.map((curve): Line => ({ label: named(curve), ...(names[curve.name]?.line ?? { colour: "muted" }), ...(fastest(curve, curves) ? { width: 1, dash: [1, 3] } : {}) }));
     const legend = el("div", { class: "legend" }, ...lines.map((line) => el("span", { class: `key key-${line.colour}${line.dash ? " dashed" : ""}` }, el("i"), line.label)));
     this.result.replaceChildren(figures(curves), legend, el("h4", {}, "Depth"), depth, el("h4", {}, "Replicas"), replicas, assumptions(replay.assumed ?? []));
     this.draw(depth, replay, lines, 150, (curve) => curve.depth ?? [], false);
@@ -106,7 +106,13 @@ export class ReplayView {
 }
 
 function named(curve: Curve): string {
-  return names[curve.name]?.label ?? curve.name;
+  const label = names[curve.name]?.label ?? curve.name;
+  return curve.speed === undefined ? label : `${label}, at ${Number(curve.speed.toPrecision(2))}/s per worker`;
+}
+
+/** fastest is whether a curve is the second one of its name: how fast a worker is, the record does not tell. */
+function fastest(curve: Curve, curves: Curve[]): boolean {
+  return curves.find(({ name }) => name === curve.name) !== curve;
 }
 
 function figures(curves: Curve[]): HTMLElement {

@@ -9,7 +9,7 @@ import { onTheme } from "./theme";
 const columns: { column: Column | undefined; name: string; label: string; title?: string }[] = [
   { column: "name", name: "c-name", label: "Channel" },
   { column: "phase", name: "c-phase", label: "Phase" },
-  { column: "depth", name: "c-depth", label: "Depth in its band", title: "messages of the queue; the shaded part of the bar is where the number of replicas stays" },
+  { column: "depth", name: "c-depth", label: "Depth in its band", title: "messages of the queue; the shaded part of the bar is the band, in which the depth asks for neither more nor fewer replicas" },
   { column: "replicas", name: "c-replicas", label: "Replicas", title: "now → desired / at most" },
   { column: "inFlight", name: "c-inflight", label: "In flight", title: "messages that workers have taken and not acknowledged" },
   { column: "rate", name: "c-rate", label: "Arrivals", title: "messages per second" },

@@ -189,6 +189,7 @@ export interface Replay {
 
 export interface Curve {
   name: string; // recorded, now, changed
+  speed?: number; // messages per second of one worker, if there are two of the name
   depth: number[] | null;
   replicas: number[] | null;
   p99Wait?: number;
