@@ -166,6 +166,29 @@ func TestOlderCRD(t *testing.T) {
 	assert.Len(t, p.scalings(t, channels[0]), 1)
 }
 
+// The same for a channel that can't be decoded.
+func TestOlderCRDAndAnUnreadableChannel(t *testing.T) {
+	t.Parallel()
+	older := changedCRD(t, func(version map[string]any) {
+		delete(fieldsIn(t, version, "status"), "phase")
+		delete(fieldsIn(t, version, "spec", "autoScaling")["maxScaleUpStep"].(map[string]any), "x-kubernetes-validations")
+	})
+	keda, err := kedaCRDs()
+	require.NoError(t, err)
+	p := startPlane(t, nil, older, keda)
+	p.namespace(t, "shop")
+	scaler, log := &countingDown{}, &lines{}
+	runController(t, p.administrator(t, controllerUser), scaler, patient, func(m *manager.Options, _ *Options) { m.Logger = log.logger() })
+	beyond := p.fault(t, "shop", "beyond", inAutoScaling("maxScaleUpStep", int64(4294967296)))
+	p.fleet(t, "shop", "orders", 1)
+	require.Eventually(t, func() bool { ready, _ := p.readyOf(t, beyond); return ready.Reason == v1.ReasonInvalidSpec }, soon, tick)
+	p.takenUp(t, "shop", 1)
+	p.settled(t)
+	p.quiet(t, scaler, 1)
+	assert.NotContains(t, p.raw(t, beyond).Object["status"], "phase")
+	assert.Equal(t, 1, log.count("field\"=\"status.phase\""), "%v", log.kept)
+}
+
 // A status that the API server refuses, because an older CRD forbids a value: the children are
 // made all the same, and a scaling is told once; an event and the log say what is wrong, once,
 // and nothing is written for ever. The status arrives when the CRD has been corrected.
