@@ -57,6 +57,7 @@ func (o Options) former(ctx context.Context, in connect.Installation, name types
 		finding.Message += fmt.Sprintf(", and ClusterTriggerAuthentication %s tells KEDA to read that one: its calls to the scaler fail", in.Authentication)
 		finding.Remedy = upgradeAgain(in)
 		return finding
+	case OK, Warning:
 	}
 	ctx, cancel := o.Cluster.Bounded(ctx)
 	defer cancel()
