@@ -355,7 +355,7 @@ old-chart:
 e2e-takeover: HPA_SYNC_PERIOD = 5s
 e2e-takeover: old-chart cluster-up cluster-load ## Upgrade from a chart that made the certificates itself, on the cluster: no call may fail (15 minutes)
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) E2E_OLD_CHART=$(OLD_CHART_DIR)/$(CHART) \
-		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 30m -v -run 'TestCertificatesOfAnOlderChartAreTakenOver|TestARenderedChartTakesCertificatesOver' ./suite
+		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 30m -v -run 'TestCertificatesOfAnOlderChartAreTakenOver|TestPodsFromBeforeAnUpgradeKeepTheirSecret|TestARenderedChartTakesCertificatesOver' ./suite
 
 # What the test is given beside, as LIVE=-update to take docs/dashboard's pictures of the run anew.
 LIVE ?=

@@ -112,6 +112,9 @@ func TestOlderCRD(t *testing.T) {
 			require.Contains(t, fields, name)
 			delete(fields, name)
 		}
+		decision := fieldsIn(t, version, "status", "decision")
+		require.Contains(t, decision, "window")
+		delete(decision, "window")
 		version["additionalPrinterColumns"] = []any{}
 		version["subresources"] = map[string]any{"status": map[string]any{}}
 	})
@@ -143,6 +146,10 @@ func TestOlderCRD(t *testing.T) {
 	for _, name := range lost {
 		assert.NotContains(t, p.raw(t, channels[0]).Object["status"], name)
 	}
+	decision := p.raw(t, channels[0]).Object["status"].(map[string]any)["decision"]
+	assert.Contains(t, decision, "windowSeen")
+	assert.NotContains(t, decision, "window")
+	assert.Equal(t, 1, log.count("field\"=\"status.decision.window\""), "%v", log.kept)
 	assert.Equal(t, 1, log.count("field\"=\"status.desiredReplicas"), "told once, for all channels: %v", log.kept)
 	assert.Equal(t, 1, log.count("field\"=\"status.lastScaleTime"), "%v", log.kept)
 
@@ -152,11 +159,34 @@ func TestOlderCRD(t *testing.T) {
 	}, channels[0])
 	p.edited(t, channels[0], `{"spec":{"image":"new"}}`)
 	require.Eventually(t, func() bool {
-		return p.Get(t.Context(), client.ObjectKeyFromObject(channels[0]), channels[0]) == nil && channels[0].Status.DesiredReplicas == 4
+		return p.Get(t.Context(), client.ObjectKeyFromObject(channels[0]), channels[0]) == nil && channels[0].Status.DesiredReplicas == 4 && channels[0].Status.Decision.Window != nil
 	}, soon, tick, "%s", lazily(func() string { return fmt.Sprintf("%+v", channels[0].Status) }))
 	p.settled(t)
 	p.quiet(t, scaler, 3)
 	assert.Len(t, p.scalings(t, channels[0]), 1)
+}
+
+// The same for a channel that can't be decoded.
+func TestOlderCRDAndAnUnreadableChannel(t *testing.T) {
+	t.Parallel()
+	older := changedCRD(t, func(version map[string]any) {
+		delete(fieldsIn(t, version, "status"), "phase")
+		delete(fieldsIn(t, version, "spec", "autoScaling")["maxScaleUpStep"].(map[string]any), "x-kubernetes-validations")
+	})
+	keda, err := kedaCRDs()
+	require.NoError(t, err)
+	p := startPlane(t, nil, older, keda)
+	p.namespace(t, "shop")
+	scaler, log := &countingDown{}, &lines{}
+	runController(t, p.administrator(t, controllerUser), scaler, patient, func(m *manager.Options, _ *Options) { m.Logger = log.logger() })
+	beyond := p.fault(t, "shop", "beyond", inAutoScaling("maxScaleUpStep", int64(4294967296)))
+	p.fleet(t, "shop", "orders", 1)
+	require.Eventually(t, func() bool { ready, _ := p.readyOf(t, beyond); return ready.Reason == v1.ReasonInvalidSpec }, soon, tick)
+	p.takenUp(t, "shop", 1)
+	p.settled(t)
+	p.quiet(t, scaler, 1)
+	assert.NotContains(t, p.raw(t, beyond).Object["status"], "phase")
+	assert.Equal(t, 1, log.count("field\"=\"status.phase\""), "%v", log.kept)
 }
 
 // A status that the API server refuses, because an older CRD forbids a value: the children are

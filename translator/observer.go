@@ -178,7 +178,12 @@ func (o *observer) ask(ctx context.Context, key types.NamespacedName) {
 // The status has most of its texts as well.
 func slim(response *inspectv1.ExplainResponse) {
 	response.Explanation, response.CooldownLeft, response.Utilization = "", nil, nil
-	response.Keys, response.Policy = nil, nil
+	response.Keys = nil
+	if window := response.GetPolicy().GetUtilizationWindow(); window != nil && response.GetWindowSeen() != nil {
+		response.Policy = &inspectv1.Policy{UtilizationWindow: window}
+	} else {
+		response.Policy = nil
+	}
 	for _, text := range []*string{
 		&response.QueueType, &response.PolicyInUse, &response.FallbackReason, &response.ConcurrencyRemark,
 		&response.LastingExplanation, &response.Arithmetic, &response.Remarks,

@@ -128,13 +128,14 @@ func TestWhatChangesALittleEachTimeIsToldInTheEnd(t *testing.T) {
 func TestSlimAnswersTellTheSameDecision(t *testing.T) {
 	answer := channeltest.Answered(5, 100, inspectv1.Reason_REASON_COOLDOWN, "holding")
 	r := answer.Response
-	r.Explanation, r.CooldownLeft, r.Keys, r.Policy = "holding: 5 s left", durationpb.New(5*time.Second), []*inspectv1.KeyDepth{{Key: "orders"}}, &inspectv1.Policy{MaxReplicas: 5}
+	r.Explanation, r.CooldownLeft, r.Keys, r.Policy = "holding: 5 s left", durationpb.New(5*time.Second), []*inspectv1.KeyDepth{{Key: "orders"}}, &inspectv1.Policy{MaxReplicas: 5, UtilizationWindow: durationpb.New(2 * time.Minute)}
 	r.SampleAge, r.LastScaleTime, r.OldestAge = durationpb.New(time.Second), timestamppb.New(channeltest.Now), durationpb.New(time.Minute)
 	r.Arithmetic, r.Remarks, r.Busy, r.BusyOverWindow, r.WindowSeen = "x", "; y", new(2.0), new(2.5), durationpb.New(time.Minute)
 	whole := answer.Decision()
+	require.NotNil(t, whole.Window)
 	slim(r)
 	assert.Equal(t, whole, answer.Decision())
 	assert.Empty(t, r.GetKeys())
-	assert.Nil(t, r.GetPolicy())
+	assert.Zero(t, r.GetPolicy().GetMaxReplicas())
 	assert.Empty(t, r.GetExplanation())
 }

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -27,7 +28,7 @@ import (
 type prunedStatuses struct {
 	mu       sync.Mutex
 	statuses map[types.NamespacedName]prunedStatus // by name, so that what is gone can be forgotten
-	dropped  []string                              // fields that were ever dropped, of any channel
+	dropped  []string                              // paths of fields that were ever dropped, of any channel
 }
 
 type prunedStatus struct {
@@ -73,7 +74,7 @@ func (p *prunedStatuses) stored(key channelID, status v1.PubSubChannelStatus) v1
 }
 
 // add takes down what the API server answered to a status that was written. It returns the
-// fields that it dropped, each the first time that it is seen with any channel.
+// paths of the fields that it dropped, each the first time that it is seen with any channel.
 func (p *prunedStatuses) add(key channelID, written, kept v1.PubSubChannelStatus) (news []string, err error) {
 	dropped, err := droppedFields(written, kept)
 	if err != nil {
@@ -125,8 +126,9 @@ func (p *prunedStatuses) forget(key types.NamespacedName) {
 	delete(p.statuses, key)
 }
 
-// droppedFields are the fields of a written status that are not kept as they were written,
-// in order.
+// droppedFields are the paths of what a written status has and is not kept as it was written, in
+// order: a field, or a part of one, such as decision.window; conditions[].reason is one of the
+// items of a list.
 func droppedFields(written, kept v1.PubSubChannelStatus) (dropped []string, err error) {
 	if apiequality.Semantic.DeepEqual(written, kept) {
 		return nil, nil
@@ -139,25 +141,49 @@ func droppedFields(written, kept v1.PubSubChannelStatus) (dropped []string, err 
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(before)) {
-		if !bytes.Equal(before[name], after[name]) {
-			dropped = append(dropped, name)
-		}
-	}
-	return dropped, nil
+	compare("", before, after, func(path string) { dropped = append(dropped, path) })
+	slices.Sort(dropped)
+	return slices.Compact(dropped), nil
 }
 
+// compare finds the paths of what before has and after has not, each as long as both have
+// something of the kind there: an older CRD may know a field, and not all of its parts.
+func compare(path string, before, after any, differs func(path string)) {
+	switch before := before.(type) {
+	case map[string]any:
+		if after, ok := after.(map[string]any); ok {
+			for name, part := range before {
+				compare(strings.TrimPrefix(path+"."+name, "."), part, after[name], differs)
+			}
+			return
+		}
+	case []any:
+		if after, ok := after.([]any); ok && len(after) == len(before) {
+			for i := range before {
+				compare(path+items, before[i], after[i], differs)
+			}
+			return
+		}
+	}
+	if !reflect.DeepEqual(before, after) {
+		differs(path)
+	}
+}
+
+// items ends the name of a list whose items a path goes on in.
+const items = "[]"
+
 // without is a status as it is read where the CRD has not these fields.
-func without(status v1.PubSubChannelStatus, names []string) (v1.PubSubChannelStatus, error) {
-	if len(names) == 0 {
+func without(status v1.PubSubChannelStatus, paths []string) (v1.PubSubChannelStatus, error) {
+	if len(paths) == 0 {
 		return status, nil
 	}
 	fields, err := statusFields(status)
 	if err != nil {
 		return status, err
 	}
-	for _, name := range names {
-		delete(fields, name)
+	for _, path := range paths {
+		remove(fields, strings.Split(path, "."))
 	}
 	data, err := json.Marshal(fields)
 	if err != nil {
@@ -170,14 +196,32 @@ func without(status v1.PubSubChannelStatus, names []string) (v1.PubSubChannelSta
 	return status, nil
 }
 
+// remove takes away what is at a path, of each item where it leads into a list.
+func remove(from any, path []string) {
+	if list, ok := from.([]any); ok {
+		for _, item := range list {
+			remove(item, path)
+		}
+		return
+	}
+	fields, ok := from.(map[string]any)
+	if name := strings.TrimSuffix(path[0], items); ok && len(path) == 1 {
+		delete(fields, name)
+	} else if ok {
+		remove(fields[name], path[1:])
+	}
+}
+
 // statusFields are a status's fields as they are sent: a time without its fractions, for
 // example.
-func statusFields(status v1.PubSubChannelStatus) (fields map[string]json.RawMessage, err error) {
+func statusFields(status v1.PubSubChannelStatus) (fields map[string]any, err error) {
 	data, err := json.Marshal(status)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a status: %w", err)
 	}
-	if err := json.Unmarshal(data, &fields); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber() // an int64 may be larger than a float64 tells exactly
+	if err := decoder.Decode(&fields); err != nil {
 		return nil, fmt.Errorf("decoding a status: %w", err)
 	}
 	return fields, nil

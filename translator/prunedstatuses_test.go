@@ -65,6 +65,55 @@ func TestPrunedStatuses(t *testing.T) {
 	assert.Empty(t, p.statuses)
 }
 
+// A CRD may also lack a part of a field: what else is in it counts, too, and is told.
+func TestPrunedPartsOfAField(t *testing.T) {
+	decided := func(change func(*v1.ScalingDecision)) v1.PubSubChannelStatus {
+		d := &v1.ScalingDecision{Action: v1.ScalingHold, Reason: "WithinBand", QueueDepth: 300, Remarks: "; y"}
+		change(d)
+		return v1.PubSubChannelStatus{ObservedGeneration: 1, Decision: d, Conditions: []metav1.Condition{
+			{Type: v1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: 1}, {Type: v1.ConditionScaled, Status: metav1.ConditionTrue}, // which has none
+		}}
+	}
+	whole := func(d *v1.ScalingDecision) {
+		d.Window, d.InFlight = &metav1.Duration{Duration: time.Minute}, ptr.To[int64](3)
+	}
+	for name, test := range map[string]struct {
+		kept    v1.PubSubChannelStatus
+		dropped []string
+	}{
+		"an optional field":     {decided(func(d *v1.ScalingDecision) { d.InFlight = ptr.To[int64](3) }), []string{"decision.window"}},
+		"a field that has zero": {decided(func(d *v1.ScalingDecision) { whole(d); d.QueueDepth = 0 }), []string{"decision.queueDepth"}},
+		"several":               {decided(func(d *v1.ScalingDecision) { d.Remarks = "" }), []string{"decision.inFlight", "decision.remarks", "decision.window"}},
+		"in each of a list": {func() v1.PubSubChannelStatus {
+			s := decided(whole)
+			s.Conditions[0].ObservedGeneration = 0
+			return s
+		}(), []string{"conditions[].observedGeneration"}},
+		"all of a list": {func() v1.PubSubChannelStatus { s := decided(whole); s.Conditions = nil; return s }(), []string{"conditions"}},
+		"a whole field": {func() v1.PubSubChannelStatus { s := decided(whole); s.Decision = nil; return s }(), []string{"decision"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p prunedStatuses
+			key := channelID{types.NamespacedName{Namespace: "shop", Name: "orders"}, "1"}
+			for range 2 { // each time that it comes back so
+				news, err := p.add(key, decided(whole), test.kept)
+				require.NoError(t, err)
+				assert.Equal(t, decided(whole), p.whole(key, test.kept), "it counts as written")
+				assert.Equal(t, test.kept, p.stored(key, decided(whole)))
+				if test.dropped != nil {
+					assert.Equal(t, test.dropped, news)
+				} else {
+					assert.Empty(t, news, "told once")
+				}
+				test.dropped = nil
+			}
+			other := *test.kept.DeepCopy()
+			other.ObservedGeneration = 2
+			assert.Equal(t, other, p.whole(key, other), "somebody else wrote it")
+		})
+	}
+}
+
 // What is known of a status is not that of a channel of the same name which came before.
 func TestAnotherChannelOfTheName(t *testing.T) {
 	var p prunedStatuses

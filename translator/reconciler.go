@@ -264,12 +264,17 @@ func (r *Reconciler) patchStatus(ctx context.Context, channel *v1.PubSubChannel,
 	if after.ResourceVersion != channel.ResourceVersion {
 		r.replaced.add(key, channel.ResourceVersion)
 	}
-	dropped, err := r.pruned.add(identityOf(channel), next, after.Status)
+	return after, r.noteDropped(channel, next, after.Status)
+}
+
+// noteDropped takes down what the API server kept of a status, and logs what it did not, once.
+func (r *Reconciler) noteDropped(channel *v1.PubSubChannel, written, kept v1.PubSubChannelStatus) error {
+	dropped, err := r.pruned.add(identityOf(channel), written, kept)
 	for _, field := range dropped {
 		r.log.Info("the API server keeps no such field of a status: its CRD pubsubchannels.pubsub.jawaracloud.io is older than this controller; "+
 			"bring the CRD up to date", "field", "status."+field)
 	}
-	return after, err
+	return err
 }
 
 // logReady logs a change of the Ready condition's reason; for a missing KEDA one line has

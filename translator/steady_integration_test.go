@@ -14,6 +14,7 @@ import (
 	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -187,5 +188,6 @@ func (s *countingDown) Explain(_ context.Context, request *inspectv1.ExplainRequ
 		QueueDepth: depth, Reason: inspectv1.Reason_REASON_COOLDOWN, Action: inspectv1.Action_ACTION_HOLD,
 		Explanation:        fmt.Sprintf("holding at 3: %d s of the 60 s cooldown left", 100000-s.asked.Add(1)),
 		LastingExplanation: "holding at 3: the 60 s cooldown lasts until 15:04:05 UTC",
+		WindowSeen:         durationpb.New(time.Minute), Policy: &inspectv1.Policy{UtilizationWindow: durationpb.New(time.Minute)},
 	}, nil
 }

@@ -35,7 +35,7 @@ func unreadablePatch(channel *v1.PubSubChannel, stored, next v1.PubSubChannelSta
 }
 
 // reportUnreadable writes the status of a channel that can't be decoded. It reads no more of
-// the answer than that there is one.
+// the answer than what was kept of the status.
 func (r *Reconciler) reportUnreadable(ctx context.Context, p *plan.Plan) error {
 	r.observer.forget(client.ObjectKeyFromObject(p.Channel))
 	next := status.Unreadable(p, r.now())
@@ -62,5 +62,18 @@ func (r *Reconciler) reportUnreadable(ctx context.Context, p *plan.Plan) error {
 		r.replaced.add(client.ObjectKeyFromObject(p.Channel), p.Channel.ResourceVersion)
 	}
 	r.recordRefusal(ctx, p.Channel, next)
-	return nil
+	kept, err := statusOf(answer)
+	if err != nil {
+		return nil //nolint:nilerr // somebody else has written it just now, and it is read again
+	}
+	return r.noteDropped(p.Channel, next, kept)
+}
+
+// statusOf is the status in an answer, if it can be decoded.
+func statusOf(answer *unstructured.Unstructured) (kept v1.PubSubChannelStatus, err error) {
+	data, err := json.Marshal(answer.Object["status"])
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	return kept, err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -25,6 +26,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -140,6 +142,9 @@ func TestTheControllerMakesTheCertificates(t *testing.T) {
 	case <-time.After(2 * time.Minute):
 		assert.Fail(t, "the controller did not end")
 	}
+	lease := &coordinationv1.Lease{}
+	require.NoError(t, api.Get(t.Context(), client.ObjectKey{Namespace: "system", Name: leaderElectionID}, lease))
+	assert.Empty(t, ptr.Deref(lease.Spec.HolderIdentity, ""), "who ends lets the next one lead at once")
 }
 
 // bindController gives the user controller what the chart gives to the controller.

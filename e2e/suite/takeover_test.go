@@ -79,6 +79,55 @@ func TestCertificatesOfAnOlderChartAreTakenOver(t *testing.T) {
 	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleets")
 }
 
+// The scaler's new pods can't start, and the controller takes the certificates over meanwhile. A second upgrade leaves the pods of
+// before their Secret: they get the new authority in it, and one that is lost comes back. It goes when they have gone.
+func TestPodsFromBeforeAnUpgradeKeepTheirSecret(t *testing.T) {
+	// Not in parallel: installations are not.
+	installOlderChart(t)
+	s := newSpaceWithRedis(t, "stuck")
+	s.refusePods()
+	fleet := s.newSleeper(s.redisClient(), "sleeper")
+	require.NoError(t, fleet.cycles(1, time.Second, func(time.Duration) {}))
+	former := s.secret("keda-tls", env.kedaNamespace)
+	require.NotNil(t, former)
+	chart, err := filepath.Abs("../../charts/pubsub-operator")
+	require.NoError(t, err)
+	upgrade := func(node string) {
+		args := upgradeOf(chart, "tls.managed.settle="+rotationSettle.String(), "scaler.nodeSelector.none="+node)
+		_, err := run(t.Context(), "helm", append(args, "--reset-then-reuse-values")...)
+		require.NoError(t, err)
+	}
+
+	since := time.Now()
+	upgrade("such")
+	s.until(installTimeout, "the certificates of before are in use, and all trust the new authority, too", func(context.Context) error {
+		return s.takenOver(former, 2)
+	})
+	upgrade("such")
+	assert.Equal(t, release+"-keda-cert", s.kedaReads())
+	require.NotNil(t, s.secret("server-tls", systemNamespace), "pods from before mount it")
+	const scalers = "app.kubernetes.io/component=scaler"
+	pod := strings.Fields(s.kubectlIn(systemNamespace, "get", "pods", "--selector", scalers, "--field-selector", "status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}"))
+	require.NotEmpty(t, pod)
+	s.kubectlIn(systemNamespace, "delete", "pod", pod[0])
+	s.until(installTimeout, "a pod from before is ready in its place", func(ctx context.Context) error {
+		ready := s.kubectlIn(systemNamespace, "get", "deployment", release+"-scaler", "-o", "jsonpath={.status.readyReplicas}")
+		names := s.kubectlIn(systemNamespace, "get", "pods", "--selector", scalers, "-o", "jsonpath={.items[*].metadata.name}")
+		if ready == fmt.Sprint(len(pod)) && !strings.Contains(names, pod[0]) {
+			return nil
+		}
+		return fmt.Errorf("%s ready of %s", ready, names)
+	})
+	require.NoError(t, fleet.cycles(1, time.Second, func(time.Duration) {}))
+
+	upgrade("null") // as if it had never been set
+	s.until(installTimeout, "the new version is rolled out", func(ctx context.Context) error { return available(ctx, systemNamespace, release+"-scaler") })
+	upgrade("null")
+	assert.Nil(t, s.secret("server-tls", systemNamespace), "nobody mounts it any more")
+	require.NoError(t, fleet.cycles(1, time.Second, func(time.Duration) {}))
+	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleet")
+}
+
 // A tool that renders the chart without a look at the cluster, and applies that, takes the certificates over, too: the controller
 // finds the former Secrets, as nobody has deleted them.
 func TestARenderedChartTakesCertificatesOver(t *testing.T) {

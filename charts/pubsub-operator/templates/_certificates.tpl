@@ -10,7 +10,7 @@ A Secret that the controller fills (tls.mode=managed). Rendering no keys keeps H
 data at all, Helm would delete it all where a version between rendered some.
 What an older chart has is taken over by the controller, from the Secret that it made. So this stays until that is done: old pods
 still mount it, and KEDA reads it.
-Takes a dict of root, name, namespace, component and old, the older Secret's name.
+Takes a dict of root, name, namespace, component, old, the older Secret's name, and deployment, whose pods may mount it.
 */}}
 {{- define "pubsub-operator.managedSecret" -}}
 apiVersion: v1
@@ -40,7 +40,8 @@ data:
 
 {{/*
 "true" as long as Helm must not delete the Secret of an older chart: it is this release's and has a certificate, and when this is
-rendered the controller has not filled the new one yet. Takes a dict of root, name, namespace and old.
+rendered the controller has not filled the new one yet, or there may be pods that mount the older one, because their rollout is
+stuck. Takes a dict of root, name, namespace, old and, if pods may mount that, deployment.
 */}}
 {{- define "pubsub-operator.formerStays" -}}
 {{- if .old }}
@@ -51,7 +52,26 @@ rendered the controller has not filled the new one yet. Takes a dict of root, na
 {{- $data := $old.data | default dict }}
 {{- $whole := and (get $data "ca.crt") (get $data "tls.crt") (get $data "tls.key") }}
 {{- $filled := get ($new.data | default dict) "tls.crt" }}
-{{- if and $whole (eq $owner .root.Release.Name) (eq $home .root.Release.Namespace) (not $filled) }}true{{ end }}
+{{- if and $whole (eq $owner .root.Release.Name) (eq $home .root.Release.Namespace) }}
+{{- if or (not $filled) (include "pubsub-operator.mayBeMounted" .) }}true{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+"true" if pods of a Deployment may mount the Secret of an older chart: it says so itself, or has pods from before it was last
+changed. Pods can't be asked: who upgrades may not be allowed to list them. Takes a dict of namespace, old and deployment.
+*/}}
+{{- define "pubsub-operator.mayBeMounted" -}}
+{{- if .deployment }}
+{{- $deployment := lookup "apps/v1" "Deployment" .namespace .deployment | default dict }}
+{{- $seen := ge (dig "status" "observedGeneration" 0 $deployment | int) (dig "metadata" "generation" 0 $deployment | int) }}
+{{- $pods := dig "status" "replicas" 0 $deployment | int }}
+{{- $mounts := false }}
+{{- range dig "spec" "template" "spec" "volumes" list $deployment }}
+{{- if eq (dig "secret" "secretName" "" .) $.old }}{{ $mounts = true }}{{ end }}
+{{- end }}
+{{- if or $mounts (not $seen) (lt (dig "status" "updatedReplicas" 0 $deployment | int) $pods) }}true{{ end }}
 {{- end }}
 {{- end }}
 

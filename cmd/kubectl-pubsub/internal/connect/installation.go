@@ -20,6 +20,9 @@ import (
 // kedaSecretFlag is the controller's: the Secret with KEDA's certificate.
 const kedaSecretFlag = "--keda-tls-secret" //nolint:gosec // the name of a flag
 
+// authenticationFlag is the controller's: the ClusterTriggerAuthentication that tells KEDA which Secret to read.
+const authenticationFlag = "--scaler-authentication-ref"
+
 // issueFlag is the controller's: namespace/prefix of the Secrets whose certificates it makes.
 const issueFlag = "--issue-certificates"
 
@@ -47,6 +50,10 @@ type Installation struct {
 	WatchNamespaces []string
 	// Certificates are all that the pods name; none without TLS.
 	Certificates []Certificate
+	// Authentication is the ClusterTriggerAuthentication that tells KEDA which certificate it has; empty without TLS.
+	Authentication string
+	// KEDASecret is the one that holds KEDA's certificate; none without TLS.
+	KEDASecret types.NamespacedName
 	// Managed says that the controller makes and renews them.
 	Managed bool
 }
@@ -100,6 +107,10 @@ func installationOf(namespace string, pods []corev1.Pod) Installation {
 		case controllerName:
 			in.Controller.add(pod, container)
 			add("KEDA", argument(container, kedaSecretFlag))
+			in.Authentication = cmp.Or(argument(container, authenticationFlag), in.Authentication)
+			if namespace, name, ok := strings.Cut(argument(container, kedaSecretFlag), "/"); ok {
+				in.KEDASecret = types.NamespacedName{Namespace: namespace, Name: name}
+			}
 			if prefix := argument(container, issueFlag); prefix != "" {
 				in.Managed = true
 				add("the controller", prefix+"-controller-cert")

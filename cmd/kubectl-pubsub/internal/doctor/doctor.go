@@ -70,6 +70,7 @@ func Examine(ctx context.Context, o Options) []Finding {
 		found = append(found, o.operator(ctx, in)...)
 		found = append(found, o.rights(ctx, in)...)
 		found = append(found, o.certificates(ctx, in)...)
+		found = append(found, o.kedaReads(ctx, in)...)
 	}
 	return append(found, o.scaler(ctx))
 }
