@@ -27,7 +27,7 @@ export PATH := $(DEV_TOOLS_DIR):$(TOOLS_DIR):$(PATH)
 # Everything but the tests with -race is compiled in the same way as the images' and the cluster's programs, so that
 # each package is compiled once.
 static    := CGO_ENABLED=0 $(GO)
-lint_with := CGO_ENABLED=0 GOFLAGS=-trimpath $(GOLANGCI_LINT) run
+lint_with := CGO_ENABLED=0 GOFLAGS="$(shell $(GO) env GOFLAGS) -trimpath" $(GOLANGCI_LINT) run
 
 .PHONY: help
 help: ## Show this help
@@ -199,8 +199,19 @@ $(addprefix kubernetes-test-,$(VERSIONS)): kubernetes-test-%: test-packages apis
 	grep -oE 'Kubernetes [0-9.]+ lacks .*' $$log | sort | uniq -c || true; \
 	exit $$status
 
+# Kubernetes' programs come last: they share packages with the API server, which `make test` builds meanwhile.
 .PHONY: build-ahead
-build-ahead: $(DEV_TOOLS) $(filter-out $(ENVTEST_BINARIES) %/keda.yaml,$(CLUSTER_BINARIES)) ## Build the programs that `make test` does without
+build-ahead: images-ahead $(addprefix $(TOOLS_DIR)/,$(keda_binaries) coredns pause helm grpcurl) $(filter-out $(ENVTEST_BINARIES),$(addprefix $(TOOLS_DIR)/,$(kubernetes_binaries))) ## Build what `make e2e` needs and `make test` does without
+
+# Compiled alone: the names of commits are linked in later.
+.PHONY: images-ahead
+images-ahead:
+	$(static) list -trimpath -export -deps ./cmd/... > /dev/null
+	$(static) -C e2e list -trimpath -export -deps -test -tags e2e ./... > /dev/null
+
+.PHONY: tests-ahead
+tests-ahead: $(DEV_TOOLS) ## Build the generators and linters, and compile the tests of the modules in e2e
+	for module in dashboard chaos frameworks conformance benchmarks; do $(static) -C e2e/$$module list -trimpath -export -deps -test . > /dev/null; done
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
