@@ -119,7 +119,7 @@ $(TOOLS_DIR)/grpcurl:
 # KEDA's install manifest as its module ships it; the cluster puts the image tags in.
 $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 	@cd $(BINARIES_DIR)/keda && $(GO) mod download github.com/kedacore/keda/v2 && dir=$$($(GO) list -m -f '{{.Dir}}' github.com/kedacore/keda/v2) && \
-		$(abspath $<) kustomize $$dir/config/default > $(abspath $@).tmp && mv -f $(abspath $@).tmp $(abspath $@)
+		$(abspath $<) kustomize $$dir/config/default > $(abspath $@).tmp.$$$$ && mv -f $(abspath $@).tmp.$$$$ $(abspath $@) || { rm -f $(abspath $@).tmp.$$$$; exit 1; }
 
 # Debian packages. Installed only where missing, so that a second run needs neither root nor the network, and one at a time:
 # apt-get fails beside another.
