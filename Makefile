@@ -27,7 +27,7 @@ export PATH := $(DEV_TOOLS_DIR):$(TOOLS_DIR):$(PATH)
 # Everything but the tests with -race is compiled in the same way as the images' and the cluster's programs, so that
 # each package is compiled once.
 static    := CGO_ENABLED=0 $(GO)
-lint_with := CGO_ENABLED=0 GOFLAGS=-trimpath $(GOLANGCI_LINT) run
+lint_with := CGO_ENABLED=0 GOFLAGS="$(shell $(GO) env GOFLAGS) -trimpath" $(GOLANGCI_LINT) run
 
 .PHONY: help
 help: ## Show this help
@@ -56,16 +56,22 @@ plugin-archives: ## Build the kubectl plugin for all platforms into dist/plugin,
 	done
 	@! grep -n 'VERSION\|SHA256_' dist/plugin/pubsub.yaml | grep -v '^[0-9]*:#' || { echo 'dist/plugin/pubsub.yaml lacks a platform of PLUGIN_PLATFORMS' >&2; exit 1; }
 
-# Without vet, which would go through all that is imported; the linters vet.
+# These have no goroutine, and with -race they take ten times as long.
+without_goroutines := ./scaler/policy ./simulation ./translator/behavior
+# These mostly wait. Go tests packages in the order that it is given, and compiles the others meanwhile.
+longest := ./translator ./cmd/subscriber ./scaler/broker ./scaler/sampling/samplingtest ./cmd/kubectl-pubsub
+
+# Without vet, which would go through all that is imported; the linters vet. The integration tests mostly wait for an API
+# server, so more of them run at once than there are processors. Nobody debugs the tests' programs, which are linked in
+# half the time without DWARF (-w).
 .PHONY: test
-# The integration tests mostly wait for an API server: eight at once take half the time of two.
 test: test-packages envtest-binaries ## Install what the tests need, and run the unit and integration tests with -race
-	@echo 'testing the product: unit tests, a real redis-server, a real kube-apiserver (10 to 18 minutes on 2 cores, and about 30 the first time)'
-	packages=$$($(GO) list -tags integration ./... | grep -v '/simulation$$'); \
-	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -vet=off -tags integration -parallel 8 -timeout 30m $$packages
-	$(GO) test -vet=off ./simulation # has no goroutine, and with -race it takes ten times as long
+	@echo 'testing the product: unit tests, a real redis-server, a real kube-apiserver (8 to 15 minutes on 2 cores, and about 20 the first time; nothing is told before the longest ends)'
+	packages=$$($(GO) list -tags integration ./... | grep -vxF "$$($(GO) list $(without_goroutines))"); \
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -vet=off -ldflags=-w -tags integration -p 4 -parallel 8 -timeout 30m $(longest) $$packages
+	$(static) test -vet=off -trimpath -ldflags=-w $(without_goroutines)
 	@echo 'testing the test cluster and the demo'
-	$(GO) -C e2e test -race -vet=off -timeout 10m ./...
+	$(GO) -C e2e test -race -vet=off -ldflags=-w -timeout 10m ./...
 
 CASES    ?= 1000000
 FUZZTIME ?= 10m
@@ -94,7 +100,7 @@ fuzz: ## Fuzz the trigger's parser, Explain and servers' replies, 10 minutes eac
 
 # Modules of their own. What they are built from, they share with the cluster's programs: the same versions, built in
 # the same way, so that it comes from the build cache. (vet would go through all of it, without a cache at first.)
-as_the_cluster = CGO_ENABLED=0 $(GO) -C e2e/$(1) test -vet=off -trimpath -count 1
+as_the_cluster = CGO_ENABLED=0 $(GO) -C e2e/$(1) test -vet=off -trimpath -ldflags=-w -count 1
 
 .PHONY: hpa-test
 hpa-test: ## Hold the policy, and the simulation's model of the HPA, against the HPA's own code
@@ -102,7 +108,7 @@ hpa-test: ## Hold the policy, and the simulation's model of the HPA, against the
 
 .PHONY: conformance
 conformance: test-packages ## Run the conformance suite for external scalers on ours, and on broken ones; hold schedules against KEDA's cron scaler
-	$(GO) -C e2e/conformance test -race ./contract ./internal/...
+	$(GO) -C e2e/conformance test -race -vet=off -ldflags=-w ./contract ./internal/...
 	$(call as_the_cluster,conformance) -timeout 20m -parallel 8 .
 	$(call as_the_cluster,benchmarks) -timeout 20m -run TestSchedules .
 
@@ -193,8 +199,19 @@ $(addprefix kubernetes-test-,$(VERSIONS)): kubernetes-test-%: test-packages apis
 	grep -oE 'Kubernetes [0-9.]+ lacks .*' $$log | sort | uniq -c || true; \
 	exit $$status
 
+# Kubernetes' programs come last: they share packages with the API server, which `make test` builds meanwhile.
 .PHONY: build-ahead
-build-ahead: $(DEV_TOOLS) $(filter-out $(ENVTEST_BINARIES) %/keda.yaml,$(CLUSTER_BINARIES)) ## Build the programs that `make test` does without
+build-ahead: images-ahead $(addprefix $(TOOLS_DIR)/,$(keda_binaries) coredns pause helm grpcurl) $(filter-out $(ENVTEST_BINARIES),$(addprefix $(TOOLS_DIR)/,$(kubernetes_binaries))) ## Build what `make e2e` needs and `make test` does without
+
+# Compiled alone: the names of commits are linked in later.
+.PHONY: images-ahead
+images-ahead:
+	$(static) list -trimpath -export -deps ./cmd/... > /dev/null
+	$(static) -C e2e list -trimpath -export -deps -test -tags e2e ./... > /dev/null
+
+.PHONY: tests-ahead
+tests-ahead: $(DEV_TOOLS) ## Build the generators and linters, and compile the tests of the modules in e2e
+	for module in dashboard chaos frameworks conformance benchmarks; do $(static) -C e2e/$$module list -trimpath -export -deps -test . > /dev/null; done
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
@@ -226,7 +243,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN
 	$(CONTROLLER_GEN) rbac:roleName=scaler-secrets paths=./cmd/scaler/... output:rbac:dir=$(CHART)/files/rbac/scaler-secrets
 	$(CRD_REF_DOCS) --source-path api/v1 --config docs/api-template/config.yaml --templates-dir docs/api-template/markdown --renderer markdown --output-path docs/api.md --log-level ERROR
 	cd proto && $(BUF) lint && $(BUF) generate
-	$(GO) test -vet=off -count 1 -run TestMetricsDocument $(documented) -update
+	$(static) test -vet=off -trimpath -ldflags=-w -count 1 -run TestMetricsDocument $(documented) -update
 	cd $(CHART) && $(VALUES_SCHEMA) --config .schema.yaml
 	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --log-level warning
 	$(static) run -trimpath ./cmd/kubectl-pubsub simulate --trace all --compare all -o markdown --svg-dir docs/simulation > docs/simulation/results.md.tmp && mv docs/simulation/results.md.tmp docs/simulation/results.md
