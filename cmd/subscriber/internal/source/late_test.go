@@ -168,6 +168,33 @@ func TestLateTakeAfterACleanEnd(t *testing.T) {
 	require.EqualValues(t, 2, b.finished(t))
 }
 
+// A message that the server gave to a worker so late that it had looked for it before has not been delivered, and is not counted
+// as if its worker was gone.
+func TestLateTakeOfAWorkerThatLives(t *testing.T) {
+	b := newTestbed(t)
+	o, late := b.behind(t)
+	o.MaxDeliveries = 1
+	l := NewList(o)
+	require.NoError(t, l.Recover(t.Context()))
+	b.push(t, "m", "n")
+	require.NoError(t, l.Ack(t.Context(), fetchOne(t, l))) // it knows of another
+	take := late.Hold("multi")
+	_, err := l.Fetch(t.Context(), 1, true)
+	require.Error(t, err)
+	require.NoError(t, l.Recover(t.Context()))
+	take.Deliver()
+	require.EqualValues(t, 1, b.depth(t).InFlight)
+	require.NoError(t, l.maintain(t.Context()))
+	require.Zero(t, b.depth(t).InFlight)
+	b.clock.advance(lookInterval)
+	m := fetchOne(t, l)
+	require.Equal(t, "n", m.Payload)
+	require.EqualValues(t, 1, m.Deliveries)
+	require.NoError(t, l.Ack(t.Context(), m))
+	require.Zero(t, b.depth(t).Total())
+	require.EqualValues(t, 2, b.finished(t))
+}
+
 // A take that found nothing, and whose worker did not hear of it, leaves nothing: neither its name, nor
 // its token. The worker comes late, or its process has ended and another one has its name.
 func TestLateTakeOfNothing(t *testing.T) {

@@ -41,6 +41,8 @@ type List struct {
 	serial  atomic.Int64
 	// returned is set once a message was given back: then looks are due in lookInterval again.
 	returned atomic.Bool
+	// adoptedNow is set once messages were found that this worker had not known of: then a look is due at once.
+	adoptedNow atomic.Bool
 
 	// For Fetch's goroutine alone.
 	left       int64     // how many waited in the queue after the last look
@@ -97,6 +99,9 @@ func (l *List) fetch(ctx context.Context, limit int, wait bool) ([]Message, erro
 	}
 	if usual := l.lastLook.Add(lookInterval); l.returned.Load() && usual.Before(l.nextLook) {
 		l.nextLook = usual
+	}
+	if l.adoptedNow.Swap(false) {
+		l.nextLook = time.Time{}
 	}
 	look := !l.Now().Before(l.nextLook)
 	if look && !l.newFirst {

@@ -57,7 +57,7 @@ func (l *List) maintain(ctx context.Context) error {
 	}
 	full := isFull(err)
 	// What the server did not take, whatever it was for: until it does, the leases of these messages are extended.
-	err = errors.Join(err, l.settleAll(ctx))
+	err = errors.Join(err, l.settleAll(ctx), l.adoptDoubtful(ctx))
 	if !full { // else what counts there is refused, too, and is up to 70 kB to send
 		l.countInPlace(ctx)
 	}

@@ -52,8 +52,8 @@ func (l *List) settleAll(ctx context.Context) error {
 	return nil
 }
 
-// adoptDoubtful finds what the server gave this worker without its knowing. Nobody has worked
-// on it.
+// adoptDoubtful finds what the server gave this worker without its knowing, until it can't any more: each heartbeat looks again.
+// Nobody has worked on it.
 func (l *List) adoptDoubtful(ctx context.Context) error {
 	now := l.Now()
 	l.mu.Lock()
@@ -82,7 +82,7 @@ func (l *List) adoptDoubtful(ctx context.Context) error {
 			if err := l.settle(ctx, back); err != nil {
 				return err
 			}
-			l.nextLook = now
+			l.adoptedNow.Store(true)
 		}
 		l.mu.Lock()
 		if present[i].Val() > 0 || now.After(l.doubtful[h.String()].until) {
