@@ -177,6 +177,24 @@ func TestReplay(t *testing.T) {
 	require.Len(t, asked, 1)
 	assert.Equal(t, &protocol.ReplayRequest{Seconds: 900, Changes: protocol.Changes{"cooldownPeriod": 15.0}}, asked[0].Replay)
 
+	// A worker's speed that the record leaves open is shown as two curves of each.
+	s.mu.Lock()
+	s.answers[protocol.KindReplay] = func(request protocol.Request) protocol.Answer {
+		answer := replay(request)
+		curves := answer.Replay.Curves
+		fast := curves[1]
+		curves[1].Speed, fast.Speed = ptr(2.1234), ptr(8.49)
+		answer.Replay.Curves = []protocol.Curve{curves[0], curves[1], fast}
+		return answer
+	}
+	s.mu.Unlock()
+	p.click(".replay .primary")
+	p.untilText(".figures", "at 8.5/s per worker")
+	for _, where := range []string{".figures th[scope=row]", ".replayed .legend .key"} {
+		assert.Equal(t, []string{"What happened", "Simulated, as set now, at 2.1/s per worker", "Simulated, as set now, at 8.5/s per worker"},
+			value[[]string](p, `[...document.querySelectorAll("`+where+`")].map((row) => row.textContent)`), where)
+	}
+
 	p.turn("#knob-cooldownPeriod", 30)
 	p.untilText(".stale", "of other settings")
 	p.turn("#knob-cooldownPeriod", 15)
