@@ -92,18 +92,19 @@ func TestPodsFromBeforeAnUpgradeKeepTheirSecret(t *testing.T) {
 	require.NotNil(t, former)
 	chart, err := filepath.Abs("../../charts/pubsub-operator")
 	require.NoError(t, err)
-	upgrade := func(node string) {
-		args := upgradeOf(chart, "tls.managed.settle="+rotationSettle.String(), "scaler.nodeSelector.none="+node)
+	upgrade := func(set ...string) {
+		args := upgradeOf(chart, append(set, "tls.managed.settle="+rotationSettle.String())...)
 		_, err := run(t.Context(), "helm", append(args, "--reset-then-reuse-values")...)
 		require.NoError(t, err)
 	}
 
+	const nowhere = "scaler.nodeSelector.none=such" // no node has that label
 	since := time.Now()
-	upgrade("such")
+	upgrade(nowhere)
 	s.until(installTimeout, "the certificates of before are in use, and all trust the new authority, too", func(context.Context) error {
 		return s.takenOver(former, 2)
 	})
-	upgrade("such")
+	upgrade(nowhere)
 	assert.Equal(t, release+"-keda-cert", s.kedaReads())
 	require.NotNil(t, s.secret("server-tls", systemNamespace), "pods from before mount it")
 	const scalers = "app.kubernetes.io/component=scaler"
@@ -120,9 +121,9 @@ func TestPodsFromBeforeAnUpgradeKeepTheirSecret(t *testing.T) {
 	})
 	require.NoError(t, fleet.cycles(1, time.Second, func(time.Duration) {}))
 
-	upgrade("null") // as if it had never been set
+	upgrade("scaler.nodeSelector.none=null") // as if it had never been set
 	s.until(installTimeout, "the new version is rolled out", func(ctx context.Context) error { return available(ctx, systemNamespace, release+"-scaler") })
-	upgrade("null")
+	upgrade()
 	assert.Nil(t, s.secret("server-tls", systemNamespace), "nobody mounts it any more")
 	require.NoError(t, fleet.cycles(1, time.Second, func(time.Duration) {}))
 	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleet")
