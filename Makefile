@@ -27,7 +27,8 @@ export PATH := $(DEV_TOOLS_DIR):$(TOOLS_DIR):$(PATH)
 # Everything but the tests with -race is compiled in the same way as the images' and the cluster's programs, so that
 # each package is compiled once.
 static    := CGO_ENABLED=0 $(GO)
-lint_with := CGO_ENABLED=0 GOFLAGS="$(shell $(GO) env GOFLAGS) -trimpath" $(GOLANGCI_LINT) run
+# With half as much memory again, the linters take three quarters of the time.
+lint_with := CGO_ENABLED=0 GOGC=200 GOFLAGS="$(shell $(GO) env GOFLAGS) -trimpath" $(GOLANGCI_LINT) run
 
 .PHONY: help
 help: ## Show this help
