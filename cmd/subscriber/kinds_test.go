@@ -39,9 +39,6 @@ var kinds = []kindOfQueue{
 		abandon: func(t *testing.T, client *redis.Client, worker string) {
 			endLeases(t, client, worker, time.UnixMilli(1))
 		},
-		keep: func(t *testing.T, client *redis.Client, worker string) {
-			endLeases(t, client, worker, time.Now().Add(30*time.Second))
-		},
 		dead: func(t *testing.T, client *redis.Client) []string {
 			return deadPayloads(t, client, deadletter.Box{Key: key})
 		},
@@ -77,7 +74,6 @@ var kinds = []kindOfQueue{
 			return groups[0].Lag + groups[0].Pending
 		},
 		abandon: func(t *testing.T, client *redis.Client, worker string) { setIdle(t, client, worker, time.Hour) },
-		keep:    func(t *testing.T, client *redis.Client, worker string) { setIdle(t, client, worker, 0) },
 		dead: func(t *testing.T, client *redis.Client) []string {
 			return deadPayloads(t, client, deadletter.Box{Key: key, Group: queue.DefaultConsumerGroup})
 		},

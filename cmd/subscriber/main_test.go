@@ -200,9 +200,7 @@ type kindOfQueue struct {
 	left func(t *testing.T, client *redis.Client) int64
 	// abandon makes the worker's messages look as if it had been gone for long.
 	abandon func(t *testing.T, client *redis.Client, worker string)
-	// keep makes them look as if it had just been alive.
-	keep func(t *testing.T, client *redis.Client, worker string)
-	dead func(t *testing.T, client *redis.Client) []string
+	dead    func(t *testing.T, client *redis.Client) []string
 	// consumers that are registered.
 	consumers func(t *testing.T, client *redis.Client) []string
 }
