@@ -280,13 +280,14 @@ func (s *space) killInTurn(ctx context.Context, running *sync.WaitGroup, probes 
 }
 
 // requireDecided requires that each scaling is what the policy decides for a depth that the
-// queue had when the HPA asked: it acts on the answer at once, and the watch tells soon.
+// queue had when the HPA asked: it acts on the answer at once, and the watch tells soon, or on a busy machine some
+// seconds later.
 func (s *space) requireDecided(r *recorder, movement *load, spec policy.Spec) {
 	s.t.Helper()
 	all := r.all()
 	for i := 1; i < len(all); i++ {
 		from, to := all[i-1].replicas, all[i].replicas
-		depths := movement.between(all[i].at.Add(-freshness-2*time.Second), all[i].at)
+		depths := movement.between(all[i].at.Add(-freshness-6*time.Second), all[i].at)
 		decided := slices.ContainsFunc(depths, func(depth int64) bool {
 			return policy.Decide(spec, policy.State{Replicas: from, Depth: depth, Now: all[i].at}).Desired == to
 		})
