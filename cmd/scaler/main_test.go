@@ -90,7 +90,7 @@ func TestRunWithoutCluster(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		health, err := healthpb.NewHealthClient(connection).Check(t.Context(), &healthpb.HealthCheckRequest{})
 		return err == nil && health.GetStatus() == healthpb.HealthCheckResponse_SERVING
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 
 	active, err := externalscaler.NewExternalScalerClient(connection).IsActive(t.Context(), &externalscaler.ScaledObjectRef{
 		ScalerMetadata: map[string]string{"channelName": "q", "redisAddress": redis.Addr, "currentReplicas": "0", "minReplicas": "0"}})

@@ -58,7 +58,7 @@ func TestPermissionsAreExactlyThoseNeeded(t *testing.T) {
 	defer cancel(nil)
 	view, err := startCluster(ctx, options{kubeconfig: file}, cancel)
 	require.NoError(t, err)
-	waiting, stop := context.WithTimeout(ctx, 30*time.Second)
+	waiting, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
 	view.wait(waiting)
 	require.NoError(t, view.ready())

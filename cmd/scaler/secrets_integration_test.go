@@ -168,7 +168,7 @@ func TestSecretsAreUsedOnlyAsTheClusterSays(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		_, err := keda.IsActive(t.Context(), forged)
 		assert.Equal(c, codes.PermissionDenied, status.Code(err), "%v", err)
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 	_, err := people.Explain(t.Context(), &inspectv1.ExplainRequest{Namespace: "shop", Name: "orders", ScalerMetadata: trigger(redis.Addr, "redis-auth")})
 	assert.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
 	_, err = people.Explain(t.Context(), &inspectv1.ExplainRequest{Namespace: "payments", Name: "anything", ScalerMetadata: trigger(redis.Addr, "api-key")})
@@ -178,7 +178,7 @@ func TestSecretsAreUsedOnlyAsTheClusterSays(t *testing.T) {
 		_, err := plain.Explain(t.Context(), &inspectv1.ExplainRequest{Namespace: "shop", Name: "orders"})
 		assert.Equal(c, codes.PermissionDenied, status.Code(err), "%v", err)
 		assert.ErrorContains(c, err, "names Secrets, which the scaler uses only for callers with a certificate")
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 	assert.Empty(t, i.secretsAsked(), "no refused call makes the scaler ask for a Secret")
 
 	active, err := keda.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Namespace: "shop", Name: "orders", ScalerMetadata: trigger(redis.Addr, "redis-auth")})
@@ -220,5 +220,5 @@ func TestAScaledObjectThatCantBeReadStopsNoOther(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		_, err := keda.IsActive(t.Context(), &externalscaler.ScaledObjectRef{Namespace: "shop", Name: "orders"})
 		assert.NoError(c, err)
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 }

@@ -35,7 +35,7 @@ func TestSentinelsLeadToTheMaster(t *testing.T) {
 	require.Eventually(t, func() bool {
 		replicas, err := master.Client().Wait(t.Context(), 2, time.Second).Result()
 		return err == nil && replicas == 2
-	}, 30*time.Second, tick)
+	}, deadline, tick)
 
 	// A sentinel that does not answer is left for another, and a master that does not for
 	// the one that takes its place.
@@ -65,7 +65,7 @@ func sentinel2(t *testing.T, sentinel *redistest.Sentinel, old *redistest.Server
 			}
 		}
 		return master != nil
-	}, 30*time.Second, 100*time.Millisecond)
+	}, deadline, 100*time.Millisecond)
 	return master
 }
 

@@ -84,7 +84,7 @@ func TestStart(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		response, err := http.Get("http://" + address + "/log-level")
 		return err != nil || response.Body.Close() != nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	s.Address = debug.Off
 	assert.NoError(t, s.Start(t.Context()))
 }

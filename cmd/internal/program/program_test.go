@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -50,6 +51,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestSignals(t *testing.T) {
+	// A shell has what it runs in the background ignore SIGINT, and so would the programs, after the first. Of what is
+	// caught here they have the default.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, os.Interrupt)
+	defer signal.Stop(caught)
 	for name, test := range map[string]struct {
 		kind   string
 		signal syscall.Signal

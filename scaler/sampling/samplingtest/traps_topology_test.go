@@ -56,7 +56,7 @@ func TestTrapOfADemotedMaster(t *testing.T) {
 			assert.Eventually(t, func() bool {
 				sample, err := depths(t, pool, server, q)
 				return err == nil && assert.EqualValues(t, 1, sample[0].Total(), "never what the old one has")
-			}, 5*time.Second, poll)
+			}, deadline, poll)
 			assert.EqualValues(t, 3, naive.LLen(t.Context(), "q").Val(), "the naive reading: on its old connection")
 		})
 	}
