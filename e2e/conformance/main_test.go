@@ -83,7 +83,7 @@ func process(t *testing.T, address, program string, args ...string) *exec.Cmd {
 			return false
 		}
 		return connection.Close() == nil
-	}, 20*time.Second, 20*time.Millisecond, "%s does not listen on %s", program, address)
+	}, time.Minute, 20*time.Millisecond, "%s does not listen on %s", program, address)
 	return cmd
 }
 
@@ -99,7 +99,7 @@ func backend(t *testing.T) string {
 	connection, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer func() { _ = connection.Close() }()
-	require.NoError(t, connection.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, connection.SetDeadline(time.Now().Add(time.Minute)))
 	for _, command := range []string{"RPUSH orders" + strings.Repeat(" message", 500), "SET text x"} {
 		_, err := fmt.Fprintf(connection, "%s\r\n", command)
 		require.NoError(t, err)
@@ -132,8 +132,9 @@ func silence(t *testing.T) string {
 func scalerProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "scaler")
-	build := exec.Command("go", "build", "-C", "../..", "-trimpath", "-o", program, "./cmd/scaler")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	// With GOFLAGS as they are, or nothing that is built already would be used.
+	build := exec.Command("go", "build", "-C", "../..", "-trimpath", "-buildvcs=false", "-o", program, "./cmd/scaler")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	text, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	return program
