@@ -122,7 +122,7 @@ $(TOOLS_DIR)/keda.yaml: $(TOOLS_DIR)/kubectl
 		$(abspath $<) kustomize $$dir/config/default > $(abspath $@).tmp.$$$$ && mv -f $(abspath $@).tmp.$$$$ $(abspath $@) || { rm -f $(abspath $@).tmp.$$$$; exit 1; }
 
 # Debian packages. Installed only where missing, so that a second run needs neither root nor the network, and one at a time:
-# apt-get fails beside another.
+# apt-get fails beside another. A server that a package starts must not get the lock (--close): it would keep it.
 # The race detector needs a C compiler.
 TEST_PACKAGES    := redis-server gcc libc6-dev openssl
 NODE_PACKAGES    := nodejs npm
@@ -143,7 +143,7 @@ if [ "$$(id -u)" != 0 ]; then \
 	echo "missing packages:$$missing; as root: apt-get install --no-install-recommends$$missing" >&2; exit 1; \
 fi; \
 echo "installing$$missing"; \
-DEBIAN_FRONTEND=noninteractive flock /var/lib/apt sh -c "apt-get update -q && apt-get install -y -q --no-install-recommends $$missing"
+DEBIAN_FRONTEND=noninteractive flock --close /var/lib/apt sh -c "apt-get update -q && apt-get install -y -q --no-install-recommends $$missing"
 endef
 
 .PHONY: system-packages test-packages node-packages job-packages browser-packages cluster-packages
