@@ -72,5 +72,28 @@ func RunFaults(ctx context.Context, keda func(contract.Trigger) (contract.KEDA, 
 			return Run(ctx, s, keda, nil)
 		}
 	}
-	return RunAll(runs, slowFaults...)
+	judged := RunAll(runs, slowFaults...)
+	JudgeAgain(judged, runs, func(name string) []string { return []string{Faults()[name].Fails} })
+	return judged
+}
+
+// JudgeAgain repeats each run in which other checks failed than wanted, alone and up to three times: the limits are of about a
+// second, and a busy machine may stand still for as long.
+func JudgeAgain(judged map[string]Judged, runs map[string]func() ([]contract.Result, error), wanted func(name string) []string) {
+	const repeats = 3
+	for _, name := range slices.Sorted(maps.Keys(runs)) {
+		for range repeats {
+			var failed []string
+			for _, r := range judged[name].Results {
+				if r.Status == contract.Fail {
+					failed = append(failed, r.Name)
+				}
+			}
+			if judged[name].Err == nil && slices.Equal(failed, wanted(name)) {
+				break
+			}
+			results, err := runs[name]()
+			judged[name] = Judged{results, err}
+		}
+	}
 }
