@@ -93,9 +93,6 @@ func TestServe(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(kubeconfig, env.KubeConfig, 0o600))
 	t.Setenv("KUBECONFIG", kubeconfig)
-	receiver := otlptest.Start(t)
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.HTTP)
-	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50") // ms
 
 	probes, metrics := freeAddress(t), freeAddress(t)
 	var out logBuffer
@@ -106,7 +103,11 @@ func TestServe(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, o, newLogger(o, o.logLevel, &out)) }()
+	logger := newLogger(o, o.logLevel, &out) // also gRPC's, which may not change while a server, as the receiver, is there
+	receiver := otlptest.Start(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.HTTP)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50") // ms
+	go func() { ended <- serve(ctx, o, logger) }()
 	for _, url := range []string{"http://" + probes + "/healthz", "http://" + probes + "/readyz", "http://" + metrics + "/metrics"} {
 		require.Eventually(t, func() bool {
 			response, err := http.Get(url)
