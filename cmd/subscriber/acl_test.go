@@ -19,7 +19,7 @@ import (
 // The rules of docs/subscriber.md, for the channel orders: what a worker may do with its
 // keys, and what else it needs in a cluster.
 const (
-	workerRule = "~orders ~{orders}:* &orders +type +exists +time +watch +multi +exec +ping +select" +
+	workerRule = "~orders ~{orders}:* &orders +type +exists +time +watch +unwatch +multi +exec +ping +select" +
 		" +llen +lindex +lrem +rpush +lmove +blmove +del +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zunionstore +zincrby" +
 		" +hset +xack +xreadgroup +xpending +xclaim +xautoclaim +xtrim +xinfo|groups +xgroup|create +xgroup|delconsumer +subscribe +client|setname"
 	clusterRule = "+cluster|slots +asking +command"
@@ -162,10 +162,25 @@ func TestWorkerRule(t *testing.T) {
 	assert.Empty(t, refused(t, server.Client()), "Pub/Sub")
 
 	for part := range strings.FieldsSeq(workerRule) {
-		if strings.HasPrefix(part, "+") {
+		if strings.HasPrefix(part, "+") && part != "+unwatch" { // which TestWorkerRuleAfterALookInVain has
 			assert.True(t, commands[part], "the rule has %s, and no worker ran it", part)
 		}
 	}
+}
+
+// A worker that looks before a transaction, and finds that there is nothing to do, or is refused the look, ends the watch: the
+// next transaction on that connection would otherwise fail for a key that it has nothing to do with.
+func TestWorkerRuleAfterALookInVain(t *testing.T) {
+	server := redistest.Start(t)
+	grant(t, server.Client(), workerRule)
+	monitor := server.Monitor(t)
+	worker := redis.NewClient(&redis.Options{Addr: server.Addr, Username: workerUser, Password: workerPassword})
+	t.Cleanup(func() { require.NoError(t, worker.Close()) })
+	require.NoError(t, worker.Watch(t.Context(), func(*redis.Tx) error { return nil }, key))
+	assert.NotContains(t, refused(t, server.Client()), "command unwatch")
+	commands := map[string]bool{}
+	ran(commands, monitor)
+	assert.True(t, commands["+unwatch"], "the rule has it, and the client does not run it")
 }
 
 // The same in a cluster, while a slot moves.
