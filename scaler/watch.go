@@ -90,14 +90,18 @@ func (s *Service) explainFollowed(ctx context.Context, f *followed) (*inspectv1.
 }
 
 // settledOnce is settled, but it waits once for each number of replicas: if somebody else has scaled, the HPA tells nothing of it
-// until its next sync, and the depth is news meanwhile.
+// until its next sync, and the depth is news meanwhile. Once the HPA has told, the next scaling is waited for, also one to the same number.
 func (s *Service) settledOnce(ctx context.Context, f *followed) (target.State, error) {
 	state, err := s.state(ctx, f.request)
-	if err != nil || !state.Unsettled || state.Replicas == f.unsettled {
-		return state, err
+	if err == nil && state.Unsettled && state.Replicas != f.unsettled {
+		state, err = s.settled(ctx, f.request)
 	}
-	if state, err = s.settled(ctx, f.request); err == nil && state.Unsettled {
+	switch {
+	case err != nil:
+	case state.Unsettled:
 		f.unsettled = state.Replicas
+	default:
+		f.unsettled = 0
 	}
 	return state, err
 }

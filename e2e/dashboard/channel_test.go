@@ -80,7 +80,7 @@ func TestChannel(t *testing.T) {
 	p.until(`document.querySelector(".plots").ariaLabel.includes("depth 700, band 250 to 750, 5 replicas")`)
 	assert.Contains(t, p.text(".p-settings"), "targetQueueDepth100", "what isn't mentioned is as before")
 	s.push(t, protocol.Envelope{Kind: protocol.KindChannel, Channel: &protocol.Channel{Key: "shop/orders", Gone: true}})
-	p.untilText(".notice", "This channel was deleted")
+	p.untilText(".notice", "This channel was deleted, or you may not read it any more")
 
 	p.press(escape)
 	p.until(`document.querySelector(".fleet")`)

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -83,13 +84,15 @@ func (r *Result) authenticate(metadata map[string]string, old map[string]any, au
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", kind, name, err)
 	}
-	read, err := r.secretsOf(metadata, spec, name)
+	taken := map[string]string{}
+	if err := r.variablesOf(taken, spec, name); err != nil {
+		return fmt.Errorf("%s %s: %w", kind, name, err)
+	}
+	read, err := r.secretsOf(taken, spec, name) // after the variables, as KEDA does: a Secret counts before one
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", kind, name, err)
 	}
-	if err := r.variablesOf(metadata, spec, name); err != nil {
-		return fmt.Errorf("%s %s: %w", kind, name, err)
-	}
+	r.merge(metadata, taken, name)
 	for source := range spec {
 		if source != "secretTargetRef" && source != "env" {
 			r.note("spec.%s of %s %s is not taken over: the scaler reads Secrets and the target's environment; see docs/migrating.md for the counterparts", source, kind, name)
@@ -106,6 +109,33 @@ func (r *Result) authenticate(metadata map[string]string, old map[string]any, au
 	return nil
 }
 
+// envFirst are the values that KEDA takes from a variable that the trigger names before those of an authentication. All others it takes
+// the other way round (order in redisConnectionInfo, pkg/scalers/redis_scaler.go).
+var envFirst = []string{"username", "password"}
+
+// valueOf is what a key of ours gives, whether it stands there, in a Secret or in the environment.
+func valueOf(key string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(key, "FromSecret"), trigger.FromEnvSuffix)
+}
+
+// merge adds what an authentication gives. The scaler refuses a value that is given twice: of those that the trigger gives, too, the
+// one stays that KEDA takes.
+func (r *Result) merge(metadata, taken map[string]string, name string) {
+	for _, key := range slices.Sorted(maps.Keys(taken)) {
+		value := valueOf(key)
+		variable := value + trigger.FromEnvSuffix
+		switch {
+		case key != value && metadata[value] != "", metadata[variable] != "" && slices.Contains(envFirst, value):
+			r.note("%s gives %s, which the trigger gives itself: it is not taken over", name, value)
+			continue
+		case metadata[variable] != "":
+			r.note("%s gives %s, which KEDA takes before the trigger's from the environment: it takes its place", name, value)
+			delete(metadata, variable)
+		}
+		metadata[key] = taken[key]
+	}
+}
+
 // secretsOf takes over what of an authentication is in Secrets, and returns these.
 func (r *Result) secretsOf(metadata map[string]string, spec map[string]any, name string) (read []string, err error) {
 	refs, _, err := unstructured.NestedSlice(spec, "secretTargetRef")
@@ -118,6 +148,7 @@ func (r *Result) secretsOf(metadata map[string]string, spec map[string]any, name
 		switch own, known := secrets[parameter]; {
 		case known:
 			metadata[own] = secret + "/" + key
+			delete(metadata, valueOf(own)+trigger.FromEnvSuffix)
 			if words := "Secret " + secret; !slices.Contains(read, words) {
 				read = append(read, words)
 			}

@@ -89,3 +89,25 @@ func TestOtherSourcesThanSecrets(t *testing.T) {
 	assert.Contains(t, notes, "spec.hashiCorpVault of TriggerAuthentication redis is not taken over")
 	assert.NotContains(t, notes, "let the scaler read the Secrets", "there are none")
 }
+
+// The scaler refuses a value that is given twice, so of several sources the one is left that KEDA takes.
+func TestAValueHasOneSource(t *testing.T) {
+	const both = `{env: [{parameter: password, name: OF_AUTH}], secretTargetRef: [{parameter: password, name: s, key: pw}]}`
+	for name, test := range map[string]struct{ metadata, spec, want string }{
+		"the trigger's own, not a variable": {`{address: "a:1", listName: mail}`, `{env: [{parameter: address, name: OF_AUTH}]}`, `{redisAddress: "a:1"}`},
+		"the trigger's own, not a Secret":   {`{address: "a:1", username: app, listName: mail}`, `{secretTargetRef: [{parameter: username, name: s, key: user}, {parameter: password, name: s, key: pw}]}`, `{redisAddress: "a:1", username: app, passwordFromSecret: s/pw}`},
+		"the trigger's password variable":   {`{address: "a:1", passwordFromEnv: OF_TRIGGER, listName: mail}`, both, `{redisAddress: "a:1", passwordFromEnv: OF_TRIGGER}`},
+		"the authentication's address":      {`{addressFromEnv: OF_TRIGGER, listName: mail}`, `{env: [{parameter: address, name: OF_AUTH}]}`, `{redisAddressFromEnv: OF_AUTH}`},
+		"the authentication's Secret":       {`{address: "a:1", listName: mail}`, both, `{redisAddress: "a:1", passwordFromSecret: s/pw}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := map[string]string{}
+			require.NoError(t, yaml.Unmarshal([]byte(test.want), &want))
+			got, _ := converted(t, scaledObject(t, "redis", test.metadata), Authentications{authentication(t, ofNamespace, "", test.spec)})
+			for _, key := range []string{"channelName", "queueType", "targetQueueDepth", "minReplicas", "maxReplicas"} {
+				delete(got, key)
+			}
+			assert.Equal(t, want, got)
+		})
+	}
+}

@@ -242,7 +242,7 @@ func withoutEnv(metadata map[string]string) map[string]string {
 	checked := map[string]string{}
 	for key, value := range metadata {
 		switch own, is := strings.CutSuffix(key, trigger.FromEnvSuffix); {
-		case !is:
+		case !is, own == "password", own == "sentinelPassword": // of passwords, that there is one is all that is checked
 			checked[key] = value
 		case own == "redisAddress":
 			checked[own] = trigger.DefaultRedisAddress

@@ -77,6 +77,8 @@ func TestConverted(t *testing.T) {
 		"sentinels":  {"redis-sentinel", `{addresses: "a:1,b:2", sentinelMaster: m, listName: mail}`, `{channelName: mail, queueType: List, redisMode: Sentinel, sentinelMaster: m, redisAddress: "a:1,b:2", targetQueueDepth: "5"}`},
 		"a stream":   {"redis-streams", `{address: "a:1", stream: s, consumerGroup: g, lagCount: "9", activationLagCount: "2"}`, `{channelName: s, queueType: Stream, consumerGroup: g, redisAddress: "a:1", targetQueueDepth: "9", activationQueueDepth: "2"}`},
 		"by its env": {"redis", `{addressFromEnv: ADDR, passwordFromEnv: PW, listName: mail}`, `{channelName: mail, queueType: List, redisAddressFromEnv: ADDR, passwordFromEnv: PW, targetQueueDepth: "5"}`},
+		"a user, and its password by env": {"redis-sentinel", `{addresses: "a:1", sentinelMaster: m, username: app, passwordFromEnv: PW, sentinelUsername: s, sentinelPasswordFromEnv: SPW, listName: mail}`,
+			`{channelName: mail, queueType: List, redisMode: Sentinel, sentinelMaster: m, redisAddress: "a:1", username: app, passwordFromEnv: PW, sentinelUsername: s, sentinelPasswordFromEnv: SPW, targetQueueDepth: "5"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := map[string]string{}

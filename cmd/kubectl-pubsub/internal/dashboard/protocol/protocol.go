@@ -135,7 +135,7 @@ type Point struct {
 type Channel struct {
 	Key        string      `json:"key"`
 	Full       bool        `json:"full,omitempty"`
-	Gone       bool        `json:"gone,omitempty"` // it was deleted
+	Gone       bool        `json:"gone,omitempty"` // it was deleted, or may not be read any more
 	Row        *Row        `json:"row,omitempty"`  // without Points
 	Decision   *Decision   `json:"decision,omitempty"`
 	NoDecision string      `json:"noDecision,omitempty"` // why there is none, where there is none

@@ -166,3 +166,14 @@ func TestABandIsReplayedWithBothEnds(t *testing.T) {
 	require.Len(t, known.Curves, 2)
 	assert.Nil(t, known.Curves[1].Speed)
 }
+
+// Replays with both ends take no longer than with one speed: each may have half of the messages.
+func TestABandIsOfHalfOfTheMessages(t *testing.T) {
+	past := Past{Channel: channelOf(), To: noon.Add(120 * time.Second)}
+	for i := range int64(120) {
+		depth := max(0, 2_000_000-40_000*i)
+		past.Points = append(past.Points, protocol.Point{Time: noon.Add(time.Duration(i) * time.Second), Depth: &depth, Replicas: 2, Ready: 2, Desired: 2})
+	}
+	_, err := Run(past, protocol.ReplayRequest{Changes: protocol.Changes{"policy": "Utilization", "workerConcurrency": 1}})
+	require.ErrorContains(t, err, "at most 1500000: choose a shorter window")
+}

@@ -28,7 +28,7 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 	}
 	known, older, found := s.fleet.Past(r.Key)
 	if !found {
-		return protocol.Answer{}, fmt.Errorf("there is no PubSubChannel %q here: it may have been deleted meanwhile", r.Key)
+		return protocol.Answer{}, fmt.Errorf("there is no PubSubChannel %q here: it may have been deleted meanwhile, or you may not read it any more", r.Key)
 	}
 	now := s.server.options.Now()
 	switch r.Kind {

@@ -246,7 +246,7 @@ func TestQuestions(t *testing.T) {
 		want    string
 	}{
 		"a wrong setting":    {protocol.Request{Kind: protocol.KindWhatIf, Key: "shop/orders", WhatIf: &protocol.WhatIfRequest{Changes: protocol.Changes{"maxReplicas": -1}}}, "spec.autoScaling.maxReplicas is -1"},
-		"no such channel":    {protocol.Request{Kind: protocol.KindOpen, Key: "shop/none"}, `there is no PubSubChannel "shop/none" here`},
+		"no such channel":    {protocol.Request{Kind: protocol.KindOpen, Key: "shop/none"}, `there is no PubSubChannel "shop/none" here: it may have been deleted meanwhile, or you may not read it any more`},
 		"another kind":       {protocol.Request{Kind: "delete", Key: "shop/orders"}, `the request is of kind "delete"`},
 		"a short record":     {protocol.Request{Kind: protocol.KindReplay, Key: "shop/orders"}, "the recorded window is 0s long"},
 		"too long ago":       {protocol.Request{Kind: protocol.KindWhatIf, Key: "shop/orders", WhatIf: &protocol.WhatIfRequest{SinceScale: &ages}}, "the last scaling was 1e+300 s ago: it must be at most"},

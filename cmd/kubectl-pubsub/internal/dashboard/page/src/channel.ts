@@ -184,7 +184,7 @@ export class ChannelView {
 
   private head(now: number): void {
     const row = this.row;
-    const notice = this.gone ? "This channel was deleted; showing what was known." : this.problem || (this.forbidden.history ?? "");
+    const notice = this.gone ? "This channel was deleted, or you may not read it any more; showing what was known." : this.problem || (this.forbidden.history ?? "");
     this.notice.hidden = notice === "";
     text(this.notice, notice);
     if (!row) return;
