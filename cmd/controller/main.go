@@ -68,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	level := &slog.LevelVar{}
 	level.Set(o.logLevel)
 	logger := newLogger(o, level, stderr)
+	grpclog.SetLoggerV2(program.QuietGRPC(logger)) // before anything uses gRPC: it is not guarded
 	if err := (debug.Server{Address: o.debugAddress, Level: level, Profiles: o.profiles, Logger: logger}).Start(ctx); err != nil {
 		logger.Error("the controller ended", "error", oneLine(err))
 		return program.Failed
@@ -79,12 +80,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// newLogger makes one structured log of ours and the libraries'.
+// newLogger makes one structured log of ours and the libraries' except gRPC's.
 func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
 	logger := program.NewLogger(output, level, o.logFormat)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
-	grpclog.SetLoggerV2(program.QuietGRPC(logger))
 	program.CatchStandardLog(logger)
 	return logger
 }

@@ -66,7 +66,7 @@ func ran(commands map[string]bool, monitor *redistest.Monitor) {
 }
 
 // liveThrough leads workers through all that may happen to them with one kind of queue.
-func liveThrough(t *testing.T, server *redistest.Server, kind kindOfQueue) {
+func liveThrough(t *testing.T, server *redistest.Server, kind kindOfQueue, monitor *redistest.Monitor) {
 	client := server.Client()
 	fail := handle(t, func(m string, _ int) int {
 		if m == payload(0) {
@@ -93,6 +93,7 @@ func liveThrough(t *testing.T, server *redistest.Server, kind kindOfQueue) {
 	require.Eventually(t, func() bool { return done.received() == 8 && kind.left(t, client) == 0 }, patient, often)
 	if kind.name == "List" {
 		liveThroughMore(t, client, done)
+		failATransaction(t, client, monitor)
 	}
 	survivor.terminate()
 	require.Zero(t, survivor.exitCode())
@@ -121,6 +122,22 @@ func liveThroughMore(t *testing.T, client *redis.Client, done *handler) {
 	}, patient, often)
 }
 
+// failATransaction has a transaction fail that watches a key: the counter is of another type while a spare element is missing. The
+// connection no longer watches the key after that, or a transaction of another kind would be aborted on it.
+func failATransaction(t *testing.T, client *redis.Client, monitor *redistest.Monitor) {
+	t.Helper()
+	aside := queue.DoneKey(key) + ":aside"
+	require.NoError(t, client.Rename(t.Context(), queue.DoneKey(key), aside).Err())
+	require.NoError(t, client.Set(t.Context(), queue.DoneKey(key), "no counter", 0).Err())
+	require.NoError(t, client.RPop(t.Context(), queue.SpareKey(key)).Err())
+	require.Eventually(t, func() bool {
+		commands := map[string]bool{}
+		ran(commands, monitor)
+		return commands["+unwatch"]
+	}, patient, often)
+	require.NoError(t, client.Rename(t.Context(), aside, queue.DoneKey(key)).Err())
+}
+
 // With the rule of docs/subscriber.md no command of a worker's is refused, whatever
 // happens to it, and every command in the rule is one that a worker runs.
 func TestWorkerRule(t *testing.T) {
@@ -146,7 +163,7 @@ func TestWorkerRule(t *testing.T) {
 		server := redistest.Start(t)
 		grant(t, server.Client(), workerRule)
 		monitor := server.Monitor(t)
-		liveThrough(t, server, kind)
+		liveThrough(t, server, kind, monitor)
 		assert.Empty(t, refused(t, server.Client()), kind.name)
 		ran(commands, monitor)
 	}

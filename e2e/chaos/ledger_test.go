@@ -65,8 +65,9 @@ type ledger struct {
 
 	mu        sync.Mutex
 	published int
-	// undoing says that the server is losing what it confirmed, and undone that this is not published again yet.
-	undoing, undone bool
+	// losses is twice the number of times that the server has lost what it had confirmed, and one less while it does. recorded is what
+	// it was when messages were published last: until that is the same, what the server has is not known.
+	losses, recorded int
 
 	ended   int // different messages that were accepted or refused
 	unique  []outcome
@@ -84,29 +85,30 @@ func newLedger(total int, distinct bool) *ledger {
 	return l
 }
 
-// publish notes that the server has confirmed so many messages, from the first one on.
-func (l *ledger) publish(messages int) {
+// publish notes that the server has confirmed so many messages, from the first one on. losses is what they were before it was asked.
+func (l *ledger) publish(messages, losses int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.published, l.undone = messages, l.undoing
+	l.published, l.recorded = messages, losses
 }
 
 // undo has the server lose messages that it had confirmed: until they are published again, it is not known which.
 func (l *ledger) undo(lose func()) {
-	set := func(undoing bool) {
+	step := func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.undoing, l.undone = undoing, true
+		l.losses++
 	}
-	set(true)
+	step()
+	defer step()
 	lose()
-	set(false)
 }
 
-func (l *ledger) isUndone() bool {
+// known tells whether the counts are what the server has; if the losses are the same later, they were all the time.
+func (l *ledger) known() (losses int, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.undone
+	return l.losses, l.losses%2 == 0 && l.recorded == l.losses
 }
 
 // counts are how many messages were published, and how many of them have ended.

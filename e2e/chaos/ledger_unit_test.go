@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/internal/redistest"
+	"github.com/jawaracloud/pubsub-operator/scaler/queue"
 )
 
 // deliverAll ends each message once, except those that are left out.
@@ -48,6 +51,43 @@ func TestTheLedgerTellsEqualPayloadsApart(t *testing.T) {
 		l.end("m2", id, delivery{now, "w"})
 	}
 	require.Equal(t, []string{"m2"}, l.renamed)
+}
+
+// What was confirmed before a loss says nothing about what the server has after it, however late that is noted.
+func TestTheLedgerKnowsWhatTheServerHas(t *testing.T) {
+	l := newLedger(10, true)
+	asked, known := l.known()
+	require.True(t, known, "that nothing is published")
+	l.undo(func() {
+		during, known := l.known()
+		require.False(t, known)
+		l.publish(4, during)
+		_, known = l.known()
+		require.False(t, known)
+	})
+	_, known = l.known()
+	require.False(t, known)
+	l.publish(5, asked)
+	_, known = l.known()
+	require.False(t, known, "that was confirmed before")
+	asked, _ = l.known()
+	l.publish(3, asked)
+	again, known := l.known()
+	require.True(t, known)
+	require.Equal(t, asked, again)
+}
+
+// A publisher that finds all messages there has the ledger know it: what is read until all are delivered is compared, too.
+func TestAPublisherThatFindsAllThereHasItKnown(t *testing.T) {
+	l := newLedger(10, true)
+	p := publisher{kind: queue.List, client: newClient(t, redistest.Start(t).Addr), ledger: l, rate: 1000}
+	require.NoError(t, p.run(t.Context()))
+	l.undo(func() {})
+	require.NoError(t, p.run(t.Context()))
+	_, known := l.known()
+	require.True(t, known)
+	published, _ := l.counts()
+	require.Equal(t, 10, published)
 }
 
 func TestCauses(t *testing.T) {

@@ -35,13 +35,12 @@ type publisher struct {
 // run returns when all are published, or ctx ends. It may be called again, for what the server has lost since.
 func (p *publisher) run(ctx context.Context) error {
 	start := time.Now()
-	before := p.publish(ctx, 0, 0)
+	before := p.record(ctx, 0, 0)
 	published, due := before, before
 	for published < p.ledger.total {
 		due = min(p.ledger.total, max(due, before+int(time.Since(start).Seconds()*float64(p.rate))))
 		if published < due {
-			published = p.publish(ctx, published, min(due, published+mostAtOnce))
-			p.ledger.publish(published)
+			published = p.record(ctx, published, min(due, published+mostAtOnce))
 		}
 		if published < due && published+mostAtOnce >= due || published == due {
 			spend(ctx, often)
@@ -51,6 +50,14 @@ func (p *publisher) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// record publishes messages, and has the ledger know what the server has.
+func (p *publisher) record(ctx context.Context, from, to int) int {
+	losses, _ := p.ledger.known()
+	published := p.publish(ctx, from, to)
+	p.ledger.publish(published, losses)
+	return published
 }
 
 // publish publishes messages, and returns up to which the server has them: that may be fewer than it had, if it lost some.

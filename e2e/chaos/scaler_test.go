@@ -59,13 +59,13 @@ func (r *reader) read(ctx context.Context) (queue.Depth, error) {
 // is at fault; only a depth that says it is a lower bound may be lower.
 func (r *reader) watch(ctx context.Context) {
 	for spend(ctx, tick) {
-		undone := r.ledger.isUndone()
+		before, known := r.ledger.known()
 		published, endedBefore := r.ledger.counts()
 		depth, err := r.read(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if undone || r.ledger.isUndone() {
+		if since, _ := r.ledger.known(); !known || since != before {
 			continue // what is published is not known
 		}
 		if err != nil {

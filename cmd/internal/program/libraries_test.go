@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,6 +110,41 @@ func TestAnAnswerThatNobodyAskedFor(t *testing.T) {
 	level, text := said(t, told)
 	assert.Equal(t, "DEBUG", level)
 	assert.Equal(t, `Unsolicited response received on idle HTTP channel starting with "…"; err=<nil>`, text)
+}
+
+// exhausted is a listener of a process with too many open files, until it is closed.
+type exhausted struct {
+	net.Listener
+	closed chan struct{}
+}
+
+func (e exhausted) Accept() (net.Conn, error) {
+	select {
+	case <-e.closed:
+		return nil, net.ErrClosed
+	default:
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+}
+
+// A server that can take no connections answers no probe either: that is told whatever the level is.
+func TestAServerThatTakesNoConnectionsIsAnError(t *testing.T) {
+	told := caught(t, slog.LevelError)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	closed := make(chan struct{})
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		server := http.Server{ReadHeaderTimeout: time.Minute}
+		_ = server.Serve(exhausted{listener, closed})
+	})
+	require.Eventually(t, func() bool { return strings.Contains(told.String(), "\n") }, time.Minute, time.Millisecond)
+	close(closed)
+	serving.Wait()
+	first, _, _ := strings.Cut(told.String(), "\n")
+	assert.Contains(t, first, `"level":"ERROR"`)
+	assert.Contains(t, first, "too many open files")
 }
 
 func TestAPanicOfAHandlerIsAnError(t *testing.T) {

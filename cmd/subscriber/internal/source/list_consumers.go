@@ -49,10 +49,13 @@ func (l *List) Maintain(ctx context.Context) {
 // does not know the server's time, and by a wrong one a lease has ended that its worker has just extended, or ends
 // too late and is cut to what has long ended.
 func (l *List) maintain(ctx context.Context) error {
-	var err error
-	for _, step := range []func(context.Context) error{l.heartbeat, l.reclaim, l.mendLeases} {
-		if err = step(ctx); err != nil {
-			break
+	err := l.heartbeat(ctx)
+	if err != nil && !isFull(err) {
+		return err // the server is away: the next heartbeat must not wait for what it would not take either (reclaimGrace)
+	}
+	for _, step := range []func(context.Context) error{l.reclaim, l.mendLeases} {
+		if err == nil {
+			err = step(ctx)
 		}
 	}
 	full := isFull(err)

@@ -300,6 +300,23 @@ func TestListTellsAgainWhatTheServerDidNotTake(t *testing.T) {
 	}
 }
 
+// A server that is away takes no ends either. A heartbeat that waited for each of them would come too late, when the
+// server is back: others wait reclaimGrace for it.
+func TestListTellsNothingAgainWithoutAHeartbeat(t *testing.T) {
+	b := newTestbed(t)
+	b.push(t, "m")
+	l := b.list(t)
+	m := fetchOne(t, l)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, l.Ack(gone, m))
+	b.lost.lose("time")
+	require.ErrorIs(t, l.maintain(t.Context()), errLost)
+	require.EqualValues(t, 1, b.depth(t).InFlight)
+	require.NoError(t, l.maintain(t.Context()))
+	require.Zero(t, b.depth(t).InFlight)
+}
+
 func TestListCloseLeavesWhatIsGivenBackToOthers(t *testing.T) {
 	b := newTestbed(t)
 	b.push(t, "1", "2", "3")
