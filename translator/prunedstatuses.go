@@ -34,7 +34,10 @@ type prunedStatuses struct {
 type prunedStatus struct {
 	uid           types.UID
 	written, kept v1.PubSubChannelStatus
-	refusal       string // the API server's message; empty where it kept a part
+	// read is kept as a watch may tell of it that goes by a CRD of before: without all that was ever
+	// dropped. The next CRD may know some of that, and still not all.
+	read    v1.PubSubChannelStatus
+	refusal string // the API server's message; empty where it kept a part
 }
 
 // channelID tells a channel from one of the same name that came before.
@@ -56,7 +59,9 @@ func (p *prunedStatuses) whole(key channelID, stored v1.PubSubChannelStatus) v1.
 	if !ok {
 		return stored
 	}
-	if pruned.uid != key.uid || !apiequality.Semantic.DeepEqual(pruned.kept, stored) {
+	ours := pruned.uid == key.uid &&
+		(apiequality.Semantic.DeepEqual(pruned.kept, stored) || apiequality.Semantic.DeepEqual(pruned.read, stored))
+	if !ours || apiequality.Semantic.DeepEqual(pruned.written, stored) { // the latter is whole by now
 		delete(p.statuses, key.NamespacedName)
 		return stored
 	}
@@ -93,11 +98,12 @@ func (p *prunedStatuses) add(key channelID, written, kept v1.PubSubChannelStatus
 	}
 	// A watch goes by the CRD that was there when it began, for a minute and more after
 	// another was put in: what is written may be whole, and still be read without a part.
-	if kept, err = without(kept, p.dropped); err != nil {
+	read, err := without(kept, p.dropped)
+	if err != nil {
 		return news, err
 	}
-	if !apiequality.Semantic.DeepEqual(written, kept) {
-		p.set(key, prunedStatus{written: *written.DeepCopy(), kept: kept})
+	if !apiequality.Semantic.DeepEqual(written, read) {
+		p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *kept.DeepCopy(), read: read})
 	}
 	return news, nil
 }
@@ -108,7 +114,11 @@ func (p *prunedStatuses) refuse(key channelID, written, stored v1.PubSubChannelS
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.statuses[key.NamespacedName]
-	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), refusal: message})
+	read, err := without(stored, p.dropped)
+	if err != nil {
+		read = stored
+	}
+	p.set(key, prunedStatus{written: *written.DeepCopy(), kept: *stored.DeepCopy(), read: *read.DeepCopy(), refusal: message})
 	return last.refusal != message
 }
 

@@ -49,7 +49,7 @@ func TestPrunedStatuses(t *testing.T) {
 	// The CRD is brought up to date, and the watch goes by the older one for a while.
 	assert.Empty(t, add(written, written))
 	assert.Equal(t, written, p.whole(key, pruned))
-	assert.Equal(t, pruned, p.stored(key, written))
+	assert.Equal(t, written, p.stored(key, written))
 	assert.Equal(t, written, p.whole(key, written))
 	assert.Empty(t, p.statuses)
 
@@ -63,6 +63,44 @@ func TestPrunedStatuses(t *testing.T) {
 	assert.Empty(t, add(written, pruned))
 	p.forget(key.NamespacedName)
 	assert.Empty(t, p.statuses)
+}
+
+// The CRD is brought up to date in two steps: what the first of them brings is read again, or not
+// yet, and what it still lacks counts as written either way.
+func TestACRDThatIsBroughtUpToDateInSteps(t *testing.T) {
+	var p prunedStatuses
+	key := channelID{types.NamespacedName{Namespace: "shop", Name: "orders"}, "1"}
+	whole := func() v1.PubSubChannelStatus {
+		return v1.PubSubChannelStatus{ObservedGeneration: 1, DesiredReplicas: 4, Selector: "a=b", WorkerImage: "worker:1"}
+	}
+	first, second := whole(), whole()
+	first.DesiredReplicas, first.WorkerImage = 0, ""
+	second.WorkerImage = ""
+	news, err := p.add(key, whole(), first)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"desiredReplicas", "workerImage"}, news)
+
+	for range 2 {
+		news, err = p.add(key, whole(), second)
+		require.NoError(t, err)
+		assert.Empty(t, news, "told once")
+		assert.Equal(t, whole(), p.whole(key, first), "the watch goes by the first CRD")
+		assert.Equal(t, whole(), p.whole(key, second), "the watch goes by the second one")
+		assert.Equal(t, second, p.stored(key, whole()), "what is gone again is taken away, too")
+	}
+	theirs := second
+	theirs.DesiredReplicas = 7
+	assert.Equal(t, theirs, p.whole(key, theirs), "somebody else wrote it")
+
+	// One that is refused meanwhile.
+	next := whole()
+	next.Phase = v1.PhaseRunning
+	_, err = p.add(key, whole(), second)
+	require.NoError(t, err)
+	assert.True(t, p.refuse(key, next, p.stored(key, whole()), "no"))
+	assert.Equal(t, next, p.whole(key, first))
+	assert.Equal(t, next, p.whole(key, second))
+	assert.False(t, p.refuse(key, next, p.stored(key, next), "no"), "told once")
 }
 
 // A CRD may also lack a part of a field: what else is in it counts, too, and is told.

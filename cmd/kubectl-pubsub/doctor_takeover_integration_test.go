@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -52,7 +53,7 @@ func TestDoctorKnowsWhichSecretKEDAReads(t *testing.T) {
 		}}}},
 	})
 	assert.Empty(t, examine(), "without KEDA there is nothing to say")
-	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "bases", "keda.sh_clustertriggerauthentications.yaml")}}
+	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "bases", "keda.sh_clustertriggerauthentications.yaml")}, MaxTime: 3 * time.Minute} // a busy machine needs more than 10 s
 	_, err = envtest.InstallCRDs(c.env.Config, crds)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, envtest.UninstallCRDs(c.env.Config, crds)) })

@@ -107,6 +107,7 @@ func TestPodsFromBeforeAnUpgradeKeepTheirSecret(t *testing.T) {
 	upgrade(nowhere)
 	assert.Equal(t, release+"-keda-cert", s.kedaReads())
 	require.NotNil(t, s.secret("server-tls", systemNamespace), "pods from before mount it")
+	require.NotNil(t, s.secret("people-tls", systemNamespace), "pods from before name it for kubectl pubsub")
 	const scalers = "app.kubernetes.io/component=scaler"
 	pod := strings.Fields(s.kubectlIn(systemNamespace, "get", "pods", "--selector", scalers, "--field-selector", "status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}"))
 	require.NotEmpty(t, pod)
@@ -125,6 +126,7 @@ func TestPodsFromBeforeAnUpgradeKeepTheirSecret(t *testing.T) {
 	s.until(installTimeout, "the new version is rolled out", func(ctx context.Context) error { return available(ctx, systemNamespace, release+"-scaler") })
 	upgrade()
 	assert.Nil(t, s.secret("server-tls", systemNamespace), "nobody mounts it any more")
+	assert.Nil(t, s.secret("people-tls", systemNamespace), "nobody names it any more")
 	require.NoError(t, fleet.cycles(1, time.Second, func(time.Duration) {}))
 	assert.Empty(t, s.kedaErrors(since), "KEDA's errors about the fleet")
 }

@@ -10,7 +10,7 @@ A Secret that the controller fills (tls.mode=managed). Rendering no keys keeps H
 data at all, Helm would delete it all where a version between rendered some.
 What an older chart has is taken over by the controller, from the Secret that it made. So this stays until that is done: old pods
 still mount it, and KEDA reads it.
-Takes a dict of root, name, namespace, component, old, the older Secret's name, and deployment, whose pods may mount it.
+Takes a dict of root, name, namespace, component, old, the older Secret's name, and deployment, whose pods may use it.
 */}}
 {{- define "pubsub-operator.managedSecret" -}}
 apiVersion: v1
@@ -40,8 +40,8 @@ data:
 
 {{/*
 "true" as long as Helm must not delete the Secret of an older chart: it is this release's and has a certificate, and when this is
-rendered the controller has not filled the new one yet, or there may be pods that mount the older one, because their rollout is
-stuck. Takes a dict of root, name, namespace, old and, if pods may mount that, deployment.
+rendered the controller has not filled the new one yet, or there may be pods that use the older one, because their rollout is
+stuck. Takes a dict of root, name, namespace, old and, if pods may use that, deployment.
 */}}
 {{- define "pubsub-operator.formerStays" -}}
 {{- if .old }}
@@ -53,25 +53,26 @@ stuck. Takes a dict of root, name, namespace, old and, if pods may mount that, d
 {{- $whole := and (get $data "ca.crt") (get $data "tls.crt") (get $data "tls.key") }}
 {{- $filled := get ($new.data | default dict) "tls.crt" }}
 {{- if and $whole (eq $owner .root.Release.Name) (eq $home .root.Release.Namespace) }}
-{{- if or (not $filled) (include "pubsub-operator.mayBeMounted" .) }}true{{ end }}
+{{- if or (not $filled) (include "pubsub-operator.mayBeUsed" .) }}true{{ end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/*
-"true" if pods of a Deployment may mount the Secret of an older chart: it says so itself, or has pods from before it was last
-changed. Pods can't be asked: who upgrades may not be allowed to list them. Takes a dict of namespace, old and deployment.
+"true" if pods of a Deployment may use the Secret of an older chart: it says so itself, or has pods from before it was last changed.
+They mount it, or name it for kubectl pubsub, which asks those that are ready. Pods can't be asked: who upgrades may not be allowed to
+list them. Takes a dict of namespace, old and deployment.
 */}}
-{{- define "pubsub-operator.mayBeMounted" -}}
+{{- define "pubsub-operator.mayBeUsed" -}}
 {{- if .deployment }}
 {{- $deployment := lookup "apps/v1" "Deployment" .namespace .deployment | default dict }}
 {{- $seen := ge (dig "status" "observedGeneration" 0 $deployment | int) (dig "metadata" "generation" 0 $deployment | int) }}
 {{- $pods := dig "status" "replicas" 0 $deployment | int }}
-{{- $mounts := false }}
+{{- $uses := eq (dig "spec" "template" "metadata" "annotations" "pubsub.jawaracloud.io/people-secret" "" $deployment) .old }}
 {{- range dig "spec" "template" "spec" "volumes" list $deployment }}
-{{- if eq (dig "secret" "secretName" "" .) $.old }}{{ $mounts = true }}{{ end }}
+{{- if eq (dig "secret" "secretName" "" .) $.old }}{{ $uses = true }}{{ end }}
 {{- end }}
-{{- if or $mounts (not $seen) (lt (dig "status" "updatedReplicas" 0 $deployment | int) $pods) }}true{{ end }}
+{{- if or $uses (not $seen) (lt (dig "status" "updatedReplicas" 0 $deployment | int) $pods) }}true{{ end }}
 {{- end }}
 {{- end }}
 

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
@@ -68,4 +71,21 @@ func TestAnAPIServerThatIsDownIsAProblem(t *testing.T) {
 	require.Len(t, found, 1)
 	assert.Equal(t, Problem, found[0].Severity)
 	assert.Contains(t, found[0].Message, "can't be reached: dial tcp")
+}
+
+// Without KEDA there is no such path, and nothing to say here. A proxy's words, which are no Status of the API server's
+// either, say nothing of KEDA: what it reads is not known then.
+func TestOnlyWithoutKEDAItReadsNothing(t *testing.T) {
+	in := connect.Installation{Authentication: "op", KEDASecret: types.NamespacedName{Namespace: "keda", Name: "op-keda-cert"}}
+	for status, want := range map[int][]Severity{http.StatusNotFound: nil, http.StatusServiceUnavailable: {Unknown}, http.StatusForbidden: {Unknown}} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "a proxy's words", status) }))
+		t.Cleanup(server.Close)
+		cluster, err := connect.NewCluster(&rest.Config{Host: server.URL})
+		require.NoError(t, err)
+		var got []Severity
+		for _, finding := range (Options{Cluster: cluster, Now: time.Now()}).kedaReads(t.Context(), in) {
+			got = append(got, finding.Severity)
+		}
+		assert.Equal(t, want, got, http.StatusText(status))
+	}
 }

@@ -28,7 +28,7 @@ func (o Options) kedaReads(ctx context.Context, in connect.Installation) []Findi
 	}
 	authentication, err := o.get(ctx, authenticationKind, in.Authentication)
 	switch {
-	case apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse): // there is no such kind without KEDA, which is told of elsewhere
+	case apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse): // there is no such kind without KEDA, which is told of elsewhere
 		return nil
 	case apierrors.IsNotFound(err):
 		return []Finding{{Problem, subject, fmt.Sprintf("there is no ClusterTriggerAuthentication %s, by which KEDA gets its certificate: its calls to the scaler fail", in.Authentication), upgradeAgain(in)}}
