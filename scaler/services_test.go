@@ -41,6 +41,7 @@ var beside = map[string]struct {
 	reflectionalphapb.ServerReflection_ServiceDesc.ServiceName: {func(ctx context.Context, tr *trial) error {
 		stream, err := reflectionalphapb.NewServerReflectionClient(tr.connection).ServerReflectionInfo(ctx)
 		if err == nil {
+			//nolint:staticcheck // deprecated, and served to clients that know no other
 			_ = stream.Send(&reflectionalphapb.ServerReflectionRequest{MessageRequest: &reflectionalphapb.ServerReflectionRequest_ListServices{}}) // a refusal is received
 			_, err = stream.Recv()
 		}
