@@ -103,7 +103,7 @@ func TestServe(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	logger := newLogger(o, o.logLevel, &out) // also gRPC's, which may not change while a server, as the receiver, is there
+	logger := newLogger(o, o.logLevel, &out)
 	receiver := otlptest.Start(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.HTTP)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50") // ms
