@@ -16,6 +16,7 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 
 FROM modules AS build
 COPY api api
+COPY certificates certificates
 COPY cmd cmd
 COPY proto proto
 COPY scaler scaler
