@@ -68,7 +68,7 @@ longest := ./translator ./cmd/subscriber ./scaler/broker ./scaler/sampling/sampl
 test: test-packages envtest-binaries ## Install what the tests need, and run the unit and integration tests with -race
 	@echo 'testing the product: unit tests, a real redis-server, a real kube-apiserver (10 to 18 minutes on 2 cores, and about 25 the first time; nothing is told before the longest ends)'
 	packages=$$($(GO) list -tags integration ./... | grep -vxF "$$($(GO) list $(without_goroutines))"); \
-	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -vet=off -tags integration -p 4 -parallel 8 -timeout 60m $(longest) $$packages
+	KUBEBUILDER_ASSETS=$(TOOLS_DIR) $(GO) test -race -vet=off -tags integration -p 3 -parallel 8 -timeout 60m $(longest) $$packages
 	$(static) test -vet=off -trimpath -timeout 30m $(without_goroutines)
 	@echo 'testing the test cluster and the demo'
 	$(GO) -C e2e test -race -vet=off -timeout 30m ./...
