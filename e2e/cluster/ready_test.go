@@ -18,8 +18,7 @@ import (
 // A containerd that has just started listens, and refuses all that the kubelet asks for: a kubelet that starts by
 // then ends at once.
 func TestARuntimeThatOnlyListensIsNotReady(t *testing.T) {
-	// Not t.TempDir: the path of a socket may not be long.
-	dir, err := os.MkdirTemp("", "cri")
+	dir, err := os.MkdirTemp("", "cri") //nolint:usetesting // the path of a socket may not be long
 	if err != nil {
 		t.Fatal(err)
 	}
