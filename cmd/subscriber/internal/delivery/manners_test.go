@@ -337,34 +337,6 @@ func TestAHandlerThatEndsFinishesItsRequests(t *testing.T) {
 	require.EqualValues(t, 1, calls.Load())
 }
 
-// goAway reads a request by hand, and says goodbye: last is whether it was the last one that it took.
-func goAway(conn net.Conn, last bool, code http2.ErrCode) {
-	if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
-		return
-	}
-	framer := http2.NewFramer(conn, conn)
-	_ = framer.WriteSettings()
-	for {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			return
-		}
-		switch f := frame.(type) {
-		case *http2.SettingsFrame:
-			if !f.IsAck() {
-				_ = framer.WriteSettingsAck()
-			}
-		case *http2.HeadersFrame:
-			taken := uint32(0)
-			if last {
-				taken = f.StreamID
-			}
-			_ = framer.WriteGoAway(taken, code, nil)
-			return
-		}
-	}
-}
-
 // withoutTLS is the address of a handler of HTTP/2 without TLS.
 func withoutTLS(t *testing.T, answer http.HandlerFunc) string {
 	t.Helper()
@@ -393,26 +365,26 @@ func pass(conn net.Conn, address string) {
 // answered has failed.
 func TestAHandlerThatGoesAwayInTheMiddle(t *testing.T) {
 	for name, tc := range map[string]struct {
-		taken bool
-		code  http2.ErrCode
-		want  int64 // calls of the next connection's handler
+		last func(stream uint32) uint32 // that was taken
+		code http2.ErrCode
+		want int64 // calls of the next connection's handler
 	}{
-		"not taken":        {false, http2.ErrCodeNo, 1},
-		"taken, and ended": {true, http2.ErrCodeInternal, 0},
+		"not taken":        {none, http2.ErrCodeNo, 1},
+		"taken, and ended": {all, http2.ErrCodeInternal, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
 			next := withoutTLS(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
 			address, _ := accept(t, func(n int, conn net.Conn) {
 				if n == 1 {
-					goAway(conn, tc.taken, tc.code)
+					byHand(conn, goodbye(tc.code, tc.last))
 					return
 				}
 				pass(conn, next)
 			})
 			d := deliverTo(address, func(o *delivery.Options) { o.Protocol = delivery.HTTP2 })
 			err := d.Deliver(t.Context(), message)
-			if tc.taken {
+			if tc.want == 0 {
 				require.Equal(t, failed, kindOf(err), err)
 			} else {
 				require.NoError(t, err)

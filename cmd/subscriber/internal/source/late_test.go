@@ -59,6 +59,22 @@ func (b *testbed) behind(t *testing.T) (Options, *redistest.Late) {
 	return o, late
 }
 
+// takesLate is a worker that has looked in vain for what it asked for: the server gets that, of the message n, when take is delivered.
+func (b *testbed) takesLate(t *testing.T, with func(*Options)) (l *List, take *redistest.Held) {
+	t.Helper()
+	o, late := b.behind(t)
+	with(&o)
+	l = NewList(o)
+	require.NoError(t, l.Recover(t.Context()))
+	b.push(t, "m", "n")
+	require.NoError(t, l.Ack(t.Context(), fetchOne(t, l))) // it knows of another
+	take = late.Hold("multi")
+	_, err := l.Fetch(t.Context(), 1, true)
+	require.Error(t, err)
+	require.NoError(t, l.Recover(t.Context()))
+	return l, take
+}
+
 // longAfter is when no command that was sent was expected any more.
 const longAfter = time.Minute
 
@@ -147,15 +163,7 @@ func TestLateBurial(t *testing.T) {
 // A message that the server gave to a worker that has ended since is found, with its lease.
 func TestLateTakeAfterACleanEnd(t *testing.T) {
 	b := newTestbed(t)
-	o, late := b.behind(t)
-	l := NewList(o)
-	require.NoError(t, l.Recover(t.Context()))
-	b.push(t, "m", "n")
-	require.NoError(t, l.Ack(t.Context(), fetchOne(t, l))) // it knows of another
-	take := late.Hold("multi")
-	_, err := l.Fetch(t.Context(), 1, true)
-	require.Error(t, err)
-	require.NoError(t, l.Recover(t.Context()))
+	l, take := b.takesLate(t, func(*Options) {})
 	require.NoError(t, l.Close(t.Context()))
 	take.Deliver()
 	require.EqualValues(t, 1, b.depth(t).Total())
@@ -172,16 +180,7 @@ func TestLateTakeAfterACleanEnd(t *testing.T) {
 // as if its worker was gone.
 func TestLateTakeOfAWorkerThatLives(t *testing.T) {
 	b := newTestbed(t)
-	o, late := b.behind(t)
-	o.MaxDeliveries = 1
-	l := NewList(o)
-	require.NoError(t, l.Recover(t.Context()))
-	b.push(t, "m", "n")
-	require.NoError(t, l.Ack(t.Context(), fetchOne(t, l))) // it knows of another
-	take := late.Hold("multi")
-	_, err := l.Fetch(t.Context(), 1, true)
-	require.Error(t, err)
-	require.NoError(t, l.Recover(t.Context()))
+	l, take := b.takesLate(t, func(o *Options) { o.MaxDeliveries = 1 })
 	take.Deliver()
 	require.EqualValues(t, 1, b.depth(t).InFlight)
 	require.NoError(t, l.maintain(t.Context()))
