@@ -148,10 +148,12 @@ func TestThePlugin(t *testing.T) {
 	p.untilText(".replayed .problem", "a replay needs at least")
 	p.turn("#knob-cooldownPeriod", 10)
 	deadline := time.Now().Add(shortestReplay + 2*patience)
-	for depth := int64(410); !value[bool](p, `Boolean(document.querySelector(".replayed .figures"))`); depth -= 10 {
+	// Nothing counts arrivals: only a steep fall, to a depth that lasts, tells how fast workers are.
+	const left = 50
+	for depth := int64(410); !value[bool](p, `Boolean(document.querySelector(".replayed .figures"))`); depth = max(left, depth-120) {
 		require.True(t, time.Now().Before(deadline), p.text(".replayed"))
-		a.decide(t, "orders", max(160, depth))
-		p.untilText(".figure-depth", fmt.Sprint(max(160, depth)))
+		a.decide(t, "orders", depth)
+		p.untilText(".figure-depth", fmt.Sprint(depth))
 		next := time.Now().Add(3 * time.Second)
 		p.until(fmt.Sprintf("Date.now() >= %d", next.UnixMilli()))
 		p.click(".replay .primary")
