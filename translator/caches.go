@@ -23,6 +23,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/ownership"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
 	"github.com/jawaracloud/pubsub-operator/translator/status"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // slimForeignBudget keeps what tells which pods a budget selects, and whether it may be
@@ -50,7 +51,7 @@ func slimForeignBudget(budget *policyv1.PodDisruptionBudget) *policyv1.PodDisrup
 // needs.
 type Caches struct {
 	config     *rest.Config
-	namespaces []string // none: all
+	namespaces *watched.Namespaces // nil: all
 	owned      ownership.Decoded
 
 	// Parts of objects that are the same for most channels.
@@ -65,9 +66,18 @@ type Caches struct {
 }
 
 // NewCaches makes them for a manager with that configuration. They hold, and the controller works
-// on, the objects of those namespaces; without any, of all.
-func NewCaches(config *rest.Config, namespaces ...string) *Caches {
+// on, the objects of those namespaces; of all if they are nil.
+func NewCaches(config *rest.Config, namespaces *watched.Namespaces) *Caches {
 	return &Caches{config: config, namespaces: namespaces}
+}
+
+// NewCache makes the manager's cache (manager.Options.NewCache), with Options.
+func (c *Caches) NewCache(config *rest.Config, options cache.Options) (cache.Cache, error) {
+	objects, err := cache.New(config, options)
+	if err != nil {
+		return nil, err
+	}
+	return c.namespaces.Guard(objects), nil
 }
 
 // Options are those of the manager's cache. It holds the operator's own Deployments alone,
@@ -77,55 +87,29 @@ func NewCaches(config *rest.Config, namespaces ...string) *Caches {
 // A PubSubChannel that can't be decoded is there too, and keeps no other from being; see
 // the package reading.
 func (c *Caches) Options() (cache.Options, error) {
-	informer, err := newInformer(c.config)
+	informer, err := newInformer(c.config, c.namespaces)
 	if err != nil {
 		return cache.Options{}, err
 	}
 	ours := labels.SelectorFromSet(labels.Set{v1.LabelApp: v1.SubscriberApp})
 	return cache.Options{
 		NewInformer:       informer,
-		DefaultNamespaces: c.watched(func(string) cache.Config { return cache.Config{} }),
+		DefaultNamespaces: c.namespaces.Configs(nil),
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:            {Label: ours, Transform: c.slimDeployment},
-			&policyv1.PodDisruptionBudget{}: {Transform: c.slimDisruptionBudget},
-			&v1.PubSubChannel{}: {
-				Transform:  c.channelsOf(metav1.NamespaceAll),
-				Namespaces: c.watched(func(namespace string) cache.Config { return cache.Config{Transform: c.channelsOf(namespace)} }),
-			},
+			&appsv1.Deployment{}:            {Label: ours, Transform: c.slimDeployment, Namespaces: c.namespaces.Configs(c.slimDeployment)},
+			&policyv1.PodDisruptionBudget{}: {Transform: c.slimDisruptionBudget, Namespaces: c.namespaces.Configs(c.slimDisruptionBudget)},
+			&v1.PubSubChannel{}:             {Transform: watched.Transform(metav1.NamespaceAll, c.slimChannel), Namespaces: c.namespaces.Configs(c.slimChannel)},
 		},
 	}, nil
-}
-
-// watched has a cache's configuration for each namespace; nil means all of them, in one.
-func (c *Caches) watched(config func(namespace string) cache.Config) map[string]cache.Config {
-	if len(c.namespaces) == 0 {
-		return nil
-	}
-	all := make(map[string]cache.Config, len(c.namespaces))
-	for _, namespace := range c.namespaces {
-		all[namespace] = config(namespace)
-	}
-	return all
 }
 
 // scaledObjectOptions are those of the cache of ScaledObjects.
 func (c *Caches) scaledObjectOptions() cache.Options {
 	return cache.Options{
-		DefaultNamespaces:    c.watched(func(string) cache.Config { return cache.Config{} }),
+		NewInformer:          c.namespaces.NewInformer,
+		DefaultNamespaces:    c.namespaces.Configs(c.slimScaledObject),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{plan.LabelManagedBy: v1.OperatorApp}),
 		DefaultTransform:     c.slimScaledObject,
-	}
-}
-
-// channelsOf is the transform of the cache of one namespace's channels. It also answers
-// namespaceQuestion.
-func (c *Caches) channelsOf(namespace string) func(any) (any, error) {
-	return func(object any) (any, error) {
-		if question, ok := object.(*namespaceQuestion); ok {
-			question.namespace = namespace
-			return object, nil
-		}
-		return c.slimChannel(object)
 	}
 }
 

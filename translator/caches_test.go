@@ -55,7 +55,7 @@ func TestCachedObjectsKeepWhatIsCompared(t *testing.T) {
 		Subresource: "scale", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)}
 	status := metav1.ManagedFieldsEntry{Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate,
 		Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:conditions":{}}}`)}
-	caches := NewCaches(nil)
+	caches := NewCaches(nil, nil)
 	desired, one := cachedDeployment(t, caches, "5e2f7c1a-0000-4000-8000-000000000001", status)
 	_, two := cachedDeployment(t, caches, "5e2f7c1a-0000-4000-8000-000000000002", status, replicas)
 
@@ -90,8 +90,8 @@ func TestSharedPartsAreReplacedWhereTheyDiffer(t *testing.T) {
 
 // Two controllers in one process, as tests have, share nothing.
 func TestCachesAreApart(t *testing.T) {
-	_, one := cachedDeployment(t, NewCaches(nil), "5e2f7c1a-0000-4000-8000-000000000001")
-	_, two := cachedDeployment(t, NewCaches(nil), "5e2f7c1a-0000-4000-8000-000000000001")
+	_, one := cachedDeployment(t, NewCaches(nil, nil), "5e2f7c1a-0000-4000-8000-000000000001")
+	_, two := cachedDeployment(t, NewCaches(nil, nil), "5e2f7c1a-0000-4000-8000-000000000001")
 	assert.Equal(t, one.ManagedFields[0].FieldsV1, two.ManagedFields[0].FieldsV1)
 	assert.NotSame(t, one.ManagedFields[0].FieldsV1, two.ManagedFields[0].FieldsV1)
 }

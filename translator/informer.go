@@ -13,12 +13,13 @@ import (
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/reading"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // newInformer is for a cache whose PubSubChannels are read one by one. A usual informer
 // decodes a list as a whole: one channel that it can't decode, which somebody stored while
 // the CRD let it through, would keep it from having any.
-func newInformer(config *rest.Config) (func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer, error) {
+func newInformer(config *rest.Config, namespaces *watched.Namespaces) (func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer, error) {
 	config, err := reading.Config(config)
 	if err != nil {
 		return nil, err
@@ -29,17 +30,12 @@ func newInformer(config *rest.Config) (func(toolscache.ListerWatcher, runtime.Ob
 	}
 	return func(given toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 		if _, ok := object.(*v1.PubSubChannel); !ok {
-			return toolscache.NewSharedIndexInformer(given, object, resync, indexers)
+			return namespaces.NewInformer(given, object, resync, indexers)
 		}
 		channels := &channelsRequest{client: client}
-		return channelInformer{toolscache.NewSharedIndexInformer(channels.listWatch(), object, resync, indexers), channels}
+		return channelInformer{namespaces.NewInformer(channels.listWatch(), object, resync, indexers), channels}
 	}, nil
 }
-
-// namespaceQuestion asks the transform of a cache's channels for their namespace. The cache has an
-// informer for each namespace. Of what it gives to an informer, only the transform differs by
-// namespace.
-type namespaceQuestion struct{ namespace string }
 
 // channelInformer learns its namespace from its transform, which the cache sets before it starts
 // the informer.
@@ -50,11 +46,11 @@ type channelInformer struct {
 
 // SetTransform is called once, before the informer is started.
 func (i channelInformer) SetTransform(transform toolscache.TransformFunc) error {
-	question := &namespaceQuestion{}
-	if _, err := transform(question); err != nil {
-		return fmt.Errorf("finding out the namespace of a cache of PubSubChannels: %w", err)
+	namespace, err := watched.NamespaceOf(transform)
+	if err != nil {
+		return err
 	}
-	i.channels.namespace = question.namespace
+	i.channels.namespace = namespace
 	return i.SharedIndexInformer.SetTransform(transform)
 }
 

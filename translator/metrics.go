@@ -15,6 +15,7 @@ import (
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/translator/apply"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // The children, as the label kind of pubsub_controller_apply_errors_total.
@@ -149,12 +150,12 @@ func (c channelCollector) collectCertificates(metrics chan<- prometheus.Metric) 
 }
 
 // register has the metrics collected; a nil registerer registers nothing.
-func (r *Reconciler) register(registerer prometheus.Registerer, mgr manager.Manager) error {
+func (r *Reconciler) register(registerer prometheus.Registerer, mgr manager.Manager, namespaces *watched.Namespaces) error {
 	if registerer == nil {
 		return nil
 	}
 	channels := channelCollector{reader: mgr.GetClient(), elected: mgr.Elected(), certificates: r.certificates}
-	for _, collector := range []prometheus.Collector{r.counters.scalings, r.counters.applyErrors, channels} {
+	for _, collector := range []prometheus.Collector{r.counters.scalings, r.counters.applyErrors, channels, namespaces.Metric("controller")} {
 		if err := registerer.Register(collector); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
 	"github.com/jawaracloud/pubsub-operator/internal/metricsdoc"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // channelList is a cache of channels.
@@ -127,6 +128,6 @@ func TestWhatTheControllerDoesIsCounted(t *testing.T) {
 
 func TestMetricsDocument(t *testing.T) {
 	c, registry := newCounters(), prometheus.NewRegistry()
-	registry.MustRegister(c.scalings, c.applyErrors, channelCollector{})
+	registry.MustRegister(c.scalings, c.applyErrors, channelCollector{}, (*watched.Namespaces)(nil).Metric("controller"))
 	metricsdoc.Check(t, "..", "controller", registry)
 }

@@ -216,7 +216,7 @@ func (s *stage) cached(caches *Caches) client.Client {
 
 func (s *stage) reconciler(scaler build.ScalerRef) *Reconciler {
 	scaler.Address = testScaler.Address
-	caches := NewCaches(nil)
+	caches := NewCaches(nil, nil)
 	cached := s.cached(caches)
 	r := &Reconciler{now: time.Now, client: cached, scaledObjects: cached, log: logr.Discard(), counters: newCounters()}
 	r.children = &apply.Applier{
@@ -320,7 +320,7 @@ func (s *stage) children(t *testing.T, w *wanted) map[string]any {
 		if _, budget := object.(*policyv1.PodDisruptionBudget); budget && channel.Spec.Paused && !auto {
 			continue // whether there is one follows from the number of workers that the pause keeps
 		}
-		NewCaches(nil).keepOwners(object)
+		NewCaches(nil, nil).keepOwners(object)
 		fields, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(object)
 		assert.NoError(t, err)
 		spec := fields["spec"].(map[string]any)

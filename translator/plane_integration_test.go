@@ -135,7 +135,7 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 	tb.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(tb, AddToScheme(scheme))
-	caches := NewCaches(config)
+	caches := NewCaches(config, nil)
 	cacheOptions, err := caches.Options()
 	require.NoError(tb, err)
 	managerOptions := manager.Options{
@@ -161,6 +161,7 @@ func runController(tb testing.TB, config *rest.Config, explainer Explainer, chan
 	for _, c := range change {
 		c(&managerOptions, &options)
 	}
+	managerOptions.NewCache = options.Caches.NewCache
 	mgr, err := ctrl.NewManager(config, managerOptions)
 	require.NoError(tb, err)
 	require.NoError(tb, Setup(mgr, options))

@@ -4,6 +4,7 @@ package translator
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -278,7 +279,7 @@ func (p *plane) failsWithout(t *testing.T, clusterRole *rbacv1.ClusterRole, attr
 // untilAllowed waits until the API server has taken a change of the roles in.
 func (p *plane) untilAllowed(t *testing.T, attributes authorizationv1.ResourceAttributes, allowed bool) {
 	t.Helper()
-	attributes.Namespace = "shop"
+	attributes.Namespace = cmp.Or(attributes.Namespace, "shop")
 	require.Eventually(t, func() bool {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: controllerUser, ResourceAttributes: &attributes}}
 		return p.Create(t.Context(), review) == nil && review.Status.Allowed == allowed

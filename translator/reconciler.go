@@ -23,6 +23,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/translator/inquiry"
 	"github.com/jawaracloud/pubsub-operator/translator/plan"
 	"github.com/jawaracloud/pubsub-operator/translator/status"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // Server-side apply is a patch, and a create where the object is not there yet. An API
@@ -43,6 +44,10 @@ import (
 // conflictRetry is when an object that changed under our hands is looked at again; by then
 // the cache has its new state.
 const conflictRetry = 200 * time.Millisecond
+
+// unreadableRetry is when a channel is looked at again whose namespace can't be read, or not all of
+// it. The look costs no request.
+const unreadableRetry = 5 * time.Second
 
 // maxRetry is when, at the latest, anything that failed is tried again.
 const maxRetry = time.Minute
@@ -84,6 +89,9 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 			r.counters.forget(request.NamespacedName)
 			r.warnings.forget(request.NamespacedName)
 			return r.afterDeletion(ctx, request.NamespacedName)
+		}
+		if errors.Is(err, watched.ErrUnreadable) { // the log tells of the namespace once, for all of its channels
+			return reconcile.Result{RequeueAfter: unreadableRetry}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("reading PubSubChannel %s: %w", request, err)
 	}

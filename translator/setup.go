@@ -42,7 +42,7 @@ const reconcileTimeout = time.Minute
 // Options are the settings of the controller. All fields but AuthenticationRef and TLS of
 // Scaler, KEDASecret, Limits, StatusHeartbeat, Registerer and Tracer are required.
 type Options struct {
-	// Caches are those of which the manager's cache has the Options.
+	// Caches are those of which the manager's cache has the Options, and that have made it.
 	Caches *Caches
 	Scaler build.ScalerRef
 	// KEDASecret is the Secret with KEDA's certificates for the scaler; empty: none is
@@ -99,7 +99,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		return fmt.Errorf("building the index of PodDisruptionBudgets: %w", err)
 	}
 	r := newReconciler(mgr, options, scaledObjects)
-	if err := r.register(options.Registerer, mgr); err != nil {
+	if err := r.register(options.Registerer, mgr, options.Caches.namespaces); err != nil {
 		return err
 	}
 	runnables := []manager.Runnable{scaledObjects, manager.RunnableFunc(r.observer.Start)}
@@ -180,7 +180,7 @@ func newScaledObjectCache(mgr manager.Manager, caches *Caches) (cache.Cache, err
 	if err != nil {
 		return nil, fmt.Errorf("building the cache of ScaledObjects: %w", err)
 	}
-	return scaledObjects, nil
+	return caches.namespaces.Guard(scaledObjects), nil
 }
 
 // setupKEDA watches ScaledObjects, at once or as soon as there are any.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -127,7 +128,7 @@ func (s *server) startController() (func(), error) {
 	if err := AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	caches := NewCaches(s.config)
+	caches := NewCaches(s.config, nil)
 	cacheOptions, err := caches.Options()
 	if err != nil {
 		return nil, err
@@ -363,13 +364,21 @@ func (l *lines) logger() logr.Logger {
 	}, funcr.Options{})
 }
 
-// count is how many lines hold a text.
-func (l *lines) count(text string) int {
+// Write keeps one line of a slog.TextHandler.
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, string(line))
+	return len(line), nil
+}
+
+// count is how many lines hold all of these texts.
+func (l *lines) count(texts ...string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
 	for _, line := range l.kept {
-		if strings.Contains(line, text) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			n++
 		}
 	}

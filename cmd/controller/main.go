@@ -34,6 +34,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/internal/tracing"
 	"github.com/jawaracloud/pubsub-operator/translator"
 	"github.com/jawaracloud/pubsub-operator/translator/build"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // version is set by the build.
@@ -101,8 +102,9 @@ func serve(ctx context.Context, o options, logger *slog.Logger) error {
 		return fmt.Errorf("finding the Kubernetes API (KUBECONFIG, or a pod's service account): %w", err)
 	}
 	restConfig.UserAgent = "pubsub-operator/" + program.Version(version)
-	caches := translator.NewCaches(restConfig, o.watchNamespaces...)
-	mgr, err := newManager(restConfig, caches, o)
+	namespaces := watched.New(o.watchNamespaces, clock.RealClock{}, logger)
+	caches := translator.NewCaches(restConfig, namespaces)
+	mgr, err := newManager(restConfig, caches, namespaces, o)
 	if err != nil {
 		return err
 	}
@@ -168,7 +170,7 @@ func registerMetrics(ctx context.Context, registerer prometheus.Registerer, file
 	return nil
 }
 
-func newManager(restConfig *rest.Config, caches *translator.Caches, o options) (manager.Manager, error) {
+func newManager(restConfig *rest.Config, caches *translator.Caches, namespaces *watched.Namespaces, o options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := translator.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -180,6 +182,7 @@ func newManager(restConfig *rest.Config, caches *translator.Caches, o options) (
 	mgr, err := ctrl.NewManager(restConfig, manager.Options{
 		Scheme:                  scheme,
 		Cache:                   cacheOptions,
+		NewCache:                caches.NewCache,
 		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:  o.probeAddress,
 		LeaderElection:          o.leaderElect,
@@ -201,7 +204,7 @@ func newManager(restConfig *rest.Config, caches *translator.Caches, o options) (
 		if !mgr.GetCache().WaitForCacheSync(ctx) {
 			return errors.New("the caches of the Kubernetes API are not filled yet")
 		}
-		return nil
+		return namespaces.Ready()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("adding the readiness check: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -18,28 +19,34 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/broker"
 	"github.com/jawaracloud/pubsub-operator/scaler/target"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 // clusterView is the cache of what the scaler reads in the cluster.
 type clusterView struct {
-	targets scaler.Targets // nil without a cluster
-	secrets broker.Secrets // nil without a cluster
-	synced  atomic.Bool
-	done    chan struct{} // closed once synced
+	targets    scaler.Targets      // nil without a cluster
+	secrets    broker.Secrets      // nil without a cluster
+	namespaces *watched.Namespaces // nil: all
+	synced     atomic.Bool
+	done       chan struct{} // closed once synced
 }
 
 // ready is the readiness check.
 func (c *clusterView) ready() error {
-	if !c.synced.Load() {
-		return errors.New("the caches of the Kubernetes API are not filled yet; are KEDA's CRDs installed, and may the scaler list them?")
+	if c.synced.Load() {
+		return nil
 	}
-	return nil
+	if err := c.namespaces.Ready(); err != nil {
+		return err
+	}
+	return errors.New("the caches of the Kubernetes API are not filled yet; are KEDA's CRDs installed, and may the scaler list them?")
 }
 
 func (c *clusterView) wait(ctx context.Context) {
@@ -50,8 +57,8 @@ func (c *clusterView) wait(ctx context.Context) {
 }
 
 // startCluster starts filling the cache; a failure of it ends the process by cancel.
-func startCluster(ctx context.Context, options options, cancel context.CancelCauseFunc) (*clusterView, error) {
-	view := &clusterView{done: make(chan struct{})}
+func startCluster(ctx context.Context, options options, logger *slog.Logger, cancel context.CancelCauseFunc) (*clusterView, error) {
+	view := &clusterView{done: make(chan struct{}), namespaces: watched.New(options.namespaces, clock.RealClock{}, logger)}
 	if options.withoutCluster {
 		view.synced.Store(true)
 		close(view.done)
@@ -70,11 +77,13 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	// Each call reads three objects, and the scaler changes none: it is given the cache's own.
 	shared := true
 	objects, err := cache.New(config, cache.Options{
-		Scheme: scheme, DefaultTransform: slim, DefaultUnsafeDisableDeepCopy: &shared, DefaultNamespaces: watched(options.namespaces),
+		Scheme: scheme, DefaultTransform: slim, DefaultUnsafeDisableDeepCopy: &shared,
+		DefaultNamespaces: view.namespaces.Configs(slim), NewInformer: view.namespaces.NewInformer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building the cache of the Kubernetes API: %w", err)
 	}
+	objects = view.namespaces.Guard(objects)
 	view.targets = target.NewCluster(objects, options.namespaces...)
 	if view.secrets, err = newSecretReader(config); err != nil {
 		return nil, err
@@ -86,18 +95,6 @@ func startCluster(ctx context.Context, options options, cancel context.CancelCau
 	}()
 	go view.fill(ctx, objects)
 	return view, nil
-}
-
-// watched are the namespaces of a cache; nil means all.
-func watched(namespaces []string) map[string]cache.Config {
-	if len(namespaces) == 0 {
-		return nil
-	}
-	all := make(map[string]cache.Config, len(namespaces))
-	for _, namespace := range namespaces {
-		all[namespace] = cache.Config{}
-	}
-	return all
 }
 
 // newScheme knows the kinds that the scaler reads.
@@ -112,23 +109,37 @@ func newScheme() (*runtime.Scheme, error) {
 }
 
 // fill starts the informers, one after the other. KEDA's CRDs may be installed later: it
-// goes on by itself once they are.
+// goes on by itself once they are. Of watched namespaces one that can be read is enough.
 func (c *clusterView) fill(ctx context.Context, objects cache.Cache) {
 	for _, object := range []client.Object{&target.ScaledObject{}, &autoscalingv2.HorizontalPodAutoscaler{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
 		for {
 			if _, err := objects.GetInformer(ctx, object); err == nil {
 				break
 			}
-			select {
-			case <-ctx.Done():
+			if !pause(ctx, 5*time.Second) {
 				return
-			case <-time.After(5 * time.Second):
 			}
 		}
 	}
-	if objects.WaitForCacheSync(ctx) {
-		c.synced.Store(true)
-		close(c.done)
+	if !objects.WaitForCacheSync(ctx) {
+		return
+	}
+	for c.namespaces.Ready() != nil {
+		if !pause(ctx, time.Second) {
+			return
+		}
+	}
+	c.synced.Store(true)
+	close(c.done)
+}
+
+// pause reports whether the context lasts that long.
+func pause(ctx context.Context, length time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(length):
+		return true
 	}
 }
 

@@ -114,10 +114,11 @@ func run(ctx context.Context, options options, logger *slog.Logger) error {
 		return err
 	}
 	defer traces.Stop(ctx)
-	cluster, err := startCluster(ctx, options, cancel)
+	cluster, err := startCluster(ctx, options, logger, cancel)
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(cluster.namespaces.Metric("scaler"))
 	samples := sampling.NewMetrics(registry)
 	pool := sampling.NewPool(sampling.Options{ //nolint:contextcheck // Close ends it, after the calls in work
 		Metrics:                samples,

@@ -21,6 +21,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/internal/redistest"
 	"github.com/jawaracloud/pubsub-operator/scaler"
 	"github.com/jawaracloud/pubsub-operator/scaler/sampling"
+	"github.com/jawaracloud/pubsub-operator/translator/watched"
 )
 
 const root = "../.."
@@ -35,6 +36,7 @@ func TestMetricsDocument(t *testing.T) {
 	t.Cleanup(pool.Close)
 	samples.Watch(registry, pool)
 	scaler.NewServer(scaler.New(scaler.Options{Pool: pool}), tlsConfig, registry)
+	registry.MustRegister((*watched.Namespaces)(nil).Metric("scaler"))
 	metricsdoc.Check(t, root, "scaler", registry)
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -56,7 +57,7 @@ func TestPermissionsAreExactlyThoseNeeded(t *testing.T) {
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	view, err := startCluster(ctx, options{kubeconfig: file}, cancel)
+	view, err := startCluster(ctx, options{kubeconfig: file}, slog.New(slog.DiscardHandler), cancel)
 	require.NoError(t, err)
 	waiting, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
