@@ -30,7 +30,7 @@ func List(ctx context.Context, cluster *connect.Cluster, selection Selection, se
 	defer cancel()
 	list := newList()
 	if err := cluster.Client.List(ctx, list, client.InNamespace(selection.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		if ofServer(err) && client.IgnoreNotFound(err) == nil {
+		if connect.NoSuchKind(err) {
 			return nil, errNotInstalled
 		}
 		access := connect.Access{Verb: "list", Resource: Resource, Namespace: selection.Namespace}

@@ -72,7 +72,7 @@ func (f *ClusterFlags) Namespace() (string, error) {
 		return cmp.Or(f.overrides.Context.Namespace, metav1.NamespaceDefault), nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the kubeconfig: %w", err)
+		return "", kubeconfigError(err)
 	}
 	return namespace, nil
 }
@@ -103,7 +103,7 @@ func (f *ClusterFlags) Connect() (*Cluster, error) {
 		return nil, errors.New("no kubeconfig names a cluster: set KUBECONFIG or --kubeconfig, or choose a --context")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, kubeconfigError(err)
 	}
 	config.UserAgent = f.UserAgent
 	return NewCluster(config)
@@ -151,7 +151,7 @@ func NewCluster(config *rest.Config) (*Cluster, error) {
 	}
 	var err error
 	if c.Client, err = client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper}); err != nil {
-		return nil, fmt.Errorf("preparing the client of the API server %s: %w", config.Host, err)
+		return nil, fmt.Errorf("preparing the client of the API server %s: %w: correct the kubeconfig's cluster and user (kubectl config view --minify)", config.Host, err)
 	}
 	return c, nil
 }
@@ -165,7 +165,7 @@ func (c *Cluster) Raw() (rest.Interface, error) {
 	}
 	raw, err := rest.RESTClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("preparing the client of the API server %s: %w", c.config.Host, err)
+		return nil, fmt.Errorf("preparing the client of the API server %s: %w: correct the kubeconfig's cluster and user (kubectl config view --minify)", c.config.Host, err)
 	}
 	return raw, nil
 }

@@ -54,7 +54,7 @@ type Options struct {
 // as well.
 func Examine(ctx context.Context, o Options) []Finding {
 	found := o.kubernetes(ctx)
-	if found[0].Severity == Problem && found[0].Remedy == "" { // it can't be reached, so that nothing else can be told
+	if found[0].Severity == Problem && found[0].Remedy == "" { // it can't be asked, so that nothing else can be told
 		return found
 	}
 	found = append(found, o.crd(ctx)...)
@@ -78,7 +78,7 @@ func Examine(ctx context.Context, o Options) []Finding {
 func (o Options) kubernetes(ctx context.Context) []Finding {
 	version, err := o.Cluster.ServerVersion(ctx)
 	switch {
-	case errors.Is(err, connect.ErrUnreachable):
+	case errors.Is(err, connect.ErrUnreachable), apierrors.IsUnauthorized(err):
 		return []Finding{{Problem, "Kubernetes", err.Error(), ""}} // the words have the remedy
 	case err != nil:
 		return []Finding{{Unknown, "Kubernetes", err.Error(), ""}}
