@@ -126,7 +126,7 @@ func (s *showing) run(command *cobra.Command, names []string) error {
 			return err
 		}
 	}
-	_, found, failed := s.of(command.Context(), selection)
+	cluster, found, failed := s.of(command.Context(), selection)
 	if failed != nil && len(found) == 0 {
 		return failed
 	}
@@ -146,7 +146,7 @@ func (s *showing) run(command *cobra.Command, names []string) error {
 		_, err := fmt.Fprintln(command.ErrOrStderr(), s.none(selection))
 		return err
 	}
-	return errors.Join(s.table(command, rows, time.Now()), failed)
+	return errors.Join(s.table(command, rows, cluster.Now()), failed)
 }
 
 func (s *showing) table(command *cobra.Command, rows []statusRow, now time.Time) error {

@@ -94,6 +94,7 @@ type Cluster struct {
 
 	config  *rest.Config
 	timeout time.Duration
+	clock   *clock
 }
 
 // Connect reads the kubeconfig; nothing is asked of the API server yet.
@@ -131,7 +132,8 @@ var others = []struct {
 // each request.
 func NewCluster(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	c := &Cluster{config: config, timeout: requestTimeout}
+	c := &Cluster{config: config, timeout: requestTimeout, clock: &clock{local: time.Now}}
+	config.Wrap(c.clock.wrap)
 	if config.Timeout > 0 {
 		c.timeout = config.Timeout
 	}

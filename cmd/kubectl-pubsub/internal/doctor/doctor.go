@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,7 +46,6 @@ type Options struct {
 	Cluster   *connect.Cluster
 	Scaler    Asker
 	Namespace string // the operator's; empty: it is looked for in all
-	Now       time.Time
 }
 
 // Examine examines everything. It changes nothing, and an examination that fails is a finding
@@ -57,6 +55,7 @@ func Examine(ctx context.Context, o Options) []Finding {
 	if found[0].Severity == Problem && found[0].Remedy == "" { // it can't be asked, so that nothing else can be told
 		return found
 	}
+	found = append(found, clocks(o.Cluster.Skew()))
 	found = append(found, o.crd(ctx)...)
 	found = append(found, o.keda(ctx)...)
 	installations, err := o.Cluster.Installations(ctx, o.Namespace)
