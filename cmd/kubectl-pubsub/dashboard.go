@@ -93,16 +93,16 @@ func (s *showingLive) run(command *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	fleet := record.New(time.Now())
-	source, err := feed.New(cluster, fleet, time.Now)
+	fleet := record.New(cluster.Now())
+	source, err := feed.New(cluster, fleet, cluster.Now)
 	if err != nil {
 		return err
 	}
 	options := serve.Options{
-		Version: program.Version(version), Cluster: cmp.Or(s.cluster.Context(), cluster.Host()), Files: page.Files(), Now: time.Now,
+		Version: program.Version(version), Cluster: cmp.Or(s.cluster.Context(), cluster.Host()), Files: page.Files(), Now: cluster.Now,
 		Fleet: fleet, Surroundings: source.Surroundings,
 	}
-	if options.History, err = s.past(command); err != nil {
+	if options.History, err = s.past(command, cluster.Now); err != nil {
 		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(command.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(s.port))))
@@ -140,8 +140,8 @@ func (s *showingLive) which(given string) (feed.Options, error) {
 	return feed.Options{Namespaces: slices.Compact(names)}, nil
 }
 
-// past reads the last hours; nil: there is no Prometheus.
-func (s *showingLive) past(command *cobra.Command) (func(context.Context, string, string) ([]protocol.Point, error), error) {
+// past reads the last hours up to now by a clock; nil: there is no Prometheus.
+func (s *showingLive) past(command *cobra.Command, clock func() time.Time) (func(context.Context, string, string) ([]protocol.Point, error), error) {
 	if s.prometheus == "" {
 		if command.Flags().Changed("history") {
 			return nil, fmt.Errorf("--history is %s, which nothing can be read for without --prometheus: set it, or leave --history out", s.history)
@@ -153,7 +153,7 @@ func (s *showingLive) past(command *cobra.Command) (func(context.Context, string
 		return nil, err
 	}
 	return func(ctx context.Context, namespace, name string) ([]protocol.Point, error) {
-		return source.Points(ctx, namespace, name, time.Now())
+		return source.Points(ctx, namespace, name, clock())
 	}, nil
 }
 

@@ -148,6 +148,7 @@ type deadFlags struct {
 	cluster *connect.ClusterFlags
 	redis   string // host:port in place of the channel's servers
 	output  string
+	now     func() time.Time // the cluster's clock, to which that of the channel's server is closer than this machine's
 }
 
 // open reads the channel from the cluster.
@@ -160,6 +161,7 @@ func (f *deadFlags) open(ctx context.Context, name string) (*letters.Office, err
 	if err != nil {
 		return nil, err
 	}
+	f.now = cluster.Now
 	channel, err := channels.Read(ctx, cluster, types.NamespacedName{Namespace: namespace, Name: name})
 	if err != nil {
 		return nil, err
@@ -195,7 +197,7 @@ func (f *deadFlags) list(ctx context.Context, command *cobra.Command, o *letters
 	if more > 0 {
 		fmt.Fprintf(command.ErrOrStderr(), "there are %d more: use --limit\n", more)
 	}
-	_, err = fmt.Fprint(command.OutOrStdout(), view.Letters(found, time.Now()))
+	_, err = fmt.Fprint(command.OutOrStdout(), view.Letters(found, f.now()))
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +23,8 @@ func newDoctorCommand(cluster *connect.ClusterFlags) *cobra.Command {
 		Use:   "doctor",
 		Short: "Examine the installation, and say what to do",
 		Long: `Examine the installation: Kubernetes, the CRD, KEDA and its metrics, the operator's pods and
-their versions, the leader, rights, certificates, and whether the scaler answers.
+their versions, the leader, rights, certificates, whether the scaler answers, and how far this
+machine's clock is from the cluster's.
 
 Each finding has its remedy. It changes nothing. What you may not read is told as unknown,
 with the right that is missing. The exit code is 1 if there is a problem.`,
@@ -49,7 +49,7 @@ func (e *examining) run(command *cobra.Command, _ []string) error {
 	if cluster == nil {
 		return fmt.Errorf("doctor needs the cluster: %w", noCluster)
 	}
-	findings := doctor.Examine(command.Context(), doctor.Options{Cluster: cluster, Scaler: scaler, Namespace: e.scaler.OperatorNamespace, Now: time.Now()})
+	findings := doctor.Examine(command.Context(), doctor.Options{Cluster: cluster, Scaler: scaler, Namespace: e.scaler.OperatorNamespace})
 	problems := 0
 	for _, finding := range findings {
 		if finding.Severity == doctor.Problem {

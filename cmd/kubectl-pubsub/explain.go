@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -20,7 +19,6 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/decide"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/view"
 	"github.com/jawaracloud/pubsub-operator/proto/inspect"
-	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 )
 
 const explainLong = `Show what is decided about a channel now, and why.
@@ -105,21 +103,19 @@ func (e *explaining) run(command *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	with, words, err := e.overrides(command, time.Now())
+	with, words, err := e.overrides(command)
 	if err != nil {
 		return err
 	}
-	key := types.NamespacedName{Namespace: namespace, Name: name}
 	decision := view.Decision{Namespace: namespace, Name: name, WhatIf: words}
 	if e.live {
-		decision.Answer, err = e.ask(command.Context(), request(key, with))
+		err = e.ask(command.Context(), with, &decision)
 	} else {
-		decision.Answer, decision.AsOf, err = e.decide(command.Context(), key, with)
+		err = e.decide(command.Context(), with, &decision)
 	}
 	if err != nil {
 		return err
 	}
-	decision.Now = time.Now()
 	text, err := e.render(decision)
 	if err != nil {
 		return err
@@ -140,21 +136,23 @@ func (e *explaining) check() error {
 }
 
 // decide decides from the channel's spec and status.
-func (e *explaining) decide(ctx context.Context, key types.NamespacedName, with decide.Overrides) (*inspectv1.ExplainResponse, *view.AsOf, error) {
+func (e *explaining) decide(ctx context.Context, with decide.Overrides, decision *view.Decision) error {
 	cluster, err := e.cluster.Connect()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	channel, err := channels.Read(ctx, cluster, key)
+	channel, err := channels.Read(ctx, cluster, types.NamespacedName{Namespace: decision.Namespace, Name: decision.Name})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	answer, err := decide.Explain(channel, with, time.Now())
+	decision.Now = cluster.Now() // after the answer, which told it
+	decision.Answer, err = decide.Explain(channel, e.ago(with, decision.Now), decision.Now)
 	var unknown *decide.UnknownError
 	if errors.As(err, &unknown) {
-		return nil, nil, fmt.Errorf("%w; --live asks the scaler itself", err)
+		return fmt.Errorf("%w; --live asks the scaler itself", err)
 	}
-	return answer, asOf(channel), err
+	decision.AsOf = asOf(channel)
+	return err
 }
 
 // asOf is when what a status tells of the decision was so; nil if it tells nothing of it.
@@ -185,34 +183,38 @@ func (e *explaining) name(args []string) (string, error) {
 // ask asks the scaler. It reads the channel from the cluster first, so that errors are about the
 // user's own objects. With --address it does so only afterwards, because a scaler that is reached
 // directly needs no cluster here.
-func (e *explaining) ask(ctx context.Context, request *inspectv1.ExplainRequest) (*inspectv1.ExplainResponse, error) {
+func (e *explaining) ask(ctx context.Context, with decide.Overrides, decision *view.Decision) error {
 	scaler, cluster, _, err := e.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = scaler.Close() }() // the answer is there
-	key := types.NamespacedName{Namespace: request.GetNamespace(), Name: request.GetName()}
+	key := types.NamespacedName{Namespace: decision.Namespace, Name: decision.Name}
 	direct := e.scaler.Address != ""
 	if !direct && e.scaledObject == "" {
 		if err := channels.Check(ctx, cluster, key); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	answer, err := scaler.Explain(ctx, request)
+	if e.counted { // what is some time ago for the scaler is so by the cluster's clock
+		cluster.LearnTime(ctx)
+	}
+	decision.Answer, err = scaler.Explain(ctx, request(key, e.ago(with, cluster.Now())))
+	decision.Now = cluster.Now()
 	var own *connect.ScalerError
 	if !errors.As(err, &own) || own.Reason != inspect.TargetNotFound {
-		return answer, err
+		return err
 	}
 	if e.scaledObject != "" {
-		return nil, fmt.Errorf("%w: kubectl get scaledobjects -n %s lists the existing ones", err, key.Namespace)
+		return fmt.Errorf("%w: kubectl get scaledobjects -n %s lists the existing ones", err, key.Namespace)
 	}
 	if direct && cluster != nil {
 		// If the cluster can't tell either, the scaler's own error counts.
 		if problem := channels.Check(ctx, cluster, key); channels.IsFinding(problem) {
-			return nil, problem
+			return problem
 		}
 	}
-	return nil, fmt.Errorf("%w: the controller creates it; kubectl describe psc %s -n %s shows why it has not", err, key.Name, key.Namespace)
+	return fmt.Errorf("%w: the controller creates it; kubectl describe psc %s -n %s shows why it has not", err, key.Name, key.Namespace)
 }
 
 func (e *explaining) render(d view.Decision) (string, error) {

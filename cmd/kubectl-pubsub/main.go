@@ -27,10 +27,28 @@ func run(ctx context.Context) int {
 		if ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
-		fmt.Fprintln(os.Stderr, "error:", err)
+		for _, each := range parts(err) {
+			fmt.Fprintln(os.Stderr, "error:", each)
+		}
 		return program.Failed
 	}
 	return 0
+}
+
+// parts are the errors that errors.Join joined, each to be told by itself, or the error alone; none of nil.
+func parts(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, several := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped further down is part of a sentence
+	if !several || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return []error{err}
+	}
+	var all []error
+	for _, each := range joined.Unwrap() {
+		all = append(all, parts(each)...)
+	}
+	return all
 }
 
 // silenceLibraries drops what libraries log: whatever a user can act on is an error, and

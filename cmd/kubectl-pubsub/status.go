@@ -38,15 +38,8 @@ func (s *selecting) bind(command *cobra.Command) {
 	}
 }
 
-// channels are those of the context's namespace that the names or the selector choose.
-func (s *selecting) channels(ctx context.Context, names []string) (*connect.Cluster, []*v1.PubSubChannel, error) {
-	namespace, err := s.cluster.Namespace()
-	if err != nil {
-		return nil, nil, err
-	}
-	return s.of(ctx, channels.Selection{Namespace: namespace, Names: names})
-}
-
+// of are the channels that the names or the selector choose. Of names, those that can be read are returned beside the
+// error of the others.
 func (s *selecting) of(ctx context.Context, selection channels.Selection) (*connect.Cluster, []*v1.PubSubChannel, error) {
 	if len(selection.Names) > 0 && s.selector != "" {
 		return nil, nil, errors.New("names conflict with --selector: set only one of them")
@@ -61,6 +54,18 @@ func (s *selecting) of(ctx context.Context, selection channels.Selection) (*conn
 	}
 	found, err := channels.List(ctx, cluster, selection, selector)
 	return cluster, found, err
+}
+
+// none says that there is no such channel, as kubectl does: it is no error.
+func (s *selecting) none(selection channels.Selection) string {
+	where, with := "in any namespace", ""
+	if selection.Namespace != "" {
+		where = "in namespace " + selection.Namespace
+	}
+	if s.selector != "" {
+		with = " with the labels " + s.selector
+	}
+	return fmt.Sprintf("there is no PubSubChannel%s %s", with, where)
 }
 
 // showing is one run of status.
@@ -121,9 +126,9 @@ func (s *showing) run(command *cobra.Command, names []string) error {
 			return err
 		}
 	}
-	_, found, err := s.of(command.Context(), selection)
-	if err != nil {
-		return err
+	cluster, found, failed := s.of(command.Context(), selection)
+	if failed != nil && len(found) == 0 {
+		return failed
 	}
 	rows := make([]statusRow, len(found))
 	for i, channel := range found {
@@ -135,16 +140,16 @@ func (s *showing) run(command *cobra.Command, names []string) error {
 	if s.output == outputJSON {
 		encoder := json.NewEncoder(command.OutOrStdout())
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(rows)
+		return errors.Join(encoder.Encode(rows), failed)
 	}
-	return s.table(command, rows, time.Now())
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(command.ErrOrStderr(), s.none(selection))
+		return err
+	}
+	return errors.Join(s.table(command, rows, cluster.Now()), failed)
 }
 
 func (s *showing) table(command *cobra.Command, rows []statusRow, now time.Time) error {
-	if len(rows) == 0 {
-		_, err := fmt.Fprintln(command.ErrOrStderr(), "there are no channels here")
-		return err
-	}
 	out := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 	head, line := "NAME\tPHASE\tREADY\tDEPTH\tREASON\tMESSAGE\n", "%[2]s\t%[3]s\t%[4]s\t%[5]s\t%[6]s\t%[7]s\n"
 	if s.allNamespaces {

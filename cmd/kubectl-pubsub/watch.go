@@ -98,7 +98,7 @@ func (w *watching) run(command *cobra.Command, names []string) error {
 			return err
 		}
 	}
-	return w.follow(command.Context(), run, selection, w.presenter(command, selection))
+	return w.follow(command.Context(), run, cluster.Now, selection, w.presenter(command, selection))
 }
 
 // source hands on updates until the context ends.
@@ -114,7 +114,7 @@ func (w *watching) source(selection channels.Selection) (cluster *connect.Cluste
 			return channels.FollowStatuses(ctx, cluster, selection, each)
 		}
 		return cluster, func(ctx context.Context, each func(follow.Update)) error {
-			return follow.Statuses(ctx, list, follow.Options{}, each)
+			return follow.Statuses(ctx, list, follow.Options{Now: cluster.Now}, each)
 		}, func() {}, nil
 	}
 	scaler, cluster, noCluster, err := w.open()
@@ -130,12 +130,12 @@ func (w *watching) source(selection channels.Selection) (cluster *connect.Cluste
 		return channels.Follow(ctx, cluster, selection, each)
 	}
 	return cluster, func(ctx context.Context, each func(follow.Update)) error {
-		return follow.Run(ctx, list, scaler, follow.Options{}, each)
+		return follow.Run(ctx, list, scaler, follow.Options{Now: cluster.Now}, each)
 	}, done, nil
 }
 
-// follow shows updates until the context ends.
-func (w *watching) follow(ctx context.Context, run source, selection channels.Selection, show presenter) (err error) {
+// follow shows updates until the context ends, by a clock, because their ages count on.
+func (w *watching) follow(ctx context.Context, run source, clock func() time.Time, selection channels.Selection, show presenter) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	updates, ended := make(chan follow.Update), make(chan error, 1)
 	known := acquaintance{byName: len(selection.Names) > 0, heard: map[types.NamespacedName]bool{}}
@@ -161,10 +161,10 @@ func (w *watching) follow(ctx context.Context, run source, selection channels.Se
 			return err
 		case update := <-updates:
 			if known.concerns(update) {
-				err = show.update(update, time.Now())
+				err = show.update(update, clock())
 			}
-		case now := <-ticker.C:
-			err = show.tick(now)
+		case <-ticker.C:
+			err = show.tick(clock())
 		}
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ type whatIf struct {
 	replicas      int32
 	lastScaleTime string
 	lastScaled    time.Duration
+	counted       bool // --last-scaled is given: see ago
 	set           []string
 }
 
@@ -47,8 +48,8 @@ func (w *whatIf) bind(command *cobra.Command) {
 	}
 }
 
-// overrides are what the flags say, and a text for each.
-func (w *whatIf) overrides(command *cobra.Command, now time.Time) (with decide.Overrides, words []string, err error) {
+// overrides are what the flags say, but for what ago adds, and a text for each.
+func (w *whatIf) overrides(command *cobra.Command) (with decide.Overrides, words []string, err error) {
 	if command.Flags().Changed("queue-depth") {
 		if w.queueDepth < 0 {
 			return with, nil, fmt.Errorf("--queue-depth is %d: it must not be negative", w.queueDepth)
@@ -68,7 +69,7 @@ func (w *whatIf) overrides(command *cobra.Command, now time.Time) (with decide.O
 		if w.lastScaled < 0 {
 			return with, nil, fmt.Errorf("--last-scaled is %s: it says how long ago the last scaling was, so it must not be negative", w.lastScaled)
 		}
-		with.LastScale = new(now.Add(-w.lastScaled))
+		w.counted = true
 		words = append(words, fmt.Sprintf("last scaling %s ago", w.lastScaled))
 	case w.lastScaleTime == never:
 		with.LastScale = &time.Time{}
@@ -76,7 +77,7 @@ func (w *whatIf) overrides(command *cobra.Command, now time.Time) (with decide.O
 	case w.lastScaleTime != "":
 		at, err := time.Parse(time.RFC3339, w.lastScaleTime)
 		if err != nil || at.Unix() <= 0 {
-			return with, nil, fmt.Errorf("--last-scale-time is %q: it must be a time such as %s, or %s", w.lastScaleTime, now.UTC().Format(time.RFC3339), never)
+			return with, nil, fmt.Errorf("--last-scale-time is %q: it must be a time such as %s, or %s", w.lastScaleTime, time.Now().UTC().Format(time.RFC3339), never)
 		}
 		with.LastScale = &at
 		words = append(words, "last scaling at "+w.lastScaleTime)
@@ -89,6 +90,14 @@ func (w *whatIf) overrides(command *cobra.Command, now time.Time) (with decide.O
 		words = append(words, name+" "+value)
 	}
 	return with, words, nil
+}
+
+// ago adds what counts back from now.
+func (w *whatIf) ago(with decide.Overrides, now time.Time) decide.Overrides {
+	if w.counted {
+		with.LastScale = new(now.Add(-w.lastScaled))
+	}
+	return with
 }
 
 // changes are the fields of spec.autoScaling that --set names, with values as YAML has them: 50 is

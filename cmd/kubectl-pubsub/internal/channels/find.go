@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -78,7 +77,7 @@ func get(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName
 	switch {
 	case err == nil:
 		return decode(raw)
-	case apierrors.IsNotFound(err) && ofServer(err):
+	case connect.NoSuchKind(err):
 		return nil, errNotInstalled
 	case apierrors.IsNotFound(err):
 		return nil, missing(ctx, cluster, key)
@@ -86,18 +85,6 @@ func get(ctx context.Context, cluster *connect.Cluster, key types.NamespacedName
 		access := connect.Access{Verb: "get", Resource: Resource, Name: key.Name, Namespace: key.Namespace}
 		return nil, fmt.Errorf("reading PubSubChannel %s: %w", key, connect.RequestError(requesting, err, access, ""))
 	}
-}
-
-// ofServer tells a missing resource type from a missing object: client-go makes the error
-// of the first one up from a bare 404.
-func ofServer(err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) || status.Status().Details == nil {
-		return true
-	}
-	return slices.ContainsFunc(status.Status().Details.Causes, func(cause metav1.StatusCause) bool {
-		return cause.Type == metav1.CauseTypeUnexpectedServerResponse
-	})
 }
 
 func autoscaled(channel *v1.PubSubChannel) bool {

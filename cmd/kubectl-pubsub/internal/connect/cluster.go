@@ -72,7 +72,7 @@ func (f *ClusterFlags) Namespace() (string, error) {
 		return cmp.Or(f.overrides.Context.Namespace, metav1.NamespaceDefault), nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the kubeconfig: %w", err)
+		return "", kubeconfigError(err)
 	}
 	return namespace, nil
 }
@@ -94,6 +94,7 @@ type Cluster struct {
 
 	config  *rest.Config
 	timeout time.Duration
+	clock   *clock
 }
 
 // Connect reads the kubeconfig; nothing is asked of the API server yet.
@@ -103,7 +104,7 @@ func (f *ClusterFlags) Connect() (*Cluster, error) {
 		return nil, errors.New("no kubeconfig names a cluster: set KUBECONFIG or --kubeconfig, or choose a --context")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, kubeconfigError(err)
 	}
 	config.UserAgent = f.UserAgent
 	return NewCluster(config)
@@ -131,7 +132,8 @@ var others = []struct {
 // each request.
 func NewCluster(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	c := &Cluster{config: config, timeout: requestTimeout}
+	c := &Cluster{config: config, timeout: requestTimeout, clock: &clock{local: time.Now}}
+	config.Wrap(c.clock.wrap)
 	if config.Timeout > 0 {
 		c.timeout = config.Timeout
 	}
@@ -151,7 +153,7 @@ func NewCluster(config *rest.Config) (*Cluster, error) {
 	}
 	var err error
 	if c.Client, err = client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper}); err != nil {
-		return nil, fmt.Errorf("preparing the client of the API server %s: %w", config.Host, err)
+		return nil, fmt.Errorf("preparing the client of the API server %s: %w: correct the kubeconfig's cluster and user (kubectl config view --minify)", config.Host, err)
 	}
 	return c, nil
 }
@@ -165,7 +167,7 @@ func (c *Cluster) Raw() (rest.Interface, error) {
 	}
 	raw, err := rest.RESTClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("preparing the client of the API server %s: %w", c.config.Host, err)
+		return nil, fmt.Errorf("preparing the client of the API server %s: %w: correct the kubeconfig's cluster and user (kubectl config view --minify)", c.config.Host, err)
 	}
 	return raw, nil
 }

@@ -156,7 +156,7 @@ func (c *Cluster) ServerVersion(ctx context.Context) (string, error) {
 	defer cancel()
 	asking, err := discovery.NewDiscoveryClientForConfig(c.config)
 	if err != nil {
-		return "", fmt.Errorf("preparing the client of the API server: %w", err)
+		return "", fmt.Errorf("preparing the client of the API server %s: %w: correct the kubeconfig's cluster and user (kubectl config view --minify)", c.config.Host, err)
 	}
 	data, err := asking.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
 	if err != nil {
@@ -164,7 +164,7 @@ func (c *Cluster) ServerVersion(ctx context.Context) (string, error) {
 	}
 	var answer struct{ GitVersion string }
 	if err := json.Unmarshal(data, &answer); err != nil {
-		return "", fmt.Errorf("the API server's version: %w", err)
+		return "", fmt.Errorf("the API server's version is no JSON (%w): what answers at %s is no API server: %s", err, c.config.Host, ofServer)
 	}
 	return answer.GitVersion, nil
 }

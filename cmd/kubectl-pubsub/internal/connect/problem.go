@@ -52,33 +52,47 @@ func (a Access) what() string {
 // ErrUnreachable is wrapped if the API server can't be reached, or did not answer in time.
 var ErrUnreachable = errors.New("the API server can't be reached")
 
-// RequestError says what a failed request to the API server was for. If a right is missing, it
-// names the right, and an alternative.
-func RequestError(ctx context.Context, err error, access Access, otherwise string) error {
-	switch {
-	case apierrors.IsForbidden(err):
-		if otherwise != "" {
-			otherwise = ", or " + otherwise
-		}
-		return fmt.Errorf("you need the right to %s (check it with %s): ask an administrator for it%s: %w",
-			access.what(), access.canI(), otherwise, err)
-	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("the API server does not know you: log in again, or check the user of the kubeconfig's context: %w", err)
-	case context.Cause(ctx) != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded)):
-		return fmt.Errorf("to %s: %w", access.what(), &unreachableError{context.Cause(ctx)})
-	}
-	var transport *url.Error
-	if errors.As(err, &transport) && ctx.Err() == nil {
-		server := transport.URL
-		if parsed, bad := url.Parse(transport.URL); bad == nil {
-			server = parsed.Scheme + "://" + parsed.Host
-		}
-		return fmt.Errorf("to %s: %w", access.what(), &unreachableError{fmt.Errorf("the API server %s can't be reached: %w: check the connection, and that this is the cluster you mean (kubectl config current-context)", server, transport.Err)})
-	}
-	return fmt.Errorf("to %s: %w", access.what(), err)
-}
-
 // unreachableError is an ErrUnreachable whose words are its own.
 type unreachableError struct{ error }
 
 func (e *unreachableError) Unwrap() []error { return []error{e.error, ErrUnreachable} }
+
+// RequestError says what a failed request to the API server was for, and the remedy. otherwise is one more, if there
+// is a way without the request; empty: there is none. All errors of the API server's go through here.
+func RequestError(ctx context.Context, err error, access Access, otherwise string) error {
+	if otherwise != "" {
+		otherwise = ", or " + otherwise
+	}
+	var transport *url.Error
+	switch {
+	case apierrors.IsForbidden(err):
+		return forbidden(err, access, otherwise)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("%s: %w", unknownUser, err)
+	case context.Cause(ctx) != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded)):
+		return fmt.Errorf("to %s: %w", access.what(), &unreachableError{context.Cause(ctx)})
+	case ctx.Err() != nil: // Ctrl-C tells nothing of the server
+		return fmt.Errorf("to %s: %w", access.what(), err)
+	case errors.As(err, &transport):
+		return fmt.Errorf("to %s: %w", access.what(), &unreachableError{unreached(transport)})
+	}
+	return fmt.Errorf("to %s: %w: %s%s", access.what(), err, remedy(err, access), otherwise)
+}
+
+const unknownUser = "the API server does not know you: log in again, or check the user of the kubeconfig's context (kubectl config view --minify)"
+
+// forbidden tells a missing right from what else has the code 403.
+func forbidden(err error, access Access, otherwise string) error {
+	words := err.Error()
+	switch {
+	case strings.Contains(words, `User "system:anonymous"`):
+		return fmt.Errorf("%s: %w", unknownUser, err)
+	case strings.Contains(words, "cannot impersonate resource"):
+		return fmt.Errorf("you need the right to act as another user: leave --as, --as-group and --as-uid out (or as in the kubeconfig), or ask an administrator for the right to impersonate: %w", err)
+	case isRefusal(err):
+		return fmt.Errorf("to %s: %w: %s", access.what(), err, ofRefusal)
+	case madeUp(err):
+		return fmt.Errorf("to %s: %w: %s", access.what(), err, ofProxy)
+	}
+	return fmt.Errorf("you need the right to %s (check it with %s): ask an administrator for it%s: %w", access.what(), access.canI(), otherwise, err)
+}

@@ -90,6 +90,7 @@ func (s *Scaler) tlsConfig(ctx context.Context, way endpoint) (*tls.Config, erro
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2"},
 		ServerName: cmp.Or(s.flags.ServerName, way.serverName),
+		Time:       s.cluster.Now, // certificates are made and renewed by the cluster's clock
 	}
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(s.flags.Address) // Check has let it through

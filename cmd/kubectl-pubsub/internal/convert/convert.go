@@ -62,11 +62,17 @@ var secrets = map[string]string{
 // ErrNoRedis is for a ScaledObject that reads no Redis, so that there is nothing to convert.
 var ErrNoRedis = errors.New("spec.triggers has none of type redis, redis-cluster, redis-sentinel, or of these for streams")
 
+// errKind is for another kind of KEDA's, which our scaler does not serve (docs/scaledobject.md).
+var errKind = errors.New("only a ScaledObject can be converted: leave it with KEDA, or let the workers of a ScaledObject or of a PubSubChannel do its jobs")
+
+// IsForeign tells what is not for our scaler, and so is left as it is, from what ought to be converted and can't be.
+func IsForeign(err error) bool { return errors.Is(err, ErrNoRedis) || errors.Is(err, errKind) }
+
 // ScaledObject converts one, with the authentications that are known.
 func ScaledObject(source *unstructured.Unstructured, authentications Authentications, o Options) (Result, error) {
 	r := Result{Object: authored(source)}
 	if source.GetKind() != "ScaledObject" {
-		return r, fmt.Errorf("it is a %s: only a ScaledObject can be converted", source.GetKind())
+		return r, fmt.Errorf("it is a %s: %w", source.GetKind(), errKind)
 	}
 	triggers, _, err := unstructured.NestedSlice(r.Object.Object, "spec", "triggers")
 	if err != nil {

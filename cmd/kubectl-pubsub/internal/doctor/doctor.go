@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,16 +46,16 @@ type Options struct {
 	Cluster   *connect.Cluster
 	Scaler    Asker
 	Namespace string // the operator's; empty: it is looked for in all
-	Now       time.Time
 }
 
 // Examine examines everything. It changes nothing, and an examination that fails is a finding
 // as well.
 func Examine(ctx context.Context, o Options) []Finding {
 	found := o.kubernetes(ctx)
-	if found[0].Severity == Problem && found[0].Remedy == "" { // it can't be reached, so that nothing else can be told
+	if found[0].Severity == Problem && found[0].Remedy == "" { // it can't be asked, so that nothing else can be told
 		return found
 	}
+	found = append(found, clocks(o.Cluster.Skew()))
 	found = append(found, o.crd(ctx)...)
 	found = append(found, o.keda(ctx)...)
 	installations, err := o.Cluster.Installations(ctx, o.Namespace)
@@ -78,7 +77,7 @@ func Examine(ctx context.Context, o Options) []Finding {
 func (o Options) kubernetes(ctx context.Context) []Finding {
 	version, err := o.Cluster.ServerVersion(ctx)
 	switch {
-	case errors.Is(err, connect.ErrUnreachable):
+	case errors.Is(err, connect.ErrUnreachable), apierrors.IsUnauthorized(err):
 		return []Finding{{Problem, "Kubernetes", err.Error(), ""}} // the words have the remedy
 	case err != nil:
 		return []Finding{{Unknown, "Kubernetes", err.Error(), ""}}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -67,7 +66,7 @@ func TestAnAPIServerThatIsDownIsAProblem(t *testing.T) {
 	require.NoError(t, gone.Close())
 	cluster, err := connect.NewCluster(&rest.Config{Host: "http://" + gone.Addr().String()})
 	require.NoError(t, err)
-	found := Examine(t.Context(), Options{Cluster: cluster, Now: time.Now()})
+	found := Examine(t.Context(), Options{Cluster: cluster})
 	require.Len(t, found, 1)
 	assert.Equal(t, Problem, found[0].Severity)
 	assert.Contains(t, found[0].Message, "can't be reached: dial tcp")
@@ -83,7 +82,7 @@ func TestOnlyWithoutKEDAItReadsNothing(t *testing.T) {
 		cluster, err := connect.NewCluster(&rest.Config{Host: server.URL})
 		require.NoError(t, err)
 		var got []Severity
-		for _, finding := range (Options{Cluster: cluster, Now: time.Now()}).kedaReads(t.Context(), in) {
+		for _, finding := range (Options{Cluster: cluster}).kedaReads(t.Context(), in) {
 			got = append(got, finding.Severity)
 		}
 		assert.Equal(t, want, got, http.StatusText(status))

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,7 +27,7 @@ func (o Options) kedaReads(ctx context.Context, in connect.Installation) []Findi
 	}
 	authentication, err := o.get(ctx, authenticationKind, in.Authentication)
 	switch {
-	case apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse): // there is no such kind without KEDA, which is told of elsewhere
+	case connect.NoSuchKind(err): // there is no such kind without KEDA, which is told of elsewhere
 		return nil
 	case apierrors.IsNotFound(err):
 		return []Finding{{Problem, subject, fmt.Sprintf("there is no ClusterTriggerAuthentication %s, by which KEDA gets its certificate: its calls to the scaler fail", in.Authentication), upgradeAgain(in)}}

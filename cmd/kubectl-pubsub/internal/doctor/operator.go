@@ -64,7 +64,7 @@ func (o Options) leader(ctx context.Context, in connect.Installation) Finding {
 		return Finding{Warning, "controller", fmt.Sprintf("there is no Lease %s/%s: it is not a leader yet, or runs without --leader-elect", in.Namespace, leaseName), "with more than 1 replica, run it with --leader-elect, as the chart does"}
 	case err != nil:
 		return Finding{Unknown, "controller", connect.RequestError(ctx, err, connect.Access{Verb: "get", Resource: "leases.coordination.k8s.io", Name: leaseName, Namespace: in.Namespace}, "").Error(), ""}
-	case lease.Spec.RenewTime == nil || o.Now.Sub(lease.Spec.RenewTime.Time) > leaderPatience:
+	case lease.Spec.RenewTime == nil || o.Cluster.Now().Sub(lease.Spec.RenewTime.Time) > leaderPatience:
 		return Finding{Problem, "controller", fmt.Sprintf("no controller leads: Lease %s/%s was not renewed for a minute", in.Namespace, leaseName),
 			fmt.Sprintf("see kubectl logs -n %s -l app=pubsub-operator,app.kubernetes.io/component=controller", in.Namespace)}
 	}
@@ -194,9 +194,9 @@ func (o Options) certificate(ctx context.Context, in connect.Installation, c con
 	switch {
 	case err != nil:
 		return Finding{Problem, subject, fmt.Sprintf("Secret %s: %v", c.Secret, err), renew}
-	case first.Before(o.Now):
+	case first.Before(o.Cluster.Now()):
 		return Finding{Problem, subject, fmt.Sprintf("Secret %s has expired on %s", c.Secret, first.UTC().Format(time.DateOnly)), renew}
-	case first.Before(o.Now.Add(certificatesLeft)):
+	case first.Before(o.Cluster.Now().Add(certificatesLeft)):
 		return Finding{Warning, subject, words, renew}
 	}
 	return Finding{OK, subject, words, ""}
