@@ -15,7 +15,8 @@ const (
 	KindAnswer     = "answer"     // to a request, with its ID
 )
 
-// Kinds of requests from the page. Each has an ID, and gets one Answer with the same.
+// Kinds of requests from the page. Each has an ID, and gets one Answer with the same. A replay is answered
+// beside the others, so its answer may come after theirs. The next replay, open or close ends it.
 const (
 	KindOpen   = "open"   // follow this channel's detail; answered by {}, then Channel messages
 	KindClose  = "close"  // no longer; answered by {}
@@ -150,7 +151,8 @@ type Channel struct {
 	// Forbidden are the parts that can't be read: events, workers, scaledObject, and history (of a
 	// Prometheus), each with the words to show in its place.
 	Forbidden map[string]string `json:"forbidden,omitzero"`
-	// Notes are in words what is not shown of a part: of events and workers there may be more.
+	// Notes are in words what is not shown of a part: of events and workers there may be more, and a history may be
+	// on its way.
 	Notes map[string]string `json:"notes,omitzero"`
 }
 
