@@ -27,8 +27,8 @@ type Past struct {
 	// Marks are what happened since the dashboard began, the oldest first: a replay has to know of
 	// pauses and changes of the spec.
 	Marks []protocol.Mark
-	// From and To are between when nothing was missed. A zero From: since the first point.
-	From, To time.Time
+	// To is now.
+	To time.Time
 }
 
 const (

@@ -152,8 +152,9 @@ func TestWhatIsMissing(t *testing.T) {
 		"no point": {past: without(func(p *Past) { p.Points = nil }), want: "nothing is recorded yet"},
 		"too short": {past: without(func(p *Past) { p.To = noon.Add(34 * time.Second) }),
 			want: "the recorded window is 34s long (from 12:00:00 UTC on): a replay needs at least 1m0s"},
-		"the API server was away": {past: without(func(p *Past) { p.From = noon.Add(1190 * time.Second) }), want: "is 10s long (from 12:19:50 UTC on)"},
-		"the depth is not known":  {past: without(func(p *Past) { p.Points[1199].Depth = nil }), want: "is 0s long"},
+		"a gap just before":      {past: without(func(p *Past) { p.Points[1189] = missed(1189) }), want: "is 10s long (from 12:19:50 UTC on)"},
+		"a gap after little":     {past: without(func(p *Past) { p.Points = append(p.Points[:30], missed(30)) }), want: "is 30s long (from 12:00:00 UTC on)"},
+		"the depth is not known": {past: without(func(p *Past) { p.Points[1199].Depth = nil }), want: "is 0s long"},
 		"no worker": {past: without(func(p *Past) {
 			for i := range p.Points {
 				p.Points[i].Ready = 0
