@@ -15,11 +15,14 @@ type line interface {
 	giveUp(now float64) *waits
 }
 
-func newLine(config Config) line {
+// newLine makes one that may leave a second unfinished if it is not to go on.
+func newLine(config Config, goOn func() bool) line {
 	if config.Work.IsFlow() {
 		return &flow{queue: newQueue(1 / config.ServiceRate), rate: config.ServiceRate}
 	}
-	return newMessages(config)
+	m := newMessages(config)
+	m.goOn = goOn
+	return m
 }
 
 // flow is the model in which messages are a flow: each worker takes them at the same even rate.

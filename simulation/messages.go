@@ -14,6 +14,8 @@ type messages struct {
 	work             work.Work
 	mean             float64 // seconds that a message takes on average, at full speed
 	moments, lengths *rand.Rand
+	goOn             func() bool // asked after each askAfter events: a second may have millions
+	events           int
 
 	now      float64
 	queue    fifo[float64] // when each of the waiting messages arrived
@@ -34,6 +36,7 @@ func newMessages(config Config) *messages {
 		mean:    float64(config.Work.Slots()) / config.ServiceRate,
 		moments: rand.New(rand.NewPCG(config.Seed, 1)),
 		lengths: rand.New(rand.NewPCG(config.Seed, 2)),
+		goOn:    always,
 	}
 }
 
@@ -50,6 +53,9 @@ func (m *messages) second(now float64, arrivals int64, fleet *fleet) {
 	m.joined = min(m.joined, len(fleet.pods))
 	end, next := now+1, 0
 	for {
+		if m.events++; m.events%askAfter == 0 && !m.goOn() {
+			return
+		}
 		at, what := end, nothing
 		if next < len(m.arrivals) && m.arrivals[next] < at {
 			at, what = m.arrivals[next], arrival
@@ -82,6 +88,9 @@ func (m *messages) second(now float64, arrivals int64, fleet *fleet) {
 		m.take()
 	}
 }
+
+// askAfter is some fractions of a millisecond.
+const askAfter = 4096
 
 // event is what happens next.
 type event int

@@ -133,24 +133,35 @@ func Compare(config Config, arrivals []int64, others ...*Autoscaler) []Result {
 // empty, but at most for the length of the arrivals again. The configuration must be valid, and
 // Fixed must be more than 0 for the fixed fleet.
 func Run(config Config, arrivals []int64, autoscaler *Autoscaler) Result {
+	result, _ := RunWhile(always, config, arrivals, autoscaler)
+	return result
+}
+
+func always() bool { return true }
+
+// RunWhile is Run as long as it is to go on, which it asks again and again. If it is not, it did not finish, and there is no result.
+func RunWhile(goOn func() bool, config Config, arrivals []int64, autoscaler *Autoscaler) (result Result, finished bool) {
 	replicas := initialReplicas(config, arrivals)
 	if autoscaler == Fixed {
 		replicas = config.Fixed
 	}
 	r := replay{
-		line:   newLine(config),
+		line:   newLine(config, goOn),
 		fleet:  newFleet(replicas, config.PodStart.Seconds()),
 		scaler: autoscaler.start(config, arrivals),
 		result: Result{Autoscaler: autoscaler, Label: autoscaler.label(config)},
 	}
 	second := 0
-	for ; second < len(arrivals); second++ {
-		r.step(second, arrivals[second])
+	for ; second < len(arrivals) || r.line.left() > 0 && second < 2*len(arrivals); second++ {
+		arrived := int64(0)
+		if second < len(arrivals) {
+			arrived = arrivals[second]
+		}
+		if r.step(second, arrived); !goOn() {
+			return Result{}, false
+		}
 	}
-	for ; r.line.left() > 0 && second < 2*len(arrivals); second++ {
-		r.step(second, 0)
-	}
-	return r.finish(second)
+	return r.finish(second), true
 }
 
 // initialReplicas is the number that the arrivals of the first minute need, within the limits, so

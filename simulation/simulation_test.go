@@ -11,6 +11,7 @@ import (
 
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 	"github.com/jawaracloud/pubsub-operator/simulation/trace"
+	"github.com/jawaracloud/pubsub-operator/simulation/work"
 )
 
 // change is one scaling of a replay.
@@ -53,6 +54,25 @@ func TestThePolicyScalesAtSyncsAndKeepsItsRules(t *testing.T) {
 	}
 	assert.Len(t, changes(r), r.Scalings)
 	assert.Greater(t, r.Scalings, 50)
+}
+
+// A replay that is not to go on ends, and has no result; asking changes nothing.
+func TestAReplayIsGivenUp(t *testing.T) {
+	arrivals, config := slices.Repeat([]int64{300}, 300), DefaultConfig(policy.DefaultSpec())
+	asked := 0
+	_, finished := RunWhile(func() bool { asked++; return asked < 10 }, config, arrivals, Threshold)
+	assert.False(t, finished)
+	assert.Equal(t, 10, asked)
+	result, finished := RunWhile(always, config, arrivals, Threshold)
+	assert.True(t, finished)
+	assert.Equal(t, Run(config, arrivals, Threshold), result)
+
+	// Messages that are taken one by one may all be of one second.
+	config.Work = work.Work{Distribution: work.Exponential, Concurrency: 1}
+	asked = 0
+	_, finished = RunWhile(func() bool { asked++; return asked < 10 }, config, []int64{1_000_000, 0}, Threshold)
+	assert.False(t, finished)
+	assert.LessOrEqual(t, asked, 11)
 }
 
 // A replay that begins in a cooldown keeps what is left of it.

@@ -376,8 +376,9 @@ func TestADashboardOutlivesTheAPIServer(t *testing.T) {
 	assert.False(t, d.connection.Since.IsZero())
 	assert.Len(t, d.rows, 2, "what was known stays")
 	depth := int64(5000)
-	assert.Empty(t, d.ask(protocol.Request{Kind: protocol.KindWhatIf, Key: namespace + "/orders", WhatIf: &protocol.WhatIfRequest{Depth: &depth}}).Error,
-		"it needs no API server")
+	answer := d.ask(protocol.Request{Kind: protocol.KindWhatIf, Key: namespace + "/orders", WhatIf: &protocol.WhatIfRequest{Depth: &depth}})
+	require.Empty(t, answer.Error, "it needs no API server")
+	assert.NotNil(t, answer.Decision.Unheard, "and says that what it knows is old")
 	c.decided(t, orders, 777)
 	require.NoError(t, c.Delete(t.Context(), bills))
 	c.channel(t, namespace, "mails", true)
@@ -390,6 +391,7 @@ func TestADashboardOutlivesTheAPIServer(t *testing.T) {
 		_, mails := d.rows[namespace+"/mails"]
 		return !bills && mails && *d.rows[namespace+"/orders"].Depth == 777
 	})
+	assert.Nil(t, d.ask(protocol.Request{Kind: protocol.KindWhatIf, Key: namespace + "/orders"}).Decision.Unheard)
 	c.decided(t, orders, 778)
 	d.until("that it is watched again", func() bool { return *d.rows[namespace+"/orders"].Depth == 778 })
 }

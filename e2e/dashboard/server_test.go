@@ -39,6 +39,8 @@ type server struct {
 	requests []protocol.Request
 	// answers are how requests are answered beside open and close.
 	answers map[string]func(protocol.Request) protocol.Answer
+	// beside: replays are answered beside the other requests, as the plugin does. Without it the answers come in the order of the requests.
+	beside bool
 }
 
 func newServer(t testing.TB, rows ...protocol.Row) *server {
@@ -107,6 +109,13 @@ func (s *server) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		var request protocol.Request
 		if err := wsjson.Read(ctx, conn, &request); err != nil {
 			return
+		}
+		s.mu.Lock()
+		beside := s.beside && request.Kind == protocol.KindReplay
+		s.mu.Unlock()
+		if beside {
+			go s.answer(ctx, t, conn, request)
+			continue
 		}
 		s.answer(ctx, t, conn, request)
 	}

@@ -30,6 +30,7 @@ type apart struct {
 	following map[string]*single
 	// orphans are channels that were seen while all at once were permitted, and that nobody follows yet.
 	orphans map[string]remembered
+	heard   time.Time // when the API server last said anything about the orphans
 }
 
 // single is a follower of one namespace, running.
@@ -47,12 +48,12 @@ func (s *single) end() {
 
 // begin has the namespaces followed one by one, unless they are already. They take over what was
 // known of all at once, so that the past of a channel that stays permitted is not lost.
-func (a *apart) begin(ctx context.Context, known *decoder) {
+func (a *apart) begin(ctx context.Context, known *decoder, heard time.Time) {
 	if a.stop != nil {
 		return
 	}
 	ctx, a.stop = context.WithCancel(ctx)
-	a.ended, a.following, a.orphans = make(chan struct{}), map[string]*single{}, known.release()
+	a.ended, a.following, a.orphans, a.heard = make(chan struct{}), map[string]*single{}, known.release(), heard
 	go func() {
 		defer close(a.ended)
 		a.run(ctx)
@@ -69,6 +70,7 @@ func (a *apart) end(into *decoder) bool {
 	<-a.ended
 	a.stop = nil
 	for name, s := range a.following {
+		s.hear()
 		into.adopt(s.known.release())
 		a.feed.remove(name)
 	}
@@ -139,6 +141,7 @@ func (a *apart) follow(ctx context.Context, names ...string) {
 			}
 		}
 		s.known.adopt(inherited)
+		s.heard = a.heard
 		a.feed.add(name)
 		go func() {
 			defer close(s.ended)

@@ -42,6 +42,8 @@ type apiServer struct {
 	watches    map[string]int // that are open, by namespace
 	lists      map[string]int // that were answered
 	endless    bool           // watches don't end by themselves
+	ended      chan struct{}  // closed where all watches end well
+	broken     map[string]bool
 }
 
 type apiEvent struct {
@@ -56,6 +58,7 @@ func newAPIServer(t testing.TB, namespaces ...string) *apiServer {
 	s := &apiServer{
 		t: t, permitted: map[string]bool{namespacesRight: true}, namespaces: namespaces, channels: map[string]json.RawMessage{}, version: 1,
 		news: make(chan struct{}), watches: map[string]int{}, lists: map[string]int{},
+		ended: make(chan struct{}), broken: map[string]bool{},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/apis/pubsub.jawaracloud.io/v1/pubsubchannels", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, "") })
@@ -75,6 +78,7 @@ func (s *apiServer) feed() *Feed {
 	require.NoError(s.t, err)
 	f.rhythm = rhythm{
 		pause: tick, longestPause: tick, forbiddenPause: tick, longestForbiddenPause: 4 * tick, watch: time.Second, overdue: soon, namespaces: 4 * tick,
+		silence: 4 * soon, tick: tick, asleep: soon,
 	}
 	return f
 }
@@ -84,6 +88,28 @@ func (s *apiServer) permit(right string, yes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.permitted[right] = yes
+}
+
+// breakDown lets all requests about a namespace fail, or not any more.
+func (s *apiServer) breakDown(namespace string, yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken[namespace] = yes
+}
+
+// endWatches ends those that are open, as an API server that goes away in good order.
+func (s *apiServer) endWatches() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.ended)
+	s.ended = make(chan struct{})
+}
+
+// listed is how many lists of a namespace were answered.
+func (s *apiServer) listed(namespace string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists[namespace]
 }
 
 func (s *apiServer) setNamespaces(names ...string) {
@@ -144,9 +170,11 @@ func forbidden(w http.ResponseWriter, what string) {
 
 func (s *apiServer) serve(w http.ResponseWriter, r *http.Request, namespace string) {
 	s.mu.Lock()
-	permitted := s.permitted[namespace]
+	permitted, broken := s.permitted[namespace], s.broken[namespace]
 	s.mu.Unlock()
 	switch {
+	case broken:
+		http.Error(w, "etcd is away", http.StatusInternalServerError)
 	case !permitted:
 		forbidden(w, "pubsubchannels")
 	case r.URL.Query().Get("watch") != "":
@@ -177,6 +205,9 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, namespace stri
 		defer s.mu.Unlock()
 		s.watches[namespace] += more
 	}
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
 	count(1)
 	defer count(-1)
 	from, err := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
@@ -203,6 +234,8 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, namespace stri
 		select {
 		case <-news:
 		case <-end:
+			return
+		case <-ended:
 			return
 		case <-r.Context().Done():
 			return

@@ -31,11 +31,16 @@ type rhythm struct {
 	overdue time.Duration
 	// namespaces is how often it is asked which namespaces there are, while they are followed one by one.
 	namespaces time.Duration
+	// silence is for how long a watch that lives says nothing at most: the API server sends a bookmark each minute
+	// (apiserver, pkg/storage/cacher, bookmarkFrequency). In a longer one that did not end well, anything may have happened.
+	silence time.Duration
+	// tick is how often it is looked whether the machine slept, and asleep how long that is at least.
+	tick, asleep time.Duration
 }
 
 var everyday = rhythm{
 	pause: time.Second, longestPause: 5 * time.Second, forbiddenPause: 30 * time.Second, longestForbiddenPause: 5 * time.Minute,
-	watch: 5 * time.Minute, overdue: 30 * time.Second, namespaces: time.Minute,
+	watch: 5 * time.Minute, overdue: 30 * time.Second, namespaces: time.Minute, silence: 90 * time.Second, tick: time.Second, asleep: 30 * time.Second,
 }
 
 // Options say which channels.
@@ -59,6 +64,8 @@ type Feed struct {
 	orders []string         // the scopes' names in the order in which they are told
 	listed bool             // one of them was, or is known not to be permitted
 	partly string           // which namespaces are not followed one by one, and the remedy; empty: none
+
+	sleep sleep
 }
 
 // scope is how it is with one namespace.
@@ -73,18 +80,19 @@ func New(cluster *connect.Cluster, fleet *record.Fleet, now func() time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{cluster: cluster, raw: raw, fleet: fleet, now: now, rhythm: everyday, scopes: map[string]scope{}}, nil
+	return &Feed{cluster: cluster, raw: raw, fleet: fleet, now: now, rhythm: everyday, scopes: map[string]scope{}, sleep: sleep{over: make(chan struct{})}}, nil
 }
 
 // Run tells the fleet until the context ends.
 func (f *Feed) Run(ctx context.Context, options Options) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { f.findSleeps(ctx) })
 	if len(options.Namespaces) == 0 {
 		f.add("")
 		f.newFollower("", &apart{feed: f, own: options.Own}).run(ctx)
 		return
 	}
-	var running sync.WaitGroup
-	defer running.Wait()
 	for _, name := range options.Namespaces { // first, so that the first word is of all of them
 		f.add(name)
 	}

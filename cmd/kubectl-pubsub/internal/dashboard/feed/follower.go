@@ -33,6 +33,8 @@ type follower struct {
 	feed      *Feed
 	namespace string // empty: all
 	known     *decoder
+	// heard is when the API server last said anything about the channels; zero: it did not yet.
+	heard time.Time
 	// apart follows the namespaces one by one while all at once are not permitted; nil for one namespace.
 	apart *apart
 }
@@ -49,12 +51,13 @@ func (w *follower) run(ctx context.Context) {
 	rhythm := w.feed.rhythm
 	forbidden := rhythm.forbiddenPause
 	for failures := 0; ctx.Err() == nil; {
+		woken := w.feed.woken()
 		version, err := w.list(ctx)
 		wait, listed := rhythm.pause, err == nil
 		if listed {
 			failures, forbidden = 0, rhythm.forbiddenPause
 			w.feed.tell(w.namespace, scope{})
-			err = w.watch(ctx, version)
+			err = w.watch(ctx, version, woken)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -68,6 +71,7 @@ func (w *follower) run(ctx context.Context) {
 			wait, forbidden = forbidden, min(rhythm.longestForbiddenPause, 2*forbidden)
 		case err != nil:
 			failures++
+			w.miss()
 			w.feed.tell(w.namespace, scope{problem: err.Error()})
 			wait = min(rhythm.longestPause, rhythm.pause*time.Duration(failures))
 		}
@@ -84,7 +88,23 @@ func (w *follower) refused(ctx context.Context) {
 		w.forgetAll()
 		return
 	}
-	w.apart.begin(ctx, w.known)
+	w.apart.begin(ctx, w.known, w.heard)
+}
+
+// miss takes that the API server can't be asked. Since it was heard last, nothing is known, unless others follow the channels.
+func (w *follower) miss() {
+	if !w.heard.IsZero() && (w.apart == nil || w.apart.stop == nil) {
+		w.feed.fleet.Miss(w.namespace, w.heard)
+	}
+}
+
+// hear takes that the API server answered. If a watch is silent for so long before that, what it was to tell is lost.
+func (w *follower) hear() {
+	now := w.feed.wall()
+	if now.Sub(w.heard) > w.feed.rhythm.silence {
+		w.miss()
+	}
+	w.heard = now
 }
 
 // forgetAll takes away what is not permitted, or not there, any more.
@@ -112,8 +132,10 @@ func (w *follower) list(ctx context.Context) (version string, err error) {
 			return "", err
 		}
 		if next == "" && w.apart != nil && w.apart.end(w.known) {
-			continue // what was followed one by one may be newer than this page
+			w.heard = time.Time{} // the others told of what they missed
+			continue              // what was followed one by one may be newer than this page
 		}
+		w.hear()
 		for _, item := range items {
 			key, same := w.known.has(item)
 			if !same {
@@ -132,6 +154,7 @@ func (w *follower) list(ctx context.Context) (version string, err error) {
 			w.feed.fleet.Forget(key)
 		}
 	}
+	w.feed.fleet.Hear(w.namespace, w.feed.now())
 	return version, nil
 }
 
@@ -156,21 +179,40 @@ func (w *follower) request(options *metav1.ListOptions) *rest.Request {
 	return w.feed.raw.Get().NamespaceIfScoped(w.namespace, w.namespace != "").Resource("pubsubchannels").SpecificallyVersionedParams(options, metav1.ParameterCodec, plainV1)
 }
 
-// watch tells of changes until the API server ends the watch; the next list makes up for what was
+// watch tells of changes until the API server ends the watch, or the machine slept; the next list makes up for what was
 // missed.
-func (w *follower) watch(ctx context.Context, version string) error {
+func (w *follower) watch(ctx context.Context, version string, woken <-chan struct{}) error {
 	rhythm := w.feed.rhythm
 	lasts := int64(max(time.Second, rhythm.watch).Seconds())
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(lasts)*time.Second+rhythm.overdue)
 	defer cancel()
+	go func() {
+		select {
+		case <-woken:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	stream, err := w.request(&metav1.ListOptions{Watch: true, ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &lasts}).Stream(ctx)
 	if err != nil {
-		return w.problem(ctx, "watch", err)
+		select {
+		case <-woken:
+			return nil // nothing is wrong with the API server
+		default:
+			return w.problem(ctx, "watch", err)
+		}
 	}
 	defer stream.Close() // it was only read
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(make([]byte, 64<<10), longestFrame)
 	for lines.Scan() {
+		w.feed.look()
+		select {
+		case <-woken:
+			return nil // when what it says happened, nobody knows
+		default:
+		}
+		w.heard = w.feed.wall()
 		kind, object, err := frame(lines.Bytes())
 		if err != nil {
 			return fmt.Errorf("watching PubSubChannels: %w", err)
@@ -189,6 +231,11 @@ func (w *follower) watch(ctx context.Context, version string) error {
 		default: // ERROR, such as a version that is too old
 			return nil
 		}
+	}
+	// A watch that ends well has told all. One that broke after no more silence than that of one that lives did, too, as far as
+	// anybody can tell.
+	if now := w.feed.wall(); lines.Err() == nil || now.Sub(w.heard) <= rhythm.silence {
+		w.heard = now
 	}
 	return nil // whether the API server is away, the next list shows
 }

@@ -126,7 +126,7 @@ func queryOf(name, namespace, channel string) string {
 }
 
 // Points are those of a channel up to now, the oldest first: one for each step in which the scaler
-// told how many replicas there were, and one without a depth where it stopped telling. The scaler does
+// told how many replicas there were, and a gap where it stopped telling. The scaler does
 // not tell how many are ready, so all count as that. Where a metric has no value, the point has none.
 func (p *Prometheus) Points(ctx context.Context, namespace, name string, now time.Time) ([]protocol.Point, error) {
 	step := max(shortestStep, (p.span / mostSteps).Round(time.Second))
@@ -180,7 +180,7 @@ func withGaps(points []protocol.Point, step time.Duration, end time.Time) (whole
 			next = points[i+1].Time
 		}
 		if next.Sub(p.Time) > 2*step {
-			whole = append(whole, protocol.Point{Time: p.Time.Add(step), Replicas: p.Replicas, Ready: p.Ready, Desired: p.Desired})
+			whole = append(whole, protocol.Point{Time: p.Time.Add(step), Gap: true})
 		}
 	}
 	return whole

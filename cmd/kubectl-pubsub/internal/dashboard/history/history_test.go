@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
 )
 
 var noon = time.Date(2026, time.January, 31, 12, 0, 0, 0, time.UTC)
@@ -49,7 +51,7 @@ func TestPoints(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, points, 5)
 	assert.Equal(t, time.Unix(1769860785, 0).UTC(), points[3].Time, "then nothing was told for five minutes")
-	assert.Nil(t, points[3].Depth)
+	assert.Equal(t, protocol.Point{Time: points[3].Time, Gap: true}, points[3], "neither a depth nor replicas")
 	assert.Equal(t, time.Unix(1769860740, 0).UTC(), points[0].Time)
 	assert.EqualValues(t, 300, *points[0].Depth)
 	assert.EqualValues(t, 3, points[0].Replicas)
@@ -76,9 +78,7 @@ func TestTheEndOfWhatWasTold(t *testing.T) {
 	points, err = p.Points(t.Context(), "shop", "orders", noon.Add(time.Minute))
 	require.NoError(t, err)
 	require.Len(t, points, 2)
-	assert.Nil(t, points[1].Depth)
-	assert.Equal(t, time.Unix(1769860785, 0).UTC(), points[1].Time)
-	assert.EqualValues(t, 3, points[1].Replicas)
+	assert.Equal(t, protocol.Point{Time: time.Unix(1769860785, 0).UTC(), Gap: true}, points[1])
 }
 
 // A Prometheus that can't be asked is told with its address, and without a password.

@@ -3,7 +3,10 @@
 // What is unknown is absent, never 0. The page's script has the same names.
 package protocol
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Kinds of messages from the server.
 const (
@@ -15,7 +18,8 @@ const (
 	KindAnswer     = "answer"     // to a request, with its ID
 )
 
-// Kinds of requests from the page. Each has an ID, and gets one Answer with the same.
+// Kinds of requests from the page. Each has an ID, and gets one Answer with the same. A replay is answered
+// beside the others, so its answer may come after theirs. The next replay, open or close ends it.
 const (
 	KindOpen   = "open"   // follow this channel's detail; answered by {}, then Channel messages
 	KindClose  = "close"  // no longer; answered by {}
@@ -114,12 +118,17 @@ type Row struct {
 	Points []Point `json:"points,omitempty"`
 }
 
-// Point is what was so at a time, from a status.
+// Point is what was so from a time on, from a status, until the next point.
 type Point struct {
-	Time     time.Time `json:"t"`
-	Depth    *int64    `json:"depth,omitempty"`
-	Replicas int32     `json:"replicas"`
-	Ready    int32     `json:"ready"`
+	Time time.Time `json:"t"`
+	// Gap: from here to the next point nothing was heard of the channel. So nothing is known, and nothing else is in it.
+	Gap bool `json:"gap,omitempty"`
+	// Held: up to here it was as the point before says. Without it both are samples so close together
+	// that the depth may have changed at any time in between.
+	Held     bool   `json:"held,omitempty"`
+	Depth    *int64 `json:"depth,omitempty"`
+	Replicas int32  `json:"replicas"`
+	Ready    int32  `json:"ready"`
 	// Desired is the number last set on the Deployment: not what a decision asks for, which a cooldown
 	// or a limit may hold up.
 	Desired    int32  `json:"desired"`
@@ -127,6 +136,18 @@ type Point struct {
 	UpperBound *int64 `json:"upper,omitempty"`
 	Rate       *int64 `json:"rate,omitempty"` // arrivals per second
 	InFlight   *int64 `json:"-"`              // for replays; the page has that of its row
+}
+
+// MarshalJSON implements json.Marshaler: the numbers of a gap are absent, as 0 would be a claim.
+func (p Point) MarshalJSON() ([]byte, error) {
+	type whole Point
+	if !p.Gap {
+		return json.Marshal(whole(p))
+	}
+	return json.Marshal(struct {
+		Time time.Time `json:"t"`
+		Gap  bool      `json:"gap"`
+	}{p.Time, true})
 }
 
 // Channel is the channel that is open. A part that is absent has not changed, and one that became
@@ -150,7 +171,8 @@ type Channel struct {
 	// Forbidden are the parts that can't be read: events, workers, scaledObject, and history (of a
 	// Prometheus), each with the words to show in its place.
 	Forbidden map[string]string `json:"forbidden,omitzero"`
-	// Notes are in words what is not shown of a part: of events and workers there may be more.
+	// Notes are in words what is not shown of a part: of events and workers there may be more, and a history may be
+	// on its way.
 	Notes map[string]string `json:"notes,omitzero"`
 }
 
@@ -176,6 +198,9 @@ type Decision struct {
 	Busy       *float64   `json:"busy,omitempty"`
 	Slots      *int64     `json:"slots,omitempty"`
 	Time       time.Time  `json:"time"` // when it was observed
+	// Unheard, of a what-if, is since when nothing was heard of the channel: what was not set in place of
+	// it is as it was then. Absent: it is heard.
+	Unheard *time.Time `json:"unheard,omitempty"`
 }
 
 // Kinds of marks.

@@ -3,6 +3,7 @@ package record
 import (
 	"math"
 	"slices"
+	"time"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
@@ -23,6 +24,8 @@ type Detail struct {
 	Full   bool
 	Points []protocol.Point
 	Marks  []protocol.Mark
+	// Unheard is since when nothing was heard of the channel; zero: it is heard.
+	Unheard time.Time
 }
 
 // Channel is what of one channel a page has not been told, and counts it as told; found is false
@@ -35,6 +38,9 @@ func (f *Fleet) Channel(key string, p *Position) (d Detail, found bool) {
 		return Detail{}, false
 	}
 	d = Detail{Channel: e.channel, Row: e.row}
+	if e.unheard() {
+		d.Unheard = e.points.items[len(e.points.items)-1].message().Time
+	}
 	if p.uid != string(e.channel.UID) || p.older != len(e.older) || p.version == 0 {
 		*p, d.Full = Position{}, true
 		d.Points = messages(e.older)
@@ -74,26 +80,31 @@ func (f *Fleet) Prepend(channel *v1.PubSubChannel, older []protocol.Point) {
 			e.older = append(e.older, c)
 		}
 	}
-	if excess := len(e.older) - f.share(mostPoints, fewestPoints, mostPointsOfAll); excess > 0 {
+	if excess := len(e.older) - f.mostPoints(); excess > 0 {
 		e.older = slices.Clone(e.older[excess:])
 	}
 	f.change()
 }
 
+// together is how far apart two samples of what goes on changing are at most. The controller asks the scaler every 15 s, give or
+// take a fifth (translator/observer.go), and waits up to 3 s for the answer. If a status is written later than that after
+// the one before, in between an answer told nothing new: what the one before says held until then.
+const together = 21 * time.Second
+
 // addPoint keeps at most most. The last of the older points ends where points were dropped: it would hold until those that are left.
 func (e *entry) addPoint(p point, most int) {
 	began, first := p.at, e.points.first
-	if len(e.points.items) > 0 {
+	if newest := len(e.points.items) - 1; newest >= 0 {
 		began = e.points.items[0].at
+		p.at = max(p.at, e.points.items[newest].at+1) // who has the one before takes only what is newer
+		p.held = p.at-e.points.items[newest].at > together.Milliseconds()
 	}
 	e.points.add(p, most)
 	last := len(e.older) - 1
-	if e.points.first == first || last < 0 || e.older[last].depth == unknown {
+	if e.points.first == first || last < 0 || e.older[last].isGap() {
 		return
 	}
-	end := e.older[last]
-	end.at, end.depth, end.lower, end.upper, end.rate, end.inFlight = began, unknown, unknown, unknown, unknown, unknown
-	e.older = append(e.older, end)
+	e.older = append(e.older, gap(began))
 }
 
 // Prepended is whether Prepend took the older points of a channel, also if there are none.

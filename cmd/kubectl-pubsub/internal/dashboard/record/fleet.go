@@ -30,7 +30,6 @@ type Fleet struct {
 	told              bool // of a channel, or of what may be read; until then nothing is known
 	connection        protocol.Connection
 	connectionVersion uint64
-	back              time.Time // when the API server last came back; zero: it never went away
 
 	changed chan struct{} // closed at the next change
 }
@@ -102,10 +101,13 @@ func (f *Fleet) See(channel *v1.PubSubChannel, at time.Time) {
 		f.channels[row.Key] = e
 	}
 	for _, mark := range marksOf(e.channel, channel, &e.row, &row, at) {
+		if e.unheard() {
+			mark = undated(mark)
+		}
 		e.marks.add(mark, f.share(mostMarks, fewestMarks, mostMarksOfAll))
 	}
 	if last := len(e.points.items) - 1; last < 0 || !e.points.items[last].same(now) {
-		e.addPoint(now, f.share(mostPoints, fewestPoints, mostPointsOfAll))
+		e.addPoint(now, f.mostPoints())
 	}
 	e.channel, e.row, e.rank, e.body = channel, row, rank, nil
 	e.version = f.change()
@@ -115,6 +117,8 @@ func (f *Fleet) See(channel *v1.PubSubChannel, at time.Time) {
 func (f *Fleet) share(most, fewest, ofAll int) int {
 	return min(most, max(fewest, ofAll/max(1, len(f.channels))))
 }
+
+func (f *Fleet) mostPoints() int { return f.share(mostPoints, fewestPoints, mostPointsOfAll) }
 
 // Forget takes that a channel was deleted.
 func (f *Fleet) Forget(key string) {
@@ -176,21 +180,7 @@ func (f *Fleet) Connect(up bool, problem string, at time.Time) {
 	}
 	if f.connection.Up != up {
 		f.connection.Since = stamp(at)
-		if up {
-			f.back = stamp(at)
-		}
 	}
 	f.connection.Up, f.connection.Problem = up, problem
 	f.connectionVersion = f.change()
-}
-
-// Seen is the last time in which nothing was missed: from when the API server last came back, or
-// the zero time, until it went away, or now.
-func (f *Fleet) Seen(now time.Time) (from, to time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.connection.Up {
-		now = f.connection.Since
-	}
-	return f.back, stamp(now)
 }

@@ -30,12 +30,20 @@ type point struct {
 	depth                    int64 // these four may be unknown
 	lower, upper             int64
 	rate, inFlight           int32 // may be unknown, too
-	replicas, ready, desired int32
+	replicas, ready, desired int32 // unknown in a gap, and only there
+	held                     bool
 }
 
-// same is whether two points differ in nothing but their time.
+// gap is a point from which on nothing is known.
+func gap(at int64) point {
+	return point{at: at, depth: unknown, lower: unknown, upper: unknown, rate: unknown, inFlight: unknown, replicas: unknown, ready: unknown, desired: unknown}
+}
+
+func (p point) isGap() bool { return p.replicas == unknown }
+
+// same is whether two points tell the same.
 func (p point) same(other point) bool {
-	p.at = other.at
+	p.at, p.held = other.at, other.held
 	return p == other
 }
 
@@ -54,15 +62,22 @@ func pointer(value int64) *int64 {
 }
 
 func (p point) message() protocol.Point {
+	at := time.UnixMilli(p.at).UTC()
+	if p.isGap() {
+		return protocol.Point{Time: at, Gap: true}
+	}
 	return protocol.Point{
-		Time: time.UnixMilli(p.at).UTC(), Depth: pointer(p.depth), LowerBound: pointer(p.lower), UpperBound: pointer(p.upper),
+		Time: at, Held: p.held, Depth: pointer(p.depth), LowerBound: pointer(p.lower), UpperBound: pointer(p.upper),
 		Rate: pointer(int64(p.rate)), InFlight: pointer(int64(p.inFlight)), Replicas: p.replicas, Ready: p.ready, Desired: p.desired,
 	}
 }
 
 func compact(p protocol.Point) point {
+	if p.Gap {
+		return gap(p.Time.UnixMilli())
+	}
 	return point{
-		at: p.Time.UnixMilli(), depth: number(p.Depth), lower: number(p.LowerBound), upper: number(p.UpperBound),
+		at: p.Time.UnixMilli(), held: p.Held, depth: number(p.Depth), lower: number(p.LowerBound), upper: number(p.UpperBound),
 		rate: int32(min(number(p.Rate), math.MaxInt32)), inFlight: int32(min(number(p.InFlight), math.MaxInt32)), replicas: p.Replicas, ready: p.Ready, desired: p.Desired,
 	}
 }

@@ -41,6 +41,10 @@ func lastScaling(past Past, start time.Time) (last time.Time, known bool) {
 		if p.Time.After(start) {
 			break
 		}
+		if p.Gap || i > 0 && past.Points[i-1].Gap {
+			last = time.Time{} // it may have been scaled in the gap, at any time
+			continue
+		}
 		if i > 0 && p.Desired != past.Points[i-1].Desired && p.Desired > 0 && past.Points[i-1].Desired > 0 {
 			last = p.Time
 		}
@@ -75,7 +79,7 @@ func (m *model) tellChanges(past Past, start time.Time) {
 func timesOf(past Past, since time.Time, kind string) string {
 	var times []string
 	for _, mark := range past.Marks {
-		if mark.Kind == kind && !mark.Time.Before(since) {
+		if mark.Kind == kind && mark.Time.After(since) { // at the start itself it is so already
 			times = append(times, clock(mark.Time))
 		}
 	}

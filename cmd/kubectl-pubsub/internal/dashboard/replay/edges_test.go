@@ -53,7 +53,7 @@ func TestAWindowThatBeginsInACooldown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			past := overloaded()
 			past.Channel.Status.Decision = test.decision
-			r, err := Run(past, protocol.ReplayRequest{Seconds: test.seconds, Changes: protocol.Changes{"cooldownPeriod": 10}})
+			r, err := Run(t.Context(), past, protocol.ReplayRequest{Seconds: test.seconds, Changes: protocol.Changes{"cooldownPeriod": 10}})
 			require.NoError(t, err)
 			assert.Equal(t, test.now, firstScaling(curveNamed(t, r, "now")))
 			assert.Equal(t, test.ten, firstScaling(curveNamed(t, r, "changed")))
@@ -101,7 +101,7 @@ func TestChangesWithinTheWindowAreTold(t *testing.T) {
 			past := overloaded()
 			past.Marks = test.marks
 			test.change(&past)
-			r, err := Run(past, protocol.ReplayRequest{Seconds: 300})
+			r, err := Run(t.Context(), past, protocol.ReplayRequest{Seconds: 300})
 			require.NoError(t, err)
 			words := strings.Join(r.Assumed, "\n")
 			for _, want := range test.words {
@@ -166,7 +166,7 @@ func TestTheStartOfWorkersIsNotKnownFromAPrometheus(t *testing.T) {
 			for i := range test.older {
 				past.Points[i].Ready = past.Points[i].Replicas
 			}
-			r, err := Run(past, protocol.ReplayRequest{})
+			r, err := Run(t.Context(), past, protocol.ReplayRequest{})
 			require.NoError(t, err)
 			assert.Contains(t, strings.Join(r.Assumed, "\n"), test.want)
 		})
@@ -180,7 +180,7 @@ func TestGapsAreNotZero(t *testing.T) {
 		past.Points[i].Rate = nil
 	}
 	past.Points[250].Depth = nil
-	r, err := Run(past, protocol.ReplayRequest{})
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(251*time.Second), r.Start)
 	words := strings.Join(r.Assumed, "\n")
@@ -224,7 +224,7 @@ func TestTheMiddleOfARecordIsReplayedAsItWas(t *testing.T) {
 					Replicas: happened.Replicas[i], Ready: slices.Min(happened.Replicas[max(0, i-7) : i+1]), Desired: happened.Replicas[i],
 				})
 			}
-			r, err := Run(past, protocol.ReplayRequest{Seconds: 1150}) // from 12:10:50 on, while it grows
+			r, err := Run(t.Context(), past, protocol.ReplayRequest{Seconds: 1150}) // from 12:10:50 on, while it grows
 			require.NoError(t, err)
 			was, is := curveNamed(t, r, "recorded"), curveNamed(t, r, "now")
 			if chosen == simulation.Utilization {

@@ -52,6 +52,9 @@ func (w *window) model(past Past, concurrency int, speed float64, words string) 
 	if w.cut != "" {
 		m.assume("the window begins at %s: %s", clock(w.start), w.cut)
 	}
+	if w.missed {
+		m.assume("the window ends at %s: since then nothing was heard of the channel", clock(w.start.Add(time.Duration(len(w.depth))*time.Second)))
+	}
 	if start, seen := w.podStart(); seen {
 		m.config.PodStart = start
 		m.assume("a new worker takes messages after %s, the median of the recorded scalings", start)

@@ -4,6 +4,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -26,8 +27,8 @@ type Past struct {
 	// Marks are what happened since the dashboard began, the oldest first: a replay has to know of
 	// pauses and changes of the spec.
 	Marks []protocol.Mark
-	// From and To are between when nothing was missed. A zero From: since the first point.
-	From, To time.Time
+	// To is now.
+	To time.Time
 }
 
 const (
@@ -38,7 +39,7 @@ const (
 	// mostValues is how many values a curve has.
 	mostValues = 1_500
 	// mostMessages bounds the time that the replays with some settings take if messages are modelled one by one: about
-	// a second for a million on one core. Meanwhile the page's pings wait, and some 20 s of that count as a lost connection.
+	// a second for a million on one core.
 	mostMessages = 3_000_000
 )
 
@@ -49,8 +50,9 @@ const (
 	changed  = "changed"
 )
 
-// Run replays the past. Its errors say what is missing, or which setting is wrong and the remedy.
-func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
+// Run replays the past. Its errors say what is missing, or which setting is wrong and the remedy. If the
+// context ends, so does it, with the cause.
+func Run(ctx context.Context, past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	if auto := past.Channel.Spec.AutoScaling; auto == nil || !auto.Enabled {
 		return nil, &decide.OffError{Namespace: past.Channel.Namespace, Name: past.Channel.Name}
 	}
@@ -83,7 +85,7 @@ func Run(past Past, request protocol.ReplayRequest) (*protocol.Replay, error) {
 	}
 	for _, run := range runs {
 		for _, model := range models {
-			curve, err := model.run(run.channel, step, mostMessages/int64(len(models)))
+			curve, err := model.run(ctx, run.channel, step, mostMessages/int64(len(models)))
 			if err != nil {
 				return nil, err
 			}
@@ -108,7 +110,7 @@ func utilized(channel *v1.PubSubChannel) bool {
 }
 
 // run simulates the window with a channel's settings, with at most so many messages if they are modelled one by one.
-func (m *model) run(channel *v1.PubSubChannel, step int, most int64) (protocol.Curve, error) {
+func (m *model) run(ctx context.Context, channel *v1.PubSubChannel, step int, most int64) (protocol.Curve, error) {
 	spec, err := autoscaling.OfChannel(&channel.Spec)
 	if err != nil {
 		return protocol.Curve{}, err
@@ -124,7 +126,10 @@ func (m *model) run(channel *v1.PubSubChannel, step int, most int64) (protocol.C
 	if err := config.Validate(); err != nil {
 		return protocol.Curve{}, err
 	}
-	result := simulation.Run(config, m.arrivals, simulation.Own(config))
+	result, finished := simulation.RunWhile(func() bool { return ctx.Err() == nil }, config, m.arrivals, simulation.Own(config))
+	if !finished {
+		return protocol.Curve{}, context.Cause(ctx)
+	}
 	seconds := len(m.arrivals)
 	wait := result.P99.Seconds()
 	curve := curveOf(result.Depth[:seconds], result.Replicas[:seconds], step)

@@ -73,7 +73,7 @@ func curveNamed(t *testing.T, r *protocol.Replay, name string) protocol.Curve {
 // A record of workers whose speed and start are known is replayed as it was.
 func TestTheReplayIsWhatHappened(t *testing.T) {
 	past, happened := simulated(t, true)
-	r, err := Run(past, protocol.ReplayRequest{Changes: protocol.Changes{"scaleUpThreshold": 120, "cooldownPeriod": 15}})
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{Changes: protocol.Changes{"scaleUpThreshold": 120, "cooldownPeriod": 15}})
 	require.NoError(t, err)
 	assert.Equal(t, noon, r.Start)
 	assert.InDelta(t, 1, r.Step, 0)
@@ -90,7 +90,7 @@ func TestTheReplayIsWhatHappened(t *testing.T) {
 	assert.Len(t, was.Depth, 1200)
 	assert.Len(t, is.Depth, 1200)
 	assert.Less(t, slices.Max(other.Depth), slices.Max(is.Depth), "it grows earlier, and again sooner")
-	again, err := Run(past, protocol.ReplayRequest{})
+	again, err := Run(t.Context(), past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	assert.Len(t, again.Curves, 2, "nothing was changed")
 	assert.Equal(t, is, curveNamed(t, again, "now"))
@@ -119,7 +119,7 @@ func TestTheSpeedInABurst(t *testing.T) {
 			}
 			past.Points = append(past.Points, protocol.Point{Time: noon.Add(time.Duration(i) * time.Second), Depth: new(depth), Rate: &rate, Replicas: ready, Ready: ready, Desired: ready})
 		}
-		r, err := Run(past, protocol.ReplayRequest{})
+		r, err := Run(t.Context(), past, protocol.ReplayRequest{})
 		require.NoError(t, err)
 		assert.InDelta(t, 1000, slices.Max(curveNamed(t, r, "now").Depth), 150, "a burst at %d s", burst)
 		assert.Regexp(t, `a worker finishes (1\.9\d*|2|2\.0\d*) messages per second, the median`, strings.Join(r.Assumed, "\n"), "a burst at %d s", burst)
@@ -129,7 +129,7 @@ func TestTheSpeedInABurst(t *testing.T) {
 // If nothing counts arrivals, they come from the depth, and that is said.
 func TestArrivalsFromTheDepth(t *testing.T) {
 	past, happened := simulated(t, false)
-	r, err := Run(past, protocol.ReplayRequest{})
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	words := strings.Join(r.Assumed, "\n")
 	assert.Regexp(t, `a worker finishes (4[4-9]|5[0-6])(\.\d)? messages per second, by how the depth changed with another number of workers`, words)
@@ -152,8 +152,9 @@ func TestWhatIsMissing(t *testing.T) {
 		"no point": {past: without(func(p *Past) { p.Points = nil }), want: "nothing is recorded yet"},
 		"too short": {past: without(func(p *Past) { p.To = noon.Add(34 * time.Second) }),
 			want: "the recorded window is 34s long (from 12:00:00 UTC on): a replay needs at least 1m0s"},
-		"the API server was away": {past: without(func(p *Past) { p.From = noon.Add(1190 * time.Second) }), want: "is 10s long (from 12:19:50 UTC on)"},
-		"the depth is not known":  {past: without(func(p *Past) { p.Points[1199].Depth = nil }), want: "is 0s long"},
+		"a gap just before":      {past: without(func(p *Past) { p.Points[1189] = missed(1189) }), want: "is 10s long (from 12:19:50 UTC on)"},
+		"a gap after little":     {past: without(func(p *Past) { p.Points = append(p.Points[:30], missed(30)) }), want: "is 30s long (from 12:00:00 UTC on)"},
+		"the depth is not known": {past: without(func(p *Past) { p.Points[1199].Depth = nil }), want: "is 0s long"},
 		"no worker": {past: without(func(p *Past) {
 			for i := range p.Points {
 				p.Points[i].Ready = 0
@@ -170,7 +171,7 @@ func TestWhatIsMissing(t *testing.T) {
 		"autoscaling is off": {past: without(func(p *Past) { p.Channel.Spec.AutoScaling.Enabled = false }), want: "autoscaling of PubSubChannel shop/orders is off"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Run(test.past, test.request)
+			_, err := Run(t.Context(), test.past, test.request)
 			require.ErrorContains(t, err, test.want)
 		})
 	}
@@ -180,20 +181,20 @@ func TestWhatIsMissing(t *testing.T) {
 func TestTheWindow(t *testing.T) {
 	past, _ := simulated(t, true)
 	past.Points[100].Depth = nil
-	r, err := Run(past, protocol.ReplayRequest{})
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(101*time.Second), r.Start)
 	assert.Contains(t, strings.Join(r.Assumed, "\n"), "the window begins at 12:01:41 UTC: before, the depth was not known")
-	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
+	r, err = Run(t.Context(), past, protocol.ReplayRequest{Seconds: 600})
 	require.NoError(t, err)
 	assert.Equal(t, noon.Add(600*time.Second), r.Start)
 	assert.Len(t, curveNamed(t, r, "recorded").Depth, 600)
 	past.Older = 700
-	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
+	r, err = Run(t.Context(), past, protocol.ReplayRequest{Seconds: 600})
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(r.Assumed, "\n"), "until 12:11:39 UTC all replicas count as ready")
 	past.Older = 500
-	r, err = Run(past, protocol.ReplayRequest{Seconds: 600})
+	r, err = Run(t.Context(), past, protocol.ReplayRequest{Seconds: 600})
 	require.NoError(t, err)
 	assert.NotContains(t, strings.Join(r.Assumed, "\n"), "count as ready")
 	sparse := past
@@ -206,13 +207,13 @@ func TestTheWindow(t *testing.T) {
 // What makes the figures less than they were is told.
 func TestWhatIsAssumedOfTheStartAndTheDepth(t *testing.T) {
 	past, _ := simulated(t, true)
-	r, err := Run(past, protocol.ReplayRequest{})
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	assert.NotContains(t, strings.Join(r.Assumed, "\n"), "lower bound")
 	backlog := int64(5000)
 	past.Points[0].Depth = &backlog
 	past.Channel.Status.Decision = &v1.ScalingDecision{DepthIsLowerBound: true}
-	r, err = Run(past, protocol.ReplayRequest{})
+	r, err = Run(t.Context(), past, protocol.ReplayRequest{})
 	require.NoError(t, err)
 	words := strings.Join(r.Assumed, "\n")
 	assert.Contains(t, words, "the 5000 messages of the start arrive with the first second")
@@ -221,7 +222,7 @@ func TestWhatIsAssumedOfTheStartAndTheDepth(t *testing.T) {
 
 func TestUtilizationIsReplayedMessageByMessage(t *testing.T) {
 	past, _ := simulated(t, true)
-	r, err := Run(past, protocol.ReplayRequest{Changes: protocol.Changes{"policy": "Utilization", "workerConcurrency": 1}})
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{Changes: protocol.Changes{"policy": "Utilization", "workerConcurrency": 1}})
 	require.NoError(t, err)
 	assert.Less(t, slices.Max(curveNamed(t, r, "changed").Depth), slices.Max(curveNamed(t, r, "now").Depth), "it does not wait for a queue")
 }

@@ -145,7 +145,7 @@ func TestTheSpeedIsRightOrTheBandHasIt(t *testing.T) {
 
 // What is not known is no number: the replays are made with both ends, and say so.
 func TestABandIsReplayedWithBothEnds(t *testing.T) {
-	r, err := Run(simulate(seen{speed: 5, every: 15}, loads["bursts"]).record(), protocol.ReplayRequest{Changes: protocol.Changes{"cooldownPeriod": 15}})
+	r, err := Run(t.Context(), simulate(seen{speed: 5, every: 15}, loads["bursts"]).record(), protocol.ReplayRequest{Changes: protocol.Changes{"cooldownPeriod": 15}})
 	require.NoError(t, err)
 	assert.Regexp(t, `a worker finishes at least [\d.]+ messages per second, as fast as the depth fell at most, while nothing counts arrivals; it may be faster, and nothing in the record says how much: the replays are made with that and with 4 times as much`,
 		strings.Join(r.Assumed, "\n"))
@@ -161,7 +161,7 @@ func TestABandIsReplayedWithBothEnds(t *testing.T) {
 	assert.GreaterOrEqual(t, fast, 5.0)
 	assert.InEpsilon(t, slow, *r.Curves[3].Speed, 1e-9)
 
-	known, err := Run(simulate(seen{speed: 50, every: 15, rates: true}, loads["a step"]).record(), protocol.ReplayRequest{})
+	known, err := Run(t.Context(), simulate(seen{speed: 50, every: 15, rates: true}, loads["a step"]).record(), protocol.ReplayRequest{})
 	require.NoError(t, err)
 	require.Len(t, known.Curves, 2)
 	assert.Nil(t, known.Curves[1].Speed)
@@ -174,6 +174,6 @@ func TestABandIsOfHalfOfTheMessages(t *testing.T) {
 		depth := max(0, 2_000_000-40_000*i)
 		past.Points = append(past.Points, protocol.Point{Time: noon.Add(time.Duration(i) * time.Second), Depth: &depth, Replicas: 2, Ready: 2, Desired: 2})
 	}
-	_, err := Run(past, protocol.ReplayRequest{Changes: protocol.Changes{"policy": "Utilization", "workerConcurrency": 1}})
+	_, err := Run(t.Context(), past, protocol.ReplayRequest{Changes: protocol.Changes{"policy": "Utilization", "workerConcurrency": 1}})
 	require.ErrorContains(t, err, "at most 1500000: choose a shorter window")
 }

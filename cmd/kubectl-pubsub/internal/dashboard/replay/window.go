@@ -18,19 +18,21 @@ type window struct {
 	desired  []int32
 	unready  int    // in how many of the first seconds nobody told how many workers were ready
 	cut      string // why it does not begin earlier; empty: it could not, or was not asked to
+	missed   bool   // it ends where the channel was heard last, and not now
 }
 
 // windowOf is the newest stretch of the past in which the depth was known all the time, of at most
-// a length.
+// a length. A gap is in no window: what was in it, nobody knows.
 func windowOf(past Past, length time.Duration) (*window, error) {
+	w := &window{}
+	if last := len(past.Points) - 1; last >= 0 && past.Points[last].Gap {
+		past.To, w.missed = past.Points[last].Time, true
+		past.Points = past.Points[:last]
+	}
 	if len(past.Points) == 0 {
 		return nil, fmt.Errorf("nothing is recorded yet: a replay needs at least %s: keep the dashboard open", shortest)
 	}
-	w := &window{}
 	begin := past.Points[0].Time
-	if past.From.After(begin) {
-		begin, w.cut = past.From, "before, the API server did not answer"
-	}
 	for i, p := range past.Points {
 		if p.Depth != nil || p.Time.After(past.To) {
 			continue
@@ -41,6 +43,9 @@ func windowOf(past Past, length time.Duration) (*window, error) {
 		}
 		if known.After(begin) {
 			begin, w.cut = known, "before, the depth was not known"
+			if p.Gap {
+				w.cut = "before, nothing was heard of the channel"
+			}
 		}
 	}
 	if asked := past.To.Add(-length); asked.After(begin) {

@@ -17,7 +17,7 @@ import (
 func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, error) {
 	switch r.Kind {
 	case protocol.KindClose:
-		s.close()
+		s.leave()
 		return protocol.Answer{}, nil
 	case protocol.KindPing:
 		return protocol.Answer{}, nil
@@ -37,14 +37,17 @@ func (s *session) do(ctx context.Context, r protocol.Request) (protocol.Answer, 
 		return protocol.Answer{}, nil
 	case protocol.KindWhatIf:
 		decision, err := whatIf(known.Channel, r.WhatIf, now)
+		if err == nil && !known.Unheard.IsZero() {
+			decision.Unheard = &known.Unheard
+		}
 		return protocol.Answer{Decision: decision}, err
 	default:
 		request := protocol.ReplayRequest{}
 		if r.Replay != nil {
 			request = *r.Replay
 		}
-		from, to := s.fleet.Seen(now)
-		result, err := replay.Run(replay.Past{Channel: known.Channel, Points: known.Points, Older: older, Marks: known.Marks, From: from, To: to}, request)
+		past := replay.Past{Channel: known.Channel, Points: known.Points, Older: older, Marks: known.Marks, To: now.UTC().Truncate(time.Millisecond)}
+		result, err := s.server.replay(ctx, past, request)
 		return protocol.Answer{Replay: result}, err
 	}
 }

@@ -58,12 +58,14 @@ func (o *opened) surround(message *protocol.Channel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	message.Events, message.Workers, message.ScaledObject = o.seen.Events, o.seen.Workers, o.seen.ScaledObject
-	message.Forbidden, message.Notes = maps.Clone(o.seen.Forbidden), maps.Clone(o.seen.Notes)
-	if o.older != "" {
-		if message.Forbidden == nil {
-			message.Forbidden = map[string]string{}
-		}
-		message.Forbidden["history"] = o.older
+	message.Forbidden, message.Notes = map[string]string{}, map[string]string{} // empty is told, and absent is not
+	maps.Copy(message.Forbidden, o.seen.Forbidden)
+	maps.Copy(message.Notes, o.seen.Notes)
+	if o.past.problem != "" {
+		message.Forbidden["history"] = o.past.problem
+	}
+	if o.past.asked {
+		message.Notes["history"] = "The older points are being read from the Prometheus…"
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/feed"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/replay"
 )
 
 // Options are what the server shows.
@@ -43,6 +44,7 @@ type Server struct {
 	handler http.Handler
 	port    int
 
+	replay  func(context.Context, replay.Past, protocol.ReplayRequest) (*protocol.Replay, error)
 	running context.Context // until Run ends
 	end     context.CancelFunc
 	asking  singleflight.Group // for histories, by the channel's UID
@@ -72,7 +74,7 @@ func New(options Options, port int) *Server {
 	if options.Heartbeat == 0 {
 		options.Heartbeat = heartbeat
 	}
-	s := &Server{options: options, guard: newGuard(port), port: port}
+	s := &Server{options: options, guard: newGuard(port), port: port, replay: replay.Run}
 	s.running, s.end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", s.page)

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/feed"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/protocol"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
 )
@@ -42,6 +40,8 @@ type session struct {
 	cursor  record.Cursor
 	answers chan protocol.Answer
 	wake    chan struct{} // something but the fleet changed
+
+	replaying *replaying // of the reading goroutine; nil: none was asked for
 
 	mu   sync.Mutex
 	open *opened // nil: none is
@@ -88,8 +88,11 @@ func (s *session) ping(ctx context.Context) {
 }
 
 // read answers the page's requests, one after the other: while one is answered, the next waits in
-// the connection.
+// the connection. A replay may take long, and is answered beside the others.
 func (s *session) read(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	defer s.endReplay(errPageGone)
+	defer end() // first: a replay that is over waits for its answer to be taken, or for this
 	for {
 		kind, data, err := s.conn.Read(ctx)
 		if err != nil {
@@ -99,6 +102,10 @@ func (s *session) read(ctx context.Context) {
 		if kind != websocket.MessageText || json.Unmarshal(data, &request) != nil {
 			_ = s.conn.Close(websocket.StatusUnsupportedData, "a request is no JSON of the dashboard's protocol")
 			return
+		}
+		if request.Kind == protocol.KindReplay {
+			s.beginReplay(ctx, request)
+			continue
 		}
 		select {
 		case s.answers <- s.answer(ctx, request):
@@ -198,85 +205,4 @@ func (s *session) answer(ctx context.Context, r protocol.Request) protocol.Answe
 		answer.Error = err.Error()
 	}
 	return answer
-}
-
-// opened is the channel that a page follows.
-type opened struct {
-	key      string
-	stop     context.CancelFunc
-	looking  sync.WaitGroup
-	position record.Position // of the writing goroutine, as is told
-	told     *told
-
-	mu    sync.Mutex
-	seen  feed.Surroundings
-	older string // why its history is not there
-}
-
-// follow opens a channel in place of the one that was open.
-func (s *session) follow(ctx context.Context, key string) {
-	s.close()
-	ctx, stop := context.WithCancel(ctx)
-	o := &opened{key: key, stop: stop}
-	o.looking.Go(func() { s.look(ctx, o) })
-	s.mu.Lock()
-	s.open = o
-	s.mu.Unlock()
-	s.nudge()
-}
-
-// close ends what follow began.
-func (s *session) close() {
-	s.mu.Lock()
-	o := s.open
-	s.open = nil
-	s.mu.Unlock()
-	if o != nil {
-		o.stop()
-		o.looking.Wait()
-	}
-}
-
-func (s *session) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// look reads what else there is of the open channel, again and again: with thousands of pods less
-// often, so that most of the time nothing is read.
-func (s *session) look(ctx context.Context, o *opened) {
-	var before feed.Surroundings
-	older, asked, of := "", false, types.UID("")
-	for round := 0; ctx.Err() == nil; round++ {
-		began := time.Now()
-		if round%deniedLooks == 0 {
-			before = feed.Surroundings{}
-		}
-		if detail, found := s.fleet.Channel(o.key, &record.Position{}); found {
-			before = s.server.options.Surroundings(ctx, detail.Channel, before)
-			if anew := detail.Channel.UID != of; anew {
-				older, asked, of = "", false, detail.Channel.UID
-			}
-			o.see(before, older)
-			s.nudge()
-			if !asked { // what is now comes first
-				older, asked = s.server.history(ctx, detail.Channel), true
-				o.see(before, older)
-				s.nudge()
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(max(lookEvery, lookShare*time.Since(began))):
-		}
-	}
-}
-
-// see sets what was seen around the channel, and why its history is not there.
-func (o *opened) see(now feed.Surroundings, older string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.seen, o.older = now, older
 }

@@ -193,13 +193,9 @@ func TestTheOpenChannel(t *testing.T) {
 	assert.True(t, full.Conditions[0].Good)
 	assert.Contains(t, full.Settings, protocol.Setting{Name: "maxReplicas", Value: "12", From: "spec"})
 	assert.Len(t, full.Points, 1)
-	seen := map[string]string{}
+	seen := full.Forbidden
 	for seen["events"] == "" || seen["history"] == "" {
-		if full.Forbidden != nil {
-			seen = full.Forbidden
-			continue
-		}
-		full = p.until(func(m protocol.Envelope) bool { return m.Channel != nil }).Channel
+		seen = p.until(func(m protocol.Envelope) bool { return m.Channel != nil && m.Channel.Forbidden != nil }).Channel.Forbidden
 	}
 	assert.Equal(t, map[string]string{"events": "you need the right", "history": "the Prometheus does not answer"}, seen)
 

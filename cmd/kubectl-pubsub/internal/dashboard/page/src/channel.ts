@@ -119,7 +119,10 @@ export class ChannelView {
     if (change.decision) [this.decision, this.noDecision] = [change.decision, ""];
     if (change.noDecision) [this.decision, this.noDecision] = [undefined, change.noDecision];
     if (change.forbidden) this.forbidden = change.forbidden;
-    if (change.notes) this.notes = change.notes;
+    if (change.notes) {
+      this.notes = change.notes;
+      this.timeline.note(this.notes.history ?? "");
+    }
     if (change.conditions) this.conditions = change.conditions;
     if (change.scaledObject) this.scaledObject = change.scaledObject;
     if (change.workers) this.workers = change.workers;

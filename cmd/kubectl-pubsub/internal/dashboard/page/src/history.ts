@@ -10,6 +10,7 @@ export const kept = 120;
 export class History {
   readonly times = new Float64Array(kept); // ms
   readonly depths = new Float32Array(kept); // NaN: unknown
+  private readonly steps = new Uint8Array(kept); // 1: up to the point it was as the one before says
   length = 0;
   private start = 0;
 
@@ -21,6 +22,7 @@ export class History {
       const i = (this.start + this.length) % kept;
       this.times[i] = time;
       this.depths[i] = point.depth ?? NaN;
+      this.steps[i] = point.held === true || point.depth === undefined ? 1 : 0; // what is not known any more was known until then
       if (this.length < kept) this.length++;
       else this.start = (this.start + 1) % kept;
     }
@@ -33,5 +35,10 @@ export class History {
 
   depth(i: number): number {
     return this.depths[(this.start + i) % kept] ?? NaN;
+  }
+
+  /** held is whether up to the i-th point it was as the one before says. */
+  held(i: number): boolean {
+    return this.steps[(this.start + i) % kept] === 1;
   }
 }

@@ -9,28 +9,44 @@ export function shape(mark: Mark): string {
   return mark.kind !== "scaling" ? "●" : mark.to > mark.from ? "▲" : "▼";
 }
 
+/** Span is a time in a chart, in s. */
+export interface Span {
+  from: number;
+  to: number;
+}
+
 /** drawCooldowns shades the time after each scaling in which there is no other. */
 export function drawCooldowns(chart: Plot, marks: Mark[]): void {
+  const spans = marks.flatMap((mark) => (mark.until === undefined ? [] : [{ from: at(mark.t) / 1000, to: at(mark.until) / 1000 }]));
+  shade(chart, spans, palette().cooldown, "cooldown", 64, 3);
+}
+
+/** drawGaps shades the times in which nothing was heard of the channel. */
+export function drawGaps(chart: Plot, gaps: Span[]): void {
+  shade(chart, gaps, palette().gap, "nothing heard", 84, 16);
+}
+
+/** shade fills spans with a colour, and writes the words, so many px below the top, into those that have room (px) for them. */
+function shade(chart: Plot, spans: Span[], colour: string, words: string, room: number, below: number): void {
   const { ctx: context, bbox } = chart;
   const ratio = devicePixelRatio || 1;
   context.save();
   context.beginPath();
   context.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   context.clip();
-  for (const mark of marks) {
-    if (mark.until === undefined) continue;
-    const left = chart.valToPos(at(mark.t) / 1000, "x", true);
-    const right = chart.valToPos(at(mark.until) / 1000, "x", true);
+  for (const { from, to } of spans) {
+    const left = chart.valToPos(from, "x", true);
+    const right = chart.valToPos(to, "x", true);
     if (right < bbox.left || left > bbox.left + bbox.width) continue;
-    context.fillStyle = palette().cooldown;
+    context.fillStyle = colour;
     context.fillRect(left, bbox.top, right - left, bbox.height);
     const start = Math.max(left, bbox.left);
-    if (right - start < 64 * ratio) continue;
+    if (right - start < room * ratio) continue;
     context.fillStyle = palette().muted;
     context.font = `${10 * ratio}px system-ui, sans-serif`;
     context.textBaseline = "top";
     context.textAlign = "left"; // the axes leave theirs
-    context.fillText("cooldown", start + 5 * ratio, bbox.top + 3 * ratio, right - start - 8 * ratio);
+    context.fillText(words, start + 5 * ratio, bbox.top + below * ratio, right - start - 8 * ratio);
   }
   context.restore();
 }

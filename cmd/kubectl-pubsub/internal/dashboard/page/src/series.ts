@@ -7,6 +7,9 @@ import { at } from "./words";
 /** most is how many points are kept, as many as the server keeps. */
 const most = 4000;
 
+/** edge is how long (s) before a point the value before it ends: a step looks upright. */
+const edge = 0.001;
+
 export class Series {
   times: number[] = []; // s
   depth: Values = [];
@@ -15,6 +18,7 @@ export class Series {
   replicas: Values = [];
   ready: Values = [];
   desired: Values = [];
+  private held: boolean[] = []; // what the point before says is so up to this one
 
   private get columns(): Values[] {
     return [this.depth, this.upper, this.lower, this.replicas, this.ready, this.desired];
@@ -28,6 +32,7 @@ export class Series {
     this.replicas = [];
     this.ready = [];
     this.desired = [];
+    this.held = [];
   }
 
   /** add appends points; those that aren't newer than the last are left out. */
@@ -36,21 +41,45 @@ export class Series {
       const time = at(p.t) / 1000;
       if (this.times.length > 0 && time <= this.times[this.times.length - 1]!) continue;
       this.times.push(time);
-      const values = [p.depth ?? null, p.upper ?? null, p.lower ?? null, p.replicas, p.ready, p.desired];
-      this.columns.forEach((column, i) => column.push(values[i]!));
+      // What is not known any more, in a gap or of the depth alone, was known until then.
+      this.held.push(p.held === true || p.depth === undefined);
+      const values = [p.depth, p.upper, p.lower, p.replicas, p.ready, p.desired];
+      this.columns.forEach((column, i) => column.push(values[i] ?? null));
     }
     const over = this.times.length - most;
-    if (over > 0) for (const column of [this.times, ...this.columns]) column.splice(0, over);
+    if (over > 0) for (const column of [this.times, ...this.columns, this.held]) column.splice(0, over);
   }
 
   /**
-   * until is times and columns up to now (s): a status is written only when something changes, so
-   * the newest point holds until then.
+   * drawn is times and columns as a chart takes them, up to now (s). A status is written only when something changes, so what
+   * held has its value twice, at both ends, and the newest point holds until now. Samples that are close together are joined.
    */
-  until(now: number | undefined, columns: Values[]): [number[], ...Values[]] {
-    const n = this.times.length;
-    if (now === undefined || n === 0 || now <= this.times[n - 1]!) return [this.times, ...columns];
-    return [[...this.times, now], ...columns.map((column) => [...column, column[n - 1] ?? null])];
+  drawn(now: number | undefined, columns: Values[]): [number[], ...Values[]] {
+    const { times, held } = this;
+    const at: number[] = [];
+    const values: Values[] = columns.map(() => []);
+    const put = (time: number, i: number): void => {
+      at.push(time);
+      columns.forEach((column, n) => values[n]!.push(column[i] ?? null));
+    };
+    times.forEach((time, i) => {
+      if (i > 0 && held[i]) put(Math.max(time - edge, (times[i - 1]! + time) / 2), i - 1);
+      put(time, i);
+    });
+    const last = times.length - 1;
+    if (now !== undefined && last >= 0 && now > times[last]!) put(now, last);
+    return [at, ...values];
+  }
+
+  /** missed is whether nothing was heard from the i-th point on. */
+  missed(i: number): boolean {
+    return i >= 0 && i < this.times.length && this.replicas[i] === null;
+  }
+
+  /** gaps are the times (s) in which nothing was heard; the last one may last until now. */
+  gaps(now: number | undefined): { from: number; to: number }[] {
+    const { times } = this;
+    return times.flatMap((from, i) => (this.missed(i) ? [{ from, to: times[i + 1] ?? now ?? from }] : []));
   }
 
   /** before is the index of the newest point that is not after the time (s); -1: there is none. */

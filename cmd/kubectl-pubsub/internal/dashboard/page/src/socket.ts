@@ -67,8 +67,7 @@ export class Socket {
       clearTimeout(this.timer);
       this.timer = 0;
       this.connect();
-    } else if (this.heartbeat > 0 && this.probe === 0 && this.waiting.size === 0) {
-      // A request that is being answered would hold up the probe: then the silence has to tell.
+    } else if (this.heartbeat > 0 && this.probe === 0) {
       const before = this.heard.messages;
       this.ask({ kind: "ping", key: "" }).catch(() => undefined); // what counts is whether anything is heard
       this.probe = window.setTimeout(() => {

@@ -1,4 +1,5 @@
-// Sparklines: the last points of a depth on a canvas.
+// Sparklines: the last points of a depth on a canvas. As in the channel's chart, a depth holds until another one is told, and
+// nothing is drawn where nothing is known.
 
 import type { History } from "./history";
 import { palette } from "./theme";
@@ -25,16 +26,15 @@ export function drawSpark(canvas: HTMLCanvasElement, history: History, now: numb
   const y = (depth: number): number => 2.5 + inner * (1 - depth / most);
   const colours = palette();
   context.beginPath();
-  let down = true; // the pen is lifted where the depth isn't known
+  let before = NaN; // the pen is lifted where the depth isn't known
   for (let i = 0; i < history.length; i++) {
     const depth = history.depth(i);
-    if (Number.isNaN(depth)) {
-      down = true;
-      continue;
+    if (!Number.isNaN(before) && history.held(i)) context.lineTo(x(i), y(before));
+    if (!Number.isNaN(depth)) {
+      if (Number.isNaN(before)) context.moveTo(x(i), y(depth));
+      else context.lineTo(x(i), y(depth));
     }
-    if (down) context.moveTo(x(i), y(depth));
-    else context.lineTo(x(i), y(depth));
-    down = false;
+    before = depth;
   }
   context.strokeStyle = colours.depth;
   context.lineWidth = 1.25;

@@ -1,6 +1,6 @@
 // Dark or light: as the system says, or as chosen; and the colours for what is drawn on canvases.
 
-const names = ["ink", "muted", "faint", "rule", "surface", "band", "bound", "depth", "within", "above", "below", "ready", "desired", "cooldown", "recorded", "now", "changed"] as const;
+const names = ["ink", "muted", "faint", "rule", "surface", "band", "bound", "depth", "within", "above", "below", "ready", "desired", "cooldown", "gap", "recorded", "now", "changed"] as const;
 
 export type Palette = Record<(typeof names)[number], string>;
 

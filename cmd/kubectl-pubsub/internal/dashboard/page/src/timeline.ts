@@ -1,7 +1,7 @@
 // What happened over time: the depth in its band, the replicas, the decisions.
 
 import { attribute, el, text } from "./dom";
-import { drawCooldowns, drawMarks, shape } from "./marks";
+import { drawCooldowns, drawGaps, drawMarks, shape } from "./marks";
 import { plot, type Line, type Plot } from "./plot";
 import { Series } from "./series";
 import type { Mark, Point } from "./types";
@@ -23,6 +23,7 @@ const windows: [string, number][] = [
   ["1 h", 3600],
   ["All", 0],
 ];
+const howItIsDrawn = "A value holds until another one is told. Depths that were told close together are joined by a line.";
 const near = 9; // px within which the pointer means a mark
 const shortest = 2; // s that a zoom has at least
 
@@ -41,6 +42,7 @@ export class Timeline {
   private readonly tip = el("div", { class: "tip", hidden: true });
   private readonly spoken = el("p", { class: "unseen", "aria-live": "polite" });
   private readonly figure: HTMLElement;
+  private readonly waiting = el("span", { class: "nothing waiting", role: "status" });
   private readonly legend: HTMLElement[] = [];
   private readonly spans: HTMLButtonElement[];
   private readonly again = el("button", { type: "button", class: "again", title: "Live again (l, or a double click in the chart)", hidden: true, click: () => this.live() }, "▸ Live");
@@ -59,13 +61,18 @@ export class Timeline {
       return el("span", { class: `key key-${line.colour}${line.dash ? " dashed" : ""}` }, el("i"), `${line.label} `, value);
     };
     this.spans = windows.map(([label, seconds]) => el("button", { type: "button", "aria-pressed": String(seconds === 0), click: () => this.showLast(seconds) }, label));
-    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown"), el("span", { class: "key key-scaling" }, el("i"), "Scaling"), el("span", { class: "key key-decision" }, el("i"), "Another decision")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
-    this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), el("span", { class: "spans", role: "group", "aria-label": "How far back" }, this.again, ...this.spans)), this.figure, this.spoken, this.numbers);
+    this.figure = el("div", { class: "plots", tabindex: 0, role: "group", keydown: (event: KeyboardEvent) => this.key(event) }, el("div", { class: "legend" }, ...depthLines.map(entry), el("span", { class: "key key-cooldown" }, el("i"), "Cooldown"), el("span", { class: "key key-scaling" }, el("i"), "Scaling"), el("span", { class: "key key-decision" }, el("i"), "Another decision"), el("span", { class: "key key-gap" }, el("i"), "Nothing heard")), this.depthBox, el("div", { class: "legend" }, ...replicaLines.map(entry)), this.replicaBox, this.tip);
+    this.element = el("section", { class: "panel timeline", "aria-label": "Over time" }, el("header", {}, el("h2", {}, "Over time"), this.waiting, el("span", { class: "spans", role: "group", "aria-label": "How far back" }, this.again, ...this.spans)), this.figure, el("p", { class: "how" }, howItIsDrawn), this.spoken, this.numbers);
   }
 
   add(points: Point[], marks: Mark[]): void {
     this.series.add(points);
     if (marks.length > 0) this.marks = [...this.marks, ...marks].sort((a, b) => at(a.t) - at(b.t)).slice(-500);
+  }
+
+  /** note says what is to come; empty: nothing is. */
+  note(words: string): void {
+    text(this.waiting, words);
   }
 
   clear(): void {
@@ -83,13 +90,13 @@ export class Timeline {
     // A selection is measured in pixels: while one is made, the axis must stay.
     const charts = [plots.depth, plots.replicas];
     if (charts.every((chart) => chart.select.width === 0)) {
-      plots.depth.setData(series.until(this.now, [series.depth, series.upper, series.lower]), false);
-      plots.replicas.setData(series.until(this.now, [series.desired, series.replicas, series.ready]), false);
+      plots.depth.setData(series.drawn(this.now, [series.depth, series.upper, series.lower]), false);
+      plots.replicas.setData(series.drawn(this.now, [series.desired, series.replicas, series.ready]), false);
       for (const chart of charts) chart.setScale("x", this.range());
     }
     this.buttons();
     this.describe();
-    this.values(plots.depth.cursor.idx);
+    this.values(plots.depth);
     this.point();
   }
 
@@ -126,7 +133,7 @@ export class Timeline {
 
   private start(): { depth: Plot; replicas: Plot; destroy(): void } {
     const hooks = (y: (mark: Mark) => number | undefined): Parameters<typeof plot>[1]["hooks"] => ({
-      drawClear: [(chart) => drawCooldowns(chart, this.marks)],
+      drawClear: [(chart) => drawGaps(chart, this.series.gaps(this.now)), (chart) => drawCooldowns(chart, this.marks)],
       draw: [(chart) => drawMarks(chart, this.marks, this.chosen, y)],
       setCursor: [(chart) => this.pointed(chart)],
     });
@@ -199,7 +206,7 @@ export class Timeline {
 
   private pointed(chart: Plot): void {
     const { left, idx } = chart.cursor;
-    this.values(idx);
+    this.values(chart);
     if (left === undefined || left < 0 || idx === undefined || idx === null) {
       if (!this.chosen) this.tip.hidden = true;
       return;
@@ -217,8 +224,8 @@ export class Timeline {
     const has = (values: (number | null)[]): string => count(values[i] ?? undefined);
     this.tip.replaceChildren(
       el("b", {}, clock(time * 1000)),
-      el("div", {}, i < 0 ? "nothing recorded" : `depth ${has(series.depth)}, band ${has(series.lower)} to ${has(series.upper)}`),
-      i < 0 ? "" : el("div", {}, `${has(series.replicas)} replicas, ${has(series.ready)} ready, ${has(series.desired)} desired`),
+      el("div", {}, i < 0 ? "nothing recorded" : series.missed(i) ? "nothing was heard" : `depth ${has(series.depth)}, band ${has(series.lower)} to ${has(series.upper)}`),
+      i < 0 || series.missed(i) ? "" : el("div", {}, `${has(series.replicas)} replicas, ${has(series.ready)} ready, ${has(series.desired)} desired`),
       mark ? el("p", { class: `mark-words mark-${mark.kind}` }, el("span", { "aria-hidden": "true" }, `${shape(mark)} `), mark.words) : "",
     );
     this.tip.hidden = false;
@@ -229,10 +236,12 @@ export class Timeline {
     this.tip.style.left = `${Math.max(4, x + 14 + room > width ? x - 14 - Math.min(room, this.tip.offsetWidth) : x + 14)}px`;
   }
 
-  private values(idx: number | null | undefined): void {
+  /** values puts those under the pointer into the legend, else the newest. */
+  private values(chart: Plot): void {
     const { series } = this;
-    const last = series.times.length - 1;
-    const i = idx === undefined || idx === null ? last : Math.min(idx, last);
+    const { idx } = chart.cursor;
+    const time = idx === undefined || idx === null ? undefined : chart.data[0][idx]; // a chart has more points than were told
+    const i = time === undefined ? series.times.length - 1 : series.before(time);
     [series.depth, series.upper, series.lower, series.desired, series.replicas, series.ready].forEach((values, n) => text(this.legend[n]!, i < 0 ? unknown : short(values[i] ?? undefined)));
   }
 
@@ -260,7 +269,7 @@ export class Timeline {
     const { series, marks } = this;
     const last = series.times.length - 1;
     const scalings = marks.filter((mark) => mark.kind === "scaling").length;
-    const newest = last < 0 ? "nothing recorded yet" : `depth ${count(series.depth[last] ?? undefined)}, band ${count(series.lower[last] ?? undefined)} to ${count(series.upper[last] ?? undefined)}, ${plural(series.replicas[last] ?? 0, "replica")}, since ${clock(series.times[0]! * 1000)}`;
+    const newest = last < 0 ? "nothing recorded yet" : series.missed(last) ? `nothing heard since ${clock(series.times[last]! * 1000)}` : `depth ${count(series.depth[last] ?? undefined)}, band ${count(series.lower[last] ?? undefined)} to ${count(series.upper[last] ?? undefined)}, ${plural(series.replicas[last] ?? 0, "replica")}, since ${clock(series.times[0]! * 1000)}`;
     const zoomed = this.zoom ? ` Zoomed in, from ${clock(this.zoom.min * 1000)} to ${clock(this.zoom.max * 1000)}.` : "";
     attribute(this.figure, "aria-label", `Chart of depth and replicas: ${newest}; ${plural(scalings, "scaling")}.${zoomed} Left and right go from decision to decision, plus and minus zoom.`);
     this.tabulate();

@@ -75,10 +75,12 @@ export interface Row {
 
 export interface Point {
   t: string;
+  gap?: boolean; // from here to the next point nothing was heard; nothing else is there
+  held?: boolean; // up to here it was as the point before says
   depth?: number;
-  replicas: number;
-  ready: number;
-  desired: number;
+  replicas?: number; // these three are absent in a gap alone
+  ready?: number;
+  desired?: number;
   lower?: number;
   upper?: number;
   rate?: number;
@@ -99,7 +101,7 @@ export interface Channel {
   scaledObject?: Condition[];
   settings?: Setting[];
   forbidden?: Record<string, string>;
-  notes?: Record<string, string>; // what is not shown of events and workers
+  notes?: Record<string, string>; // what is not shown of events, workers and history
 }
 
 export interface Decision {
@@ -123,6 +125,7 @@ export interface Decision {
   busy?: number;
   slots?: number;
   time: string;
+  unheard?: string; // of a what-if: since when nothing was heard of the channel
 }
 
 export interface Mark {

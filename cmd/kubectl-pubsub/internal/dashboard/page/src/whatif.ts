@@ -7,6 +7,7 @@ import { choice, slider, valueOf, type Knob } from "./knobs";
 import { decision } from "./panels";
 import { ReplayView } from "./replay";
 import type { Changes, Replay, Row, Setting, WhatIfRequest, Decision, Answer } from "./types";
+import { at, clock } from "./words";
 
 export interface Asks {
   whatif(request: WhatIfRequest): Promise<Answer>;
@@ -126,7 +127,8 @@ export class WhatIf {
     const bar = new Band();
     bar.show(d);
     bar.element.classList.add("wide");
-    this.answer.replaceChildren(bar.element, ...decision(d));
+    const unheard = d.unheard ? el("p", { class: "stale" }, `Nothing was heard of the channel since ${clock(at(d.unheard))}: what you did not change is as it was then.`) : "";
+    this.answer.replaceChildren(unheard, bar.element, ...decision(d));
   }
 
   private problem(problem: Error): void {
