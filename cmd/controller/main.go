@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc/grpclog"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -69,7 +68,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	level := &slog.LevelVar{}
 	level.Set(o.logLevel)
 	logger := newLogger(o, level, stderr)
-	grpclog.SetLoggerV2(program.QuietGRPC(logger)) // before anything uses gRPC: it is not guarded
 	if err := (debug.Server{Address: o.debugAddress, Level: level, Profiles: o.profiles, Logger: logger}).Start(ctx); err != nil {
 		logger.Error("the controller ended", "error", oneLine(err))
 		return program.Failed
@@ -81,12 +79,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// newLogger makes one structured log of ours and the libraries' except gRPC's.
+// newLogger makes one structured log of ours and the libraries'.
 func newLogger(o options, level slog.Leveler, output io.Writer) *slog.Logger {
 	logger := program.NewLogger(output, level, o.logFormat)
 	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
-	program.CatchStandardLog(logger)
+	program.CatchLibraries(logger)
 	return logger
 }
 

@@ -5,11 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 
 	"github.com/go-logr/logr"
-	"google.golang.org/grpc/grpclog"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -56,5 +55,5 @@ func parts(err error) []error {
 func silenceLibraries() {
 	log.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
-	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	program.LogGRPC(slog.New(slog.DiscardHandler))
 }

@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, in io.R
 	}
 	told := &measures{now: time.Now}
 	log := program.NewLogger(side, slog.LevelWarn, program.LogText)
-	program.CatchStandardLog(log)
+	program.CatchLibraries(log)
 	traces, err := tracing.Start(ctx, "pubsub-publisher", program.Version(version), log)
 	if err == nil && o.metrics != "" {
 		err = told.serve(ctx, o.metrics)

@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9"
-	"google.golang.org/grpc/grpclog"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -64,8 +63,7 @@ func start(ctx context.Context, args []string) int {
 	// The libraries log through the same handler.
 	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	klog.SetSlogLogger(logger)
-	grpclog.SetLoggerV2(program.QuietGRPC(logger))
-	program.CatchStandardLog(logger)
+	program.CatchLibraries(logger)
 	redis.SetLogger(quietRedis{logger})
 	if err := (debug.Server{Address: options.debugAddress, Level: level, Profiles: options.profiles, Logger: logger}).Start(ctx); err != nil {
 		logger.Error("scaler stopped", "error", err)

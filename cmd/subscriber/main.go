@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, answers
 	}
 	log := program.NewLogger(out, settings.LogLevel, settings.LogFormat)
 	redis.SetLogger(quiet{log})
-	program.CatchStandardLog(log)
+	program.CatchLibraries(log)
 	if err := consume(ctx, settings, log); err != nil {
 		log.Error("subscriber stopped", "error", err)
 		return program.Failed

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,4 +112,20 @@ func TestAPublishersTraceIsPassedOn(t *testing.T) {
 	assert.Empty(t, received(t, traceparents))
 	require.NoError(t, client.XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []any{"payload", "c", "traceparent", "x\r\nSecret: 1"}}).Err())
 	assert.Empty(t, received(t, traceparents), "what is no trace is none")
+}
+
+// What grpc-go writes by itself is no line beside the structured log, while traces are sent by it.
+func TestTheLogIsStructuredWhileTracesAreSentByGRPC(t *testing.T) {
+	receiver, server := otlptest.Start(t), redistest.Start(t)
+	url, traceparents := headersOf(t)
+	require.NoError(t, server.Client().XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []any{"payload", "a"}}).Err())
+	worker := start(t, server.Addr, "pod", "HANDLER_URL="+url, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.GRPC, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+		"GRPC_GO_LOG_SEVERITY_LEVEL=info", "GRPC_GO_LOG_VERBOSITY_LEVEL=99")
+	received(t, traceparents)
+	worker.terminate()
+	require.Zero(t, worker.exitCode())
+	require.Len(t, receiver.Named("process "+key), 1)
+	for line := range strings.Lines(worker.log.String()) {
+		assert.True(t, json.Valid([]byte(line)), line)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,7 +84,7 @@ func process(t *testing.T, address, program string, args ...string) *exec.Cmd {
 			return false
 		}
 		return connection.Close() == nil
-	}, time.Minute, 20*time.Millisecond, "%s does not listen on %s", program, address)
+	}, 5*time.Minute, 20*time.Millisecond, "%s does not listen on %s", program, address)
 	return cmd
 }
 
@@ -154,6 +155,10 @@ func report(t *testing.T, args ...string) (int, map[string]command.ReportLine) {
 	return code, lines
 }
 
+// patience are limits for a scaler on a machine that does much else. The contract's own are for production, and what is wrong in kind, such as a call
+// that never ends, is found by these, too; make bench measures how quick the scaler is.
+var patience = []string{"--max-latency", "20s", "--timeout", "40s", "--open-time", "30s", "--shutdown-time", "2m"}
+
 // The product's scaler keeps the contract, with a real backend.
 func TestOurScalerKeepsTheContract(t *testing.T) {
 	t.Parallel()
@@ -164,20 +169,20 @@ func TestOurScalerKeepsTheContract(t *testing.T) {
 		args []string
 		skip []string
 	}{
-		// It repeats an active state every 15 s.
+		// It repeats an active state every 15 s: here several times, late ones too.
 		"all checks": {
 			dead: freeAddress,
-			args: []string{"--stream-time", "19s", "--repeat-min", "10s", "--repeat-max", "18s"},
+			args: []string{"--stream-time", "70s", "--repeat-min", "10s", "--repeat-max", "45s"},
 			skip: []string{"transport.client-certificate"},
 		},
 		"mutual TLS": {
 			tls: true, dead: freeAddress,
-			args: []string{"--stream-time", "3s"},
+			args: []string{"--stream-time", "10s"}, // before it repeats anything
 			skip: []string{"push.repeats", "keda.push"},
 		},
 		"a backend that never answers": {
 			dead: silence,
-			args: []string{"--stream-time", "3s"},
+			args: []string{"--stream-time", "10s"},
 			skip: []string{"transport.client-certificate", "push.repeats", "keda.push"},
 		},
 	}
@@ -192,7 +197,7 @@ func TestOurScalerKeepsTheContract(t *testing.T) {
 				"--dead-backend-metadata", "redisAddress=" + test.dead(t),
 				"--broken-metadata", "channelName=", "--broken-metadata", "targetQueueDepth=0", "--broken-metadata", "targetQueuDepth=5",
 				"--broken-metadata", "channelName=text",
-			}, test.args...)
+			}, slices.Concat(patience, test.args)...)
 			if test.tls {
 				dir := certificateFiles(t)
 				flags = append(flags, "--tls-cert-dir", filepath.Join(dir, "server"), "--keda-names", model.Name)

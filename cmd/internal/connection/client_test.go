@@ -238,7 +238,7 @@ func TestSentinelsWithAndWithoutTLS(t *testing.T) {
 			master := sentinel.Failover(t)
 			require.Eventually(t, func() bool {
 				return client.Set(t.Context(), "b", "v", 0).Err() == nil && master.Client().Get(t.Context(), "b").Val() == "v"
-			}, 30*time.Second, 100*time.Millisecond)
+			}, 2*time.Minute, 100*time.Millisecond)
 		})
 	}
 }

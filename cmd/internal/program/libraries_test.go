@@ -39,16 +39,17 @@ func (r *records) String() string {
 	return r.out.String()
 }
 
-// caught has the standard log caught at a level, until the test ends.
+// caught has what libraries write caught at a level, until the test ends.
 func caught(t *testing.T, level slog.Level) *records {
 	t.Helper()
 	out, flags := log.Writer(), log.Flags()
 	t.Cleanup(func() {
 		log.SetOutput(out)
 		log.SetFlags(flags)
+		grpcLog.Store(nil)
 	})
 	told := &records{}
-	CatchStandardLog(NewLogger(told, level, LogJSON))
+	CatchLibraries(NewLogger(told, level, LogJSON))
 	return told
 }
 
@@ -174,6 +175,69 @@ func TestAPanicOfAHandlerIsAnError(t *testing.T) {
 	}
 }
 
+// wordsOf are the functions of package log that end the program or the goroutine, by the exit code of a program that ends so.
+var wordsOf = map[string]struct {
+	say  func(text string)
+	code int
+}{
+	"Fatal":           {func(text string) { log.Fatal(text) }, 1},
+	"Fatalf":          {func(text string) { log.Fatalf("%s", text) }, 1},
+	"Fatalln":         {func(text string) { log.Fatalln(text) }, 1},
+	"Panic":           {func(text string) { log.Panic(text) }, 2},
+	"Panicf":          {func(text string) { log.Panicf("%s", text) }, 2},
+	"Panicln":         {func(text string) { log.Panicln(text) }, 2},
+	"Logger.Fatal":    {func(text string) { log.Default().Fatal(text) }, 1},
+	"Logger.Fatalf":   {func(text string) { log.Default().Fatalf("%s", text) }, 1},
+	"Logger.Fatalln":  {func(text string) { log.Default().Fatalln(text) }, 1},
+	"Logger.Panic":    {func(text string) { log.Default().Panic(text) }, 2},
+	"Logger.Panicf":   {func(text string) { log.Default().Panicf("%s", text) }, 2},
+	"Logger.Panicln":  {func(text string) { log.Default().Panicln(text) }, 2},
+	"a library's own": {func(text string) { log.New(log.Writer(), "library: ", log.LstdFlags).Fatal(text) }, 1},
+}
+
+// What ends a program is told, whatever the level is. It is not told by its words: the same text is quiet otherwise.
+func TestLastWordsAreTold(t *testing.T) {
+	const text = `no port is left for "hunter2"`
+	for name, last := range wordsOf {
+		for _, stage := range []string{ownLog, noLog} {
+			t.Run(name+", "+stage, func(t *testing.T) {
+				t.Parallel()
+				code, said := runAs(t, "last words", stage, name, text)
+				assert.Equal(t, last.code, code)
+				first, _, _ := strings.Cut(said, "\n") // what follows a panic is the runtime's
+				assert.Contains(t, first, "ERROR")
+				assert.Contains(t, first, "no port is left for ")
+				assert.NotContains(t, first, "hunter2")
+				if stage == ownLog {
+					assert.True(t, json.Valid([]byte(first)), first)
+				}
+			})
+		}
+	}
+	told := caught(t, slog.LevelInfo)
+	log.Print(text)
+	assert.Empty(t, told.String())
+}
+
+// What grpc-go writes by itself is structured, and of it the errors alone.
+func TestTheLogOfGRPCIsStructured(t *testing.T) {
+	for stage, isJSON := range map[string]bool{ownLog: true, noLog: false} {
+		t.Run(stage, func(t *testing.T) {
+			code, said := runAs(t, "grpc", stage, "", `it has "hunter2"`)
+			assert.Equal(t, 1, code, "its last word ends the program")
+			lines := strings.Split(strings.TrimSpace(said), "\n")
+			require.Len(t, lines, 2, said)
+			for i, want := range []string{"an error: it has", "the last word: it has"} {
+				assert.Equal(t, isJSON, json.Valid([]byte(lines[i])), lines[i])
+				assert.Contains(t, lines[i], "ERROR")
+				assert.Contains(t, lines[i], want)
+				assert.NotContains(t, lines[i], "hunter2")
+				assert.NotContains(t, lines[i], "/", "the time is the log's")
+			}
+		})
+	}
+}
+
 // Until a program has its log, and where it has none, nothing is written to the terminal.
 func TestAProgramWithoutALogIsQuiet(t *testing.T) {
 	command := exec.Command(os.Args[0])
@@ -183,10 +247,18 @@ func TestAProgramWithoutALogIsQuiet(t *testing.T) {
 	assert.Empty(t, string(out))
 }
 
-// A program that has a log catches there what libraries write.
-func TestEveryLogHasTheStandardLog(t *testing.T) {
-	for _, source := range programs(t) {
-		made, caught := strings.Count(source.text, "program.NewLogger("), strings.Count(source.text, "program.CatchStandardLog(")
+// Every program's log has what libraries write, and none has grpc-go write elsewhere: of each program that begins here
+// (TestEveryProgramBeginsHere) this room has it from the first moment.
+func TestEveryLogHasWhatLibrariesWrite(t *testing.T) {
+	logs := 0
+	for _, source := range sources(t) {
+		made, caught := strings.Count(source.text, "program.NewLogger("), strings.Count(source.text, "program.CatchLibraries(")
 		assert.Equal(t, made, caught, source.name)
+		logs += made
+		if !strings.Contains(source.name, "/internal/program/") {
+			assert.NotContains(t, source.text, `"google.golang.org/grpc/grpclog"`, source.name)
+			assert.NotContains(t, source.text, "log.SetOutput(", source.name)
+		}
 	}
+	assert.Greater(t, logs, 3, "the programs' logs were not found")
 }

@@ -22,7 +22,7 @@ const (
 // Main runs a program and exits with the code that run returns. The first SIGINT or SIGTERM ends
 // run's context. A second one ends the process at once, even if run is still cleaning up.
 func Main(run func(ctx context.Context) int) {
-	catchStandardLog()
+	catchStandardLog(errorsOnly())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx))

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"log/slog"
 	"os"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/grpclog"
 )
 
 // asProgram makes the test binary a program that does not end, or ends as it is told to.
@@ -43,11 +46,51 @@ func TestMain(m *testing.M) {
 	case "careless":
 		Main(func(context.Context) int {
 			log.Print("hunter2")
+			grpclog.Warning("hunter2")
+			return 0
+		})
+	case "last words":
+		Main(func(context.Context) int {
+			beginLog()
+			wordsOf[os.Getenv(asProgram+"_BY")].say(os.Getenv(asProgram + "_TEXT"))
+			return 0
+		})
+	case "grpc":
+		Main(func(context.Context) int {
+			beginLog()
+			text := os.Getenv(asProgram + "_TEXT")
+			grpclog.Info("a note: " + text)
+			grpclog.Warning("a warning: " + text)
+			grpclog.Error("an error: " + text)
+			grpclog.Fatal("the last word: " + text)
 			return 0
 		})
 	default:
 		os.Exit(m.Run())
 	}
+}
+
+// The stages of a program.
+const ownLog, noLog = "with its own log", "before it has a log"
+
+// beginLog makes the log of a test's program, if it is to have one.
+func beginLog() {
+	if os.Getenv(asProgram+"_STAGE") == ownLog {
+		CatchLibraries(NewLogger(os.Stderr, slog.LevelError, LogJSON))
+	}
+}
+
+// runAs runs the test binary as a program, and returns its exit code and what it wrote.
+func runAs(t *testing.T, program, stage, by, text string) (code int, said string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0])
+	command.Env = append(os.Environ(), asProgram+"="+program, asProgram+"_STAGE="+stage, asProgram+"_BY="+by, asProgram+"_TEXT="+text,
+		"GRPC_GO_LOG_SEVERITY_LEVEL=info")
+	out, err := command.CombinedOutput()
+	if ended := (*exec.ExitError)(nil); !errors.As(err, &ended) {
+		require.NoError(t, err)
+	}
+	return command.ProcessState.ExitCode(), string(out)
 }
 
 func TestSignals(t *testing.T) {
@@ -160,5 +203,19 @@ func programs(t *testing.T) (all []mainFile) {
 		require.NoError(t, err)
 		all = append(all, mainFile{file, string(source)})
 	}
+	return all
+}
+
+// sources are all Go files of the programs but the tests.
+func sources(t *testing.T) (all []mainFile) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		all = append(all, mainFile{filepath.ToSlash(path), string(source)})
+		return err
+	}))
 	return all
 }

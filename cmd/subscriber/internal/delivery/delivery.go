@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/source"
@@ -55,6 +56,8 @@ type Deliverer struct {
 	failures    failures
 	// slots holds a token for each request that has not returned.
 	slots chan struct{}
+	// http1 is whether the handler's last connection was of HTTP/1.1; false until there was one.
+	http1 atomic.Bool
 
 	mu      sync.Mutex
 	failing bool      // told that the handler fails, and not yet that it works again

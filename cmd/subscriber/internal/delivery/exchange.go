@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type exchange struct {
 	cancel context.CancelFunc
 
 	protocol Protocol
+	http1    *atomic.Bool // whether the handler's last connection was of HTTP/1.1
 
 	mu       sync.Mutex
 	conn     net.Conn // to the handler; nil: there is none
@@ -38,8 +40,8 @@ type exchange struct {
 	drop     context.CancelFunc
 }
 
-func newExchange(ctx context.Context, protocol Protocol) *exchange {
-	e := &exchange{protocol: protocol}
+func newExchange(ctx context.Context, protocol Protocol, http1 *atomic.Bool) *exchange {
+	e := &exchange{protocol: protocol, http1: http1}
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return e
 }
@@ -65,6 +67,9 @@ func (e *exchange) set(conn net.Conn, reused bool) {
 		e.drop()
 	}
 	e.conn, e.reused = conn, reused
+	if conn != nil {
+		e.http1.Store(!e.shared())
+	}
 	if e.halved {
 		e.cancel() // the transport tries another connection, for whom nobody waits
 	}
@@ -87,36 +92,38 @@ func (e *exchange) send(client *client, request *http.Request, once bool) (*http
 	e.mu.Lock()
 	e.drop = drop
 	e.mu.Unlock()
-	response, err := client.Do(request.WithContext(attempt))
-	declined := e.isDeclined()
-	if err == nil || !declined && (once || !e.mayBeStale()) {
-		return response, err //nolint:wrapcheck // it names the request
+	response, untaken, err := e.first(client, request.WithContext(attempt), once)
+	untaken = e.isDeclined(untaken)
+	if err == nil || !untaken && (once || !e.mayBeStale()) {
+		return response, err
 	}
 	body, bodyErr := request.GetBody()
 	if bodyErr != nil {
-		return nil, err //nolint:wrapcheck // as above
+		return nil, err
 	}
 	again := request.Clone(request.Context())
 	again.Body = body
-	if declined {
-		return sendOnce(client, again)
+	if untaken {
+		response, _, err = sendOnce(client, again)
+		return response, err
 	}
 	client.CloseIdleConnections()
 	response, secondErr := client.Do(again)
 	if secondErr != nil && e.unconnected() {
-		return nil, err //nolint:wrapcheck // as above
+		return nil, err
 	}
-	return response, secondErr //nolint:wrapcheck // as above
+	return response, secondErr //nolint:wrapcheck // it names the request
 }
 
-// isDeclined tells whether the first attempt was dropped, and lets go of it.
-func (e *exchange) isDeclined() bool {
+// isDeclined tells whether the handler did not take the first attempt, or that was dropped, and lets go of it.
+func (e *exchange) isDeclined(untaken bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.drop = nil; e.declined {
+	untaken = untaken || e.declined
+	if e.drop = nil; untaken {
 		e.conn = nil
 	}
-	return e.declined
+	return untaken
 }
 
 // mayBeStale tells whether the request failed on a connection that had idled, without a word of the handler's. In HTTP/2

@@ -32,7 +32,7 @@ func (d *Deliverer) post(ctx context.Context, m source.Message) error {
 	}
 	began := time.Now()
 	tracing, traced := d.posting(ctx)
-	e := newExchange(tracing, d.Protocol)
+	e := newExchange(tracing, d.Protocol, &d.http1)
 	returned := make(chan error, 1)
 	go func() { //nolint:contextcheck // what is on its way outlives the wait for it, and has a context of its own
 		err := d.exchange(e, m)

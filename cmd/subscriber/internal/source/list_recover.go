@@ -30,26 +30,29 @@ func (l *List) Recover(ctx context.Context) error {
 	return nil
 }
 
-// settleAll tells the server the ends that it did not take.
+// settleAll tells the server the ends that it did not take. All together have the time of one operation: heartbeats wait for them.
 func (l *List) settleAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
 	l.mu.Lock()
 	open := l.unsettled
 	l.unsettled = nil
 	l.mu.Unlock()
-	for i, e := range open {
-		_, err := l.end(ctx, e)
-		l.mu.Lock()
-		if err != nil {
+	left, err := settleEach(open, func(e *ending) error {
+		if _, err := l.end(ctx, *e); err != nil {
 			// What the server may have done is not to be undone as what it found nothing to do for.
-			open[i].unsure = e.unsure || connection.MayHaveHappened(err)
-			l.unsettled = append(l.unsettled, open[i:]...)
-			l.mu.Unlock()
+			e.unsure = e.unsure || connection.MayHaveHappened(err)
 			return err
 		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		delete(l.held, e.message.holding.String())
-		l.mu.Unlock()
-	}
-	return nil
+		return nil
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsettled = append(l.unsettled, left...)
+	return err
 }
 
 // adoptDoubtful finds what the server gave this worker without its knowing, until it can't any more: each heartbeat looks again.
@@ -74,23 +77,30 @@ func (l *List) adoptDoubtful(ctx context.Context) error {
 	}); err != nil {
 		return l.classify(fmt.Errorf("LLEN of %d messages: %w", len(doubtful), err))
 	}
+	var first error
 	for i, h := range doubtful {
-		if present[i].Val() > 0 {
-			back := ending{message: Message{ID: h.id, holding: h}, due: l.serverNow(), unsure: true}
-			waiting := l.holding(h.id, h.deliveries)
-			back.waiting = &waiting
-			if err := l.settle(ctx, back); err != nil {
-				return err
-			}
-			l.adoptedNow.Store(true)
-		}
+		found := present[i].Val() > 0
 		l.mu.Lock()
-		if present[i].Val() > 0 || now.After(l.doubtful[h.String()].until) {
+		if found || now.After(l.doubtful[h.String()].until) {
 			delete(l.doubtful, h.String())
 		}
 		l.mu.Unlock()
+		if !found {
+			continue
+		}
+		waiting := l.holding(h.id, h.deliveries)
+		// Where the server does not take it, settleAll tells it again: the others are not to wait for that.
+		err := l.settle(ctx, ending{message: Message{ID: h.id, holding: h}, waiting: &waiting, due: l.serverNow(), unsure: true})
+		switch {
+		case err == nil:
+			l.adoptedNow.Store(true)
+		case !answered(err):
+			return err
+		case first == nil:
+			first = err
+		}
 	}
-	return nil
+	return first
 }
 
 // adoptFormer makes due at once what an earlier process of this name held: no other may have the

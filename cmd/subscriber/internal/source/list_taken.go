@@ -113,6 +113,9 @@ type ending struct {
 	unsure  bool // it was told, and no answer came
 }
 
+// needsRoom tells whether a server at maxmemory refuses it, rather than be emptied by it.
+func (e ending) needsRoom() bool { return e.dead != nil || e.waiting != nil }
+
 // settle ends a holding. Where the server does not take it, Recover and Maintain tell it again.
 func (l *List) settle(ctx context.Context, e ending) error {
 	found, err := l.end(ctx, e)
@@ -167,22 +170,30 @@ func (l *List) finish(ctx context.Context, tx redis.Pipeliner, h taken) (deleted
 	return deleted
 }
 
+// buryAttempts is how often a burial looks again at a holding that changes meanwhile. One look more sees a takeover.
+const buryAttempts = 5
+
 // bury makes a letter of a message, if it is still held. The server executes that once: what
 // comes late finds that the list of the holding changed.
 func (l *List) bury(ctx context.Context, h taken, letter deadletter.Letter) (found bool, err error) {
 	var size *redis.IntCmd
-	err = l.Client.Watch(ctx, func(tx *redis.Tx) error {
-		held, err := tx.Exists(ctx, l.home(h)).Result()
-		if found = held > 0; err != nil {
-			return err
-		}
-		return transact(ctx, tx.TxPipelined, func(pipe redis.Pipeliner) {
-			if found {
-				size = l.dead.Put(ctx, pipe, letter)
+	for range buryAttempts {
+		err = l.Client.Watch(ctx, func(tx *redis.Tx) error {
+			held, err := tx.Exists(ctx, l.home(h)).Result()
+			if found = held > 0; err != nil {
+				return err
 			}
-			l.finish(ctx, pipe, h)
-		})
-	}, l.home(h))
+			return transact(ctx, tx.TxPipelined, func(pipe redis.Pipeliner) {
+				if found {
+					size = l.dead.Put(ctx, pipe, letter)
+				}
+				l.finish(ctx, pipe, h)
+			})
+		}, l.home(h))
+		if !errors.Is(err, redis.TxFailedErr) {
+			break
+		}
+	}
 	if err != nil {
 		return false, l.classify(fmt.Errorf("MULTI, HSET %s: %w", l.dead.LetterKey(letter.ID), err))
 	}

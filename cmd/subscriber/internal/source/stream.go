@@ -65,6 +65,9 @@ type burial struct {
 	dead    *deadletter.Letter
 }
 
+// needsRoom tells whether a server at maxmemory refuses it.
+func (b burial) needsRoom() bool { return b.dead != nil }
+
 // NewStream returns the source of a stream. Recover must succeed before the first Fetch.
 func NewStream(o Options) *Stream {
 	return &Stream{
@@ -336,28 +339,28 @@ func (s *Stream) remove(ctx context.Context, b burial) error {
 	return nil
 }
 
-// settleAll finishes what errors left open.
+// settleAll finishes what errors left open. All together have the time of one operation.
 func (s *Stream) settleAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
 	s.mu.Lock()
 	open := s.unsettled
 	s.unsettled = nil
 	s.mu.Unlock()
-	for i, b := range open {
+	left, err := settleEach(open, func(b *burial) error {
 		pending, err := s.pending(ctx, b.message.ID)
 		switch {
 		case err == nil && pending > 0:
-			err = s.removeOrLeave(ctx, b)
+			err = s.removeOrLeave(ctx, *b)
 		case err == nil && b.dead != nil:
 			s.buried(*b.dead, s.dead) // the server did it, and its answer was lost
 		}
-		if err != nil {
-			s.mu.Lock()
-			s.unsettled = append(s.unsettled, open[i:]...)
-			s.mu.Unlock()
-			return err
-		}
-	}
-	return nil
+		return err
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsettled = append(s.unsettled, left...)
+	return err
 }
 
 // pending is how often an entry was delivered; 0 where it is not pending.

@@ -98,7 +98,7 @@ func TestHeldBytesAreBounded(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- w.Run(ctx) }()
-			require.Eventually(t, func() bool { return away.Load() > 0 }, 30*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return away.Load() > 0 }, 2*time.Minute, time.Millisecond)
 			isAway.Store(false)
 			require.Eventually(t, func() bool { return delivered.Load() == messages }, time.Minute, 10*time.Millisecond)
 			cancel()

@@ -215,7 +215,7 @@ func observe(t *testing.T, kind queue.Kind, work time.Duration, failing float64)
 			<-ticker.C
 		}
 	}()
-	require.Eventually(t, func() bool { return busy.n.Load() > 0 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return busy.n.Load() > 0 }, 2*time.Minute, time.Millisecond)
 	reads := readAsScaler(t, queue.Queue{Key: "q", Kind: kind, Group: "g"}, server.Client(), busy, samples, pause)
 	cancel()
 	require.NoError(t, <-ended)
