@@ -6,9 +6,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,14 +16,11 @@ import (
 // The chart with watchNamespaces: a channel there is scaled with the rights of the Roles alone, and one elsewhere is not
 // touched.
 func TestWatchedNamespacesOnly(t *testing.T) {
-	// Not in parallel: all others need the operator for their own namespaces.
+	turn := beside(t, preparing)
 	s := newSpaceWithRedis(t, "watched")
 	elsewhere := newSpace(t, "elsewhere")
-	t.Cleanup(func() { // the others find an operator for all namespaces
-		ctx, cancel := context.WithTimeout(context.Background(), installTimeout+time.Minute)
-		defer cancel()
-		assert.NoError(t, install(ctx))
-	})
+	turn.disturb(exchangesForGood, operator, scalers)
+	t.Cleanup(env.installation.leave) // the others need an operator for all namespaces
 	require.NoError(t, install(t.Context(), "watchNamespaces={"+s.name+"}"))
 	for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
 		for _, program := range []string{"controller", "scaler"} {
@@ -35,6 +30,7 @@ func TestWatchedNamespacesOnly(t *testing.T) {
 	}
 	elsewhere.create(newChannel("orders"))
 	channel := newChannel("orders")
+	setCooldown(channel, 1)
 	park(channel)
 	s.createAndSettle(channel)
 	s.setDepth("orders", 700)
