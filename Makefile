@@ -348,9 +348,12 @@ cluster-load: test-packages images ## Build the images and load them into the cl
 	$(load_images)
 
 # The images are built while the cluster starts, which mostly waits. Packages come first: apt-get is not to run twice at once.
+# Not by make --jobs: it would wait for the cluster's processes, which have inherited its pipe.
 .PHONY: cluster-ready
 cluster-ready: test-packages
-	$(MAKE) --jobs 2 cluster-up images HPA_SYNC_PERIOD=$(HPA_SYNC_PERIOD) VERSION=$(VERSION)
+	@$(MAKE) images VERSION=$(VERSION) & images=$$!; \
+	$(MAKE) cluster-up HPA_SYNC_PERIOD=$(HPA_SYNC_PERIOD); up=$$?; \
+	wait $$images && exit $$up
 	$(load_images)
 
 .PHONY: e2e
