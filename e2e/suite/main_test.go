@@ -48,7 +48,7 @@ type environment struct {
 	hpaSync       time.Duration
 	kedaNamespace string
 	cluster       *sharing.Cluster
-	installation  installation
+	installation  *installation
 }
 
 var env environment
@@ -95,7 +95,7 @@ func shareCluster() (err error) {
 			places, err = strconv.Atoi(f.Value.String())
 		}
 	})
-	env.cluster = sharing.NewCluster(places)
+	env.cluster, env.installation = sharing.NewCluster(places), &installation{}
 	return errors.Join(err, flag.Set("test.parallel", waitingTests))
 }
 
