@@ -41,7 +41,7 @@ func (s *space) autoscaling(change func(*pubsubv1.AutoScalingSpec)) func() {
 // Autoscaling goes on and off, and limits and replicas are edited, without ever taking a
 // worker that both sides of the switch want.
 func TestSwitching(t *testing.T) {
-	beside(t, usual)
+	beside(t, early)
 	s := newSpaceWithRedis(t, "switching")
 	channel := newChannel("orders")
 	channel.Spec.AutoScaling.Enabled = false
