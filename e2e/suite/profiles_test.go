@@ -70,13 +70,11 @@ func TestInstallProfiles(t *testing.T) {
 	t.Cleanup(env.installation.leave)
 	for _, p := range profiles {
 		t.Run(p.name, func(t *testing.T) {
-			s := newSpace(t, "profile-"+strings.ReplaceAll(p.name, " ", "-"))
-			s.applyRedis() // it starts beside the installation
+			s := newSpaceWithRedis(t, "profile-"+strings.ReplaceAll(p.name, " ", "-"))
 			if p.prepare != nil {
 				p.prepare(s)
 			}
 			require.NoError(t, install(t.Context(), p.values...))
-			s.untilRedisAnswers()
 			if p.check != nil {
 				p.check(s)
 			}

@@ -47,13 +47,8 @@ spec:
 // startRedis deploys Redis and waits until it answers.
 func (s *space) startRedis() {
 	s.t.Helper()
-	s.applyRedis()
-	s.untilRedisAnswers()
-}
-
-func (s *space) applyRedis() {
-	s.t.Helper()
 	require.NoError(s.t, s.apply(fmt.Sprintf(redisManifest, env.redisImage)))
+	s.untilRedisAnswers()
 }
 
 func (s *space) untilRedisAnswers() {
