@@ -334,6 +334,7 @@ HPA_SYNC_PERIOD ?= 15s
 # Another node image of the pinned kind, with its digest: another version of Kubernetes. Only for kind.
 KIND_IMAGE      ?=
 cluster = $(static) -C e2e run -trimpath ./cmd/cluster
+load_images = $(cluster) load --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) $(IMAGES_DIR)/*.tar
 
 .PHONY: cluster-up
 cluster-up: ## Bring a cluster with KEDA up: kind where Docker can pull, else a local node
@@ -347,11 +348,20 @@ cluster-down: ## Take the cluster down, without a trace (of kind, its node image
 
 .PHONY: cluster-load
 cluster-load: test-packages images ## Build the images and load them into the cluster
-	$(cluster) load --dir $(CLUSTER_DIR) --tools $(TOOLS_DIR) $(IMAGES_DIR)/*.tar
+	$(load_images)
+
+# The images are built while the cluster starts, which mostly waits. Packages come first: apt-get is not to run twice at once.
+# Not by make --jobs: it would wait for the cluster's processes, which have inherited its pipe.
+.PHONY: cluster-ready
+cluster-ready: test-packages
+	@$(MAKE) images VERSION=$(VERSION) & images=$$!; \
+	$(MAKE) cluster-up HPA_SYNC_PERIOD=$(HPA_SYNC_PERIOD); up=$$?; \
+	wait $$images && exit $$up
+	$(load_images)
 
 .PHONY: e2e
 e2e: HPA_SYNC_PERIOD = 5s
-e2e: cluster-up cluster-load ## Run the end-to-end tests on the cluster
+e2e: cluster-ready ## Run the end-to-end tests on the cluster
 	KUBECONFIG=$(CLUSTER_DIR)/kubeconfig E2E_IMAGE_TAG=$(VERSION) E2E_HPA_SYNC=$(HPA_SYNC_PERIOD) \
 		$(static) -C e2e test -vet=off -trimpath -tags e2e -count 1 -timeout 60m -v ./suite
 

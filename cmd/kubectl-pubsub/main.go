@@ -39,7 +39,7 @@ func parts(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, several := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped further down is part of a sentence
+	joined, several := err.(interface{ Unwrap() []error })
 	if !several || errors.Join(joined.Unwrap()...).Error() != err.Error() {
 		return []error{err}
 	}

@@ -39,7 +39,7 @@ spec:
 // A fleet that runs already is left alone until its owner consents; then it is adopted as
 // it runs, and scales from where it is.
 func TestAdoption(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "adoption")
 	require.NoError(t, s.apply(fmt.Sprintf(theirs, env.imageTag)))
 	s.until(env.settling(), "five workers run", func(ctx context.Context) error {

@@ -24,7 +24,7 @@ import (
 
 // A queue whose name the kubelet would read as references is worked off under that name.
 func TestDollarsInNames(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "dollars")
 	const one, two = "a$(POD_NAME)$$b", "$(CHANNEL)$$$"
 	channel := newChannel("orders")
@@ -67,7 +67,7 @@ func (s *space) identities(ctx context.Context, name string, owner types.UID) ([
 // What --cascade=orphan leaves, by the real garbage collector, runs on, and the next channel
 // of that name takes all of it up, workers and HPA as they are.
 func TestOrphansOfARealCollector(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "orphans")
 	channel := newChannel("orders")
 	setCooldown(channel, 1)
@@ -100,7 +100,7 @@ func TestOrphansOfARealCollector(t *testing.T) {
 
 // A Deployment that somebody deletes comes back with the workers that the queue had.
 func TestDeletedDeployment(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "deleted")
 	channel := newChannel("orders")
 	setCooldown(channel, 1)
@@ -144,7 +144,7 @@ spec: {maxUnavailable: 1, selector: {matchLabels: {app: pubsub-subscriber}}}
 // With somebody else's budget for the workers an eviction, which is what a drain asks for,
 // still succeeds: the channel's budget has given way.
 func TestEvictionWithAForeignBudget(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "eviction")
 	channel := newChannel("orders")
 	park(channel)
@@ -202,7 +202,7 @@ spec:
 // An HPA that scales the workers already is in KEDA's way, which is told as what it is; with
 // its name and KEDA's annotation on the channel KEDA takes it over.
 func TestHPATransfer(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "transfer")
 	channel := newChannel("orders")
 	channel.Spec.AutoScaling.Enabled = false

@@ -49,7 +49,7 @@ type disturber struct {
 // killed and start again. Every message is delivered, nothing is left in work, and only those come twice
 // that were in the slots of workers that were killed.
 func TestWorkersDisturbedUnderLoad(t *testing.T) {
-	// Not in parallel: others talk to their pods through containerd.
+	turn := beside(t, preparing)
 	s := newSpaceWithRedis(t, "disturbed")
 	s.startHandler()
 	recorders := map[string]*recorder{}
@@ -62,6 +62,12 @@ func TestWorkersDisturbedUnderLoad(t *testing.T) {
 	}
 	for key := range numbered {
 		recorders[key] = s.settle(newNumbered(key, "100ms"))
+	}
+	turn.disturb(restartsNode, node) // others talk to their pods through containerd
+	before := map[string]int{}
+	for key, r := range recorders {
+		s.untilFollowed(key)
+		before[key] = len(r.all()) // idle fleets have shrunk
 	}
 	d := &disturber{s: s, made: map[string]int{}}
 	var err error
@@ -82,7 +88,7 @@ func TestWorkersDisturbedUnderLoad(t *testing.T) {
 		return s.leftBehind(ctx)
 	})
 	for key, r := range recorders {
-		r.untilFewer(env.reaction())
+		r.untilFewer(env.reaction(), before[key])
 		a, err := s.account(t.Context(), key, total)
 		require.NoError(t, err)
 		s.logf("%s: %d messages, %d cut off in the middle, %d delivered again; replicas %v; disturbances %v, by which workers with %d slots were killed",
@@ -195,12 +201,12 @@ func (d *disturber) restart(ctx context.Context, key string) (name string, err e
 	return way, err
 }
 
-// untilFewer waits until KEDA has taken replicas away.
-func (r *recorder) untilFewer(within time.Duration) {
+// untilFewer waits until KEDA has taken replicas away, after the first so many values.
+func (r *recorder) untilFewer(within time.Duration, before int) {
 	r.s.t.Helper()
 	r.s.until(within, "replicas were taken away", func(context.Context) error {
 		values := r.values()
-		for i := 1; i < len(values); i++ {
+		for i := before; i < len(values); i++ {
 			if values[i] < values[i-1] {
 				return nil
 			}
@@ -212,7 +218,7 @@ func (r *recorder) untilFewer(within time.Duration) {
 // A pod is deleted in the middle of a message of 10 seconds, as a rollout or a drain does it: the message
 // is completed, acknowledged, and not delivered again.
 func TestAPodEndsInTheMiddleOfALongMessage(t *testing.T) {
-	t.Parallel()
+	beside(t, spare, keda, scalers) // nothing here is scaled
 	s := newSpaceWithRedis(t, "ending")
 	s.startHandler()
 	for key := range numbered {

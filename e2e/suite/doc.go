@@ -21,4 +21,7 @@
 // The chart's release pubsub-operator in namespace pubsub-system is installed or upgraded,
 // and left there. Each test works in a namespace of its own, named psc-e2e-..., which is
 // deleted when it ends.
+//
+// The tests run side by side, also those that disturb KEDA, the operator or the node: each
+// waits until nobody needs what it disturbs (package sharing, turns_test.go).
 package suite

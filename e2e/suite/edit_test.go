@@ -22,7 +22,7 @@ import (
 // What is edited takes effect without losing a worker, and deleting the channel removes
 // all that was made of it.
 func TestEditAndDelete(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "edit")
 	channel := newChannel("orders")
 	setCooldown(channel, 2)

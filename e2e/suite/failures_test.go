@@ -59,7 +59,7 @@ func TestFailuresKeepReplicas(t *testing.T) {
 	t.Parallel()
 	for name, f := range failures {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			beside(t, usual)
 			s := newSpaceWithRedis(t, name)
 			channel := newChannel("orders")
 			setCooldown(channel, 2)

@@ -14,7 +14,7 @@ import (
 // grpcurl can ask the scaler what KEDA asks, with nothing but a ScaledObject's name and
 // namespace, and KEDA's certificate; and what people ask, with theirs.
 func TestGrpcurl(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "grpcurl")
 	channel := newChannel("orders")
 	setCooldown(channel, 2)

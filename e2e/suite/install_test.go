@@ -27,7 +27,7 @@ import (
 // first operator's users are accepted as they are, and wrong ones refused by the name of
 // the wrong field.
 func TestInstallBesideKEDA(t *testing.T) {
-	// Not in parallel: it goes first, so that a broken installation tells at once.
+	beside(t, early)
 	s := newSpace(t, "install")
 	for _, name := range []string{"controller", "scaler"} {
 		s.until(env.settling(), "the "+name+" is Ready", func(ctx context.Context) error {

@@ -25,8 +25,9 @@ const undoneGrace = 30 * time.Second
 const kedaFinalizer = "finalizer.keda.sh"
 
 // While KEDA's operator is down the channels say what nobody does, where to look, and what
-// keeps a deletion; and when it is back everything goes on. It runs beside no other test.
+// keeps a deletion; and when it is back everything goes on.
 func TestKEDAIsDown(t *testing.T) {
+	turn := beside(t, preparing)
 	s := newSpaceWithRedis(t, "keda-down")
 	channel := newChannel("orders")
 	cooldown := setCooldown(channel, 1)
@@ -47,9 +48,13 @@ func TestKEDAIsDown(t *testing.T) {
 		s.untilReady(name)
 	}
 
+	turn.disturb(stopsKEDA, keda)
 	s.stopKEDA()
+	// All of it at once: each takes half a minute and more to be told.
 	s.setDepth("orders", 500)
 	s.setDepth("reports", 5)
+	s.kubectl("delete", "psc/watched", "--cascade=foreground", "--wait=false")
+	s.kubectl("delete", "psc/forgotten", "--cascade=background")
 	s.until(undoneGrace+env.statusDelay(), "nobody wakes the sleeper, and it says so", func(ctx context.Context) error {
 		return s.saysOf(ctx, "reports", pubsubv1.ConditionScaled, pubsubv1.ReasonNotCarriedOut, "0 → 1", "keda-operator")
 	})
@@ -61,15 +66,14 @@ func TestKEDAIsDown(t *testing.T) {
 		return s.warnedOf("orders", pubsubv1.ReasonNotCarriedOut)
 	})
 
-	s.kubectl("delete", "psc/watched", "--cascade=foreground", "--wait=false")
 	s.until(env.statusDelay(), "the deletion names the finalizer that it waits for", func(ctx context.Context) error {
 		return s.saysOf(ctx, "watched", pubsubv1.ConditionReady, pubsubv1.ReasonDeleting, kedaFinalizer, "keda-operator", "its HPA")
 	})
-	s.kubectl("delete", "psc/forgotten", "--cascade=background")
 	s.until(undoneGrace+env.statusDelay(), "an event on the ScaledObject that is left names it, too", func(context.Context) error {
 		return s.warnedOf("forgotten", pubsubv1.EventFinalizerLeft)
 	})
-	replicas.holds(3, 1, "while KEDA is down")
+	require.Equal(t, []int32{3}, replicas.values(), "while KEDA is down")
+	require.Equal(t, []int32{0}, asleep.values(), "while KEDA is down")
 
 	s.startKEDA()
 	s.until(2*env.settling(), "scaling goes on: 4 replicas, and 1", func(context.Context) error {

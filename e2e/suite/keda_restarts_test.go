@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jawaracloud/pubsub-operator/e2e/sharing"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
 
@@ -23,7 +24,7 @@ import (
 // and down: no scaling comes within the cooldown, each is one that the policy decides, and
 // a fleet that has become idle keeps its last replica for the whole cooldown.
 func TestCooldownOverKEDARestarts(t *testing.T) {
-	// Not in parallel: others need KEDA.
+	turn := beside(t, preparing)
 	s := newSpaceWithRedis(t, "kedarestarts")
 	channel := newChannel("orders")
 	channel.Spec.Queue = nil
@@ -43,6 +44,9 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 	last := s.createAndSettle(idle)
 	s.until(env.reaction(), "the idle fleet is awake", last.is(1))
 
+	// Scalers may be killed meanwhile, too (TestScalersKilledInTurn): each scaling is still to be a decision of theirs.
+	turn.take(sharing.Claim{Disturbs: []sharing.Part{keda}, Needs: []sharing.Part{node, operator}, Order: endsPods})
+	s.untilFollowed("orders")
 	ctx, stop := context.WithTimeout(t.Context(), time.Duration(number(t, "E2E_KEDA_SECONDS", 75))*time.Second)
 	defer stop()
 	var running sync.WaitGroup
@@ -51,24 +55,30 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 	s.setDepth("idle", 0)
 	emptied := time.Now()
 	ended := 0
-	for wait(ctx, 15*time.Second) == nil {
+	for wait(ctx, env.syncs(2)) == nil { // the HPA has asked it by then
 		_, err := run(t.Context(), "kubectl", "-n", env.kedaNamespace, "delete", "pod", "-l", "app in (keda-operator,keda-metrics-apiserver)", "--grace-period=1", "--wait=false")
 		require.NoError(t, err)
 		ended++
+		s.until(env.settling(), "KEDA is back", kedaIsBack)
 	}
 	running.Wait()
-	for _, name := range []string{"keda-operator", "keda-metrics-apiserver"} {
-		// The Deployment's status may still be that of before the last end.
-		s.until(env.settling(), name+" is back", func(ctx context.Context) error {
-			return errors.Join(onePodReady(ctx, env.kedaNamespace, name), available(ctx, env.kedaNamespace, name))
-		})
-	}
 	s.until(idleCooldown+env.settling(), "the idle fleet sleeps", last.is(0))
 	s.logf("KEDA was ended %d times; scalings: %v; the idle fleet fell asleep %.1f s after its last message, with a cooldown of %s",
 		ended, replicas.values(), last.last().at.Sub(emptied).Seconds(), idleCooldown)
 	assert.GreaterOrEqual(t, last.last().at.Sub(emptied), idleCooldown)
+	assert.Greater(t, len(replicas.values()), 2, "there was no scaling, whose cooldown and decision could be wrong")
 	replicas.requireCooldown(cooldown)
 	s.requireDecided(replicas, movement, spec)
+}
+
+// kedaIsBack is nil where its pods are ready, and their Deployments have noticed it.
+func kedaIsBack(ctx context.Context) error {
+	var errs []error
+	for _, name := range []string{"keda-operator", "keda-metrics-apiserver"} {
+		// The Deployment's status may still be that of before the last end.
+		errs = append(errs, onePodReady(ctx, env.kedaNamespace, name), available(ctx, env.kedaNamespace, name))
+	}
+	return errors.Join(errs...)
 }
 
 // onePodReady is nil where a pod of that app is ready and not about to end.

@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jawaracloud/pubsub-operator/e2e/sharing"
 	inspectv1 "github.com/jawaracloud/pubsub-operator/proto/inspect/v1"
 	"github.com/jawaracloud/pubsub-operator/scaler/policy"
 )
@@ -184,8 +185,8 @@ func (r *recorder) between(from, to time.Time) []int32 {
 	return values
 }
 
-// scalers are the names of the scaler's ready pods, the oldest first.
-func scalers(ctx context.Context) ([]string, error) {
+// readyScalers are the names of the scaler's ready pods, the oldest first.
+func readyScalers(ctx context.Context) ([]string, error) {
 	pods := &corev1.PodList{}
 	err := env.client.List(ctx, pods, client.InNamespace(systemNamespace), client.MatchingLabels{"app.kubernetes.io/component": "scaler"})
 	if err != nil {
@@ -208,7 +209,7 @@ func scalers(ctx context.Context) ([]string, error) {
 // scaling is one that a single scaler would have made; and the cooldown holds across the
 // restarts, since no scaler remembers anything.
 func TestScalersKilledInTurn(t *testing.T) {
-	// Not in parallel: others hold connections to a scaler of their choice.
+	turn := beside(t, preparing)
 	duration := time.Duration(number(t, "E2E_KILL_SECONDS", 60)) * time.Second
 	s := newSpaceWithRedis(t, "killed")
 	channel := newChannel("orders")
@@ -221,6 +222,10 @@ func TestScalersKilledInTurn(t *testing.T) {
 	spec := policy.DefaultSpec()
 	spec.MinReplicas, spec.MaxReplicas, spec.Cooldown = 2, 10, cooldown
 
+	// KEDA's pods may end meanwhile, too (TestCooldownOverKEDARestarts): scalers are asked without it, and each scaling is
+	// still to be a decision of theirs.
+	turn.take(sharing.Claim{Disturbs: []sharing.Part{scalers}, Needs: []sharing.Part{node, operator}, Order: endsPods})
+	s.untilFollowed("orders")
 	ctx, stop := context.WithTimeout(t.Context(), duration)
 	defer stop()
 	var running sync.WaitGroup
@@ -240,6 +245,7 @@ func TestScalersKilledInTurn(t *testing.T) {
 	assert.Empty(t, probes.wrong)
 	assert.Positive(t, kills)
 	assert.Positive(t, right)
+	assert.Greater(t, len(replicas.values()), 2, "there was no scaling, whose cooldown and decision could be wrong")
 	replicas.requireCooldown(cooldown)
 	s.requireDecided(replicas, movement, spec)
 }
@@ -250,7 +256,7 @@ func (s *space) killInTurn(ctx context.Context, running *sync.WaitGroup, probes 
 	followed := map[string]bool{}
 	kills, settled := 0, time.Time{}
 	for wait(ctx, time.Second) == nil {
-		names, err := scalers(ctx)
+		names, err := readyScalers(ctx)
 		if err != nil {
 			continue // the API server is asked again
 		}

@@ -24,7 +24,7 @@ const pluginBuildTimeout = 10 * time.Minute
 // The kubectl plugin, built from the sources and run against the chart's own pods, Secret
 // and certificates: why a channel scales, what if, and live.
 func TestKubectlPlugin(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "plugin")
 	channel := newChannel("orders")
 	setCooldown(channel, 2)

@@ -14,7 +14,7 @@ import (
 // What a user of kubectl sees: columns with real values, an event for each scaling, the
 // workers by their label, and the operator's logs by its label.
 func TestKubectlExperience(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "kubectl")
 	channel := newChannel("orders")
 	cooldown := setCooldown(channel, 2)

@@ -15,7 +15,7 @@ import (
 // becomes 4, and not the 5 of ceil(500 ÷ 100). It holds inside the band and within the
 // cooldown, and gives its workers back, one by one, when the queue is drained.
 func TestListChannel(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "list")
 	channel := newChannel("orders")
 	cooldown := setCooldown(channel, 10) // of which 4 are for the holding below, and the rest for a slow machine

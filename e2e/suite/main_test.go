@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	pubsubv1 "github.com/jawaracloud/pubsub-operator/api/v1"
+	"github.com/jawaracloud/pubsub-operator/e2e/sharing"
 )
 
 const (
@@ -32,7 +34,9 @@ const (
 	installTimeout = 4 * time.Minute
 	// parallelTests is how many tests run at once unless -parallel says so: they wait far
 	// more than they work.
-	parallelTests = "6"
+	parallelTests = 10
+	// waitingTests is how many may wait for their turns: all, so that each can be beside those that are not in its way.
+	waitingTests = "1000"
 )
 
 // environment is what all tests share; TestMain fills it in.
@@ -43,6 +47,8 @@ type environment struct {
 	handlerImage  string
 	hpaSync       time.Duration
 	kedaNamespace string
+	cluster       *sharing.Cluster
+	installation  *installation
 }
 
 var env environment
@@ -57,7 +63,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	if err := namespacesGone(ctx); err != nil {
+	if err := errors.Join(env.installation.restore(ctx), namespacesGone(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		code = 1
 	}
@@ -66,12 +72,8 @@ func TestMain(m *testing.M) {
 
 // prepare checks what the tests need and installs the chart.
 func prepare(ctx context.Context) error {
-	parallelSet := false
-	flag.Visit(func(f *flag.Flag) { parallelSet = parallelSet || f.Name == "test.parallel" })
-	if !parallelSet {
-		if err := flag.Set("test.parallel", parallelTests); err != nil {
-			return err
-		}
+	if err := shareCluster(); err != nil {
+		return err
 	}
 	if err := errors.Join(readVariables(), checkPrograms()); err != nil {
 		return err
@@ -83,6 +85,18 @@ func prepare(ctx context.Context) error {
 		return err
 	}
 	return install(ctx)
+}
+
+// shareCluster has turns decide how many tests run at once, and not Go.
+func shareCluster() (err error) {
+	places := parallelTests
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "test.parallel" {
+			places, err = strconv.Atoi(f.Value.String())
+		}
+	})
+	env.cluster, env.installation = sharing.NewCluster(places), &installation{}
+	return errors.Join(err, flag.Set("test.parallel", waitingTests))
 }
 
 func readVariables() error {
@@ -123,7 +137,7 @@ func connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("no cluster: set KUBECONFIG to the kubeconfig of the test cluster: %w", err)
 	}
-	// Six tests that poll share it.
+	// The tests that poll share it.
 	config.QPS, config.Burst = 100, 200
 	if err := pubsubv1.AddToScheme(scheme.Scheme); err != nil {
 		return err

@@ -48,7 +48,7 @@ spec:
 // missingMetadata: a hand-written ScaledObject without channelName scales nothing, and the
 // scaler says which key is missing; with it, the target scales without any PubSubChannel.
 func missingMetadata(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "missing-metadata")
 	s.setDepth("orders", 350)
 	require.NoError(t, s.apply(fmt.Sprintf(handWritten, env.redisImage, scalerAddress, release)))

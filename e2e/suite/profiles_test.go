@@ -64,10 +64,10 @@ var profiles = []profile{
 }
 
 // Each profile is installed over the one before, and scales a channel: KEDA reaches the scaler,
-// and so does the controller. At the end the defaults are back.
+// and so does the controller.
 func TestInstallProfiles(t *testing.T) {
-	// Not in parallel: all others need the installation, too.
-	t.Cleanup(func() { assert.NoError(t, install(context.Background())) })
+	disturb(t, exchangesForGood, operator, scalers)
+	t.Cleanup(env.installation.leave)
 	for _, p := range profiles {
 		t.Run(p.name, func(t *testing.T) {
 			s := newSpaceWithRedis(t, "profile-"+strings.ReplaceAll(p.name, " ", "-"))
@@ -86,7 +86,7 @@ func TestInstallProfiles(t *testing.T) {
 // Two renders are the same to the byte, which keeps GitOps tools in sync, and neither an upgrade
 // nor what the controller writes into the Secrets undoes the other's.
 func TestUpgradesChangeNoCertificate(t *testing.T) {
-	// Not in parallel: installations are not.
+	disturb(t, exchanges, operator, scalers)
 	s := &space{t: t, started: time.Now()}
 	render := func() string {
 		out, err := run(t.Context(), "helm", "template", release, "../../charts/pubsub-operator", "--namespace", systemNamespace, "--kube-version", "1.36.0")

@@ -26,7 +26,7 @@ func (s *space) scaledIs(state metav1.ConditionStatus, reason string) func(conte
 // Schedules and further triggers keep more workers than the queue asks for, which the
 // status tells, and fallback does what it says when the queue can't be read.
 func TestWhatElseScales(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "schedules")
 	channel := newChannel("orders")
 	setCooldown(channel, 1)

@@ -131,7 +131,7 @@ func (s *space) secured(args ...string) string {
 // A server with TLS and users: the scaler and the workers take CA, user and password from
 // the Secrets that the channel names, and the scaler follows when the password changes.
 func TestSecuredChannel(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpace(t, "secured")
 	authority := s.startSecuredRedis()
 	s.createSecret("trust", map[string][]byte{"ca.crt": authority})

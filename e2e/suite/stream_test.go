@@ -12,7 +12,7 @@ import (
 // A stream channel scales by its consumer group: what the group has not read, and what it
 // has read and not acknowledged.
 func TestStreamChannel(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "stream")
 	const group = "billing"
 	channel := newChannel("payments")

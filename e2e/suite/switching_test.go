@@ -41,7 +41,7 @@ func (s *space) autoscaling(change func(*pubsubv1.AutoScalingSpec)) func() {
 // Autoscaling goes on and off, and limits and replicas are edited, without ever taking a
 // worker that both sides of the switch want.
 func TestSwitching(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "switching")
 	channel := newChannel("orders")
 	channel.Spec.AutoScaling.Enabled = false
@@ -74,7 +74,7 @@ func TestSwitching(t *testing.T) {
 
 // A pause holds the workers, by spec.paused and by KEDA's annotations on the channel.
 func TestPausing(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "pausing")
 	channel := newChannel("orders")
 	setCooldown(channel, 1)

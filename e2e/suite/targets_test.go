@@ -81,7 +81,7 @@ func TestAnyScaleTarget(t *testing.T) {
 		"ReplicaSet":  "minReadySeconds: 0",
 	} {
 		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
+			beside(t, usual)
 			s := newSpaceWithRedis(t, strings.ToLower(kind))
 			cooldown := env.syncs(2)
 			s.setDepth("mail", 500)

@@ -33,7 +33,7 @@ const sidecar = `{
 // A template reaches running pods, and takes no replica on its way; a drain is held up by
 // a budget.
 func TestTemplate(t *testing.T) {
-	t.Parallel()
+	beside(t, usual)
 	s := newSpaceWithRedis(t, "template")
 	channel := newChannel("orders")
 	setCooldown(channel, 1)

@@ -12,7 +12,7 @@ import (
 // One replica more or less of twenty is 5 %, which the HPA's own tolerance of 10 % would
 // swallow.
 func TestOneReplicaOfTwenty(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "twenty")
 	channel := newChannel("clicks")
 	channel.Spec.Replicas = ptr.To[int32](20)

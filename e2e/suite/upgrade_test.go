@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,14 +26,16 @@ import (
 // live. Their workers are the same pods throughout, not restarted; the CRD, and what was made of the channels, are the
 // same objects with the same owners. The images are those under test: there are none of the last release here.
 func TestUpgradeUninstallReinstall(t *testing.T) {
-	// Not in parallel: all others need the operator.
+	turn := beside(t, preparing)
 	s := newSpaceWithRedis(t, "upgrade")
-	s.t.Cleanup(func() { // whatever happens, the others find an operator
-		ctx, cancel := context.WithTimeout(context.Background(), installTimeout+time.Minute)
-		defer cancel()
-		assert.NoError(t, install(ctx))
+	chart := lastChart(t)
+	turn.disturb(exchanges, operator, scalers)
+	t.Cleanup(func() { // whatever happens, the others find an operator
+		if t.Failed() {
+			env.installation.leave()
+		}
 	})
-	require.NoError(t, installChart(t.Context(), lastChart(t)))
+	require.NoError(t, installChart(t.Context(), chart))
 	s.logf("the chart of the last release is installed")
 	named, unnamed := newChannel("named"), newChannel("unnamed")
 	unnamed.Spec.Image = "" // stored with the CRD's default, where it has one

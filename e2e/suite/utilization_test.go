@@ -22,7 +22,7 @@ import (
 // Both stay while the work goes on, with an all but empty queue, where Threshold would take one away; once
 // it is done, the second one goes.
 func TestUtilizationGrowsBeforeAQueueForms(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "busy")
 	// What the window is for messages of that length (policy.WindowFor), whatever the channel says.
 	const slots, work, window = 2, 12 * time.Second, 2 * time.Minute

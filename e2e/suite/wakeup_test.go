@@ -215,17 +215,21 @@ func TestWakeUpTimes(t *testing.T) {
 // A rolling restart of the scaler, in the middle of which first messages come to sleeping
 // fleets: KEDA's streams move to the new pods, and none costs a push longer than 3 s.
 func TestRollingRestartDelaysNoPush(t *testing.T) {
-	// Not in parallel: others hold connections to a scaler of their choice.
+	turn := beside(t, preparing)
 	limit := 30 * time.Second // on whatever machine; what went wrong waited for KEDA's back-off, up to 60 s
 	if os.Getenv("E2E_MEASURE") != "" {
 		limit = 3 * time.Second
 	}
 	s := newSpaceWithRedis(t, "restart")
 	s.refusePods()
-	client := s.redisClient()
 	fleets := make([]*sleeper, number(t, "E2E_FLEETS", 12))
 	for i := range fleets {
-		fleets[i] = s.newSleeper(client, fmt.Sprintf("sleeper-%d", i))
+		fleets[i] = s.newSleeper(nil, fmt.Sprintf("sleeper-%d", i))
+	}
+	turn.disturb(restartsScalers, scalers)
+	client := s.redisClient() // not before: the forwarded port would not outlive what others do to the node
+	for _, fleet := range fleets {
+		fleet.redis = client
 	}
 	stop := make(chan struct{})
 	var running sync.WaitGroup

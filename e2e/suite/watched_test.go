@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,15 +17,12 @@ import (
 // The chart with watchNamespaces: a channel there is scaled with the rights of the Roles alone, and one elsewhere is not
 // touched. A namespace that loses its Roles holds up no other when both programs start anew, and is served once it has them again.
 func TestWatchedNamespacesOnly(t *testing.T) {
-	// Not in parallel: all others need the operator for their own namespaces.
+	turn := beside(t, preparing)
 	s := newSpaceWithRedis(t, "watched")
 	elsewhere, without := newSpace(t, "elsewhere"), newSpace(t, "without")
+	turn.disturb(exchangesForGood, operator, scalers)
+	t.Cleanup(env.installation.leave) // the others need an operator for all namespaces
 	watching := "watchNamespaces={" + s.name + "," + without.name + "}"
-	t.Cleanup(func() { // the others find an operator for all namespaces
-		ctx, cancel := context.WithTimeout(context.Background(), installTimeout+time.Minute)
-		defer cancel()
-		assert.NoError(t, install(ctx))
-	})
 	require.NoError(t, install(t.Context(), watching))
 	for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
 		for _, program := range []string{"controller", "scaler"} {
@@ -38,6 +34,7 @@ func TestWatchedNamespacesOnly(t *testing.T) {
 	elsewhere.create(newChannel("orders"))
 	without.create(newChannel("orders"))
 	channel := newChannel("orders")
+	setCooldown(channel, 1)
 	park(channel)
 	s.createAndSettle(channel)
 	s.setDepth("orders", 700)

@@ -86,7 +86,7 @@ var hindrances = map[string]hindrance{
 // event; a crash loop is told as long as it lasts, and what is mended goes on by itself. A
 // rollout that does not succeed is told though the worker of before is ready.
 func TestWhyWorkersAreNotReady(t *testing.T) {
-	t.Parallel()
+	beside(t, spare, keda, scalers) // nothing here is scaled
 	s := newSpaceWithRedis(t, "workers")
 	s.kubectl("label", "namespace", s.name, "--overwrite", "pod-security.kubernetes.io/enforce=privileged") // or root is refused before
 	for name, h := range hindrances {
@@ -142,7 +142,7 @@ func TestWhyWorkersAreNotMade(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			beside(t, spare, keda, scalers) // nothing here is scaled
 			s := newSpace(t, name)
 			if test.object != nil {
 				test.object.SetName("limit")

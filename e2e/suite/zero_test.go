@@ -18,7 +18,7 @@ import (
 // A channel with minReplicas 0 has no workers while it is idle, nor at first. The first
 // message wakes it; it goes back to 0 by way of 1, however many workers a burst brought.
 func TestScaleToZero(t *testing.T) {
-	t.Parallel()
+	beside(t, early)
 	s := newSpaceWithRedis(t, "zero")
 	channel := newChannel("reports")
 	channel.Spec.Replicas = nil // the API server's default, which a fleet that may sleep begins without

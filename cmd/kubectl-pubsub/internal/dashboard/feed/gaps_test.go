@@ -62,7 +62,7 @@ func TestASleepIsAGap(t *testing.T) {
 			assert.True(t, past[1].Gap)
 			assert.False(t, past[1].Time.After(before), "it begins when it was heard last")
 			assert.False(t, past[2].Time.Before(before.Add(time.Hour).Truncate(time.Millisecond)), "and ends when it is heard again")
-			assert.EqualValues(t, map[bool]int64{false: 1, true: 2}[test.says], *past[2].Depth)
+			assert.Equal(t, map[bool]int64{false: 1, true: 2}[test.says], *past[2].Depth)
 			assert.EqualValues(t, 1, *past[0].Depth)
 		})
 	}
