@@ -214,8 +214,11 @@ images-ahead:
 	$(static) -C e2e list -trimpath -export -deps -test -tags e2e ./... > /dev/null
 
 .PHONY: tests-ahead
-tests-ahead: $(DEV_TOOLS) ## Build the generators and linters, and compile the tests of the modules in e2e
+tests-ahead: ## Compile the tests of the modules in e2e
 	for module in dashboard chaos frameworks conformance benchmarks; do $(static) -C e2e/$$module list -trimpath -export -deps -test . > /dev/null; done
+
+.PHONY: tools-ahead
+tools-ahead: $(DEV_TOOLS) ## Build the generators and linters
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(API_LINTER) ## Run the linters
