@@ -91,7 +91,7 @@ func forbidden(err error, access Access, otherwise string) error {
 		return fmt.Errorf("you need the right to act as another user: leave --as, --as-group and --as-uid out (or as in the kubeconfig), or ask an administrator for the right to impersonate: %w", err)
 	case isRefusal(err):
 		return fmt.Errorf("to %s: %w: %s", access.what(), err, ofRefusal)
-	case madeUp(err):
+	case madeUp(err) && !unread(err):
 		return fmt.Errorf("to %s: %w: %s", access.what(), err, ofProxy)
 	}
 	return fmt.Errorf("you need the right to %s (check it with %s): ask an administrator for it%s: %w", access.what(), access.canI(), otherwise, err)

@@ -88,6 +88,10 @@ func madeUp(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
+// unread is whether client-go made an error up without a look at the answer, as it does for a watch that is refused, or
+// one without words: it may be the API server's (NewGenericServerResponse of apimachinery).
+func unread(err error) bool { return strings.HasPrefix(err.Error(), "unknown (") }
+
 // isRefusal tells what a webhook or a ValidatingAdmissionPolicy refused. They choose the code themselves, and many choose
 // that of a missing right (plugin/webhook/errors and plugin/policy/validating of k8s.io/apiserver).
 func isRefusal(err error) bool {

@@ -50,6 +50,7 @@ func TestEachAnswerHasItsRemedy(t *testing.T) {
 		"a policy refuses in its words": {err: apierrors.NewForbidden(pods, "a", errors.New("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no")), want: []string{"a policy of the cluster refuses it"}},
 		"a webhook is away":             {err: apierrors.NewInternalError(errors.New(`failed calling webhook "w": no endpoints`)), want: []string{"a webhook of the cluster does not answer"}},
 		"a proxy refuses":               {err: text(403, "Forbidden by the gateway"), want: []string{"a proxy or a gateway before it refuses"}},
+		"a watch is refused":            {err: text(403, "unknown"), want: []string{"you need the right to"}},
 		"not known":                     {err: apierrors.NewUnauthorized("x"), want: []string{"the API server does not know you: log in again, or check the user of the kubeconfig's context"}},
 		"no such kind":                  {err: text(404, "404 page not found"), otherwise: true, want: []string{"the cluster has no pods of the version that this plugin reads: install what they belong to, or choose another --context, or go there by hand"}},
 		"no such object":                {err: apierrors.NewNotFound(pods, "a"), want: []string{"it was deleted meanwhile, or never there"}},
