@@ -93,6 +93,14 @@ func (t *Turn) Await(ctx context.Context) error {
 	}
 }
 
+// Exchange ends a turn, or its waiting, and has another claim wait in its stead. No turn of a later order comes between the two:
+// that one may take away what was prepared in the first.
+func (t *Turn) Exchange(claim Claim) *Turn {
+	next := t.cluster.Announce(claim)
+	t.End()
+	return next
+}
+
 // Begun tells whether the turn has begun, be it over or not.
 func (t *Turn) Begun() bool {
 	select {

@@ -104,6 +104,15 @@ func TestWhoGivesUpIsInNobodysWay(t *testing.T) {
 	turns[2].End()
 }
 
+func TestNobodyOfALaterOrderComesBetweenTwoTurnsOfOne(t *testing.T) {
+	turns := announce(sharing.NewCluster(2), needs(0, engine), disturbs(2, engine))
+	require.NoError(t, turns[0].Await(t.Context()))
+	next := turns[0].Exchange(disturbs(1, engine))
+	assert.Equal(t, []int{1}, begun(turns[1], next), "the one that is to be first, although it is new")
+	next.End()
+	assert.True(t, turns[1].Begun())
+}
+
 func TestPlacesAreLimited(t *testing.T) {
 	turns := announce(sharing.NewCluster(2), needs(0), needs(0), needs(0), needs(0))
 	require.NoError(t, turns[0].Await(t.Context()))

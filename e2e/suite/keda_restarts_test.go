@@ -49,9 +49,11 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 	s.untilFollowed("orders")
 	ctx, stop := context.WithTimeout(t.Context(), time.Duration(number(t, "E2E_KEDA_SECONDS", 75))*time.Second)
 	defer stop()
+	moving, rest := context.WithCancel(t.Context())
+	defer rest()
 	var running sync.WaitGroup
 	redisClient := s.redisClient()
-	running.Go(func() { assert.NoError(t, movement.run(ctx, redisClient, "orders")) })
+	running.Go(func() { assert.NoError(t, movement.run(moving, redisClient, "orders")) })
 	s.setDepth("idle", 0)
 	emptied := time.Now()
 	ended := 0
@@ -61,12 +63,13 @@ func TestCooldownOverKEDARestarts(t *testing.T) {
 		ended++
 		s.until(env.settling(), "KEDA is back", kedaIsBack)
 	}
+	replicas.untilScaled()
+	rest()
 	running.Wait()
 	s.until(idleCooldown+env.settling(), "the idle fleet sleeps", last.is(0))
 	s.logf("KEDA was ended %d times; scalings: %v; the idle fleet fell asleep %.1f s after its last message, with a cooldown of %s",
 		ended, replicas.values(), last.last().at.Sub(emptied).Seconds(), idleCooldown)
 	assert.GreaterOrEqual(t, last.last().at.Sub(emptied), idleCooldown)
-	assert.Greater(t, len(replicas.values()), 2, "there was no scaling, whose cooldown and decision could be wrong")
 	replicas.requireCooldown(cooldown)
 	s.requireDecided(replicas, movement, spec)
 }

@@ -95,6 +95,9 @@ func shareCluster() (err error) {
 			places, err = strconv.Atoi(f.Value.String())
 		}
 	})
+	if err == nil && places < 1 {
+		err = fmt.Errorf("-parallel is %d: with less than 1 no test would ever have its turn", places)
+	}
 	env.cluster, env.installation = sharing.NewCluster(places), &installation{}
 	return errors.Join(err, flag.Set("test.parallel", waitingTests))
 }

@@ -117,6 +117,16 @@ func (r *recorder) latest() step {
 	return r.steps[len(r.steps)-1]
 }
 
+// after is the step that came next, if there was one yet.
+func (r *recorder) after(last step) *step {
+	r.s.t.Helper()
+	all := r.all()
+	if next := slices.Index(all, last) + 1; next < len(all) {
+		return &all[next]
+	}
+	return nil
+}
+
 // untilValues waits until spec.replicas has taken exactly these values, one after the
 // other; it fails as soon as another one comes.
 func (r *recorder) untilValues(within time.Duration, wanted ...int32) {

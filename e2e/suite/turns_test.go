@@ -83,9 +83,8 @@ func (u *turn) disturb(order int, parts ...sharing.Part) {
 // take is disturb for a test that needs less.
 func (u *turn) take(claim sharing.Claim) {
 	u.t.Helper()
-	u.end()
-	u.claim = claim
-	u.now = env.cluster.Announce(u.claim)
+	u.over()
+	u.claim, u.now = claim, u.now.Exchange(claim)
 	u.await()
 }
 
@@ -108,11 +107,18 @@ func (u *turn) await() {
 }
 
 func (u *turn) end() {
+	u.t.Helper()
+	u.over()
+	u.now.End()
+}
+
+// over tells how long the turn took.
+func (u *turn) over() {
+	u.t.Helper()
 	if !u.began.IsZero() {
 		u.t.Logf("its turn took %.1f s", time.Since(u.began).Seconds())
 		u.began = time.Time{}
 	}
-	u.now.End()
 }
 
 // installation knows whether the operator that is installed is TestMain's. An upgrade takes as long as a small test, so
