@@ -67,7 +67,7 @@ type informer struct {
 	kind       *kind
 }
 
-// listening hears how each attempt to read goes. Only a watch that begins tells that all is well: a
+// listening hears how each attempt to read goes. Only a watch that begins tells that it began well: a
 // list goes before it, or it lists itself. Who may list and not watch fails at every attempt.
 func (i *informer) listening(given toolscache.ListerWatcher) toolscache.ListerWatcher {
 	requests := toolscache.ToListerWatcherWithContext(given)

@@ -50,9 +50,19 @@ type kind struct {
 
 	// Of Namespaces.mu:
 
-	failure error     // of the last attempt
+	failure error     // of the last attempt that failed
 	since   time.Time // when such failures began
+	begun   bool      // the last attempt began well
 	waived  bool      // nobody waits for the first read any more
+}
+
+// why is what keeps it from being read; nil: nothing that is known. A first read that began well may still fail, as one whose
+// answer can't be decoded does at each attempt: so its failure counts until all was read. But whose read began is not refused.
+func (k *kind) why() error {
+	if k.begun && (k.synced() || apierrors.IsForbidden(k.failure)) {
+		return nil
+	}
+	return k.failure
 }
 
 // New makes the watched namespaces; nil if there are no names. The clock tells how long a
@@ -133,16 +143,17 @@ func (n *Namespaces) Unreadable() int {
 // the first time. What was read before is still good while the API server is away, as it is
 // without watched namespaces. But who may not read any more is told of no change, for ever.
 func (n *Namespaces) unreadable(k *kind) (is bool, why error) {
+	why = k.why()
 	if !k.synced() {
-		return n.isWaived(k), k.failure
+		return n.isWaived(k), why
 	}
-	return apierrors.IsForbidden(k.failure) && n.clock.Since(k.since) >= patience, k.failure
+	return apierrors.IsForbidden(why) && n.clock.Since(k.since) >= patience, why
 }
 
 // isWaived reports whether nobody waits for the first read of a kind, now or ever again: a caller
 // that has gone on because of it must not be held up later.
 func (n *Namespaces) isWaived(k *kind) bool {
-	if k.failure != nil && (apierrors.IsForbidden(k.failure) || n.clock.Since(k.since) >= patience) {
+	if why := k.why(); why != nil && (apierrors.IsForbidden(why) || n.clock.Since(k.since) >= patience) {
 		k.waived = true
 	}
 	return k.waived
@@ -174,10 +185,13 @@ func (n *Namespaces) heard(ctx context.Context, namespace string, k *kind, err e
 		return // the program ends
 	}
 	n.mu.Lock()
-	if err != nil && (k.failure == nil || apierrors.IsForbidden(k.failure) != apierrors.IsForbidden(err)) {
-		k.since = n.clock.Now()
+	if err != nil {
+		if k.why() == nil || apierrors.IsForbidden(k.failure) != apierrors.IsForbidden(err) {
+			k.since = n.clock.Now()
+		}
+		k.failure = err
 	}
-	k.failure = err
+	k.begun = err == nil
 	n.mu.Unlock()
 	n.tell(ctx, namespace)
 }

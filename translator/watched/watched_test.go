@@ -33,6 +33,9 @@ const (
 	tick = 10 * time.Millisecond
 )
 
+// errMiddle fails a read that began well.
+var errMiddle = errors.New("can't be decoded in its middle")
+
 var errForbidden = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", errors.New("nobody may"))
 
 // logBuffer is written by many.
@@ -104,6 +107,11 @@ func (a *api) listWatch() *toolscache.ListWatch {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if options.SendInitialEvents != nil {
+				if errors.Is(a.err, errMiddle) {
+					w := watch.NewFakeWithChanSize(1, false)
+					w.Error(&apierrors.NewInternalError(errMiddle).ErrStatus)
+					return w, nil
+				}
 				return nil, apierrors.NewInvalid(schema.GroupKind{}, "", nil) // it is too old to list by a watch
 			}
 			if a.err != nil {
@@ -203,6 +211,23 @@ func TestAnotherFailureHoldsUpTheOthersForAWhile(t *testing.T) {
 	require.EqualError(t, s.namespaces.Check("shop"), "namespace shop can't be read: can't be decoded: it is tried again")
 	s.clock.SetTime(s.clock.Now().Add(-time.Second))
 	assert.True(t, s.filled("shop"), "who has gone on is not held up later")
+	s.apis["shop"].answer(nil)
+	require.Eventually(t, func() bool { return s.namespaces.Check("shop") == nil }, soon, tick)
+}
+
+// A read that begins well at each attempt, and fails then, is one that fails. What is told is why.
+func TestAReadThatFailsInItsMiddle(t *testing.T) {
+	t.Parallel()
+	s := start(t, errMiddle)
+	s.untilFilled(t, "stock")
+	require.Eventually(t, func() bool { return s.apis["shop"].asked() > 1 }, soon, tick)
+	assert.False(t, s.filled("shop"))
+	s.clock.SetTime(s.clock.Now().Add(30 * time.Second))
+	before := s.apis["shop"].asked()
+	require.Eventually(t, func() bool { return s.apis["shop"].asked() > before+1 }, soon, tick)
+	require.True(t, s.filled("shop"))
+	require.EqualError(t, s.namespaces.Check("shop"), "namespace shop can't be read: can't be decoded in its middle: it is tried again")
+	assert.Equal(t, 1, s.log.count("level=ERROR", "namespace=shop", "can't be decoded in its middle"))
 	s.apis["shop"].answer(nil)
 	require.Eventually(t, func() bool { return s.namespaces.Check("shop") == nil }, soon, tick)
 }

@@ -52,15 +52,22 @@ func init() {
 type grpcErrors struct{}
 
 // grpcHead is what grpc-go writes before a message: the date, the time and the severity.
-var grpcHead = regexp.MustCompile(`^\S+ \S+ (?:ERROR|FATAL): `)
+var grpcHead = regexp.MustCompile(`^\S+ \S+ (ERROR|FATAL): `)
 
-// Write takes one message, as grpc-go writes it. It may be the program's last (grpclog.Fatal).
+// Write takes one message, as grpc-go writes it. FATAL is the program's last.
 func (grpcErrors) Write(message []byte) (int, error) {
 	logger := grpcLog.Load()
 	if logger == nil {
 		logger = errorsOnly()
 	}
-	tell(logger, slog.LevelError, grpcHead.ReplaceAllLiteral(message, nil), maxStandard)
+	text, most := message, maxStandard
+	if head := grpcHead.FindSubmatch(message); head != nil {
+		text = message[len(head[0]):]
+		if string(head[1]) == "FATAL" {
+			most = maxPanic
+		}
+	}
+	tell(logger, slog.LevelError, text, most)
 	return len(message), nil
 }
 

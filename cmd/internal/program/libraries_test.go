@@ -223,7 +223,7 @@ func TestLastWordsAreTold(t *testing.T) {
 func TestTheLogOfGRPCIsStructured(t *testing.T) {
 	for stage, isJSON := range map[string]bool{ownLog: true, noLog: false} {
 		t.Run(stage, func(t *testing.T) {
-			code, said := runAs(t, "grpc", stage, "", `it has "hunter2"`)
+			code, said := runAs(t, "grpc", stage, "", `it has "hunter2"`+strings.Repeat(" and more", 100)+" and the end")
 			assert.Equal(t, 1, code, "its last word ends the program")
 			lines := strings.Split(strings.TrimSpace(said), "\n")
 			require.Len(t, lines, 2, said)
@@ -234,6 +234,8 @@ func TestTheLogOfGRPCIsStructured(t *testing.T) {
 				assert.NotContains(t, lines[i], "hunter2")
 				assert.NotContains(t, lines[i], "/", "the time is the log's")
 			}
+			assert.NotContains(t, lines[0], "the end")
+			assert.Contains(t, lines[1], "the end")
 		})
 	}
 }

@@ -39,14 +39,19 @@ func sendOnce(client *client, request *http.Request) (response *http.Response, u
 	request.Body, request.GetBody = io.NopCloser(request.Body), nil // of http.NoBody it would make another itself
 	response, err = client.Do(request)
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
-		if reason, ok := strings.CutPrefix(failed.Err.Error(), "http2: Transport: cannot retry err ["); ok {
+		reason, ok := strings.CutPrefix(failed.Err.Error(), "http2: Transport: cannot retry err [")
+		if ok {
 			reason, _, _ = strings.Cut(reason, "] after Request.Body was written")
 			failed.Err = errors.New(reason)
-			untaken = decline(err) != ""
 		}
+		untaken = (ok || reason == unsent) && decline(err) != ""
 	}
 	return response, untaken, err //nolint:wrapcheck // it names the request
 }
+
+// unsent is what net/http says of a request of sendOnce that was to go by an HTTP/2 connection which ended meanwhile. It has closed the
+// body without reading any of it, and does not look whether it has (Go 1.26, rewindBody).
+const unsent = "net/http: cannot rewind body after connection loss"
 
 // declines is what net/http says of a request that an HTTP/2 handler did not take, for which it has no type that others can
 // see, and what is told of it.
@@ -56,6 +61,7 @@ var declines = []struct{ text, told string }{
 	{"http2: Transport received Server's graceful shutdown GOAWAY", "it says goodbye (GOAWAY)"},
 	// Of the first stream of a connection alone. Those that it may have taken have another text, with the handler's words.
 	{"http2: Transport received GOAWAY from server ErrCode:", "it says goodbye because of an error (GOAWAY)"},
+	{unsent, "its connection ended before the request was sent"},
 }
 
 // decline tells how the handler said that it did not take the request; empty: it did not say so.

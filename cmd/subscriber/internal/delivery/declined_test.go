@@ -1,17 +1,21 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/jawaracloud/pubsub-operator/cmd/subscriber/internal/delivery"
 )
@@ -173,6 +177,61 @@ func TestAStreamThatIsRefusedOnceIsSentAgain(t *testing.T) {
 			require.Equal(t, payload, *served.Load())
 		}
 	}
+}
+
+// A handler says goodbye just when its connection was chosen for a message. Nothing of that was sent, so it goes by another connection,
+// also what is to come at most once.
+func TestAGoodbyeBeforeTheRequestIsSent(t *testing.T) {
+	for _, payload := range []string{"hello", ""} {
+		for _, once := range []bool{false, true} {
+			var calls atomic.Int64
+			next := withoutTLS(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
+			chosen, heard := make(chan struct{}), make(chan struct{})
+			address, _ := accept(t, func(n int, conn net.Conn) {
+				if n > 1 {
+					pass(conn, next)
+					return
+				}
+				defer close(heard)
+				byHand(conn, func(framer *http2.Framer, stream uint32) bool {
+					accepted(framer, stream)
+					select {
+					case <-chosen:
+					case <-t.Context().Done():
+						return false
+					}
+					_ = framer.WriteGoAway(stream, http2.ErrCodeNo, nil)
+					_ = framer.WritePing(false, [8]byte{})
+					for { // what comes after it was heard, too
+						frame, err := framer.ReadFrame()
+						if ping, ok := frame.(*http2.PingFrame); err != nil || ok && ping.IsAck() {
+							return false
+						}
+					}
+				})
+			})
+			d := deliverTo(address, func(o *delivery.Options) { o.Protocol, o.AtMostOnce = delivery.HTTP2, once })
+			m := message
+			m.Payload = payload
+			require.NoError(t, d.Deliver(t.Context(), m))
+			var first sync.Once
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+				first.Do(func() {
+					close(chosen)
+					<-heard
+				})
+			}})
+			require.NoError(t, d.Deliver(ctx, m))
+			require.EqualValues(t, 1, calls.Load())
+		}
+	}
+}
+
+// accepted answers a request that the message is done.
+func accepted(framer *http2.Framer, stream uint32) {
+	var fields bytes.Buffer
+	_ = hpack.NewEncoder(&fields).WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
+	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: fields.Bytes(), EndHeaders: true, EndStream: true})
 }
 
 // A handler that dies of a message, and does not answer any more, has been sent it. The other connection that is tried comes
