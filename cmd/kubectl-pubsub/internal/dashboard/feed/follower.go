@@ -132,8 +132,8 @@ func (w *follower) list(ctx context.Context) (version string, err error) {
 			return "", err
 		}
 		if next == "" && w.apart != nil && w.apart.end(w.known) {
-			w.heard = time.Time{} // the others told of what they missed
-			continue              // what was followed one by one may be newer than this page
+			w.heard = w.feed.wall() // the others told of what they missed
+			continue                // what was followed one by one may be newer than this page
 		}
 		w.hear()
 		for _, item := range items {
@@ -168,7 +168,7 @@ func (w *follower) see(item []byte) (key string) {
 func (w *follower) page(ctx context.Context, next string) (metav1.ListMeta, [][]byte, error) {
 	ctx, cancel := w.feed.cluster.Bounded(ctx)
 	defer cancel()
-	data, err := w.request(&metav1.ListOptions{Limit: pageSize, Continue: next}).Do(ctx).Raw()
+	data, err := connect.Body(w.request(&metav1.ListOptions{Limit: pageSize, Continue: next}).Do(ctx))
 	if err != nil {
 		return metav1.ListMeta{}, nil, w.problem(ctx, "list", err)
 	}
