@@ -158,7 +158,7 @@ func (c *Cluster) ServerVersion(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("preparing the client of the API server %s: %w: correct the kubeconfig's cluster and user (kubectl config view --minify)", c.config.Host, err)
 	}
-	data, err := asking.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+	data, err := Body(asking.RESTClient().Get().AbsPath("/version").Do(ctx))
 	if err != nil {
 		return "", fmt.Errorf("asking the API server for its version: %w", RequestError(ctx, err, Access{Verb: "get", Resource: "/version"}, ""))
 	}

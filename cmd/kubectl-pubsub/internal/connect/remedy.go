@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -74,6 +75,15 @@ func remedy(err error, access Access) string {
 		return "if these are not the words of an API server, " + ofServer + "; kubectl get with -v=6 shows what answers"
 	}
 	return "try the same with kubectl, which tells more with -v=6"
+}
+
+// Body is the body of an answer. Its error has the API server's own words, which that of Result.Raw has not: client-go makes
+// that up from the code, as if no API server had answered.
+func Body(result rest.Result) ([]byte, error) {
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	return result.Raw()
 }
 
 // NoSuchKind tells a missing kind of objects, or a missing path, from a missing object: client-go makes the error of the

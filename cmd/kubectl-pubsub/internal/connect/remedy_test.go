@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -137,6 +138,25 @@ func TestEachWayThatFailsHasItsRemedy(t *testing.T) {
 			}
 			require.ErrorContains(t, err, test.want)
 		})
+	}
+}
+
+// What the API server refuses to tell of itself is told in its own words, too.
+func TestAVersionThatIsRefused(t *testing.T) {
+	for user, want := range map[string]string{
+		"jane":             "you need the right to get /version (check it with kubectl auth can-i get /version): ask an administrator for it: ",
+		"system:anonymous": "the API server does not know you: log in again",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":%q,"code":403}`, fmt.Sprintf("User %q cannot get path \"/version\"", user))
+		}))
+		t.Cleanup(server.Close)
+		cluster, err := NewCluster(&rest.Config{Host: server.URL})
+		require.NoError(t, err)
+		_, err = cluster.ServerVersion(t.Context())
+		require.ErrorContains(t, err, want)
 	}
 }
 

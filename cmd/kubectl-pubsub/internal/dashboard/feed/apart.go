@@ -167,12 +167,14 @@ func (f *Feed) namespaces(ctx context.Context, own string) ([]string, error) {
 		list := &corev1.NamespaceList{}
 		bounded, cancel := f.cluster.Bounded(ctx)
 		err := f.cluster.Client.List(bounded, list, client.Limit(pageSize), client.Continue(next))
-		cancel()
 		if err != nil {
+			// Before the context is cancelled: of one that is, nobody needs a remedy.
 			told := connect.RequestError(bounded, err, connect.Access{Verb: "list", Resource: "namespaces"}, "")
+			cancel()
 			f.leaveOut(fmt.Sprintf("of the others only %s is tried, unless it was known before, because the namespaces are not known (%v): name more with --namespace, with commas between them", own, told))
 			return nil, err
 		}
+		cancel()
 		for _, namespace := range list.Items {
 			if total++; total <= mostNamespaces {
 				names[namespace.Name] = true

@@ -168,7 +168,7 @@ func (w *follower) see(item []byte) (key string) {
 func (w *follower) page(ctx context.Context, next string) (metav1.ListMeta, [][]byte, error) {
 	ctx, cancel := w.feed.cluster.Bounded(ctx)
 	defer cancel()
-	data, err := w.request(&metav1.ListOptions{Limit: pageSize, Continue: next}).Do(ctx).Raw()
+	data, err := connect.Body(w.request(&metav1.ListOptions{Limit: pageSize, Continue: next}).Do(ctx))
 	if err != nil {
 		return metav1.ListMeta{}, nil, w.problem(ctx, "list", err)
 	}

@@ -2,8 +2,12 @@ package feed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
 
@@ -13,9 +17,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/connect"
 	"github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/internal/dashboard/record"
 )
 
@@ -65,6 +71,9 @@ func TestNamespacesThatAreLeftOut(t *testing.T) {
 		"not permitted": {func(*corev1.NamespaceList, string) error {
 			return apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("no"))
 		}, "it is not permitted; of the others only shop is tried, unless it was known before, because the namespaces are not known ("},
+		"the API server is away": {func(*corev1.NamespaceList, string) error {
+			return &url.Error{Op: "Get", URL: "https://server/api/v1/namespaces", Err: errors.New("connection refused")}
+		}, "because the namespaces are not known (to list namespaces in all namespaces: the API server https://server can't be reached: connection refused: check the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := feedOf(t, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
@@ -81,4 +90,39 @@ func TestNamespacesThatAreLeftOut(t *testing.T) {
 			assert.Contains(t, f.fleet.Namespaces()[0].Why, test.want)
 		})
 	}
+}
+
+// Why a list is refused, the API server says in its own words.
+func TestARefusedListIsToldInTheAPIServersWords(t *testing.T) {
+	answer := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		status := metav1.Status{}
+		if json.Unmarshal([]byte(answer), &status) == nil {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(int(status.Code))
+		} else {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_, _ = w.Write([]byte(answer))
+	}))
+	t.Cleanup(server.Close)
+	cluster, err := connect.NewCluster(&rest.Config{Host: server.URL})
+	require.NoError(t, err)
+	f, err := New(cluster, record.New(time.Now()), time.Now)
+	require.NoError(t, err)
+	list := func(with string) error {
+		answer = with
+		_, _, err := f.newFollower("shop", nil).page(t.Context(), "")
+		return err
+	}
+	const status = `{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`
+	err = list(fmt.Sprintf(status, `User "jane" cannot list resource "pubsubchannels"`, metav1.StatusReasonForbidden, http.StatusForbidden))
+	require.ErrorContains(t, err, `you need the right to list pubsubchannels.pubsub.jawaracloud.io in namespace "shop"`)
+	require.ErrorContains(t, err, `User "jane" cannot list resource "pubsubchannels"`)
+	assert.True(t, apierrors.IsForbidden(err))
+	err = list(fmt.Sprintf(status, "too old", metav1.StatusReasonExpired, http.StatusGone))
+	assert.True(t, apierrors.IsResourceExpired(err), "between two pages: the API server is not away (%v)", err)
+	err = list("No entry")
+	require.ErrorContains(t, err, "No entry")
+	assert.ErrorContains(t, err, "these are not the API server's words")
 }
