@@ -44,6 +44,7 @@ type apiServer struct {
 	endless    bool           // watches don't end by themselves
 	ended      chan struct{}  // closed where all watches end well
 	broken     map[string]bool
+	breaks     map[string]bool // after the next list
 }
 
 type apiEvent struct {
@@ -58,7 +59,7 @@ func newAPIServer(t testing.TB, namespaces ...string) *apiServer {
 	s := &apiServer{
 		t: t, permitted: map[string]bool{namespacesRight: true}, namespaces: namespaces, channels: map[string]json.RawMessage{}, version: 1,
 		news: make(chan struct{}), watches: map[string]int{}, lists: map[string]int{},
-		ended: make(chan struct{}), broken: map[string]bool{},
+		ended: make(chan struct{}), broken: map[string]bool{}, breaks: map[string]bool{},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/apis/pubsub.jawaracloud.io/v1/pubsubchannels", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, "") })
@@ -95,6 +96,13 @@ func (s *apiServer) breakDown(namespace string, yes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.broken[namespace] = yes
+}
+
+// breakAfter lets all requests about a namespace fail after the next list.
+func (s *apiServer) breakAfter(namespace string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breaks[namespace] = true
 }
 
 // endWatches ends those that are open, as an API server that goes away in good order.
@@ -188,6 +196,7 @@ func (s *apiServer) list(w http.ResponseWriter, namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lists[namespace]++
+	s.broken[namespace] = s.broken[namespace] || s.breaks[namespace]
 	var items []string
 	for key, data := range s.channels {
 		if namespace == "" || strings.HasPrefix(key, namespace+"/") {

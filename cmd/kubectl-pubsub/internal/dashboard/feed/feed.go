@@ -56,7 +56,8 @@ type Feed struct {
 	cluster *connect.Cluster
 	raw     rest.Interface
 	fleet   *record.Fleet
-	now     func() time.Time
+	now     func() time.Time // the cluster's clock
+	local   func() time.Time // this machine's, which moves on evenly while the difference of the two is learned
 	rhythm  rhythm
 
 	mu     sync.Mutex
@@ -80,7 +81,7 @@ func New(cluster *connect.Cluster, fleet *record.Fleet, now func() time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{cluster: cluster, raw: raw, fleet: fleet, now: now, rhythm: everyday, scopes: map[string]scope{}, sleep: sleep{over: make(chan struct{})}}, nil
+	return &Feed{cluster: cluster, raw: raw, fleet: fleet, now: now, local: time.Now, rhythm: everyday, scopes: map[string]scope{}, sleep: sleep{over: make(chan struct{})}}, nil
 }
 
 // Run tells the fleet until the context ends.

@@ -132,8 +132,8 @@ func (w *follower) list(ctx context.Context) (version string, err error) {
 			return "", err
 		}
 		if next == "" && w.apart != nil && w.apart.end(w.known) {
-			w.heard = time.Time{} // the others told of what they missed
-			continue              // what was followed one by one may be newer than this page
+			w.heard = w.feed.wall() // the others told of what they missed
+			continue                // what was followed one by one may be newer than this page
 		}
 		w.hear()
 		for _, item := range items {

@@ -30,7 +30,7 @@ func watching(t *testing.T, with func(*rhythm)) (*apiServer, *Feed, *later) {
 	s.permit("shop", true)
 	s.put("shop", "orders", 1)
 	f := s.feed()
-	f.now = clock.now
+	f.now, f.local = clock.now, clock.now
 	with(&f.rhythm)
 	run(t, f, Options{Namespaces: []string{"shop"}})
 	require.Eventually(t, func() bool { return s.open("shop") == 1 }, soon, tick)
@@ -120,4 +120,49 @@ func TestAnAPIServerThatIsAwayIsAGap(t *testing.T) {
 	assert.EqualValues(t, 1, *past[2].Depth)
 	assert.True(t, past[2].Time.After(past[1].Time))
 	assert.Len(t, pastOf(f, "bank/orders"), 1, "it was heard all the time")
+}
+
+// That the cluster's clock is another one is learned while the process runs: it did not sleep.
+func TestALearnedClockIsNoSleep(t *testing.T) {
+	cluster, local := &later{}, &later{}
+	f := newAPIServer(t).feed()
+	f.now, f.local = cluster.now, local.now
+	f.look()
+	woken := f.woken()
+	cluster.by.Store(int64(time.Hour))
+	f.look()
+	select {
+	case <-woken:
+		require.Fail(t, "it slept")
+	default:
+	}
+	local.by.Store(int64(time.Hour))
+	f.look()
+	select {
+	case <-woken:
+	default:
+		require.Fail(t, "it did not sleep")
+	}
+}
+
+// The API server goes away just as all namespaces at once are permitted again: who followed them one by one has ended, and the gap is
+// told all the same.
+func TestAGapWhileRightsChange(t *testing.T) {
+	s := newAPIServer(t, "shop")
+	s.permit("", true)
+	s.permit("shop", true)
+	s.put("shop", "orders", 1)
+	f := s.feed()
+	w := f.newFollower("", &apart{feed: f, own: "shop"})
+	_, err := w.list(t.Context())
+	require.NoError(t, err)
+	w.refused(t.Context())
+	require.Eventually(t, func() bool { return s.open("shop") == 1 }, soon, tick)
+	s.breakAfter("")
+	_, err = w.list(t.Context())
+	require.Error(t, err)
+	w.miss()
+	past := pastOf(f, "shop/orders")
+	require.Len(t, past, 2)
+	assert.True(t, past[1].Gap)
 }

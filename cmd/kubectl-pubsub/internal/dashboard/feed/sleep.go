@@ -34,7 +34,7 @@ func (f *Feed) findSleeps(ctx context.Context) {
 
 // look takes that the process runs.
 func (f *Feed) look() {
-	now := f.wall()
+	now := f.local().Round(0)
 	s := &f.sleep
 	s.mu.Lock()
 	defer s.mu.Unlock()
