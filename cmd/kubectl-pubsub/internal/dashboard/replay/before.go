@@ -88,15 +88,15 @@ func timesOf(past Past, since time.Time, kind string) string {
 
 type pause struct{ from, to time.Time } // to is the zero time: it lasts
 
-// pauses are those since a time, the oldest first. Before the first mark it was as that tells; without
-// any, as it is now.
+// pauses are those after a time, the oldest first. Before the first mark it was as that tells; without
+// any, as it is now. A mark at the time itself is of before, as one of what was found after a gap.
 func pauses(past Past, since time.Time) []pause {
 	status := past.Channel.Status.Conditions
 	paused := past.Channel.Spec.Paused || meta.IsStatusConditionTrue(status, v1.ConditionPaused)
 	var found []pause
 	first := true
 	for _, mark := range past.Marks {
-		if mark.Time.Before(since) || mark.Kind != protocol.MarkPaused && mark.Kind != protocol.MarkResumed {
+		if !mark.Time.After(since) || mark.Kind != protocol.MarkPaused && mark.Kind != protocol.MarkResumed {
 			continue
 		}
 		switch {

@@ -75,3 +75,18 @@ func TestAChangeAtTheStartIsNotWithin(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, strings.Join(r.Assumed, "\n"), "was changed")
 }
+
+// A channel that was resumed in the gap before the window was not paused within it.
+func TestAPauseThatEndedInAGap(t *testing.T) {
+	past := overloaded()
+	past.Points[299] = missed(299)
+	past.Marks = []protocol.Mark{{Time: noon.Add(300 * time.Second), Kind: protocol.MarkResumed}}
+	r, err := Run(t.Context(), past, protocol.ReplayRequest{})
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(r.Assumed, "\n"), "was paused")
+
+	past.Marks = []protocol.Mark{{Time: noon.Add(300 * time.Second), Kind: protocol.MarkPaused}, {Time: noon.Add(330 * time.Second), Kind: protocol.MarkResumed}}
+	r, err = Run(t.Context(), past, protocol.ReplayRequest{})
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(r.Assumed, "\n"), "the channel was paused from 12:05:00 UTC to 12:05:30 UTC")
+}
