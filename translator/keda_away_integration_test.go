@@ -115,6 +115,12 @@ func says(kind, reason string, words ...string) func(*v1.PubSubChannel) bool {
 	}
 }
 
+// awaitsKEDA is whether KEDA has yet to see to the ScaledObject. 30 s after that was made it has another reason, and a busy
+// machine may look no sooner.
+func awaitsKEDA(c *v1.PubSubChannel) bool {
+	return says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled")(c) || says(v1.ConditionReady, v1.ReasonKEDANotReady, "KEDA has not reconciled")(c)
+}
+
 // eventsFor are the notes of the events with this reason about an object.
 func (a *away) eventsFor(t *testing.T, uid types.UID, namespace, reason string) (notes []string) {
 	t.Helper()
@@ -194,7 +200,7 @@ func (a *away) testForeign(t *testing.T) {
 
 func (a *away) testNotTakenUp(t *testing.T) {
 	channel := a.channel(t, channeltest.AutoScaled())
-	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled"), "KEDA is awaited")
+	eventually(t, a.server, channel, awaitsKEDA, "KEDA is awaited")
 	a.clock.step(31 * time.Second)
 	a.poke(t, scaledObjectOf(channel))
 	eventually(t, a.server, channel, says(v1.ConditionReady, v1.ReasonKEDANotReady, "has not reconciled ScaledObject orders", "keda-operator seems not to run"), "it does not come")
@@ -284,8 +290,9 @@ func TestClocksThatDiffer(t *testing.T) {
 		t.Run(by.String(), func(t *testing.T) {
 			a := startAway(t, p, by)
 			defer a.stop()
+			began := time.Now()
 			fresh := a.channel(t, channeltest.AutoScaled())
-			eventually(t, a.server, fresh, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled"), "KEDA is awaited")
+			eventually(t, a.server, fresh, awaitsKEDA, "KEDA is awaited")
 			channel, so := a.ready(t)
 			a.wants(channel, 4, 500)
 			eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound"), "the decision is told")
@@ -311,7 +318,8 @@ func TestClocksThatDiffer(t *testing.T) {
 			a.get(t, channel)
 			assert.Equal(t, version, channel.ResourceVersion, "nothing new, and no write")
 			a.get(t, fresh)
-			assert.True(t, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled")(fresh), "not too soon")
+			soonYet := time.Since(began) < 30*time.Second
+			assert.True(t, !soonYet || says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled")(fresh), "not too soon")
 
 			a.wants(channel, 6, 900)
 			eventually(t, a.server, channel, says(v1.ConditionScaled, "AboveUpperBound"), "a decision is told")

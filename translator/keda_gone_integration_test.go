@@ -64,7 +64,7 @@ func TestKEDAGoesAndComesBack(t *testing.T) {
 	for _, c := range []*v1.PubSubChannel{channel, late} {
 		so := scaledObjectOf(c)
 		eventually(t, a.server, so, func(so *kedav1alpha1.ScaledObject) bool { return metav1.IsControlledBy(so, c) }, "the ScaledObject is made anew")
-		eventually(t, a.server, c, says(v1.ConditionReady, v1.ReasonProgressing, "KEDA has not reconciled"), "KEDA is awaited")
+		eventually(t, a.server, c, awaitsKEDA, "KEDA is awaited")
 		a.kedaSays(t, so, metav1.ConditionFalse, "no scaler")
 		require.Eventually(t, func() bool { // client-go waits for up to a minute between its attempts at a watch
 			return a.Get(t.Context(), client.ObjectKeyFromObject(c), c) == nil && says(v1.ConditionReady, v1.ReasonKEDANotReady, "no scaler")(c)
