@@ -357,8 +357,8 @@ cluster-load: test-packages images ## Build the images and load them into the cl
 # Not by make --jobs: it would wait for the cluster's processes, which have inherited its pipe.
 .PHONY: cluster-ready
 cluster-ready: test-packages
-	@$(MAKE) images VERSION=$(VERSION) & images=$$!; \
-	$(MAKE) cluster-up HPA_SYNC_PERIOD=$(HPA_SYNC_PERIOD); up=$$?; \
+	@$(MAKE) images VERSION=$(VERSION) & images=$$! up=0; \
+	$(MAKE) cluster-up HPA_SYNC_PERIOD=$(HPA_SYNC_PERIOD) || up=$$?; \
 	wait $$images && exit $$up
 	$(load_images)
 
