@@ -4,6 +4,9 @@ module github.com/jawaracloud/pubsub-operator/cmd/kubectl-pubsub/dashboardtest
 
 go 1.26.0
 
+// Packages of Node.js.
+ignore ./types/node_modules
+
 replace github.com/jawaracloud/pubsub-operator => ../../
 
 require (
