@@ -23,7 +23,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	v1 "github.com/jawaracloud/pubsub-operator/api/v1"
 	"github.com/jawaracloud/pubsub-operator/internal/certtest"
@@ -77,16 +76,7 @@ func populate(t *testing.T, config *rest.Config, authority *certtest.Authority) 
 
 // The program becomes the leader and ready, and ends cleanly when it is told to.
 func TestServe(t *testing.T) {
-	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
-	env := &envtest.Environment{
-		CRDDirectoryPaths:        []string{filepath.Join("..", "..", "charts", "pubsub-operator", "files", "crds")},
-		ErrorIfCRDPathMissing:    true,
-		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
-		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
-	}
-	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
-	config, err := env.Start()
-	require.NoError(t, err)
+	env, config := startAPIServer(t)
 	authority, certificates := certtest.New(t), t.TempDir()
 	authority.Write(certificates, authority.Client("pubsub-operator-controller"))
 	populate(t, config, authority)

@@ -35,15 +35,7 @@ import (
 // Ready is a controller that can read at least one of its namespaces. Of the others it reads nothing, not even that something is
 // not there.
 func TestIsReadyWithANamespaceThatCanBeRead(t *testing.T) {
-	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
-	env := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "charts", "pubsub-operator", "files", "crds")},
-		ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute,
-		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
-	}
-	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
-	config, err := env.Start()
-	require.NoError(t, err)
+	env, config := startAPIServer(t)
 	scheme := runtime.NewScheme()
 	require.NoError(t, translator.AddToScheme(scheme))
 	admin, err := client.New(config, client.Options{Scheme: scheme})

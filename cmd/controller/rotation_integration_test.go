@@ -26,6 +26,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -36,10 +37,9 @@ import (
 	"github.com/jawaracloud/pubsub-operator/scaler"
 )
 
-// The controller fills Secrets that the chart made empty, with the roles that the chart gives
-// it, and asks the scaler with the certificate in its own. A Secret that is emptied is filled
-// again. The roles let it read no other Secret, and create none.
-func TestTheControllerMakesTheCertificates(t *testing.T) {
+// startAPIServer starts one with our CRD, until the test ends.
+func startAPIServer(t *testing.T) (*envtest.Environment, *rest.Config) {
+	t.Helper()
 	require.NotEmpty(t, os.Getenv("KUBEBUILDER_ASSETS"), "it must name the folder of etcd, kube-apiserver and kubectl; run `make test`, which sets it")
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "charts", "pubsub-operator", "files", "crds")},
@@ -47,8 +47,16 @@ func TestTheControllerMakesTheCertificates(t *testing.T) {
 		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute}, // a busy machine needs more than 10 s
 	}
 	t.Cleanup(func() { assert.NoError(t, env.Stop()) })
-	admin, err := env.Start()
+	config, err := env.Start()
 	require.NoError(t, err)
+	return env, config
+}
+
+// The controller fills Secrets that the chart made empty, with the roles that the chart gives
+// it, and asks the scaler with the certificate in its own. A Secret that is emptied is filled
+// again. The roles let it read no other Secret, and create none.
+func TestTheControllerMakesTheCertificates(t *testing.T) {
+	env, admin := startAPIServer(t)
 	scheme := runtime.NewScheme()
 	require.NoError(t, clientgoscheme.AddToScheme(scheme))
 	api, err := client.New(admin, client.Options{Scheme: scheme})
